@@ -1,0 +1,112 @@
+//! What the simulated engine's parts share: its settings, its counts and its voice.
+
+use std::cell::{Cell, RefCell};
+use std::fmt::Arguments;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::args::Args;
+use crate::kind::Kind;
+use crate::log::Log;
+use crate::page::{self, Page, Shape};
+use crate::tally::{Moment, Tally};
+
+pub(crate) struct Engine {
+    args: Args,
+    log: Log,
+    page: Cell<Page>,
+    tally: RefCell<Tally>,
+    admitted: Cell<u64>,
+    open: Cell<u64>,
+}
+
+/// A stream's place in the engine, given up on drop.
+pub(crate) struct Slot {
+    pub(crate) id: u64,
+    pub(crate) kind: Kind,
+    engine: Rc<Engine>,
+    on_gauge: bool,
+}
+
+/// Too many streams are active for another one.
+pub(crate) struct Full;
+
+impl Engine {
+    pub(crate) fn new(args: Args, log: Log) -> Self {
+        let page = Cell::new(args.page.page);
+        let tally = RefCell::new(Tally::new());
+        Self { args, log, page, tally, admitted: Cell::new(0), open: Cell::new(0) }
+    }
+
+    pub(crate) fn args(&self) -> &Args {
+        &self.args
+    }
+
+    pub(crate) fn say(&self, line: Arguments<'_>) {
+        self.log.say(line);
+    }
+
+    /// How many streams are open, whatever the gauge says.
+    pub(crate) fn open(&self) -> u64 {
+        self.open.get()
+    }
+
+    pub(crate) fn admit(self: &Rc<Self>, kind: Kind) -> Result<Slot, Full> {
+        let mut tally = self.tally.borrow_mut();
+        let (active, limit) = (tally.active(), self.args.streams.max_active);
+        if limit > 0 && active >= limit {
+            tally.answered(kind, "5xx");
+            self.say(format_args!("stream refused kind={}, {active} of {limit} active", kind.name()));
+            return Err(Full);
+        }
+        tally.answered(kind, "1xx");
+        tally.enter(kind);
+        self.admitted.set(self.admitted.get() + 1);
+        self.open.set(self.open.get() + 1);
+        Ok(Slot { id: self.admitted.get(), kind, engine: Rc::clone(self), on_gauge: true })
+    }
+
+    pub(crate) fn observe(&self, kind: Kind, moment: Moment, took: Duration) {
+        self.tally.borrow_mut().observe(kind, moment, took);
+    }
+
+    pub(crate) fn page(&self) -> Page {
+        self.page.get()
+    }
+
+    pub(crate) fn set_page(&self, page: Page) {
+        self.page.set(page);
+        self.say(format_args!("page is now {page}"));
+    }
+
+    pub(crate) fn exposition(&self) -> String {
+        let shape = Shape {
+            page: self.page(),
+            max_active: self.args.streams.max_active,
+            flux_names: self.args.page.flux_names,
+            flux_as_stream: self.args.page.flux_as_stream,
+        };
+        page::render(&self.tally.borrow(), shape)
+    }
+}
+
+impl Slot {
+    pub(crate) fn engine(&self) -> &Rc<Engine> {
+        &self.engine
+    }
+
+    /// Takes the stream off the gauge, though it may still be open.
+    pub(crate) fn leave_gauge(&mut self) {
+        if self.on_gauge {
+            self.on_gauge = false;
+            self.engine.tally.borrow_mut().leave(self.kind);
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.leave_gauge();
+        self.engine.open.set(self.engine.open.get().saturating_sub(1));
+    }
+}

@@ -1,0 +1,54 @@
+//! A simulated engine: it stands where a Deepgram Engine would, so that a drain can be tried without a GPU.
+//!
+//! It serves WebSocket streams on one port and a metrics page on another, and on SIGINT or SIGTERM takes no more
+//! streams, lets the open ones finish and exits. Whatever may be different in a real engine is a switch, and the
+//! metrics page can be broken and mended at run time: `curl -X PUT -d garbage http://127.0.0.1:9991/page`.
+
+mod args;
+mod body;
+mod child;
+mod clock;
+mod connection;
+mod engine;
+mod kind;
+mod log;
+mod messages;
+mod metrics;
+mod page;
+mod server;
+mod signals;
+mod stream;
+mod tally;
+
+use std::fs;
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokio::runtime::Builder;
+use tokio::task::LocalSet;
+
+use crate::args::{Args, OnSignal};
+use crate::log::Log;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let ended = if args.sleep_until_stdin_ends { child::sleep_until_stdin_ends() } else { try_main(args) };
+    ended.unwrap_or_else(|error| {
+        eprintln!("engine_sim: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn try_main(args: Args) -> io::Result<ExitCode> {
+    if args.signals.on_signal == OnSignal::Ignore {
+        signals::ignore_in_kernel()?;
+    }
+    if let Some(path) = &args.pid_file {
+        fs::write(path, format!("{}\n", std::process::id()))?;
+    }
+    let log = Log::new(&args.log);
+    let _child = if args.child { Some(child::spawn(&log)?) } else { None };
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(LocalSet::new().run_until(server::run(args, log)))
+}

@@ -1,0 +1,192 @@
+//! The text of the metrics page, in the vendor's families and dialect.
+
+use std::fmt::{self, Display, Write};
+use std::str::FromStr;
+use std::time::Duration;
+
+use humantime::{format_duration, parse_duration};
+
+use crate::args::FluxNames;
+use crate::kind::Kind;
+use crate::tally::{Histogram, Tally};
+
+/// The GPU of this engine, so to speak.
+const MOST_STREAMS: u64 = 60;
+const MOST_FLUX_STREAMS: u64 = 40;
+
+/// What is right or wrong with the page.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Page {
+    Ok,
+    Slow(Duration),
+    Hang,
+    Garbage,
+    Html,
+    Error,
+    Empty,
+    Truncated,
+    Aborted,
+    Nan,
+    Negative,
+}
+
+/// What shapes the page beside the counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) page: Page,
+    pub(crate) max_active: u64,
+    pub(crate) flux_names: FluxNames,
+    pub(crate) flux_as_stream: bool,
+}
+
+struct Text(String);
+
+const WORDS: [(&str, Page); 10] = [
+    ("ok", Page::Ok),
+    ("hang", Page::Hang),
+    ("garbage", Page::Garbage),
+    ("html", Page::Html),
+    ("500", Page::Error),
+    ("empty", Page::Empty),
+    ("truncated", Page::Truncated),
+    ("aborted", Page::Aborted),
+    ("nan", Page::Nan),
+    ("negative", Page::Negative),
+];
+
+impl FromStr for Page {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        if let Some(duration) = word.strip_prefix("slow:") {
+            return parse_duration(duration).map(Self::Slow).map_err(|error| error.to_string());
+        }
+        let known = WORDS.iter().find(|(name, _)| *name == word);
+        known.map(|(_, page)| *page).ok_or_else(|| {
+            let names: Vec<_> = WORDS.iter().map(|(name, _)| *name).collect();
+            format!("must be slow:DURATION or one of {}", names.join(", "))
+        })
+    }
+}
+
+impl Display for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::Slow(duration) = self {
+            return write!(f, "slow:{}", format_duration(*duration));
+        }
+        let known = WORDS.iter().find(|(_, page)| page == self);
+        f.write_str(known.map_or("", |(name, _)| name))
+    }
+}
+
+impl Text {
+    fn family(&mut self, name: &str, kind: &str, unit: Option<&str>, help: &str) {
+        self.line(format_args!("# HELP {name} {help}"));
+        self.line(format_args!("# TYPE {name} {kind}"));
+        if let Some(unit) = unit {
+            self.line(format_args!("# UNIT {name} {unit}"));
+        }
+    }
+
+    fn line(&mut self, line: impl Display) {
+        let _ = writeln!(self.0, "{line}");
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
+        self.family(name, "gauge", None, help);
+        self.line(format_args!("{name} {value}"));
+    }
+
+    fn histogram(&mut self, histogram: &Histogram) {
+        let Histogram { family, buckets, count, sum } = histogram;
+        let name = family.name;
+        self.family(name, "histogram", family.unit, family.help);
+        let (set, and) = match family.labels {
+            "" => (String::new(), String::new()),
+            labels => (format!("{{{labels}}}"), format!("{labels},")),
+        };
+        for (bucket, bound) in buckets.iter().zip(family.bounds) {
+            self.line(format_args!("{name}_bucket{{{and}le=\"{bound:?}\"}} {bucket}"));
+        }
+        self.line(format_args!("{name}_bucket{{{and}le=\"+Inf\"}} {count}"));
+        self.line(format_args!("{name}_sum{set} {sum}"));
+        self.line(format_args!("{name}_count{set} {count}"));
+    }
+}
+
+/// Writes the whole page, whatever is to be made of it afterwards.
+pub(crate) fn render(tally: &Tally, shape: Shape) -> String {
+    let mut text = Text(String::new());
+    eager(&mut text, tally, shape);
+    requests(&mut text, tally);
+    for kind in Kind::ALL.into_iter().filter(|kind| tally.of(*kind).is_registered()) {
+        tally.of(kind).histograms.iter().for_each(|histogram| text.histogram(histogram));
+    }
+    flux(&mut text, tally, shape.flux_names);
+    text.line("# EOF");
+    text.0
+}
+
+/// The families that are there from the start.
+fn eager(text: &mut Text, tally: &Tally, shape: Shape) {
+    text.gauge(
+        "engine_estimated_stream_capacity",
+        "The number of streams the node believes it can serve with acceptable latency.",
+        (tally.active() + 10).min(MOST_STREAMS),
+    );
+    text.family("engine_active_requests", "gauge", None, "Number of active inference requests.");
+    for kind in [Kind::Batch, Kind::Stream, Kind::Tts] {
+        let value = written(shown(tally, kind, shape), shape.page);
+        text.line(format_args!("engine_active_requests{{kind=\"{}\"}} {value}", kind.name()));
+    }
+    text.gauge(
+        "engine_max_active_requests",
+        "Maximum number of active inference requests. Zero means no limit.",
+        shape.max_active,
+    );
+}
+
+fn shown(tally: &Tally, kind: Kind, shape: Shape) -> u64 {
+    let flux = if shape.flux_as_stream && kind == Kind::Stream { tally.of(Kind::Flux).active } else { 0 };
+    tally.of(kind).active + flux
+}
+
+/// The count as the page has it, right or wrong.
+fn written(count: u64, page: Page) -> String {
+    if page == Page::Nan {
+        return "NaN".to_owned();
+    }
+    if page == Page::Negative { "-1".to_owned() } else { count.to_string() }
+}
+
+/// The counter is named without the `_total` of its samples, as `OpenMetrics` has it.
+fn requests(text: &mut Text, tally: &Tally) {
+    let documented = [Kind::Batch, Kind::Stream, Kind::Tts];
+    if !documented.iter().any(|kind| tally.of(*kind).is_registered()) {
+        return;
+    }
+    text.family("engine_requests", "counter", None, "Number of inference requests.");
+    for kind in documented {
+        for (status, count) in &tally.of(kind).answered {
+            let labels = format!("kind=\"{}\",response_status=\"{status}\"", kind.name());
+            text.line(format_args!("engine_requests_total{{{labels}}} {count}"));
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "as many streams as fit one machine")]
+fn flux(text: &mut Text, tally: &Tally, names: FluxNames) {
+    let prefix = match names {
+        FluxNames::Prefixed => "engine_",
+        FluxNames::Bare => "",
+        FluxNames::None => return,
+    };
+    if !tally.of(Kind::Flux).is_registered() {
+        return;
+    }
+    let used = tally.of(Kind::Flux).active;
+    let fraction = used as f64 / MOST_FLUX_STREAMS as f64;
+    text.gauge(&format!("{prefix}flux_max_streams"), "Maximum number of Flux streams.", MOST_FLUX_STREAMS);
+    text.gauge(&format!("{prefix}flux_used_streams"), "Number of Flux streams in use.", used);
+    text.gauge(&format!("{prefix}flux_fraction_streams"), "Fraction of Flux streams in use.", fraction);
+}

@@ -1,0 +1,138 @@
+//! The life of the engine: loading, serving, draining, exit.
+
+use std::future;
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet, spawn_local};
+use tokio::time::sleep;
+
+use crate::args::{Args, OnSignal};
+use crate::connection;
+use crate::engine::Engine;
+use crate::log::Log;
+use crate::metrics;
+use crate::signals::{Signal, Signals};
+
+struct Server {
+    engine: Rc<Engine>,
+    signals: Signals,
+    connections: JoinSet<()>,
+    metrics: JoinHandle<()>,
+}
+
+/// Runs until a signal ends it, and says with which code to exit.
+pub(crate) async fn run(args: Args, log: Log) -> io::Result<ExitCode> {
+    let code = live(args, &log).await?;
+    log.say(format_args!("exit code={code}"));
+    Ok(ExitCode::from(code))
+}
+
+async fn live(args: Args, log: &Log) -> io::Result<u8> {
+    let mut signals = Signals::install(args.signals.on_signal)?;
+    if let Some(signal) = load(args.loading, &mut signals, log).await {
+        log.say(format_args!("{signal} received (1), still loading"));
+        return Ok(args.signals.exit_code);
+    }
+    let listener = bind(args.listen).await?;
+    let page = bind(args.metrics).await?;
+    let (ws, http, pid) = (listener.local_addr()?, page.local_addr()?, std::process::id());
+    log.say(format_args!("listening ws={ws} metrics={http} pid={pid}"));
+    let engine = Rc::new(Engine::new(args, log.clone()));
+    let metrics = spawn_local(metrics::serve(page, Rc::clone(&engine)));
+    Ok(Server { engine, signals, connections: JoinSet::new(), metrics }.run(listener).await)
+}
+
+impl Server {
+    async fn run(mut self, listener: TcpListener) -> u8 {
+        let signal = self.serve(listener).await;
+        match self.engine.args().signals.on_signal {
+            OnSignal::Quit => self.quit(signal),
+            OnSignal::Drain | OnSignal::Default | OnSignal::Ignore => self.drain(signal).await,
+        }
+    }
+
+    /// Accepts streams until a signal comes; on return the listener is closed.
+    async fn serve(&mut self, listener: TcpListener) -> Signal {
+        loop {
+            tokio::select! {
+                signal = self.signals.next() => return signal,
+                accepted = listener.accept() => match accepted {
+                    Ok((tcp, _)) => self.admit(tcp),
+                    // Out of file descriptors, most likely: trying again at once would only spin.
+                    Err(_) => sleep(Duration::from_millis(50)).await,
+                },
+                Some(_) = self.connections.join_next() => {}
+            }
+        }
+    }
+
+    fn admit(&mut self, tcp: TcpStream) {
+        self.connections.spawn_local(connection::serve(tcp, Rc::clone(&self.engine)));
+    }
+
+    fn quit(&self, signal: Signal) -> u8 {
+        self.engine.say(format_args!("{signal} received (1), quitting, {} streams cut", self.engine.open()));
+        self.engine.args().signals.exit_code
+    }
+
+    async fn drain(self, signal: Signal) -> u8 {
+        let Self { engine, mut signals, connections, metrics } = self;
+        if engine.args().signals.metrics_close_on_signal {
+            close(metrics).await;
+        }
+        if let Some(page) = engine.args().page.page_after_signal {
+            engine.set_page(page);
+        }
+        // The line comes last: whoever has read it may rely on all of it.
+        engine.say(format_args!("{signal} received (1), listener closed, {} streams open", engine.open()));
+        tokio::select! {
+            () = finish(connections, engine.args().signals.exit_delay) => engine.args().signals.exit_code,
+            code = further_signals(&mut signals, &engine) => code,
+        }
+    }
+}
+
+async fn load(loading: Duration, signals: &mut Signals, log: &Log) -> Option<Signal> {
+    if loading.is_zero() {
+        return None;
+    }
+    log.say(format_args!("loading for {} pid={}", humantime::format_duration(loading), std::process::id()));
+    tokio::select! {
+        signal = signals.next() => Some(signal),
+        () = sleep(loading) => None,
+    }
+}
+
+async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let because = |error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"));
+    TcpListener::bind(address).await.map_err(because)
+}
+
+/// Returns when the task is gone, and its sockets with it.
+async fn close(task: JoinHandle<()>) {
+    task.abort();
+    let _ = task.await;
+}
+
+async fn finish(mut connections: JoinSet<()>, exit_delay: Duration) {
+    while connections.join_next().await.is_some() {}
+    sleep(exit_delay).await;
+}
+
+/// Ends only where a second signal does.
+async fn further_signals(signals: &mut Signals, engine: &Engine) -> u8 {
+    for count in 2_u32.. {
+        let signal = signals.next().await;
+        if engine.args().signals.second_signal_quits {
+            engine.say(format_args!("{signal} received ({count}), quitting, {} streams cut", engine.open()));
+            return 1;
+        }
+        engine.say(format_args!("{signal} received ({count}), ignored"));
+    }
+    future::pending().await
+}

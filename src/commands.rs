@@ -1,0 +1,79 @@
+//! The commands.
+
+pub mod drain;
+pub mod sidecar;
+pub mod status;
+
+use std::io::Write;
+
+/// How a command ends, as the exit code says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, known that nothing was cut.
+    Done,
+    /// Streams were cut.
+    Cut,
+    /// Done, not known whether any stream was cut.
+    Untold,
+    /// Usage or settings (sysexits, `EX_USAGE`).
+    Usage,
+    /// The sidecar could not be reached (`EX_UNAVAILABLE`).
+    Unreachable,
+    /// A fault of ours (`EX_SOFTWARE`).
+    Fault,
+    /// Not permitted (`EX_NOPERM`).
+    NotPermitted,
+}
+
+impl Exit {
+    /// The exit code.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Cut => 10,
+            Self::Untold => 11,
+            Self::Usage => 64,
+            Self::Unreachable => 69,
+            Self::Fault => 70,
+            Self::NotPermitted => 77,
+        }
+    }
+
+    /// How a drain ends that left so many stragglers; `None` if nobody can know.
+    #[must_use]
+    pub const fn after(stragglers: Option<u64>) -> Self {
+        match stragglers {
+            Some(0) => Self::Done,
+            Some(_) => Self::Cut,
+            None => Self::Untold,
+        }
+    }
+}
+
+/// A command that failed: what to say and how to end.
+#[derive(Debug)]
+pub struct Failure {
+    /// How to end.
+    pub exit: Exit,
+    /// What to say, in one line.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure that ends so and says that.
+    #[must_use]
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into() }
+    }
+}
+
+/// Prints a line to stdout. A reader that has gone away is no reason to fail.
+pub fn say(line: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+/// Prints a line to stderr. A reader that has gone away is no reason to fail.
+pub fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}

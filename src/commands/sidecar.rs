@@ -1,0 +1,111 @@
+//! `lameduck sidecar`: the supervisor beside the target.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tracing::warn;
+
+use crate::commands::{Exit, Failure};
+use crate::edges::clock::Clock;
+use crate::edges::hook::{self, Places};
+use crate::edges::log::Log;
+use crate::edges::page::MetricsPage;
+use crate::edges::process::{Seeker, own_start};
+use crate::edges::signals;
+use crate::edges::state::StateFile;
+use crate::edges::termination::TerminationLog;
+use crate::machine::io::Policy;
+use crate::machine::keeper::Keeper;
+use crate::machine::note::Note;
+use crate::machine::time::Time;
+use crate::queue::Event;
+use crate::settings::Settings;
+use crate::settings::args::{SidecarArgs, WaitFor};
+use crate::supervisor::Supervisor;
+use crate::supervisor::world::World;
+
+/// How many events may wait for the loop before their senders do.
+const QUEUE: usize = 256;
+/// How long answers that are on their way may take to get out before the sidecar leaves.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Runs the sidecar until it leaves.
+///
+/// # Errors
+/// Fails at start, where something cannot work; the message names the cause and the mend.
+pub fn run(args: &SidecarArgs) -> Result<Exit, Failure> {
+    let settings = Settings::new(args).map_err(|message| Failure::new(Exit::Usage, message))?;
+    let (format, level) = args.log.resolve();
+    let _log = Log::open(format, level).map_err(|error| fault(&error))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| fault(&error))?;
+    runtime.block_on(supervise(&settings))
+}
+
+async fn supervise(settings: &Settings) -> Result<Exit, Failure> {
+    let listener = bind(settings)?;
+    let clock = Clock::start();
+    let (queue, events) = mpsc::channel(QUEUE);
+    let on_sigterm = queue.clone();
+    signals::watch(move |sender| drop(on_sigterm.blocking_send(Event::Sigterm(sender))))
+        .map_err(|error| fault(&error))?;
+    let page = MetricsPage::new(settings.metrics_url.clone(), &settings.streams, &settings.lazy_streams);
+    let state = state_file(settings, &listener);
+    let note = state.as_ref().and_then(|state| resume(state, clock.now()));
+    let keeper = Keeper::new(clock.now(), policy(settings, &page), note);
+    let (path, create) = settings.termination_log.clone();
+    let seeker = Seeker { matcher: settings.matcher.clone(), signal: settings.signal };
+    let mut world = World::new(queue.clone(), seeker, page, state, TerminationLog { path, create })
+        .map_err(|error| fault(&error))?;
+    let places = Places::default();
+    tokio::spawn(hook::serve(listener, queue, places.clone()));
+    let verdict = Supervisor::new(keeper, clock, move |action| world.perform(action)).run(events).await;
+    places.wait_until_free(FAREWELL).await;
+    Ok(verdict.map_or(Exit::Done, |verdict| Exit::after(verdict.stragglers)))
+}
+
+fn policy(settings: &Settings, page: &MetricsPage) -> Policy {
+    Policy {
+        plan: settings.plan.clone(),
+        sources: page.sources(),
+        signal: settings.signal.map(|signal| (signal.as_str().to_owned(), signal as i32)),
+        wait_for_exit: settings.wait_for == WaitFor::Exit,
+        on_sigterm: settings.on_sigterm,
+        own_start: own_start(),
+    }
+}
+
+fn bind(settings: &Settings) -> Result<TcpListener, Failure> {
+    let address = settings.listen;
+    hook::bind(address).map_err(|error| {
+        let (exit, mend) = if error.kind() == io::ErrorKind::PermissionDenied {
+            (Exit::NotPermitted, "choose a port from 1024 up")
+        } else if error.kind() == io::ErrorKind::AddrInUse {
+            (Exit::Usage, "another process of this pod listens there; choose another port")
+        } else {
+            (Exit::Usage, "choose an address of this pod, e.g. [::]:8089")
+        };
+        Failure::new(exit, format!("--listen {address}: {error}; {mend}"))
+    })
+}
+
+fn state_file(settings: &Settings, listener: &TcpListener) -> Option<StateFile> {
+    let port = listener.local_addr().map_or(0, |address| address.port());
+    let state = settings.state_dir.as_deref().map(|dir| StateFile::new(dir, port, &settings.subject()));
+    if state.is_none() {
+        warn!("no state dir: a sidecar that restarts in a drain will not know of it");
+    }
+    state
+}
+
+fn resume(state: &StateFile, now: Time) -> Option<Note> {
+    state.load(now).unwrap_or_else(|error| {
+        warn!(path = %state.path().display(), %error, "the note of an earlier drain is set aside");
+        None
+    })
+}
+
+fn fault(error: &io::Error) -> Failure {
+    Failure::new(Exit::Fault, format!("cannot start: {error}"))
+}

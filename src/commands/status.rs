@@ -1,0 +1,126 @@
+//! `lameduck status`: what the sidecar sees now.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Limited};
+use hyper::StatusCode;
+
+use crate::commands::{Exit, Failure, say};
+use crate::edges::http::{self, Url};
+use crate::edges::report::{DrainReport, OutcomeReport, SourceReport, StatusReport};
+
+/// How long the sidecar may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The largest answer that is read, in bytes.
+const LARGEST: usize = 64 * 1024;
+
+/// Prints the status.
+///
+/// # Errors
+/// Fails where the sidecar cannot be reached.
+pub fn run(address: &Url, json: bool) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(Exit::Fault, error.to_string()))?;
+    let text = runtime.block_on(text(address, "/status", PATIENCE))?;
+    if json {
+        say(text.trim_end());
+    } else {
+        say(render(&parse(address, &text)?).trim_end());
+    }
+    Ok(Exit::Done)
+}
+
+/// Asks the sidecar for its status.
+///
+/// # Errors
+/// Fails where the sidecar cannot be reached or is none.
+pub async fn fetch(address: &Url) -> Result<StatusReport, Failure> {
+    parse(address, &text(address, "/status", PATIENCE).await?)
+}
+
+/// Asks the sidecar for one page and waits for at most `patience`.
+///
+/// # Errors
+/// Fails where the sidecar cannot be reached or answers anything but 200.
+pub async fn text(address: &Url, path: &str, patience: Duration) -> Result<String, Failure> {
+    let url = address.with_path(path);
+    let unreachable = |error: &dyn std::fmt::Display| {
+        Failure::new(
+            Exit::Unreachable,
+            format!("no sidecar answers at {url}: {error}; is it running there? See --address"),
+        )
+    };
+    let exchange = async {
+        let response = http::get(&url, "*/*").await.map_err(|error| unreachable(&error))?;
+        if response.status() != StatusCode::OK {
+            return Err(unreachable(&response.status()));
+        }
+        let body = Limited::new(response.into_body(), LARGEST).collect().await.map_err(|error| unreachable(&error))?;
+        Ok(String::from_utf8_lossy(&body.to_bytes()).into_owned())
+    };
+    tokio::time::timeout(patience, exchange).await.unwrap_or_else(|_| Err(unreachable(&"no answer in time")))
+}
+
+fn parse(address: &Url, text: &str) -> Result<StatusReport, Failure> {
+    serde_json::from_str(text).map_err(|error| {
+        Failure::new(Exit::Unreachable, format!("what answers at {address} is not lameduck: {error}; see --address"))
+    })
+}
+
+/// A number that may be unknown, for people.
+#[must_use]
+pub fn known(number: Option<u64>) -> String {
+    number.map_or_else(|| "unknown".to_owned(), |number| number.to_string())
+}
+
+fn render(status: &StatusReport) -> String {
+    let mut page = String::new();
+    let mut line = |key: &str, value: &str| {
+        let _ = writeln!(page, "{key:<9}{value}");
+    };
+    line("phase", &status.phase);
+    line("streams", &known(status.streams));
+    for source in &status.sources {
+        line("source", &describe_source(source));
+    }
+    match &status.target {
+        Some(target) if target.alive => line("target", &format!("{} (pid {})", target.name, target.pid)),
+        Some(target) => line("target", &format!("{} (pid {}) has ended", target.name, target.pid)),
+        None => line("target", "not found"),
+    }
+    if let Some(drain) = &status.drain {
+        line("drain", &describe_drain(drain));
+    }
+    if let Some(outcome) = &status.outcome {
+        line("outcome", &describe_outcome(outcome));
+    }
+    page
+}
+
+fn describe_source(source: &SourceReport) -> String {
+    let SourceReport { name, state, streams, error, age_seconds } = source;
+    let age = age_seconds.map(|age| format!(", {age:.1} s ago")).unwrap_or_default();
+    match (streams, error) {
+        (Some(streams), _) => format!("{name}: {streams} streams{age}"),
+        (None, Some(error)) => format!("{name}: {state}{age}: {error}"),
+        (None, None) => format!("{name}: {state}{age}"),
+    }
+}
+
+fn describe_drain(drain: &DrainReport) -> String {
+    let DrainReport { trigger, elapsed_seconds, remaining_seconds, streams_at_start, signalled } = drain;
+    let started = known(*streams_at_start);
+    let signal = if *signalled { "signalled" } else { "not signalled" };
+    format!(
+        "by {trigger}, for {elapsed_seconds:.1} s, {remaining_seconds:.1} s left, {started} streams at start, {signal}"
+    )
+}
+
+/// An outcome, for people.
+#[must_use]
+pub fn describe_outcome(outcome: &OutcomeReport) -> String {
+    let OutcomeReport { outcome, stragglers, seconds, signal, .. } = outcome;
+    let signal = signal.as_deref().map_or_else(|| "no signal".to_owned(), |signal| format!("{signal} sent"));
+    format!("{outcome} after {seconds:.1} s, stragglers: {}, {signal}", known(*stragglers))
+}

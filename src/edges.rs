@@ -1,0 +1,14 @@
+//! The thin edges: each does one kind of I/O, knows the machine's plain types, and knows no other edge.
+
+pub mod clock;
+pub mod hook;
+pub mod http;
+pub mod log;
+pub mod metrics;
+pub mod page;
+pub mod process;
+pub mod report;
+pub mod signals;
+pub mod state;
+pub mod termination;
+pub mod watch;

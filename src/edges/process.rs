@@ -1,0 +1,141 @@
+//! Finding the target among the processes in sight, and what stands against signalling it.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::machine::target::{Found, Incarnation, Obstacle, Sighting};
+use crate::readers::procfs::{Stat, Status, basename, listeners, socket_inode};
+
+/// What tells the target from other processes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Matcher {
+    /// The basename of its executable or of its argv\[0\].
+    Name(String),
+    /// The TCP port that it listens on.
+    Port(u16),
+}
+
+/// Looks for the target.
+#[derive(Clone, Debug)]
+pub struct Seeker {
+    /// What tells it from others; `None` finds nobody.
+    pub matcher: Option<Matcher>,
+    /// The signal that it will be sent, if any.
+    pub signal: Option<Signal>,
+}
+
+impl Seeker {
+    /// Looks for the target: the one match with no matching ancestor, so never a child of it.
+    ///
+    /// A listener that is tracked already is known by its pid from then on: it closes its port when it is told to stop.
+    #[must_use]
+    pub fn seek(&self, tracked: Option<Incarnation>) -> Sighting {
+        let table = processes();
+        let alive = |incarnation: &Incarnation| {
+            table.get(&incarnation.pid).is_some_and(|stat| stat.started == incarnation.started)
+        };
+        let matches = match (&self.matcher, tracked.filter(alive)) {
+            (None, _) => HashSet::new(),
+            (Some(Matcher::Port(_)), Some(tracked)) => HashSet::from([tracked.pid]),
+            (Some(Matcher::Port(port)), None) => holders(&table, *port),
+            (Some(Matcher::Name(name)), _) => table.keys().copied().filter(|pid| is_named(*pid, name)).collect(),
+        };
+        self.sort_out(&table, &matches)
+    }
+
+    fn sort_out(&self, table: &HashMap<u32, Stat>, matches: &HashSet<u32>) -> Sighting {
+        let mut heads: Vec<u32> =
+            matches.iter().copied().filter(|pid| !ancestors(table, *pid).any(|up| matches.contains(&up))).collect();
+        heads.sort_unstable();
+        match heads[..] {
+            [] => Sighting::Nobody,
+            [pid] => self.inspect(table, pid).map_or(Sighting::Nobody, Sighting::Found),
+            _ => Sighting::Several(heads),
+        }
+    }
+
+    fn inspect(&self, table: &HashMap<u32, Stat>, pid: u32) -> Option<Found> {
+        let incarnation = Incarnation { pid, started: table.get(&pid)?.started };
+        let status = Status::parse(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)?;
+        let obstacle = self.signal.and_then(|signal| obstacle(pid, &status, signal));
+        Some(Found { incarnation, name: name_of(pid).unwrap_or_default(), obstacle })
+    }
+}
+
+fn obstacle(pid: u32, status: &Status, signal: Signal) -> Option<Obstacle> {
+    let pid = Pid::from_raw(i32::try_from(pid).ok()?);
+    // Signal 0 asks for permission only (kill(2)).
+    if kill(pid, None) == Err(Errno::EPERM) {
+        return Some(Obstacle::NotPermitted { theirs: status.uid, ours: rustix::process::geteuid().as_raw() });
+    }
+    (!status.catches(signal as i32)).then_some(Obstacle::NotCaught)
+}
+
+/// When this process started, in the unit of [`Incarnation::started`].
+#[must_use]
+pub fn own_start() -> u64 {
+    stat_of(std::process::id()).map_or(u64::MAX, |stat| stat.started)
+}
+
+/// What `/proc` says of one process now; `None` if it is gone.
+#[must_use]
+pub fn stat_of(pid: u32) -> Option<Stat> {
+    // The name in it may be any bytes.
+    let line = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    Stat::parse(&String::from_utf8_lossy(&line))
+}
+
+/// Every process in sight that has not ended, but this one.
+fn processes() -> HashMap<u32, Stat> {
+    let Ok(entries) = fs::read_dir("/proc") else { return HashMap::new() };
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let others = pids.filter(|pid| *pid != std::process::id());
+    others.filter_map(|pid| Some((pid, stat_of(pid)?))).filter(|(_, stat)| !stat.ended).collect()
+}
+
+fn is_named(pid: u32, name: &str) -> bool {
+    argv0(pid).as_deref().map(basename) == Some(name) || exe(pid).as_deref().map(basename) == Some(name)
+}
+
+fn name_of(pid: u32) -> Option<String> {
+    argv0(pid).or_else(|| exe(pid)).map(|path| basename(&path).to_owned())
+}
+
+fn argv0(pid: u32) -> Option<String> {
+    let cmdline = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let first = cmdline.split(|byte| *byte == 0).next().filter(|first| !first.is_empty())?;
+    Some(String::from_utf8_lossy(first).into_owned())
+}
+
+/// The path of the executable, where the kernel lets us see it (same user and dumpable).
+fn exe(pid: u32) -> Option<String> {
+    let path = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    let path = path.to_string_lossy();
+    Some(path.strip_suffix(" (deleted)").unwrap_or(&path).to_owned())
+}
+
+/// The processes that hold a socket listening on `port` in this network namespace.
+fn holders(table: &HashMap<u32, Stat>, port: u16) -> HashSet<u32> {
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
+    let inodes: HashSet<u64> = tables.iter().flat_map(|table| listeners(table, port)).collect();
+    if inodes.is_empty() {
+        return HashSet::new();
+    }
+    table.keys().copied().filter(|pid| holds_one_of(*pid, &inodes)).collect()
+}
+
+fn holds_one_of(pid: u32, inodes: &HashSet<u64>) -> bool {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    let links = entries.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    links.filter_map(|link| socket_inode(link.to_str()?)).any(|inode| inodes.contains(&inode))
+}
+
+fn ancestors(table: &HashMap<u32, Stat>, pid: u32) -> impl Iterator<Item = u32> {
+    let parent = |pid: &u32| table.get(pid).map(|stat| stat.parent).filter(|parent| *parent != 0);
+    // The table was read process by process, so a loop in it is possible, however unlikely.
+    std::iter::successors(parent(&pid), parent).take(table.len())
+}

@@ -1,0 +1,18 @@
+//! The drain machine: inputs in, actions out. It imports only `std`, reads no clock and does no I/O.
+//!
+//! [`keeper`] guards the pod over the lives of its target; [`drain`] holds the rules of one drain; [`census`] fuses
+//! what the sources say; [`plan`] does the arithmetic of times.
+
+pub mod census;
+pub mod drain;
+pub mod gate;
+pub mod io;
+pub mod keeper;
+pub mod leaving;
+pub mod note;
+pub mod outcome;
+pub mod plan;
+pub mod rounds;
+pub mod snapshot;
+pub mod target;
+pub mod time;

@@ -1,0 +1,60 @@
+//! Readiness: what must be known before the pod may serve, and why it may not.
+
+use std::fmt;
+
+use crate::machine::target::Obstacle;
+
+/// Why the pod is not ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unready {
+    /// Nothing has been looked at yet.
+    Starting,
+    /// No process matches.
+    NotFound,
+    /// Several processes match.
+    Several(Vec<u32>),
+    /// Something stands against signalling the target.
+    Obstructed {
+        /// The target.
+        pid: u32,
+        /// The name of the signal.
+        signal: String,
+        /// What stands against it.
+        obstacle: Obstacle,
+    },
+    /// No source has been read yet.
+    NoReading(String),
+    /// Unready and still accepting.
+    LameDuck,
+    /// Told to take no more.
+    Draining,
+    /// The drain is over.
+    Done,
+}
+
+impl fmt::Display for Unready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Starting => write!(f, "starting"),
+            Self::NotFound => write!(
+                f,
+                "target not found: no process matches; is it running, is its name right, and does the pod set shareProcessNamespace: true?"
+            ),
+            Self::Several(pids) => {
+                write!(f, "several targets: processes {pids:?} match; name one that is alone, or use --target-port")
+            }
+            Self::Obstructed { pid, signal, obstacle: Obstacle::NotPermitted { theirs, ours } } => write!(
+                f,
+                "may not signal the target: process {pid} runs as uid {theirs} and lameduck as uid {ours}, so {signal} is not permitted; run both with the same runAsUser"
+            ),
+            Self::Obstructed { pid, signal, obstacle: Obstacle::NotCaught } => write!(
+                f,
+                "target does not catch {signal}: it would not drain process {pid} (SigCgt in /proc/{pid}/status); set --signal to one that it handles, or to none"
+            ),
+            Self::NoReading(why) => write!(f, "no reading yet: {why}"),
+            Self::LameDuck => write!(f, "lame duck"),
+            Self::Draining => write!(f, "draining"),
+            Self::Done => write!(f, "done"),
+        }
+    }
+}

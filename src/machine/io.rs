@@ -1,0 +1,94 @@
+//! What goes into the machine and what comes out of it.
+
+use std::time::Duration;
+
+use crate::machine::census::{Reading, Source};
+use crate::machine::leaving::OnSigterm;
+use crate::machine::note::Note;
+use crate::machine::outcome::{Ending, Trigger, Verdict};
+use crate::machine::plan::Plan;
+use crate::machine::target::{Incarnation, Sighting};
+use crate::machine::time::Time;
+
+/// What the keeper keeps to.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The times.
+    pub plan: Plan,
+    /// The sources that there are.
+    pub sources: Vec<Source>,
+    /// The signal's name and number; `None` counts and waits only, and makes the target optional.
+    pub signal: Option<(String, i32)>,
+    /// Whether only the target's own exit ends a drain.
+    pub wait_for_exit: bool,
+    /// What SIGTERM to the sidecar means.
+    pub on_sigterm: OnSigterm,
+    /// When the sidecar itself started, in the unit of [`Incarnation::started`].
+    pub own_start: u64,
+}
+
+/// What happens to the keeper.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Time has passed.
+    Tick,
+    /// Somebody asks for a drain and waits for its end.
+    Call(Trigger),
+    /// Such a caller has gone away.
+    Hangup(Trigger),
+    /// SIGTERM to the sidecar.
+    Terminate,
+    /// The answer to [`Action::Seek`].
+    Sighted {
+        /// When the search was ordered.
+        asked: Time,
+        /// What it saw.
+        sighting: Sighting,
+    },
+    /// A watched target has ended.
+    Exited(Incarnation, Ending),
+    /// The answer to [`Action::Signal`]: whether the signal went out.
+    Signalled(Incarnation, bool),
+    /// One source's answer to [`Action::Read`].
+    Counted {
+        /// When the reading was ordered.
+        asked: Time,
+        /// The source.
+        source: Source,
+        /// What it said.
+        reading: Reading,
+    },
+}
+
+/// What the keeper wants done, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Look for the target.
+    Seek {
+        /// To be handed back with the answer.
+        asked: Time,
+        /// The one that is known already.
+        tracked: Option<Incarnation>,
+    },
+    /// Read every source.
+    Read {
+        /// To be handed back with each answer.
+        asked: Time,
+        /// How long a reading may take.
+        bound: Duration,
+    },
+    /// Watch this target for its exit, in place of any other.
+    Watch(Incarnation),
+    /// Note the drain where the next process finds it.
+    Write(Note),
+    /// Strike the note out.
+    Erase,
+    /// Send the signal.
+    Signal(Incarnation),
+    /// A drain is over: record its verdict.
+    Conclude(Verdict),
+    /// Answer every caller.
+    Release(Verdict),
+    /// Leave.
+    Leave,
+}

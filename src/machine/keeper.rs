@@ -1,0 +1,341 @@
+//! The guard of one pod: the target over its incarnations, readiness, callers, and the one drain under way.
+//!
+//! Inputs go in by [`Keeper::handle`], actions come out of [`Keeper::poll_action`] and are performed in their order,
+//! and [`Keeper::poll_timeout`] says when to come back if nothing happens. Time only passes by what `handle` is told.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::machine::census::{Census, Fault, FaultKind, Reading, Source};
+use crate::machine::drain::{Drain, View};
+use crate::machine::io::{Action, Input, Policy};
+use crate::machine::leaving::Leaving;
+use crate::machine::note::Note;
+use crate::machine::outcome::{Outcome, Trigger, Verdict};
+use crate::machine::rounds::Rounds;
+use crate::machine::target::{Incarnation, Sighting};
+use crate::machine::time::Time;
+
+mod sightings;
+
+#[derive(Clone, Debug)]
+pub(super) enum Stage {
+    Serving,
+    Under(Drain),
+    Done { drain: Drain, at: Time, verdict: Verdict },
+}
+
+/// The target that is tracked.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) incarnation: Incarnation,
+    pub(super) name: String,
+    pub(super) alive: bool,
+    pub(super) signalled: bool,
+}
+
+/// The last sighting, and since when it has been of the same kind.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    pub(super) sighting: Sighting,
+    pub(super) since: Time,
+}
+
+/// The machine.
+#[derive(Clone, Debug)]
+pub struct Keeper {
+    pub(super) policy: Policy,
+    pub(super) stage: Stage,
+    pub(super) target: Option<Target>,
+    pub(super) seen: Option<Seen>,
+    pub(super) census: Census,
+    /// Readiness, once reached, stays for this incarnation.
+    pub(super) latched: bool,
+    pub(super) leaving: Leaving,
+    pub(super) hooks: usize,
+    pub(super) callers: usize,
+    pub(super) rounds: Rounds,
+    pub(super) now: Time,
+    actions: VecDeque<Action>,
+}
+
+impl Keeper {
+    /// A keeper that begins to serve at `now`, or goes on with the drain in `note`.
+    #[must_use]
+    pub fn new(now: Time, policy: Policy, note: Option<Note>) -> Self {
+        let census = Census::new(&policy.sources);
+        let mut keeper = Self {
+            policy,
+            stage: Stage::Serving,
+            target: None,
+            seen: None,
+            census,
+            latched: false,
+            leaving: Leaving::No,
+            hooks: 0,
+            callers: 0,
+            rounds: Rounds::default(),
+            now,
+            actions: VecDeque::new(),
+        };
+        if let Some(note) = note {
+            keeper.resume(note);
+        }
+        keeper.advance();
+        keeper
+    }
+
+    /// Takes one input at `now`, and lets time advance to it.
+    pub fn handle(&mut self, now: Time, input: Input) {
+        self.now = self.now.max(now);
+        match input {
+            Input::Tick => {}
+            Input::Call(trigger) => self.call(trigger),
+            Input::Hangup(trigger) => self.hangup(trigger),
+            Input::Terminate => self.terminate(),
+            Input::Sighted { asked, sighting } => self.sighted(asked, sighting),
+            Input::Exited(incarnation, ending) => self.exited(incarnation, ending),
+            Input::Signalled(incarnation, sent) => self.signal_went(incarnation, sent),
+            Input::Counted { asked, source, reading } => self.counted(asked, source, reading),
+        }
+        self.advance();
+    }
+
+    /// The next thing to do; call it until there is none, after each input.
+    #[must_use]
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When to call [`Keeper::handle`] with a [`Input::Tick`] at the latest.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Time {
+        let stage = match &self.stage {
+            Stage::Serving => None,
+            Stage::Under(drain) => Some(drain.timeout()),
+            Stage::Done { .. } => self.serves_again_at(),
+        };
+        let leaving = match self.leaving {
+            Leaving::AwaitsHook(until) => Some(until),
+            Leaving::No | Leaving::AfterDrain | Leaving::Now => None,
+        };
+        [stage, leaving].into_iter().flatten().fold(self.round_due(), Time::min)
+    }
+
+    // === callers ===
+
+    fn call(&mut self, trigger: Trigger) {
+        let first_hook = trigger == Trigger::Hook && self.hooks == 0;
+        self.callers += 1;
+        self.hooks += usize::from(trigger == Trigger::Hook);
+        match &mut self.stage {
+            Stage::Serving => self.begin(trigger),
+            Stage::Under(drain) if first_hook => {
+                drain.rebase(self.now, &self.policy.plan);
+                self.write_note();
+            }
+            Stage::Under(_) => {}
+            Stage::Done { verdict, .. } => {
+                let verdict = *verdict;
+                if trigger == Trigger::Hook && self.reopens(verdict.outcome) {
+                    self.reopen();
+                } else {
+                    self.release(verdict);
+                }
+            }
+        }
+    }
+
+    fn hangup(&mut self, trigger: Trigger) {
+        self.callers = self.callers.saturating_sub(1);
+        self.hooks = self.hooks.saturating_sub(usize::from(trigger == Trigger::Hook));
+    }
+
+    /// Whether a hook that comes after the drain has something left to wait for.
+    fn reopens(&self, outcome: Outcome) -> bool {
+        let ended = self.target.as_ref().is_some_and(|target| !target.alive);
+        match outcome {
+            Outcome::Expired => !ended,
+            // It has begun to serve since, in spite of the signal.
+            Outcome::Unserved => !ended && self.census.heard(),
+            Outcome::Drained | Outcome::Idle | Outcome::Exited => false,
+        }
+    }
+
+    fn reopen(&mut self) {
+        if let Stage::Done { drain, .. } = &self.stage {
+            let mut drain = drain.clone();
+            drain.reopen(self.now, &self.policy.plan);
+            self.stage = Stage::Under(drain);
+            self.write_note();
+        }
+    }
+
+    // === one drain ===
+
+    pub(super) fn begin(&mut self, trigger: Trigger) {
+        let streams = self.census.tally().map(|tally| tally.streams);
+        self.stage = Stage::Under(Drain::begin(self.now, &self.policy.plan, trigger, streams));
+        if matches!(self.leaving, Leaving::AwaitsHook(_)) {
+            self.leaving = Leaving::AfterDrain;
+        }
+        self.rounds.abandon();
+        self.write_note();
+    }
+
+    fn resume(&mut self, note: Note) {
+        let Note { trigger, begun, deadline, streams_at_start, signalled, .. } = note;
+        let drain = Drain::resume(&self.policy.plan, trigger, begun, deadline, streams_at_start, signalled);
+        self.stage = match note.over {
+            Some((at, verdict)) => Stage::Done { drain, at, verdict },
+            None => Stage::Under(drain),
+        };
+        if let Some(incarnation) = note.incarnation {
+            self.target = Some(Target { incarnation, name: String::new(), alive: true, signalled });
+            self.actions.push_back(Action::Watch(incarnation));
+        }
+    }
+
+    fn view(&self) -> View {
+        let exiting = self.target.as_ref().is_some_and(|target| target.alive && target.signalled);
+        View { tally: self.census.tally(), exiting, wait_for_exit: self.policy.wait_for_exit }
+    }
+
+    fn finish(&mut self, outcome: Outcome, stragglers: Option<u64>) {
+        let Stage::Under(drain) = &self.stage else { return };
+        let signalled = self.target.as_ref().is_some_and(|target| target.signalled);
+        let verdict = drain.verdict(self.now, outcome, stragglers, signalled);
+        self.stage = Stage::Done { drain: drain.clone(), at: self.now, verdict };
+        self.write_note();
+        self.actions.push_back(Action::Conclude(verdict));
+        self.release(verdict);
+    }
+
+    fn release(&mut self, verdict: Verdict) {
+        self.hooks = 0;
+        self.callers = 0;
+        self.actions.push_back(Action::Release(verdict));
+    }
+
+    fn write_note(&mut self) {
+        let (drain, over) = match &self.stage {
+            Stage::Serving => return,
+            Stage::Under(drain) => (drain, None),
+            Stage::Done { drain, at, verdict } => (drain, Some((*at, *verdict))),
+        };
+        let &Drain { trigger, begun, deadline, streams_at_start, .. } = drain;
+        let incarnation = self.target.as_ref().map(|target| target.incarnation);
+        let signalled = self.target.as_ref().is_some_and(|target| target.signalled);
+        let note = Note { incarnation, trigger, begun, deadline, streams_at_start, signalled, over };
+        self.actions.push_back(Action::Write(note));
+    }
+
+    // === the sources ===
+
+    fn counted(&mut self, asked: Time, source: Source, reading: Reading) {
+        if !self.rounds.accept(source, asked) {
+            return;
+        }
+        self.census.take(source, asked, reading);
+        if !self.rounds.is_under_way() {
+            self.judge();
+        }
+    }
+
+    fn give_up_on_readings(&mut self) {
+        let Some((asked, sources)) = self.rounds.give_up(self.now) else { return };
+        for source in sources {
+            let fault = Fault { kind: FaultKind::Unanswered, text: "no answer in time".into() };
+            self.census.take(source, asked, Reading::Unknown(fault));
+        }
+        self.judge();
+    }
+
+    fn judge(&mut self) {
+        let view = self.view();
+        let Stage::Under(drain) = &mut self.stage else { return };
+        if let Some(outcome) = drain.judge(&self.policy.plan, view) {
+            self.finish(outcome, Some(0));
+        } else if self.never_served() {
+            self.signal();
+            self.finish(Outcome::Unserved, Some(0));
+        }
+    }
+
+    /// Whether there cannot be anything to wait for: nothing was ever read, a fresh look at every source fails, and
+    /// no reading can have been missed.
+    fn never_served(&self) -> bool {
+        let Stage::Under(drain) = &self.stage else { return false };
+        let failed = |kinds| !self.census.heard() && self.census.all_failed(drain.begun, kinds);
+        match &self.target {
+            None => failed(&[FaultKind::Refused]),
+            Some(target) => {
+                let younger = target.incarnation.started > self.policy.own_start;
+                younger && failed(&[FaultKind::Refused, FaultKind::Unanswered])
+            }
+        }
+    }
+
+    // === time ===
+
+    fn advance(&mut self) {
+        self.give_up_on_readings();
+        self.advance_drain();
+        if self.serves_again_at().is_some_and(|at| self.now >= at) {
+            self.start_over();
+        }
+        self.latch();
+        if self.leaves() {
+            self.leaving = Leaving::No;
+            self.actions.push_back(Action::Leave);
+        }
+        if self.round_due() <= self.now {
+            self.begin_round();
+        }
+    }
+
+    fn advance_drain(&mut self) {
+        let view = self.view();
+        let Stage::Under(drain) = &mut self.stage else { return };
+        let was_lame_duck = drain.is_lame_duck();
+        let outcome = drain.advance(self.now, view);
+        if was_lame_duck && !drain.is_lame_duck() {
+            // The signal waits for a fresh search, and that must not wait for a page that hangs.
+            self.rounds.abandon();
+        }
+        if let Some(outcome) = outcome {
+            self.finish(outcome, view.tally.map(|tally| tally.streams));
+        }
+    }
+
+    /// When a drain that told nobody anything is taken back: the pod evidently lives on.
+    fn serves_again_at(&self) -> Option<Time> {
+        let Stage::Done { at, .. } = self.stage else { return None };
+        let alive = self.target.as_ref().filter(|target| target.alive);
+        let told = alive.is_some_and(|target| target.signalled) || self.leaving != Leaving::No;
+        let lives = alive.is_some() || self.census.answers();
+        (!told && lives).then(|| at + self.policy.plan.grace_period)
+    }
+
+    fn begin_round(&mut self) {
+        let asked = self.now;
+        let left = match &self.stage {
+            Stage::Under(drain) => drain.deadline.since(self.now),
+            Stage::Serving | Stage::Done { .. } => Duration::MAX,
+        };
+        let bound = self.policy.plan.scrape_timeout.min(left);
+        self.rounds.begin(asked, bound, &self.policy.sources);
+        let tracked = self.target.as_ref().filter(|target| target.alive).map(|target| target.incarnation);
+        self.actions.push_back(Action::Seek { asked, tracked });
+        self.actions.push_back(Action::Read { asked, bound });
+    }
+
+    fn round_due(&self) -> Time {
+        let exiting = self.view().exiting;
+        let plan = &self.policy.plan;
+        match &self.stage {
+            Stage::Under(drain) => self.rounds.due(self.now, plan.poll_interval, drain.looks(plan, exiting)),
+            Stage::Serving | Stage::Done { .. } => self.rounds.due(self.now, plan.poll_interval, std::iter::empty()),
+        }
+    }
+}

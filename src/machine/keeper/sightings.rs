@@ -1,0 +1,126 @@
+//! The target over its incarnations: who it is, when it has ended, and the one signal.
+
+use crate::machine::census::{Census, Tally};
+use crate::machine::drain::stragglers_of_exit;
+use crate::machine::io::Action;
+use crate::machine::keeper::{Keeper, Seen, Stage, Target};
+use crate::machine::outcome::{Ending, Outcome};
+use crate::machine::target::{Found, Incarnation, Sighting};
+use crate::machine::time::Time;
+
+impl Keeper {
+    pub(super) fn sighted(&mut self, asked: Time, sighting: Sighting) {
+        let since = match &self.seen {
+            Some(seen) if same_kind(&seen.sighting, &sighting) => seen.since,
+            Some(_) | None => asked,
+        };
+        if let Sighting::Found(found) = &sighting {
+            self.meet(found);
+        }
+        self.seen = Some(Seen { sighting, since });
+        let fresh =
+            matches!(&self.stage, Stage::Under(drain) if drain.draining_since().is_some_and(|since| asked >= since));
+        if fresh {
+            self.signal();
+        }
+    }
+
+    fn meet(&mut self, found: &Found) {
+        match &mut self.target {
+            Some(target) if target.incarnation == found.incarnation => {
+                target.name.clone_from(&found.name);
+                return;
+            }
+            // It is another, and the kernel has not yet said that the one before has ended.
+            Some(target) if target.alive => {
+                let before = target.incarnation;
+                self.exited(before, Ending::Untold);
+            }
+            Some(_) | None => {}
+        }
+        let first_seen_in_drain = self.target.is_none() && matches!(self.stage, Stage::Under(_));
+        let Found { incarnation, name, .. } = found.clone();
+        self.target = Some(Target { incarnation, name, alive: true, signalled: false });
+        self.actions.push_back(Action::Watch(incarnation));
+        if first_seen_in_drain {
+            self.write_note();
+        } else {
+            self.start_over();
+        }
+    }
+
+    /// Begins afresh: nothing of an earlier drain or reading is inherited.
+    pub(super) fn start_over(&mut self) {
+        if !matches!(self.stage, Stage::Serving) {
+            self.actions.push_back(Action::Erase);
+        }
+        self.stage = Stage::Serving;
+        self.target.take_if(|target| !target.alive);
+        self.forget_readings();
+    }
+
+    fn forget_readings(&mut self) {
+        self.census = Census::new(&self.policy.sources);
+        self.latched = false;
+        self.rounds.abandon();
+    }
+
+    pub(super) fn exited(&mut self, incarnation: Incarnation, ending: Ending) {
+        let Some(target) = &mut self.target else { return };
+        if target.incarnation != incarnation || !target.alive {
+            return;
+        }
+        target.alive = false;
+        let signalled = target.signalled;
+        self.seen = None;
+        if let Stage::Under(drain) = &self.stage {
+            let outcome = drain.exited(self.policy.wait_for_exit);
+            let ours = self.policy.signal.as_ref().map_or(0, |(_, number)| *number);
+            let stragglers = match outcome {
+                Outcome::Drained => Some(0),
+                Outcome::Exited | Outcome::Idle | Outcome::Expired | Outcome::Unserved => {
+                    stragglers_of_exit(signalled, ending, ours, self.fresh_streams())
+                }
+            };
+            self.finish(outcome, stragglers);
+        }
+        self.forget_readings();
+        if matches!(self.stage, Stage::Serving) {
+            self.target = None;
+        }
+    }
+
+    fn fresh_streams(&self) -> Option<u64> {
+        let Tally { streams, as_of } = self.census.tally()?;
+        (as_of + self.policy.plan.stale_after() >= self.now).then_some(streams)
+    }
+
+    /// Sends the signal, if one is wanted, nothing stands against it and it has not gone out.
+    pub(super) fn signal(&mut self) {
+        let Some(Seen { sighting: Sighting::Found(Found { incarnation, obstacle: None, .. }), .. }) = &self.seen else {
+            return;
+        };
+        let Some(target) = &mut self.target else { return };
+        if self.policy.signal.is_none() || target.signalled || !target.alive || target.incarnation != *incarnation {
+            return;
+        }
+        target.signalled = true;
+        let incarnation = target.incarnation;
+        self.write_note();
+        self.actions.push_back(Action::Signal(incarnation));
+    }
+
+    pub(super) fn signal_went(&mut self, incarnation: Incarnation, sent: bool) {
+        if let Some(target) = &mut self.target
+            && target.incarnation == incarnation
+            && !sent
+        {
+            target.signalled = false;
+            self.write_note();
+        }
+    }
+}
+
+fn same_kind(one: &Sighting, other: &Sighting) -> bool {
+    std::mem::discriminant(one) == std::mem::discriminant(other)
+}

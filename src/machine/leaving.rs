@@ -1,0 +1,72 @@
+//! SIGTERM to the sidecar itself: when it may leave.
+
+use std::time::Duration;
+
+use crate::machine::keeper::{Keeper, Stage};
+use crate::machine::outcome::Trigger;
+use crate::machine::time::Time;
+
+/// How long `auto` waits for a hook: a kubelet that ends the pod calls it within a few seconds.
+pub const HOOK_WAIT: Duration = Duration::from_secs(30);
+
+/// What SIGTERM to the sidecar means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OnSigterm {
+    /// A trigger like the hook.
+    Drain,
+    /// Leave.
+    Exit,
+    /// Wait a while for a hook where there may be work; drain if it comes, otherwise leave.
+    Auto,
+}
+
+/// How far the sidecar is on its way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaving {
+    /// Nobody has asked it to leave.
+    No,
+    /// It waits for a hook until then.
+    AwaitsHook(Time),
+    /// It leaves when the drain is over and the target gone.
+    AfterDrain,
+    /// It has been told to go.
+    Now,
+}
+
+impl Keeper {
+    pub(super) fn terminate(&mut self) {
+        let waits = self.may_have_work();
+        self.leaving = match (self.leaving, &self.stage, self.policy.on_sigterm) {
+            (Leaving::Now, _, _) | (_, _, OnSigterm::Exit) => Leaving::Now,
+            (_, Stage::Under(_) | Stage::Done { .. }, _) => Leaving::AfterDrain,
+            (_, Stage::Serving, OnSigterm::Drain) => {
+                self.begin(Trigger::Sigterm);
+                Leaving::AfterDrain
+            }
+            (Leaving::AwaitsHook(until), Stage::Serving, OnSigterm::Auto) => Leaving::AwaitsHook(until),
+            (_, Stage::Serving, OnSigterm::Auto) if waits => Leaving::AwaitsHook(self.now + HOOK_WAIT),
+            (_, Stage::Serving, OnSigterm::Auto) => Leaving::Now,
+        };
+    }
+
+    /// Whether something lives here whose streams are not known to be zero.
+    fn may_have_work(&self) -> bool {
+        let alive = self.target.as_ref().is_some_and(|target| target.alive);
+        match self.census.tally() {
+            Some(tally) => tally.streams > 0,
+            None => alive,
+        }
+    }
+
+    pub(super) fn leaves(&self) -> bool {
+        match (self.leaving, &self.stage) {
+            (Leaving::No, _) | (Leaving::AfterDrain, Stage::Under(_)) => false,
+            (Leaving::Now, _) | (Leaving::AfterDrain, Stage::Serving) => true,
+            (Leaving::AwaitsHook(until), _) => self.now >= until || !self.may_have_work(),
+            (Leaving::AfterDrain, Stage::Done { .. }) => match &self.target {
+                Some(target) => !target.alive,
+                None => self.callers == 0,
+            },
+        }
+    }
+}

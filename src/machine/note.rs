@@ -1,0 +1,24 @@
+//! What a restarted sidecar must know to go on with a drain.
+
+use crate::machine::outcome::{Trigger, Verdict};
+use crate::machine::target::Incarnation;
+use crate::machine::time::Time;
+
+/// A drain as it is noted in the state dir.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// The target, if one was in sight.
+    pub incarnation: Option<Incarnation>,
+    /// Who asked for the drain.
+    pub trigger: Trigger,
+    /// When it began.
+    pub begun: Time,
+    /// When its budget is spent.
+    pub deadline: Time,
+    /// The streams when it began.
+    pub streams_at_start: Option<u64>,
+    /// Whether the signal has gone out, or is about to.
+    pub signalled: bool,
+    /// Its verdict and when it fell, once it is over.
+    pub over: Option<(Time, Verdict)>,
+}

@@ -1,0 +1,101 @@
+//! What a drain came to.
+
+use std::time::Duration;
+
+/// How a drain ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Every stream ended by itself.
+    Drained,
+    /// The target ended first.
+    Exited,
+    /// Only idle streams were left.
+    Idle,
+    /// The deadline came first.
+    Expired,
+    /// The target had never served.
+    Unserved,
+}
+
+impl Outcome {
+    /// Every outcome, for those who list them.
+    pub const ALL: [Self; 5] = [Self::Drained, Self::Exited, Self::Idle, Self::Expired, Self::Unserved];
+
+    /// The name users see.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Drained => "drained",
+            Self::Exited => "exited",
+            Self::Idle => "idle",
+            Self::Expired => "expired",
+            Self::Unserved => "unserved",
+        }
+    }
+
+    /// Reads a name back.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.name() == name)
+    }
+}
+
+/// The account of one drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The streams when it began; `None` if nobody could know.
+    pub streams_at_start: Option<u64>,
+    /// The streams alive at the deadline, or when the target ended; `None` if nobody can know.
+    pub stragglers: Option<u64>,
+    /// The idle streams that were left.
+    pub idle_streams: u64,
+    /// How long it took.
+    pub took: Duration,
+    /// Whether the signal was sent.
+    pub signalled: bool,
+}
+
+/// Who asked for the drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Trigger {
+    /// The kubelet's preStop hook, or whoever calls in its stead.
+    Hook,
+    /// SIGTERM to the sidecar.
+    Sigterm,
+    /// A person with `lameduck drain`.
+    Cli,
+}
+
+impl Trigger {
+    /// Every trigger.
+    pub const ALL: [Self; 3] = [Self::Hook, Self::Sigterm, Self::Cli];
+
+    /// The name users see.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hook => "hook",
+            Self::Sigterm => "sigterm",
+            Self::Cli => "cli",
+        }
+    }
+
+    /// Reads a name back.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|trigger| trigger.name() == name)
+    }
+}
+
+/// How the target ended, as far as the kernel told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Somebody else reaped it, and nobody told.
+    Untold,
+    /// It ended by itself, with this exit code.
+    Code(i32),
+    /// A signal of this number ended it.
+    Killed(i32),
+}

@@ -1,0 +1,211 @@
+//! Budgets and their arithmetic: every time that a drain keeps to, checked once at start.
+
+use std::fmt;
+use std::time::Duration;
+
+/// The longest grace period that is taken for meant: more is a slip of the unit.
+const LONGEST_GRACE: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// The times as the operator set them; what is `None` takes its default.
+#[derive(Clone, Debug)]
+pub struct Times {
+    /// The pod's `terminationGracePeriodSeconds`.
+    pub grace_period: Duration,
+    /// See [`Plan::exit_margin`].
+    pub exit_margin: Option<Duration>,
+    /// See [`Plan::lame_duck`].
+    pub lame_duck: Option<Duration>,
+    /// See [`Plan::quiet_period`].
+    pub quiet_period: Option<Duration>,
+    /// See [`Plan::exit_wait`].
+    pub exit_wait: Option<Duration>,
+    /// See [`Plan::poll_interval`].
+    pub poll_interval: Duration,
+    /// See [`Plan::scrape_timeout`].
+    pub scrape_timeout: Duration,
+}
+
+/// The times of a drain, known to add up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The pod's `terminationGracePeriodSeconds`, and nothing else.
+    pub grace_period: Duration,
+    /// The end of the grace period, kept back so that the target can still exit after SIGTERM.
+    pub exit_margin: Duration,
+    /// How long the pod is unready and still accepting, before the signal.
+    pub lame_duck: Duration,
+    /// How long zero must hold before it is believed.
+    pub quiet_period: Duration,
+    /// How long a signalled target may take, after zero, to exit by itself.
+    pub exit_wait: Duration,
+    /// How often sources are read.
+    pub poll_interval: Duration,
+    /// The bound of one reading.
+    pub scrape_timeout: Duration,
+}
+
+impl Plan {
+    /// Fills in the defaults and checks that the times add up.
+    ///
+    /// A default is at most a tenth of the grace period; what somebody set is kept as it is.
+    ///
+    /// # Errors
+    /// Names the setting that cannot work, its value and the mend.
+    pub fn new(times: &Times) -> Result<Self, PlanError> {
+        let tenth = times.grace_period / 10;
+        let or = |set: Option<Duration>, secs| set.unwrap_or(Duration::from_secs(secs).min(tenth));
+        let plan = Self {
+            grace_period: times.grace_period,
+            exit_margin: or(times.exit_margin, 5),
+            lame_duck: or(times.lame_duck, 5),
+            quiet_period: or(times.quiet_period, 2),
+            exit_wait: or(times.exit_wait, 10),
+            poll_interval: times.poll_interval,
+            scrape_timeout: times.scrape_timeout,
+        };
+        plan.check()?;
+        Ok(plan)
+    }
+
+    /// The grace period less the exit margin: how long a drain may take.
+    #[must_use]
+    pub fn budget(&self) -> Duration {
+        self.grace_period.saturating_sub(self.exit_margin)
+    }
+
+    /// How long before the deadline the sources are read once more, so that stragglers are counted as they are.
+    #[must_use]
+    pub fn last_look(&self) -> Duration {
+        (self.poll_interval / 4).min(self.budget() / 10)
+    }
+
+    /// The age from which a reading no longer says how things stand: two polls.
+    #[must_use]
+    pub fn stale_after(&self) -> Duration {
+        self.poll_interval * 2
+    }
+
+    fn check(&self) -> Result<(), PlanError> {
+        let refuse = |flag, value, mend: String| Err(PlanError { flag, value, mend });
+        if self.grace_period.is_zero() {
+            return refuse("--grace-period", self.grace_period, "a pod without a grace period cannot drain; set the pod's terminationGracePeriodSeconds and this to the same time".into());
+        }
+        if self.grace_period > LONGEST_GRACE {
+            return refuse(
+                "--grace-period",
+                self.grace_period,
+                "longer than a year; is the unit right? A bare number is seconds".into(),
+            );
+        }
+        for (flag, value) in [("--poll-interval", self.poll_interval), ("--scrape-timeout", self.scrape_timeout)] {
+            if value.is_zero() || value > LONGEST_GRACE {
+                return refuse(flag, value, "must be more than zero and less than a year, e.g. 1s".into());
+            }
+        }
+        if self.exit_margin >= self.grace_period {
+            let grace = self.grace_period;
+            return refuse(
+                "--exit-margin",
+                self.exit_margin,
+                format!("must be shorter than --grace-period ({grace:?}), or nothing is left to drain in"),
+            );
+        }
+        self.check_sum()
+    }
+
+    fn check_sum(&self) -> Result<(), PlanError> {
+        let (lame_duck, quiet, margin, grace) =
+            (self.lame_duck, self.quiet_period, self.exit_margin, self.grace_period);
+        if lame_duck.saturating_add(quiet).saturating_add(margin) < grace {
+            return Ok(());
+        }
+        let (flag, value) = if lame_duck >= quiet { ("--lame-duck", lame_duck) } else { ("--quiet-period", quiet) };
+        let mend = format!(
+            "--lame-duck {lame_duck:?} + --quiet-period {quiet:?} + --exit-margin {margin:?} leave nothing of --grace-period {grace:?}; shorten one of them or lengthen the pod's grace period"
+        );
+        Err(PlanError { flag, value, mend })
+    }
+}
+
+/// A time that cannot work: the setting, its value, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanError {
+    /// The setting's flag.
+    pub flag: &'static str,
+    /// Its value.
+    pub value: Duration,
+    /// Why it cannot work, and the mend.
+    pub mend: String,
+}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}: {}", self.flag, self.value, self.mend)
+    }
+}
+
+impl std::error::Error for PlanError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn times(grace_period: u64) -> Times {
+        Times {
+            grace_period: Duration::from_secs(grace_period),
+            exit_margin: None,
+            lame_duck: None,
+            quiet_period: None,
+            exit_wait: None,
+            poll_interval: Duration::from_secs(1),
+            scrape_timeout: Duration::from_secs(2),
+        }
+    }
+
+    #[test]
+    fn defaults_are_full_under_a_long_grace_period() {
+        let plan = Plan::new(&times(1800)).unwrap();
+        assert_eq!(plan.budget(), Duration::from_secs(1795));
+        assert_eq!(plan.lame_duck, Duration::from_secs(5));
+        assert_eq!(plan.quiet_period, Duration::from_secs(2));
+        assert_eq!(plan.exit_wait, Duration::from_secs(10));
+    }
+
+    #[test]
+    fn defaults_shrink_to_a_tenth_of_a_short_grace_period() {
+        let plan = Plan::new(&times(1)).unwrap();
+        let tenth = Duration::from_millis(100);
+        assert_eq!([plan.exit_margin, plan.lame_duck, plan.quiet_period, plan.exit_wait], [tenth; 4]);
+        assert_eq!(plan.budget(), Duration::from_millis(900));
+    }
+
+    #[test]
+    fn what_was_set_is_kept_even_if_it_is_more_than_a_tenth() {
+        let set = Some(Duration::from_secs(8));
+        let plan = Plan::new(&Times { lame_duck: set, exit_wait: set, ..times(30) }).unwrap();
+        assert_eq!([plan.lame_duck, plan.exit_wait], [Duration::from_secs(8); 2]);
+    }
+
+    #[test]
+    fn times_that_leave_nothing_are_refused_by_name() {
+        let lame_duck = Some(Duration::from_secs(25));
+        let error = Plan::new(&Times { lame_duck, ..times(30) }).unwrap_err();
+        assert_eq!((error.flag, error.value), ("--lame-duck", Duration::from_secs(25)));
+        assert!(error.to_string().contains("leave nothing of --grace-period 30s"), "{error}");
+    }
+
+    #[test]
+    fn an_exit_margin_as_long_as_the_grace_period_is_refused() {
+        let exit_margin = Some(Duration::from_secs(30));
+        let error = Plan::new(&Times { exit_margin, ..times(30) }).unwrap_err();
+        assert_eq!(error.flag, "--exit-margin");
+    }
+
+    #[test]
+    fn a_zero_grace_period_poll_or_timeout_is_refused() {
+        assert_eq!(Plan::new(&times(0)).unwrap_err().flag, "--grace-period");
+        let zero = Duration::ZERO;
+        assert_eq!(Plan::new(&Times { poll_interval: zero, ..times(9) }).unwrap_err().flag, "--poll-interval");
+        assert_eq!(Plan::new(&Times { scrape_timeout: zero, ..times(9) }).unwrap_err().flag, "--scrape-timeout");
+    }
+}

@@ -1,0 +1,79 @@
+//! The command line.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use lameduck::commands::{Exit, Failure, complain, drain, say, sidecar, status};
+use lameduck::settings::args::{AddressArgs, LogArgs, SidecarArgs};
+
+/// Lets a pod with long-lived streams leave without cutting anybody off.
+#[derive(Parser)]
+#[command(name = "lameduck", version, disable_help_subcommand = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Supervise the target beside this process: count, answer probes, hold the preStop hook
+    ///
+    /// Every setting is a flag and an environment variable; the flag wins; repeatable ones take one value a line.
+    /// A default shown as [preset: ...] is that of the preset deepgram-engine.
+    Sidecar(Box<SidecarArgs>),
+    /// Ask the sidecar on this host to drain, and wait for it
+    Drain {
+        /// This is the preStop hook of the target's container, not a person
+        #[arg(long)]
+        hook: bool,
+        #[command(flatten)]
+        address: AddressArgs,
+        #[command(flatten)]
+        log: LogArgs,
+    },
+    /// Show what the sidecar sees now
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        address: AddressArgs,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match parse() {
+        Ok(cli) => run(&cli.command),
+        Err(error) => return usage(&error),
+    };
+    let exit = result.unwrap_or_else(|Failure { exit, message }| {
+        complain(&format!("error: {message}"));
+        exit
+    });
+    ExitCode::from(exit.code())
+}
+
+fn parse() -> Result<Cli, clap::Error> {
+    // The environment's values are not help, and may be secret.
+    let command = Cli::command().mut_subcommands(|command| command.mut_args(|arg| arg.hide_env_values(true)));
+    Cli::from_arg_matches(&command.try_get_matches()?)
+}
+
+fn run(command: &Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Sidecar(args) => sidecar::run(args),
+        Command::Drain { hook, address, log } => drain::run(&address.resolve(), *hook, log),
+        Command::Status { json, address } => status::run(&address.resolve(), *json),
+    }
+}
+
+/// Help and version go to stdout and are no errors; clap's own exit code for an error is not ours.
+fn usage(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        complain(error.to_string().trim_end());
+        return ExitCode::from(Exit::Usage.code());
+    }
+    say(error.to_string().trim_end());
+    ExitCode::from(Exit::Done.code())
+}

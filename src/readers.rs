@@ -1,0 +1,6 @@
+//! Pure readers of what the outside world says: no I/O, no clock.
+
+mod cursor;
+pub mod exposition;
+pub mod procfs;
+pub mod selector;

@@ -1,0 +1,90 @@
+//! The small steps that the selector grammar and the sample grammar have in common.
+
+/// A place in a text.
+#[derive(Debug, Clone)]
+pub(super) struct Cursor<'a> {
+    text: &'a str,
+    rest: &'a str,
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { text, rest: text }
+    }
+
+    /// Returns what has not been read yet.
+    pub(super) fn rest(&self) -> &'a str {
+        self.rest
+    }
+
+    /// Returns the place as a person counts it: in characters, from one.
+    pub(super) fn column(&self) -> usize {
+        self.text.chars().count() - self.rest.chars().count() + 1
+    }
+
+    pub(super) fn peek(&self) -> Option<char> {
+        self.rest.chars().next()
+    }
+
+    pub(super) fn next(&mut self) -> Option<char> {
+        let mut rest = self.rest.chars();
+        let next = rest.next();
+        self.rest = rest.as_str();
+        next
+    }
+
+    pub(super) fn eat(&mut self, wanted: &str) -> bool {
+        let after = self.rest.strip_prefix(wanted);
+        self.rest = after.unwrap_or(self.rest);
+        after.is_some()
+    }
+
+    pub(super) fn take_while(&mut self, belongs: impl Fn(char) -> bool) -> &'a str {
+        let end = self.rest.find(|next| !belongs(next)).unwrap_or(self.rest.len());
+        let (taken, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        taken
+    }
+
+    /// Takes a bare metric name, which is empty when none stands here.
+    pub(super) fn metric_name(&mut self) -> &'a str {
+        self.identifier(|next| next == '_' || next == ':')
+    }
+
+    /// Takes a bare label name, which is empty when none stands here.
+    pub(super) fn label_name(&mut self) -> &'a str {
+        self.identifier(|next| next == '_')
+    }
+
+    fn identifier(&mut self, mark: impl Fn(char) -> bool) -> &'a str {
+        if self.peek().is_some_and(|first| first.is_ascii_digit()) {
+            return "";
+        }
+        self.take_while(|next| next.is_ascii_alphanumeric() || mark(next))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cursor;
+
+    #[test]
+    fn colons_belong_to_metric_names_only() {
+        assert_eq!(Cursor::new("job:rate_5m{").metric_name(), "job:rate_5m");
+        assert_eq!(Cursor::new("job:rate").label_name(), "job");
+    }
+
+    #[test]
+    fn names_do_not_start_with_a_digit() {
+        assert_eq!(Cursor::new("5xx").metric_name(), "");
+        assert_eq!(Cursor::new("_5xx").label_name(), "_5xx");
+    }
+
+    #[test]
+    fn columns_count_characters() {
+        let mut cursor = Cursor::new("é{");
+        assert_eq!(cursor.next(), Some('é'));
+        assert_eq!((cursor.column(), cursor.eat("}"), cursor.eat("{")), (2, false, true));
+        assert_eq!((cursor.column(), cursor.next()), (3, None));
+    }
+}

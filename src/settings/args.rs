@@ -1,0 +1,182 @@
+//! Every setting as it is typed; the comments are the help that users see.
+#![expect(clippy::doc_markdown, reason = "the comments are read in a terminal")]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use nix::sys::signal::Signal;
+use tracing::level_filters::LevelFilter;
+
+use crate::edges::http::Url;
+use crate::edges::log;
+use crate::settings::values::{self, Choice, Level, Listen, Selectors};
+
+/// Where the sidecar listens by default.
+pub const DEFAULT_LISTEN: &str = "[::]:8089";
+
+/// Every setting of `lameduck sidecar`, as typed.
+#[derive(Args, Clone, Debug)]
+pub struct SidecarArgs {
+    /// The pod's terminationGracePeriodSeconds, which nothing in the pod can tell; a wrong one cuts calls [required]
+    #[arg(long, env = "LAMEDUCK_GRACE_PERIOD", value_name = "DURATION", value_parser = values::duration)]
+    pub grace_period: Option<Duration>,
+
+    /// What the defaults shown as [preset: …] are
+    #[arg(long, env = "LAMEDUCK_PRESET", value_name = "PRESET", default_value = "deepgram-engine")]
+    pub preset: Preset,
+
+    /// The Prometheus or OpenMetrics text page [preset: http://127.0.0.1:9991/metrics]
+    #[arg(long, env = "LAMEDUCK_METRICS_URL", value_name = "URL")]
+    pub metrics_url: Option<Url>,
+
+    /// A PromQL instant selector of the streams on that page; repeatable, summed; never zero while it matches nothing [preset: engine_active_requests]
+    #[arg(long, env = "LAMEDUCK_STREAMS", value_name = "SELECTOR", value_parser = values::selectors)]
+    pub streams: Vec<Selectors>,
+
+    /// The same for series that appear with the first request: zero until shown; repeatable, summed [preset: engine_flux_used_streams, flux_used_streams]
+    #[arg(long, env = "LAMEDUCK_LAZY_STREAMS", value_name = "SELECTOR", value_parser = values::selectors)]
+    pub lazy_streams: Vec<Selectors>,
+
+    /// The target, by the basename of its executable or of its argv[0] [preset: impeller]
+    #[arg(long, env = "LAMEDUCK_TARGET", value_name = "NAME", value_parser = values::target)]
+    pub target: Option<String>,
+
+    /// The target, by the TCP port that it listens on, instead of its name
+    #[arg(long, env = "LAMEDUCK_TARGET_PORT", value_name = "PORT", value_parser = values::port)]
+    pub target_port: Option<u16>,
+
+    /// The signal that tells the target to take no more and finish; none: only count and wait [preset: SIGINT]
+    #[arg(long, env = "LAMEDUCK_SIGNAL", value_name = "SIGNAL", value_parser = values::signal)]
+    pub signal: Option<Choice<Signal>>,
+
+    /// What ends a drain: zero streams, or only the target's own exit [preset: zero]
+    #[arg(long, env = "LAMEDUCK_WAIT_FOR", value_name = "WHAT")]
+    pub wait_for: Option<WaitFor>,
+
+    /// The end of the grace period, kept back so that the target can still exit after SIGTERM [default: 5s, at most a tenth of the grace period]
+    #[arg(long, env = "LAMEDUCK_EXIT_MARGIN", value_name = "DURATION", value_parser = values::duration)]
+    pub exit_margin: Option<Duration>,
+
+    /// How long to be unready and still accepting before the signal [default: 5s, at most a tenth of the grace period]
+    #[arg(long, env = "LAMEDUCK_LAME_DUCK", value_name = "DURATION", value_parser = values::duration)]
+    pub lame_duck: Option<Duration>,
+
+    /// How long zero must hold before it is believed [default: 2s, at most a tenth of the grace period]
+    #[arg(long, env = "LAMEDUCK_QUIET_PERIOD", value_name = "DURATION", value_parser = values::duration)]
+    pub quiet_period: Option<Duration>,
+
+    /// How long a signalled target may take, after zero, to exit by itself [default: 10s, at most a tenth of the grace period]
+    #[arg(long, env = "LAMEDUCK_EXIT_WAIT", value_name = "DURATION", value_parser = values::duration)]
+    pub exit_wait: Option<Duration>,
+
+    /// How often the sources are read
+    #[arg(long, env = "LAMEDUCK_POLL_INTERVAL", value_name = "DURATION", default_value = "1s", value_parser = values::duration)]
+    pub poll_interval: Duration,
+
+    /// The bound of one reading, never past the deadline
+    #[arg(long, env = "LAMEDUCK_SCRAPE_TIMEOUT", value_name = "DURATION", default_value = "2s", value_parser = values::duration)]
+    pub scrape_timeout: Duration,
+
+    /// Where probes, metrics and the hook are served; an IPv6 address serves IPv4 too
+    #[arg(long, env = "LAMEDUCK_LISTEN", value_name = "ADDRESS", default_value = DEFAULT_LISTEN)]
+    pub listen: Listen,
+
+    /// What SIGTERM to the sidecar means
+    #[arg(long, env = "LAMEDUCK_ON_SIGTERM", value_name = "POLICY", default_value = "auto")]
+    pub on_sigterm: SigtermPolicy,
+
+    /// Where a drain is noted for a restarted sidecar; none switches it off [default: /dev/shm where it can be written]
+    #[arg(long, env = "LAMEDUCK_STATE_DIR", value_name = "DIR", value_parser = values::state_dir)]
+    pub state_dir: Option<Choice<PathBuf>>,
+
+    /// Where the outcome is left for the kubelet, as one JSON line [default: /dev/termination-log where it is there]
+    #[arg(long, env = "LAMEDUCK_TERMINATION_LOG", value_name = "FILE")]
+    pub termination_log: Option<PathBuf>,
+
+    /// How logs look
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// The settings of the log, as typed.
+#[derive(Args, Clone, Debug)]
+pub struct LogArgs {
+    /// How log lines look [default: text on a terminal, else json]
+    #[arg(long, env = "LAMEDUCK_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+
+    /// The least level that is logged: error, warn, info, debug or trace
+    #[arg(long, env = "LAMEDUCK_LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
+    pub log_level: Level,
+}
+
+/// Where the sidecar is, as typed to its clients.
+#[derive(Args, Clone, Debug)]
+pub struct AddressArgs {
+    /// Where the sidecar is [default: the port of LAMEDUCK_LISTEN, else 8089, on loopback]
+    #[arg(long, env = "LAMEDUCK_ADDRESS", value_name = "HOST:PORT", value_parser = values::address)]
+    pub address: Option<Url>,
+}
+
+/// Defaults for a kind of target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Preset {
+    /// Deepgram's self-hosted Engine.
+    DeepgramEngine,
+    /// Nothing: no source, no target, no signal.
+    Generic,
+}
+
+/// What ends a drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WaitFor {
+    /// Zero streams.
+    Zero,
+    /// Only the target's own exit.
+    Exit,
+}
+
+/// What SIGTERM to the sidecar means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SigtermPolicy {
+    /// While there may be streams, wait up to 30 s for a hook and drain if it comes; otherwise leave.
+    Auto,
+    /// A trigger like the hook.
+    Drain,
+    /// Leave.
+    Exit,
+}
+
+/// What log lines look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+impl LogArgs {
+    /// The format for this stderr, and the level.
+    #[must_use]
+    pub fn resolve(&self) -> (log::Format, LevelFilter) {
+        let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+        let format = match self.log_format {
+            Some(LogFormat::Text) => log::Format::Text,
+            None if terminal => log::Format::Text,
+            Some(LogFormat::Json) | None => log::Format::Json,
+        };
+        (format, self.log_level.0)
+    }
+}
+
+impl AddressArgs {
+    /// Where the sidecar is.
+    #[must_use]
+    pub fn resolve(&self) -> Url {
+        let listen = std::env::var("LAMEDUCK_LISTEN").ok().and_then(|listen| listen.parse::<Listen>().ok());
+        let port = listen.map_or(8089, |listen| listen.0.port());
+        self.address.clone().unwrap_or_else(|| Url::new("localhost", port, "/"))
+    }
+}

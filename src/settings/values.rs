@@ -1,0 +1,184 @@
+//! How single values are read. Errors say what is wrong and what to write instead.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tracing::level_filters::LevelFilter;
+
+use crate::edges::http::Url;
+use crate::readers::selector::Selector;
+use crate::settings::is_writable;
+
+/// A value, or `none`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice<T>(pub Option<T>);
+
+/// The selectors of one occurrence: an environment variable holds one a line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Selectors(pub Vec<Selector>);
+
+/// An address to listen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen(pub SocketAddr);
+
+/// A log level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level(pub LevelFilter);
+
+/// Reads a duration as humans write them; a bare number is seconds.
+///
+/// # Errors
+/// Says how to write one.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let mend = "write it like 30m, 1h30m or 500ms; a bare number is seconds";
+    let text = text.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.parse().map(Duration::from_secs).map_err(|_| format!("too long; {mend}"));
+    }
+    humantime::parse_duration(text).map_err(|error| format!("{error}; {mend}"))
+}
+
+/// Reads one selector a line.
+///
+/// # Errors
+/// Says what is wrong with which.
+pub fn selectors(text: &str) -> Result<Selectors, String> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let selectors: Result<Vec<Selector>, _> = lines.map(Selector::from_str).collect();
+    selectors.map(Selectors).map_err(|error| error.to_string())
+}
+
+/// All selectors of all occurrences; `None` if there is none.
+#[must_use]
+pub fn flatten(occurrences: &[Selectors]) -> Option<Vec<Selector>> {
+    let all: Vec<Selector> = occurrences.iter().flat_map(|selectors| selectors.0.iter().cloned()).collect();
+    (!all.is_empty()).then_some(all)
+}
+
+/// Reads the name of a process.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn target(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("a process has a name; write e.g. impeller".into()),
+        _ if text.contains('/') => Err("a name, not a path; write only its last part".into()),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// Reads a port number.
+///
+/// # Errors
+/// Says what a port is.
+pub fn port(text: &str) -> Result<u16, String> {
+    let port = text.parse().ok().filter(|port| *port != 0);
+    port.ok_or_else(|| "a port is a number from 1 to 65535".into())
+}
+
+/// Reads a signal by its name or number, or `none`.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn signal(text: &str) -> Result<Choice<Signal>, String> {
+    if text.eq_ignore_ascii_case("none") {
+        return Ok(Choice(None));
+    }
+    let upper = text.to_ascii_uppercase();
+    let name = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
+    let number = text.parse::<i32>().ok().and_then(|number| Signal::try_from(number).ok());
+    let signal = number.or_else(|| Signal::from_str(&name).ok());
+    let signal = signal.ok_or("no such signal; write e.g. SIGINT, SIGTERM, SIGUSR1, or none to only count and wait")?;
+    if matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) {
+        return Err("no process can catch it, so it would cut every stream; write e.g. SIGINT or SIGTERM".into());
+    }
+    Ok(Choice(Some(signal)))
+}
+
+/// Reads the state dir, or `none`.
+///
+/// # Errors
+/// Refuses one that cannot be written, so that it is known at start.
+pub fn state_dir(text: &str) -> Result<Choice<PathBuf>, String> {
+    match text {
+        "none" => Ok(Choice(None)),
+        _ if is_writable(Path::new(text)) => Ok(Choice(Some(text.into()))),
+        _ => Err("not a directory that this user can write; mount one there, or write none".into()),
+    }
+}
+
+/// Reads where the sidecar is, as `host:port` or a URL.
+///
+/// # Errors
+/// Says how to write it.
+pub fn address(text: &str) -> Result<Url, String> {
+    let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    url.parse().map_err(|error| format!("{error}; or write host:port, e.g. 127.0.0.1:8089"))
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let any = text.strip_prefix(':').map(|port| format!("[::]:{port}"));
+        let address = any.as_deref().unwrap_or(text).parse();
+        address.map(Self).map_err(|_| "write an address and a port, e.g. [::]:8089 or 0.0.0.0:8089".into())
+    }
+}
+
+impl FromStr for Level {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|_| "write error, warn, info, debug or trace".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_humans_write_them() {
+        for (text, seconds) in
+            [("30m", 1800.0), ("1h30m", 5400.0), ("500ms", 0.5), ("45", 45.0), ("0s", 0.0), ("0", 0.0)]
+        {
+            assert_eq!(duration(text).unwrap().as_secs_f64(), seconds, "{text}");
+        }
+        for text in ["", "x", "-5s", "5 parsecs", "99999999999999999999999"] {
+            assert!(duration(text).unwrap_err().contains("write it like 30m"), "{text}");
+        }
+    }
+
+    #[test]
+    fn signals_are_read_by_name_with_or_without_sig_and_by_number() {
+        for text in ["SIGINT", "INT", "int", "2"] {
+            assert_eq!(signal(text), Ok(Choice(Some(Signal::SIGINT))), "{text}");
+        }
+        assert_eq!(signal("none"), Ok(Choice(None)));
+        assert!(signal("SIGKILL").unwrap_err().contains("no process can catch it"));
+        assert!(signal("SIGFOO").unwrap_err().contains("no such signal"));
+        assert!(signal("0").unwrap_err().contains("no such signal"));
+    }
+
+    #[test]
+    fn selectors_come_one_a_line_and_blank_lines_do_not_count() {
+        let both = selectors("a{b=\"c\"}\n\nd\n").unwrap();
+        assert_eq!(both.0.len(), 2);
+        assert_eq!(flatten(&[both.clone(), both]).unwrap().len(), 4);
+        assert_eq!(flatten(&[selectors("\n").unwrap()]), None);
+        assert!(selectors("a{").is_err());
+    }
+
+    #[test]
+    fn addresses_are_read_with_and_without_a_host() {
+        assert_eq!("[::]:8089".parse(), ":8089".parse::<Listen>());
+        assert!("8089".parse::<Listen>().is_err());
+        assert_eq!(address("127.0.0.1:8089").unwrap().to_string(), "http://127.0.0.1:8089/");
+        assert_eq!(address("http://127.0.0.1:8089").unwrap().to_string(), "http://127.0.0.1:8089/");
+        assert!(address("a b").is_err());
+    }
+}

@@ -1,0 +1,152 @@
+//! The event loop: it owns the only clock, feeds the machine, and has its actions performed in their order.
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::edges::clock::Clock;
+use crate::edges::metrics::Metrics;
+use crate::edges::report::{OutcomeReport, StatusReport};
+use crate::machine::io::{Action, Input};
+use crate::machine::keeper::Keeper;
+use crate::machine::outcome::{Trigger, Verdict};
+use crate::queue::{Event, Question};
+use crate::supervisor::narrator::Narrator;
+
+pub mod narrator;
+pub mod world;
+
+/// The loop and what it owns.
+///
+/// `perform` does what an action wants done in the world, and may hand back what came of it at once.
+pub struct Supervisor<P> {
+    keeper: Keeper,
+    clock: Clock,
+    perform: P,
+    callers: Vec<Caller>,
+    metrics: Metrics,
+    narrator: Narrator,
+    signal: Option<String>,
+    verdict: Option<Verdict>,
+}
+
+struct Caller {
+    trigger: Trigger,
+    reply: oneshot::Sender<String>,
+}
+
+impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
+    /// A loop over this machine, whose actions `perform` carries out.
+    pub fn new(keeper: Keeper, clock: Clock, perform: P) -> Self {
+        let metrics = Metrics::new(keeper.sources());
+        let signal = keeper.signal_name().map(str::to_owned);
+        let narrator = Narrator::default();
+        Self { keeper, clock, perform, callers: Vec::new(), metrics, narrator, signal, verdict: None }
+    }
+
+    /// Turns until the machine wants to leave; the last drain's verdict, if there was one.
+    pub async fn run(mut self, mut queue: mpsc::Receiver<Event>) -> Option<Verdict> {
+        self.narrate();
+        while !self.act() {
+            let wake = self.clock.instant(self.keeper.poll_timeout());
+            tokio::select! {
+                biased;
+                event = queue.recv() => match event {
+                    Some(event) => self.take(event),
+                    None => break,
+                },
+                () = tokio::time::sleep_until(wake) => self.handle(Input::Tick),
+            }
+        }
+        self.verdict
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Input(input) => self.handle(input),
+            Event::Question(question) => self.answer(question),
+            Event::Sigterm(sender) => {
+                narrator::sigterm(sender);
+                self.handle(Input::Terminate);
+            }
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        let now = self.clock.now();
+        if let Input::Counted { asked, source, reading } = &input {
+            self.metrics.reading(*source, reading, now.since(*asked));
+        }
+        if let (Input::Signalled(_, sent), Some(signal)) = (&input, &self.signal) {
+            self.metrics.signalled(signal, *sent);
+        }
+        self.keeper.handle(now, input);
+        self.narrate();
+    }
+
+    fn narrate(&mut self) {
+        self.narrator.tell(self.keeper.snapshot(self.clock.now()));
+    }
+
+    /// Has the actions performed; true if the last was to leave.
+    fn act(&mut self) -> bool {
+        while let Some(action) = self.keeper.poll_action() {
+            match action {
+                Action::Leave => return true,
+                Action::Release(verdict) => self.release(&verdict),
+                Action::Conclude(verdict) => {
+                    self.metrics.drained(&verdict);
+                    self.verdict = Some(verdict);
+                    self.perform(action);
+                }
+                Action::Seek { .. }
+                | Action::Read { .. }
+                | Action::Watch(_)
+                | Action::Write(_)
+                | Action::Erase
+                | Action::Signal(_) => self.perform(action),
+            }
+        }
+        false
+    }
+
+    fn perform(&mut self, action: Action) {
+        if let Some(input) = (self.perform)(action) {
+            self.handle(input);
+        }
+    }
+
+    fn release(&mut self, verdict: &Verdict) {
+        let outcome = OutcomeReport::new(verdict, self.signal.as_deref()).to_json();
+        for caller in self.callers.drain(..) {
+            // One that has just gone away needs no answer.
+            let _ = caller.reply.send(outcome.clone());
+        }
+    }
+
+    fn answer(&mut self, question: Question) {
+        let snapshot = || self.keeper.snapshot(self.clock.now());
+        // A reply that fails was for a caller that has gone away.
+        match question {
+            Question::Prestop(trigger, reply) => {
+                self.forget_the_gone();
+                self.callers.push(Caller { trigger, reply });
+                self.handle(Input::Call(trigger));
+            }
+            Question::Hangup => self.forget_the_gone(),
+            Question::Ready(reply) => drop(reply.send(self.keeper.unready().map(|unready| unready.to_string()))),
+            Question::Live(reply) => drop(reply.send(())),
+            Question::Status(reply) => {
+                drop(reply.send(StatusReport::new(&snapshot(), self.signal.as_deref()).to_json()));
+            }
+            Question::Metrics(reply) => drop(reply.send(self.metrics.render(&snapshot(), self.clock.epoch()))),
+        }
+    }
+
+    fn forget_the_gone(&mut self) {
+        let (gone, here) = self.callers.drain(..).partition(|caller| caller.reply.is_closed());
+        self.callers = here;
+        let gone: Vec<Caller> = gone;
+        for caller in gone {
+            self.handle(Input::Hangup(caller.trigger));
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The log of what happens: told once, when it changes. The outcome is the last line about a drain.
+
+use tracing::{debug, info, warn};
+
+use crate::edges::log::Nullable;
+use crate::machine::census::{State, Witness};
+use crate::machine::snapshot::{Phase, Snapshot};
+
+/// Remembers what has been told.
+#[derive(Debug, Default)]
+pub struct Narrator {
+    before: Option<Snapshot>,
+}
+
+impl Narrator {
+    /// Tells what has changed since the last time.
+    pub fn tell(&mut self, now: Snapshot) {
+        if let Some(before) = &self.before {
+            tell_target(before, &now);
+            tell_sources(before, &now);
+            tell_phase(before, &now);
+            tell_readiness(before, &now);
+            tell_obstacle(before, &now);
+        } else {
+            tell_start(&now);
+        }
+        self.before = Some(now);
+    }
+}
+
+/// Tells of a SIGTERM and who sent it.
+pub fn sigterm(sender: Option<i32>) {
+    info!(sender = ?Nullable(sender), "SIGTERM received");
+}
+
+fn tell_start(now: &Snapshot) {
+    match &now.drain {
+        Some(drain) => warn!(
+            phase = now.phase.name(),
+            trigger = drain.trigger.name(),
+            remaining_seconds = drain.remaining.as_secs_f64(),
+            signalled = drain.signalled,
+            "going on with a drain that an earlier process began"
+        ),
+        None => info!(version = env!("CARGO_PKG_VERSION"), "started"),
+    }
+}
+
+fn tell_target(before: &Snapshot, now: &Snapshot) {
+    let alive = |snapshot: &Snapshot| snapshot.target.clone().filter(|target| target.alive);
+    let same = |one: u32, other: u32| one == other;
+    match (alive(before), alive(now)) {
+        (Some(old), Some(new)) if same(old.incarnation.pid, new.incarnation.pid) => {}
+        (_, Some(new)) => info!(pid = new.incarnation.pid, name = new.name, "target found"),
+        (Some(old), None) if now.phase == Phase::Done => debug!(pid = old.incarnation.pid, "target has ended"),
+        (Some(old), None) => info!(pid = old.incarnation.pid, "target has ended"),
+        (None, None) => {}
+    }
+}
+
+fn tell_sources(before: &Snapshot, now: &Snapshot) {
+    for (old, new) in before.sources.iter().zip(&now.sources) {
+        if std::mem::discriminant(&old.state) != std::mem::discriminant(&new.state) {
+            tell_source(new, now.phase);
+        }
+    }
+}
+
+fn tell_source(witness: &Witness, phase: Phase) {
+    let source = witness.source.name();
+    match &witness.state {
+        State::Unheard => {}
+        State::Counted(streams) => debug!(source, streams, "source answers"),
+        State::Absent => warn!(source, "source is absent: a selector matches nothing on the page"),
+        State::Unknown(fault) if phase == Phase::Done => debug!(source, error = fault.text, "source is unknown"),
+        State::Unknown(fault) => warn!(source, error = fault.text, "source is unknown"),
+    }
+}
+
+fn tell_phase(before: &Snapshot, now: &Snapshot) {
+    if before.phase == now.phase {
+        return;
+    }
+    match (now.phase, &now.drain) {
+        (Phase::Serving, _) | (_, None) => info!("serving again"),
+        (Phase::LameDuck, Some(drain)) => info!(
+            trigger = drain.trigger.name(),
+            streams = ?Nullable(now.streams),
+            budget_seconds = drain.remaining.as_secs_f64(),
+            "drain begins: unready, still accepting"
+        ),
+        (Phase::Draining, Some(drain)) => {
+            info!(streams = ?Nullable(now.streams), remaining_seconds = drain.remaining.as_secs_f64(), "draining");
+        }
+        (Phase::Done, Some(_)) => debug!("drain over"),
+    }
+}
+
+fn tell_readiness(before: &Snapshot, now: &Snapshot) {
+    if before.unready == now.unready || now.phase != Phase::Serving {
+        return;
+    }
+    match &now.unready {
+        None => info!(streams = ?Nullable(now.streams), "ready"),
+        Some(reason) => warn!(%reason, "not ready"),
+    }
+}
+
+fn tell_obstacle(before: &Snapshot, now: &Snapshot) {
+    let unsignalled = now.phase == Phase::Draining && now.drain.is_some_and(|drain| !drain.signalled);
+    if let Some(reason) = &now.obstacle
+        && unsignalled
+        && (before.obstacle != now.obstacle || before.phase != now.phase)
+    {
+        warn!(%reason, "no signal: this drain goes by count alone");
+    }
+}

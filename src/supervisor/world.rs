@@ -1,0 +1,150 @@
+//! The real world behind the machine's actions: it wires the edges to the queue.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+
+use crate::edges::log::Nullable;
+use crate::edges::page::MetricsPage;
+use crate::edges::process::Seeker;
+use crate::edges::report::OutcomeReport;
+use crate::edges::state::StateFile;
+use crate::edges::termination::TerminationLog;
+use crate::edges::watch::Watch;
+use crate::machine::io::{Action, Input};
+use crate::machine::outcome::{Ending, Verdict};
+use crate::machine::target::Incarnation;
+use crate::machine::time::Time;
+use crate::queue::Event;
+
+type Search = (Time, Option<Incarnation>);
+
+/// The edges.
+pub struct World {
+    /// Where everything that happens is told.
+    queue: mpsc::Sender<Event>,
+    searches: SyncSender<Search>,
+    page: Arc<MetricsPage>,
+    signal: Option<Signal>,
+    watch: Option<Watch>,
+    state: Option<StateFile>,
+    termination: TerminationLog,
+}
+
+impl World {
+    /// Wires the edges to the queue.
+    ///
+    /// # Errors
+    /// Fails if no thread can be started.
+    pub fn new(
+        queue: mpsc::Sender<Event>,
+        seeker: Seeker,
+        page: MetricsPage,
+        state: Option<StateFile>,
+        termination: TerminationLog,
+    ) -> io::Result<Self> {
+        let signal = seeker.signal;
+        let searches = start_seeker(seeker, queue.clone())?;
+        Ok(Self { queue, searches, page: Arc::new(page), signal, watch: None, state, termination })
+    }
+
+    /// Does what an action wants done, and tells what came of it where that is known at once.
+    pub fn perform(&mut self, action: Action) -> Option<Input> {
+        match action {
+            // A search that is still under way is answered late, and this one is ordered again at the next poll.
+            Action::Seek { asked, tracked } => drop(self.searches.try_send((asked, tracked))),
+            Action::Read { asked, bound } => self.read(asked, bound),
+            Action::Watch(incarnation) => return self.start_watch(incarnation),
+            Action::Write(note) => self.note(|state| state.write(&note)),
+            Action::Erase => self.note(StateFile::erase),
+            Action::Signal(incarnation) => return Some(self.send_signal(incarnation)),
+            Action::Conclude(verdict) => self.conclude(&verdict),
+            Action::Release(_) | Action::Leave => {}
+        }
+        None
+    }
+
+    fn read(&self, asked: Time, bound: Duration) {
+        let (page, queue) = (Arc::clone(&self.page), self.queue.clone());
+        tokio::spawn(async move {
+            for (source, reading) in page.read(bound).await {
+                let _ = queue.send(Event::Input(Input::Counted { asked, source, reading })).await;
+            }
+        });
+    }
+
+    fn start_watch(&mut self, incarnation: Incarnation) -> Option<Input> {
+        let queue = self.queue.clone();
+        let tell = move |incarnation, ending| {
+            let _ = queue.blocking_send(Event::Input(Input::Exited(incarnation, ending)));
+        };
+        match Watch::start(incarnation, tell) {
+            Ok(watch) => {
+                self.watch = Some(watch);
+                None
+            }
+            Err(error) => {
+                error!(%error, "cannot watch the target");
+                Some(Input::Exited(incarnation, Ending::Untold))
+            }
+        }
+    }
+
+    fn send_signal(&self, incarnation: Incarnation) -> Input {
+        let watch = self.watch.as_ref().filter(|watch| watch.incarnation() == incarnation);
+        let sent = match (watch, self.signal) {
+            (Some(watch), Some(signal)) => watch.signal(signal).map(|()| signal),
+            _ => Err(nix::errno::Errno::ESRCH),
+        };
+        match sent {
+            Ok(signal) => info!(pid = incarnation.pid, signal = signal.as_str(), "signal sent"),
+            Err(error) => warn!(pid = incarnation.pid, %error, "signal not sent"),
+        }
+        Input::Signalled(incarnation, sent.is_ok())
+    }
+
+    fn note(&self, write: impl FnOnce(&StateFile) -> io::Result<()>) {
+        let Some(state) = &self.state else { return };
+        if let Err(error) = write(state) {
+            let path = state.path().display();
+            warn!(%path, %error, "cannot note the drain; if the sidecar restarts, it will not know of it");
+        }
+    }
+
+    fn conclude(&self, verdict: &Verdict) {
+        let report = OutcomeReport::new(verdict, self.signal.map(Signal::as_str));
+        if let Err(error) = self.termination.write(&report.to_json()) {
+            warn!(path = %self.termination.path.display(), %error, "cannot leave the outcome for the kubelet");
+        }
+        info!(
+            outcome = report.outcome,
+            streams_at_start = ?Nullable(report.streams_at_start),
+            stragglers = ?Nullable(report.stragglers),
+            idle_streams = report.idle_streams,
+            seconds = report.seconds,
+            signal = ?Nullable(report.signal),
+            "drain over"
+        );
+    }
+}
+
+/// Searches run on a thread of their own: reading `/proc/pid/cmdline` waits for that process's memory lock, and the
+/// loop must not.
+fn start_seeker(seeker: Seeker, queue: mpsc::Sender<Event>) -> io::Result<SyncSender<Search>> {
+    let (searches, orders): (_, Receiver<Search>) = sync_channel(1);
+    thread::Builder::new().name("seek".into()).spawn(move || {
+        for (asked, tracked) in orders {
+            let sighting = seeker.seek(tracked);
+            if queue.blocking_send(Event::Input(Input::Sighted { asked, sighting })).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(searches)
+}
