@@ -4,6 +4,7 @@ pub mod drain;
 pub mod sidecar;
 pub mod status;
 
+use std::future::Future;
 use std::io::Write;
 
 /// How a command ends, as the exit code says it.
@@ -66,6 +67,19 @@ impl Failure {
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
         Self { exit, message: message.into() }
     }
+}
+
+/// Runs a command to its end, on this thread.
+///
+/// # Errors
+/// Fails as the command does, or where the kernel refuses what a runtime needs.
+pub fn block_on(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(Exit::Fault, format!("cannot start: {error}")))?;
+    let result = runtime.block_on(command);
+    // A name that is still being looked up must not hold up the end.
+    runtime.shutdown_background();
+    result
 }
 
 /// Prints a line to stdout. A reader that has gone away is no reason to fail.

@@ -53,6 +53,11 @@ impl Settings {
         let preset = args.preset.defaults();
         let streams = values::flatten(&args.streams).unwrap_or(preset.streams);
         let lazy_streams = values::flatten(&args.lazy_streams).unwrap_or(preset.lazy_streams);
+        if let (Some(name), Some(port)) = (&args.target, args.target_port) {
+            return Err(format!(
+                "--target-port {port}: --target {name} is set too, and they may differ; keep one of them"
+            ));
+        }
         let settings = Self {
             plan: Plan::new(&times(args)?).map_err(|error| error.to_string())?,
             metrics_url: metrics_url(args, preset.metrics_url, &streams, &lazy_streams)?,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracing::info;
 
 use crate::commands::status::{describe_outcome, fetch, known, text};
-use crate::commands::{Exit, Failure, complain, say};
+use crate::commands::{Exit, Failure, block_on, complain, say};
 use crate::edges::http::Url;
 use crate::edges::log::{Log, Nullable};
 use crate::edges::report::{OutcomeReport, StatusReport};
@@ -24,15 +24,15 @@ const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 pub fn run(address: &Url, hook: bool, log: &LogArgs) -> Result<Exit, Failure> {
     let (format, level) = log.resolve();
     let _log = Log::open(format, level).map_err(|error| Failure::new(Exit::Fault, error.to_string()))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::new(Exit::Fault, error.to_string()))?;
     let terminal = std::io::stderr().is_terminal();
-    let outcome = runtime.block_on(drain(address, hook, Display { terminal, shown: None }))?;
-    say(&outcome.to_json());
-    if terminal {
-        complain(&describe_outcome(&outcome));
-    }
-    Ok(Exit::after(outcome.stragglers))
+    block_on(async {
+        let outcome = drain(address, hook, Display { terminal, shown: None }).await?;
+        say(&outcome.to_json());
+        if terminal {
+            complain(&describe_outcome(&outcome));
+        }
+        Ok(Exit::after(outcome.stragglers))
+    })
 }
 
 async fn drain(address: &Url, hook: bool, mut display: Display) -> Result<OutcomeReport, Failure> {

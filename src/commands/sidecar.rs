@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use crate::commands::{Exit, Failure};
+use crate::commands::{Exit, Failure, block_on};
 use crate::edges::clock::Clock;
 use crate::edges::hook::{self, Places};
 use crate::edges::log::Log;
@@ -39,8 +39,7 @@ pub fn run(args: &SidecarArgs) -> Result<Exit, Failure> {
     let settings = Settings::new(args).map_err(|message| Failure::new(Exit::Usage, message))?;
     let (format, level) = args.log.resolve();
     let _log = Log::open(format, level).map_err(|error| fault(&error))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| fault(&error))?;
-    runtime.block_on(supervise(&settings))
+    block_on(supervise(&settings))
 }
 
 async fn supervise(settings: &Settings) -> Result<Exit, Failure> {

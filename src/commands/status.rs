@@ -6,7 +6,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Limited};
 use hyper::StatusCode;
 
-use crate::commands::{Exit, Failure, say};
+use crate::commands::{Exit, Failure, block_on, say};
 use crate::edges::http::{self, Url};
 use crate::edges::report::{DrainReport, OutcomeReport, SourceReport, StatusReport};
 
@@ -20,15 +20,15 @@ const LARGEST: usize = 64 * 1024;
 /// # Errors
 /// Fails where the sidecar cannot be reached.
 pub fn run(address: &Url, json: bool) -> Result<Exit, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::new(Exit::Fault, error.to_string()))?;
-    let text = runtime.block_on(text(address, "/status", PATIENCE))?;
-    if json {
-        say(text.trim_end());
-    } else {
-        say(render(&parse(address, &text)?).trim_end());
-    }
-    Ok(Exit::Done)
+    block_on(async {
+        let text = text(address, "/status", PATIENCE).await?;
+        if json {
+            say(text.trim_end());
+        } else {
+            say(render(&parse(address, &text)?).trim_end());
+        }
+        Ok(Exit::Done)
+    })
 }
 
 /// Asks the sidecar for its status.

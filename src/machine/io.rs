@@ -61,7 +61,7 @@ pub enum Input {
 }
 
 /// What the keeper wants done, in this order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Look for the target.
     Seek {

@@ -1,6 +1,7 @@
 //! Every setting as it is typed; the comments are the help that users see.
 #![expect(clippy::doc_markdown, reason = "the comments are read in a terminal")]
 
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use crate::edges::http::Url;
 use crate::edges::log;
 use crate::settings::values::{self, Choice, Level, Listen, Selectors};
 
-/// Where the sidecar listens by default.
-pub const DEFAULT_LISTEN: &str = "[::]:8089";
+/// Where the sidecar listens if nothing is said.
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 8089);
 
 /// Every setting of `lameduck sidecar`, as typed.
 #[derive(Args, Clone, Debug)]
@@ -79,7 +80,7 @@ pub struct SidecarArgs {
     pub scrape_timeout: Duration,
 
     /// Where probes, metrics and the hook are served; an IPv6 address serves IPv4 too
-    #[arg(long, env = "LAMEDUCK_LISTEN", value_name = "ADDRESS", default_value = DEFAULT_LISTEN)]
+    #[arg(long, env = "LAMEDUCK_LISTEN", value_name = "ADDRESS", default_value_t = Listen(DEFAULT_LISTEN))]
     pub listen: Listen,
 
     /// What SIGTERM to the sidecar means
@@ -176,7 +177,29 @@ impl AddressArgs {
     #[must_use]
     pub fn resolve(&self) -> Url {
         let listen = std::env::var("LAMEDUCK_LISTEN").ok().and_then(|listen| listen.parse::<Listen>().ok());
-        let port = listen.map_or(8089, |listen| listen.0.port());
-        self.address.clone().unwrap_or_else(|| Url::new("localhost", port, "/"))
+        self.address.clone().unwrap_or_else(|| beside(listen.map_or(DEFAULT_LISTEN, |listen| listen.0)))
+    }
+}
+
+/// Where a sidecar that listens there is reached from its own pod.
+fn beside(listen: SocketAddr) -> Url {
+    let host = if listen.ip().is_unspecified() { IpAddr::from([127, 0, 0, 1]) } else { listen.ip() };
+    Url::new(&host.to_string(), listen.port(), "/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sidecar_is_reached_on_loopback_unless_it_listens_elsewhere() {
+        for (listen, url) in [
+            ("[::]:8089", "http://127.0.0.1:8089/"),
+            ("0.0.0.0:9", "http://127.0.0.1:9/"),
+            ("[::1]:9", "http://[::1]:9/"),
+            ("10.0.0.7:9", "http://10.0.0.7:9/"),
+        ] {
+            assert_eq!(beside(listen.parse().unwrap()).to_string(), url);
+        }
     }
 }

@@ -34,23 +34,23 @@ pub fn sigterm(sender: Option<i32>) {
 }
 
 fn tell_start(now: &Snapshot) {
-    match &now.drain {
-        Some(drain) => warn!(
-            phase = now.phase.name(),
-            trigger = drain.trigger.name(),
-            remaining_seconds = drain.remaining.as_secs_f64(),
-            signalled = drain.signalled,
-            "going on with a drain that an earlier process began"
-        ),
-        None => info!(version = env!("CARGO_PKG_VERSION"), "started"),
-    }
+    let Some(drain) = &now.drain else {
+        info!(version = env!("CARGO_PKG_VERSION"), "started");
+        return;
+    };
+    warn!(
+        phase = now.phase.name(),
+        trigger = drain.trigger.name(),
+        remaining_seconds = drain.remaining.as_secs_f64(),
+        signalled = drain.signalled,
+        "going on with a drain that an earlier process began"
+    );
 }
 
 fn tell_target(before: &Snapshot, now: &Snapshot) {
     let alive = |snapshot: &Snapshot| snapshot.target.clone().filter(|target| target.alive);
-    let same = |one: u32, other: u32| one == other;
     match (alive(before), alive(now)) {
-        (Some(old), Some(new)) if same(old.incarnation.pid, new.incarnation.pid) => {}
+        (Some(old), Some(new)) if old.incarnation == new.incarnation => {}
         (_, Some(new)) => info!(pid = new.incarnation.pid, name = new.name, "target found"),
         (Some(old), None) if now.phase == Phase::Done => debug!(pid = old.incarnation.pid, "target has ended"),
         (Some(old), None) => info!(pid = old.incarnation.pid, "target has ended"),
