@@ -1,0 +1,157 @@
+//! What lameduck costs: the size of the static release binary, and its memory idle, with callers, and over large pages.
+//!
+//! `cargo bench --bench footprint` builds the binary as it is shipped and measures real processes.
+
+use std::env;
+use std::error::Error;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+const TARGET: &str = concat!(env!("CARGO_PKG_NAME"), "-bench");
+const MIB: f64 = 1024.0 * 1024.0;
+
+fn main() -> Result<()> {
+    let binary = build()?;
+    println!("binary, static and stripped     {:6.2} MiB", size(&binary)? / MIB);
+    let engine = engine(0)?;
+    let sidecar = Sidecar::start(&binary, &engine, "1s")?;
+    println!("resident, idle                  {:6.2} MiB", sidecar.memory("VmRSS")?);
+    let callers: Result<Vec<TcpStream>> = (0..100).map(|_| sidecar.call()).collect();
+    sidecar.wait_for("/metrics", "lameduck_hook_callers 100\n")?;
+    println!("resident, with 100 callers      {:6.2} MiB", sidecar.memory("VmRSS")?);
+    drop((callers?, sidecar, engine));
+    for page in [10_000, 1_000_000, 60_000_000] {
+        let engine = self::engine(page)?;
+        let sidecar = Sidecar::start(&binary, &engine, "100ms")?;
+        sidecar.wait_for_readings(5)?;
+        println!("peak, polling a {:>8} kB page {:6.2} MiB", page / 1000, sidecar.memory("VmHWM")?);
+    }
+    Ok(())
+}
+
+/// Builds the binary as the image has it.
+fn build() -> Result<PathBuf> {
+    let triple = format!("{}-unknown-linux-gnu", env::consts::ARCH);
+    let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", triple.to_uppercase().replace('-', "_"));
+    let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    let mut build = Command::new(&cargo);
+    build.args(["build", "--quiet", "--release", "--bin", "lameduck", "--target", &triple]);
+    let mut examples = Command::new(&cargo);
+    examples.args(["build", "--quiet", "--release", "--example", "engine_sim"]);
+    for command in [build.env(flags, "-C target-feature=+crt-static"), &mut examples] {
+        if !command.status()?.success() {
+            return Err("the build failed".into());
+        }
+    }
+    Ok(target_dir()?.join(triple).join("release/lameduck"))
+}
+
+/// The target directory: this program lies in its `release/deps`.
+fn target_dir() -> Result<PathBuf> {
+    let own = env::current_exe()?;
+    Ok(own.ancestors().nth(3).ok_or("not run by cargo")?.to_owned())
+}
+
+fn size(path: &Path) -> Result<f64> {
+    Ok(f64::from(u32::try_from(fs::metadata(path)?.len())?))
+}
+
+/// A process that ends with its handle.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+struct Engine {
+    _process: Process,
+    metrics: String,
+}
+
+fn engine(pad: u64) -> Result<Engine> {
+    use std::os::unix::process::CommandExt;
+    let binary = target_dir()?.join("release/examples/engine_sim");
+    let mut command = Command::new(binary);
+    command.arg0(TARGET).args(["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--pad-page", &pad.to_string()]);
+    let mut process = Process(command.stdout(Stdio::piped()).spawn()?);
+    let mut lines = BufReader::new(process.0.stdout.take().ok_or("no stdout")?);
+    let mut line = String::new();
+    lines.read_line(&mut line)?;
+    thread::spawn(move || lines.read_to_end(&mut Vec::new()));
+    let metrics = line.split_whitespace().find_map(|word| word.strip_prefix("metrics="));
+    Ok(Engine { metrics: metrics.ok_or("no metrics address")?.to_owned(), _process: process })
+}
+
+struct Sidecar {
+    process: Process,
+    address: String,
+}
+
+impl Sidecar {
+    fn start(binary: &Path, engine: &Engine, poll: &str) -> Result<Self> {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let address = format!("127.0.0.1:{port}");
+        let mut command = Command::new(binary);
+        command.args(["sidecar", "--grace-period", "10m", "--lame-duck", "0s", "--state-dir", "none"]);
+        command.args(["--target", TARGET, "--signal", "none", "--poll-interval", poll, "--scrape-timeout", "1m"]);
+        command.args(["--metrics-url", &format!("http://{}/metrics", engine.metrics), "--listen", &address]);
+        let process = Process(command.stderr(Stdio::null()).spawn()?);
+        let sidecar = Self { process, address };
+        sidecar.wait_for("/status", "\"state\":\"ok\"")?;
+        Ok(sidecar)
+    }
+
+    fn get(&self, path: &str) -> Result<String> {
+        let mut stream = TcpStream::connect(&self.address)?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+
+    fn call(&self) -> Result<TcpStream> {
+        let mut stream = TcpStream::connect(&self.address)?;
+        stream.write_all(b"GET /prestop HTTP/1.1\r\nHost: x\r\nUser-Agent: kube-lifecycle/1.34\r\n\r\n")?;
+        Ok(stream)
+    }
+
+    fn wait_for(&self, path: &str, word: &str) -> Result<()> {
+        for _ in 0..600 {
+            if self.get(path).is_ok_and(|answer| answer.contains(word)) {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        Err(format!("{word} was never seen").into())
+    }
+
+    fn wait_for_readings(&self, wanted: u32) -> Result<()> {
+        let series = "lameduck_source_readings_total{source=\"metrics\",result=\"ok\"} ";
+        for _ in 0..1200 {
+            let answer = self.get("/metrics")?;
+            let count = answer.lines().find_map(|line| line.strip_prefix(series)?.parse::<u32>().ok());
+            if count.is_some_and(|count| count >= wanted) {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        Err("too few readings".into())
+    }
+
+    /// A line of `/proc/pid/status`, in MiB.
+    fn memory(&self, key: &str) -> Result<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.0.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).ok_or("no such line")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
+    }
+}

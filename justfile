@@ -1,0 +1,31 @@
+# The usual round: format, lint, test.
+default: fmt lint test
+
+fmt:
+    cargo fmt --all
+
+lint:
+    cargo clippy --workspace --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+test:
+    cargo test
+
+# A drain as it happens.
+demo:
+    cargo run --example demo
+
+# The size of the binary, and its memory idle, with callers, and over large pages.
+footprint:
+    cargo bench --bench footprint
+
+# The reader's speed beside a bare line scan and beside prometheus-parse.
+bench:
+    cargo bench --bench reader
+
+# Many random histories of the drain machine.
+histories count="1000000":
+    LAMEDUCK_HISTORIES={{count}} cargo test --release --test machine_properties
+
+deny:
+    cargo deny check
