@@ -8,6 +8,7 @@ use crate::edges::report::{OutcomeReport, StatusReport};
 use crate::machine::io::{Action, Input};
 use crate::machine::keeper::Keeper;
 use crate::machine::outcome::{Trigger, Verdict};
+use crate::machine::snapshot::Snapshot;
 use crate::queue::{Event, Question};
 use crate::supervisor::narrator::Narrator;
 
@@ -25,7 +26,6 @@ pub struct Supervisor<P> {
     metrics: Metrics,
     narrator: Narrator,
     signal: Option<String>,
-    verdict: Option<Verdict>,
 }
 
 struct Caller {
@@ -39,11 +39,11 @@ impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
         let metrics = Metrics::new(keeper.sources());
         let signal = keeper.signal_name().map(str::to_owned);
         let narrator = Narrator::default();
-        Self { keeper, clock, perform, callers: Vec::new(), metrics, narrator, signal, verdict: None }
+        Self { keeper, clock, perform, callers: Vec::new(), metrics, narrator, signal }
     }
 
-    /// Turns until the machine wants to leave; the last drain's verdict, if there was one.
-    pub async fn run(mut self, mut queue: mpsc::Receiver<Event>) -> Option<Verdict> {
+    /// Turns until the machine wants to leave, and says how things stood then.
+    pub async fn run(mut self, mut queue: mpsc::Receiver<Event>) -> Snapshot {
         self.narrate();
         while !self.act() {
             let wake = self.clock.instant(self.keeper.poll_timeout());
@@ -56,7 +56,7 @@ impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
                 () = tokio::time::sleep_until(wake) => self.handle(Input::Tick),
             }
         }
-        self.verdict
+        self.keeper.snapshot(self.clock.now())
     }
 
     fn take(&mut self, event: Event) {
@@ -94,7 +94,6 @@ impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
                 Action::Release(verdict) => self.release(&verdict),
                 Action::Conclude(verdict) => {
                     self.metrics.drained(&verdict);
-                    self.verdict = Some(verdict);
                     self.perform(action);
                 }
                 Action::Seek { .. }

@@ -10,8 +10,9 @@ use lameduck::machine::census::{Reading, Source};
 use lameduck::machine::io::{Action, Input, Policy};
 use lameduck::machine::keeper::Keeper;
 use lameduck::machine::leaving::OnSigterm;
-use lameduck::machine::outcome::{Ending, Trigger, Verdict};
+use lameduck::machine::outcome::{Ending, Trigger};
 use lameduck::machine::plan::{Plan, Times};
+use lameduck::machine::snapshot::Snapshot;
 use lameduck::machine::target::{Found, Incarnation, Sighting};
 use lameduck::machine::time::Time;
 use lameduck::queue::{Event, Question};
@@ -36,7 +37,7 @@ struct Loop {
     clock: Clock,
     queue: mpsc::Sender<Event>,
     fake: Rc<RefCell<Fake>>,
-    running: JoinHandle<Option<Verdict>>,
+    running: JoinHandle<Snapshot>,
 }
 
 fn plan(grace: u64) -> Plan {
@@ -212,8 +213,8 @@ async fn after_sigterm_and_a_drain_the_loop_ends_when_the_target_is_gone() {
             sidecar.sleep_until(10.0).await;
             assert!(!sidecar.running.is_finished());
             sidecar.queue.send(Event::Input(Input::Exited(TARGET, Ending::Killed(9)))).await.unwrap();
-            let verdict = sidecar.running.await.unwrap().unwrap();
-            assert_eq!(verdict.stragglers, Some(2));
+            let left = sidecar.running.await.unwrap();
+            assert_eq!(left.verdict.unwrap().stragglers, Some(2));
         })
         .await;
 }

@@ -19,6 +19,7 @@ use crate::edges::termination::TerminationLog;
 use crate::machine::io::Policy;
 use crate::machine::keeper::Keeper;
 use crate::machine::note::Note;
+use crate::machine::snapshot::{Phase, Snapshot};
 use crate::machine::time::Time;
 use crate::queue::Event;
 use crate::settings::Settings;
@@ -59,9 +60,18 @@ async fn supervise(settings: &Settings) -> Result<Exit, Failure> {
         .map_err(|error| fault(&error))?;
     let places = Places::default();
     tokio::spawn(hook::serve(listener, queue, places.clone()));
-    let verdict = Supervisor::new(keeper, clock, move |action| world.perform(action)).run(events).await;
+    let left = Supervisor::new(keeper, clock, move |action| world.perform(action)).run(events).await;
     places.wait_until_free(FAREWELL).await;
-    Ok(verdict.map_or(Exit::Done, |verdict| Exit::after(verdict.stragglers)))
+    Ok(exit(&left))
+}
+
+/// How the sidecar ends that left so: a drain that it left in the middle has no known end.
+fn exit(left: &Snapshot) -> Exit {
+    match (left.phase, left.verdict) {
+        (Phase::Done, Some(verdict)) => Exit::after(verdict.stragglers),
+        (Phase::LameDuck | Phase::Draining, _) => Exit::Untold,
+        (Phase::Serving | Phase::Done, _) => Exit::Done,
+    }
 }
 
 fn policy(settings: &Settings, page: &MetricsPage) -> Policy {

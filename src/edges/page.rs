@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
 use hyper::{Response, StatusCode};
 
 use crate::edges::http::{self, Url};
@@ -100,8 +100,12 @@ fn check(response: &Response<Incoming>) -> Result<Format, Fault> {
     }
 }
 
+/// Whether the body's end is marked (RFC 9112, 6.1: `chunked` comes last).
 fn is_chunked(headers: &HeaderMap) -> bool {
-    headers.contains_key(hyper::header::TRANSFER_ENCODING)
+    let codings = headers.get_all(TRANSFER_ENCODING).iter().next_back().and_then(|value| value.to_str().ok());
+    codings
+        .and_then(|codings| codings.rsplit(',').next())
+        .is_some_and(|last| last.trim().eq_ignore_ascii_case("chunked"))
 }
 
 fn fault(kind: FaultKind, text: impl fmt::Display) -> Fault {
