@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::commands::{Exit, Failure, block_on};
 use crate::edges::clock::Clock;
 use crate::edges::hook::{self, Places};
-use crate::edges::log::Log;
+use crate::edges::log::{Log, Nullable};
 use crate::edges::page::MetricsPage;
 use crate::edges::process::{Seeker, own_start};
 use crate::edges::signals;
@@ -45,6 +45,7 @@ pub fn run(args: &SidecarArgs) -> Result<Exit, Failure> {
 
 async fn supervise(settings: &Settings) -> Result<Exit, Failure> {
     let listener = bind(settings)?;
+    tell_start(settings);
     let clock = Clock::start();
     let (queue, events) = mpsc::channel(QUEUE);
     let on_sigterm = queue.clone();
@@ -72,6 +73,19 @@ fn exit(left: &Snapshot) -> Exit {
         (Phase::LameDuck | Phase::Draining, _) => Exit::Untold,
         (Phase::Serving | Phase::Done, _) => Exit::Done,
     }
+}
+
+fn tell_start(settings: &Settings) {
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        listen = %settings.listen,
+        grace_period_seconds = settings.plan.grace_period.as_secs_f64(),
+        budget_seconds = settings.plan.budget().as_secs_f64(),
+        target = ?Nullable(settings.matcher.as_ref()),
+        signal = ?Nullable(settings.signal_name()),
+        metrics_url = %settings.metrics_url,
+        "started"
+    );
 }
 
 fn policy(settings: &Settings, page: &MetricsPage) -> Policy {

@@ -1,7 +1,7 @@
 //! Finding the target among the processes in sight, and what stands against signalling it.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
+use std::{fmt, fs};
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
@@ -17,6 +17,15 @@ pub enum Matcher {
     Name(String),
     /// The TCP port that it listens on.
     Port(u16),
+}
+
+impl fmt::Display for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => write!(f, "{name}"),
+            Self::Port(port) => write!(f, "the listener on port {port}"),
+        }
+    }
 }
 
 /// Looks for the target.

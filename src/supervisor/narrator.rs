@@ -34,17 +34,15 @@ pub fn sigterm(sender: Option<i32>) {
 }
 
 fn tell_start(now: &Snapshot) {
-    let Some(drain) = &now.drain else {
-        info!(version = env!("CARGO_PKG_VERSION"), "started");
-        return;
-    };
-    warn!(
-        phase = now.phase.name(),
-        trigger = drain.trigger.name(),
-        remaining_seconds = drain.remaining.as_secs_f64(),
-        signalled = drain.signalled,
-        "going on with a drain that an earlier process began"
-    );
+    if let Some(drain) = &now.drain {
+        warn!(
+            phase = now.phase.name(),
+            trigger = drain.trigger.name(),
+            remaining_seconds = drain.remaining.as_secs_f64(),
+            signalled = drain.signalled,
+            "going on with a drain that an earlier process began"
+        );
+    }
 }
 
 fn tell_target(before: &Snapshot, now: &Snapshot) {
