@@ -22,10 +22,12 @@ impl<'a> Cursor<'a> {
         self.text.chars().count() - self.rest.chars().count() + 1
     }
 
+    #[inline]
     pub(super) fn peek(&self) -> Option<char> {
         self.rest.chars().next()
     }
 
+    #[inline]
     pub(super) fn next(&mut self) -> Option<char> {
         let mut rest = self.rest.chars();
         let next = rest.next();
@@ -33,34 +35,39 @@ impl<'a> Cursor<'a> {
         next
     }
 
+    #[inline]
     pub(super) fn eat(&mut self, wanted: &str) -> bool {
         let after = self.rest.strip_prefix(wanted);
         self.rest = after.unwrap_or(self.rest);
         after.is_some()
     }
 
+    #[inline]
     pub(super) fn take_while(&mut self, belongs: impl Fn(char) -> bool) -> &'a str {
-        let end = self.rest.find(|next| !belongs(next)).unwrap_or(self.rest.len());
-        let (taken, rest) = self.rest.split_at(end);
-        self.rest = rest;
-        taken
+        self.take(self.rest.find(|next| !belongs(next)).unwrap_or(self.rest.len()))
     }
 
     /// Takes a bare metric name, which is empty when none stands here.
     pub(super) fn metric_name(&mut self) -> &'a str {
-        self.identifier(|next| next == '_' || next == ':')
+        self.identifier(|next| next == b'_' || next == b':')
     }
 
     /// Takes a bare label name, which is empty when none stands here.
     pub(super) fn label_name(&mut self) -> &'a str {
-        self.identifier(|next| next == '_')
+        self.identifier(|next| next == b'_')
     }
 
-    fn identifier(&mut self, mark: impl Fn(char) -> bool) -> &'a str {
-        if self.peek().is_some_and(|first| first.is_ascii_digit()) {
-            return "";
-        }
-        self.take_while(|next| next.is_ascii_alphanumeric() || mark(next))
+    fn identifier(&mut self, mark: impl Fn(u8) -> bool) -> &'a str {
+        let mut bytes = self.rest.bytes();
+        let length = bytes.position(|next| !next.is_ascii_alphanumeric() && !mark(next)).unwrap_or(self.rest.len());
+        let starts = !self.rest.starts_with(|first: char| first.is_ascii_digit());
+        self.take(if starts { length } else { 0 })
+    }
+
+    fn take(&mut self, length: usize) -> &'a str {
+        let (taken, rest) = self.rest.split_at(length);
+        self.rest = rest;
+        taken
     }
 }
 

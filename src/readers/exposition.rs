@@ -113,19 +113,36 @@ impl<'s> Page<'s> {
     }
 
     fn lines(&mut self, mut piece: &[u8]) -> Result<(), Reason> {
-        while let Some(end) = memchr(b'\n', piece) {
-            let (line, rest) = (&piece[..end], &piece[end + 1..]);
-            if !self.partial.is_empty() {
-                self.hold(line)?;
-                self.judge_held()?;
-                self.partial.clear();
-            } else if self.ended || !self.names.is_foreign(line) {
-                self.line(line)?;
+        loop {
+            if self.partial.is_empty() && !self.ended {
+                piece = self.skip_foreign(piece);
             }
+            let Some(end) = memchr(b'\n', piece) else { return self.hold(piece) };
+            self.full_line(&piece[..end])?;
             self.line += 1;
-            piece = rest;
+            piece = &piece[end + 1..];
         }
-        self.hold(piece)
+    }
+
+    /// Passes over the lines that cannot matter, which are nearly all, as fast as they can be told.
+    fn skip_foreign<'a>(&mut self, mut piece: &'a [u8]) -> &'a [u8] {
+        while let Some(end) = memchr(b'\n', piece)
+            && self.names.is_foreign(&piece[..end])
+        {
+            self.line += 1;
+            piece = &piece[end + 1..];
+        }
+        piece
+    }
+
+    fn full_line(&mut self, line: &[u8]) -> Result<(), Reason> {
+        if self.partial.is_empty() {
+            return self.line(line);
+        }
+        self.hold(line)?;
+        self.judge_held()?;
+        self.partial.clear();
+        Ok(())
     }
 
     /// Keeps the start of a line, and judges the line as soon as it is too long.
@@ -163,10 +180,10 @@ impl<'s> Page<'s> {
             return Err(Reason::AfterEof);
         }
         if line.len() > MAX_LINE {
-            return self.long_line(self.trim(&line[..MAX_LINE]));
+            return self.long_line(trim(self.unmark(&line[..MAX_LINE])));
         }
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let start = self.trim(line);
+        let line = self.unmark(line.strip_suffix(b"\r").unwrap_or(line));
+        let start = trim(line);
         match self.names.sort(start) {
             Sort::Other => Ok(()),
             Sort::Comment => {
@@ -183,7 +200,7 @@ impl<'s> Page<'s> {
         match self.names.sort(start) {
             Sort::Html => Err(Reason::Html),
             Sort::Wanted => self.sample(start, Some(Reason::LongLine)),
-            Sort::Other if names::is_cut_off(start) => Err(Reason::LongLine),
+            Sort::Other if self.names.is_unknown(start) => Err(Reason::LongLine),
             Sort::Comment | Sort::Other => Ok(()),
         }
     }
@@ -203,12 +220,57 @@ impl<'s> Page<'s> {
         }
     }
 
-    /// Strips leading blanks, and the byte order mark that only a first line may carry.
-    fn trim<'a>(&self, line: &'a [u8]) -> &'a [u8] {
-        let mut line = if self.line == 1 { line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line) } else { line };
-        while let [b' ' | b'\t', rest @ ..] = line {
-            line = rest;
+    /// Strips the byte order mark that a first line may carry.
+    fn unmark<'a>(&self, line: &'a [u8]) -> &'a [u8] {
+        if self.line == 1 { line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line) } else { line }
+    }
+}
+
+fn trim(mut line: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = line {
+        line = rest;
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selector_without_series_is_not_zero() {
+        let selectors = ["active", "idle"].map(|text| text.parse().unwrap());
+        let mut page = Page::new(&selectors, Format::Text);
+        assert_eq!(page.feed(b"idle 0\n"), Ok(()));
+        assert_eq!(page.finish(true), Ok(vec![None, Some(0)]));
+    }
+
+    #[test]
+    fn a_line_may_come_in_pieces() {
+        let selectors = ["active".parse().unwrap()];
+        let mut page = Page::new(&selectors, Format::OpenMetrics);
+        for piece in ["act", "", "ive 1", "2\nother", " 3\n# E", "OF\n"] {
+            assert_eq!(page.feed(piece.as_bytes()), Ok(()), "{piece}");
         }
-        line
+        assert_eq!(page.finish(false), Ok(vec![Some(12)]));
+    }
+
+    #[test]
+    fn the_first_byte_after_the_end_is_refused_at_once() {
+        let mut page = Page::new(&[], Format::OpenMetrics);
+        assert_eq!(page.feed(b"# EOF\n"), Ok(()));
+        assert_eq!(page.feed(b""), Ok(()));
+        assert_eq!(page.feed(b"x"), Err(Error { line: 2, reason: Reason::AfterEof }));
+    }
+
+    #[test]
+    fn no_more_is_held_than_a_line_may_have() {
+        let mut page = Page::new(&[], Format::Text);
+        for _ in 0..8 {
+            assert_eq!(page.feed(&vec![b'x'; MAX_LINE]), Ok(()));
+        }
+        assert_eq!(page.partial.len(), MAX_LINE + 1);
+        assert_eq!(page.feed(b"\n"), Ok(()));
+        assert_eq!((page.partial.len(), page.line), (0, 2));
     }
 }

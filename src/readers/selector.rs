@@ -12,6 +12,7 @@ use std::str::FromStr;
 
 use regex_lite::Regex;
 
+use super::cursor::Cursor;
 pub use error::{Error, Reason};
 
 /// The label under which `PromQL` keeps the metric name.
@@ -162,11 +163,11 @@ fn has_escape(pattern: &str, escape: &str) -> bool {
 }
 
 fn is_bare_name(name: &str) -> bool {
-    !name.is_empty() && crate::readers::cursor::Cursor::new(name).metric_name() == name
+    !name.is_empty() && Cursor::new(name).metric_name() == name
 }
 
 fn is_bare_label(label: &str) -> bool {
-    !label.is_empty() && crate::readers::cursor::Cursor::new(label).label_name() == label
+    !label.is_empty() && Cursor::new(label).label_name() == label
 }
 
 #[cfg(test)]

@@ -101,3 +101,21 @@ impl fmt::Display for Reason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn excerpts_are_short_and_printable() {
+        assert_eq!(excerpt("a\u{7}\n"), "a\\u{7}\\n");
+        assert_eq!(excerpt(&"é".repeat(40)), "é".repeat(40));
+        assert_eq!(excerpt(&"é".repeat(41)), "é".repeat(40) + "…");
+    }
+
+    #[test]
+    fn errors_name_the_line() {
+        let error = Error { line: 12, reason: Reason::NotACount(excerpt("NaN")) };
+        assert_eq!(error.to_string(), "line 12: value NaN is not a count");
+    }
+}

@@ -68,6 +68,11 @@ impl<'s> Names<'s> {
         self.selectors.iter().any(|selector| selector.could_match(name))
     }
 
+    /// Tells whether this start of a line ends before its name can be known.
+    pub(super) fn is_unknown(&self, start: &[u8]) -> bool {
+        start.is_empty() || self.open && start.iter().all(|byte| is_name_byte(*byte))
+    }
+
     /// Tells whether the line's name is wanted, or cannot be read.
     fn wants_start(&self, line: &[u8]) -> bool {
         let end = line.iter().position(|byte| !is_name_byte(*byte)).unwrap_or(line.len());
@@ -76,11 +81,6 @@ impl<'s> Names<'s> {
             Ok(_) | Err(_) => true,
         }
     }
-}
-
-/// Tells whether a line's start ends before its name does.
-pub(super) fn is_cut_off(start: &[u8]) -> bool {
-    start.iter().all(|byte| is_name_byte(*byte))
 }
 
 /// Tells whether the line starts with this name and not with a longer one.
@@ -97,10 +97,66 @@ fn is_name_byte(byte: u8) -> bool {
 
 static NAME_BYTES: [bool; 256] = {
     let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = matches!(byte as u8, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b':');
+    let mut byte = 0_u8;
+    while byte < u8::MAX {
+        table[byte as usize] = byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':';
         byte += 1;
     }
     table
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_sorted_by_their_start() {
+        let selectors = [selector("active"), selector(r#"{"my.metric"}"#)];
+        let names = Names::new(&selectors);
+        for (line, sort, foreign) in [
+            ("", Sort::Other, false),
+            ("# HELP active", Sort::Comment, true),
+            ("# EOF", Sort::Comment, false),
+            ("#", Sort::Comment, false),
+            ("<html>", Sort::Html, false),
+            ("{", Sort::Wanted, false),
+            ("active", Sort::Wanted, false),
+            ("active{", Sort::Wanted, false),
+            ("active-x", Sort::Wanted, false),
+            ("my.metric 1", Sort::Wanted, false),
+            ("my_metric 1", Sort::Other, true),
+            ("active_total 1", Sort::Other, true),
+            ("active:sum 1", Sort::Other, true),
+            ("activ 1", Sort::Other, true),
+            ("other 1", Sort::Other, true),
+            ("\0", Sort::Other, false),
+        ] {
+            assert_eq!((names.sort(line.as_bytes()), names.is_foreign(line.as_bytes())), (sort, foreign), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_open_selector_wants_what_it_cannot_rule_out() {
+        let selectors = [selector("active"), selector(r#"{__name__=~"a.+"}"#)];
+        let names = Names::new(&selectors);
+        for (line, sort) in [("ab 1", Sort::Wanted), ("b 1", Sort::Other), ("5 1", Sort::Wanted), ("\0", Sort::Wanted)]
+        {
+            assert_eq!(names.sort(line.as_bytes()), sort, "{line}");
+            assert!(!names.is_foreign(line.as_bytes()), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_line_is_unknown_until_its_name_ends() {
+        let fixed = [selector("active")];
+        let open = [selector(r#"{__name__=~"a.+"}"#)];
+        for (start, by_fixed, by_open) in [("", true, true), ("abc", false, true), ("abc ", false, false)] {
+            assert_eq!(Names::new(&fixed).is_unknown(start.as_bytes()), by_fixed, "{start}");
+            assert_eq!(Names::new(&open).is_unknown(start.as_bytes()), by_open, "{start}");
+        }
+    }
+
+    fn selector(text: &str) -> Selector {
+        text.parse().unwrap()
+    }
+}

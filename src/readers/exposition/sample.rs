@@ -88,8 +88,8 @@ fn head<'a>(line: &'a str, labels: &mut Labels<'a>) -> Result<(Cow<'a, str>, Val
         labels.read(&mut cursor)?;
     }
     let name = match (bare, labels.name.clone()) {
-        ("", Some(quoted)) if !quoted.is_empty() => quoted,
-        ("", _) | (_, Some(_)) => return Err(Reason::Name),
+        ("", Some(quoted)) => quoted,
+        ("", None) | (_, Some(_)) => return Err(Reason::Name),
         (bare, None) => Cow::Borrowed(bare),
     };
     let value = value(&mut cursor)?;
@@ -172,13 +172,13 @@ impl<'a> Labels<'a> {
     }
 
     fn metric_name(&mut self, name: Cow<'a, str>) -> Result<(), Reason> {
-        if self.name.is_none() {
-            self.name = Some(name);
-            return Ok(());
+        // Of two names either may be meant, so that neither is known.
+        let known = self.name.take().is_some();
+        if known || name.is_empty() {
+            return Err(Reason::Name);
         }
-        // Either may be meant.
-        self.name = None;
-        Err(Reason::Name)
+        self.name = Some(name);
+        Ok(())
     }
 
     fn pair(&mut self, label: Cow<'a, str>, cursor: &mut Cursor<'a>) -> Result<(), Reason> {
@@ -230,7 +230,7 @@ fn word<'a>(cursor: &mut Cursor<'a>) -> &'a str {
 }
 
 fn blanks(cursor: &mut Cursor<'_>) {
-    cursor.take_while(is_blank);
+    while cursor.eat(" ") || cursor.eat("\t") {}
 }
 
 fn is_blank(next: char) -> bool {
@@ -241,4 +241,60 @@ fn is_blank(next: char) -> bool {
 fn spells_zero(number: &str) -> bool {
     let digits = number.split(['e', 'E']).next().unwrap_or_default();
     !digits.contains(|digit| matches!(digit, '1'..='9'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_labels_and_values_are_read() {
+        let sample = Sample::parse(r#"a:b{cd="d\n\"\\",e="",} 3.0"#).unwrap();
+        assert_eq!((sample.name.as_ref(), sample.label("cd"), sample.label("e")), ("a:b", Some("d\n\"\\"), Some("")));
+        assert_eq!((sample.label("c"), sample.count()), (None, Ok(3)));
+    }
+
+    #[test]
+    fn malformed_lines_tell_a_name_from_inside_the_braces_only() {
+        for (line, name) in [
+            ("a{b} 3", None),
+            (r#"a{"b", c} 3"#, None),
+            (r#"{"a", c} 3"#, Some("a")),
+            (r#"{c="d", "a", e} 3"#, Some("a")),
+            (r#"{c, "a"} 3"#, None),
+            (r#"{"a", "b"} 3"#, None),
+            (r#"{"a", "b", "a"} 3"#, None),
+        ] {
+            assert_eq!(Sample::parse(line).unwrap_err().quoted_name.as_deref(), name, "{line}");
+        }
+    }
+
+    #[test]
+    fn only_whole_numbers_that_are_exact_count() {
+        for (value, count) in [
+            ("0", Some(0)),
+            ("+0.0e5", Some(0)),
+            ("2.5e1", Some(25)),
+            ("9007199254740991", Some((1 << 53) - 1)),
+            ("9007199254740992", None),
+            ("-0", None),
+            ("-3", None),
+            ("0.1", None),
+            ("1e-999", None),
+            ("0.0000E9", Some(0)),
+            ("Inf", None),
+            ("nan", None),
+        ] {
+            assert_eq!(Sample::parse(&format!("a {value}")).unwrap().count().ok(), count, "{value}");
+        }
+    }
+
+    #[test]
+    fn equal_series_have_one_identity() {
+        let of = |line| Sample::parse(line).unwrap().identity();
+        assert_eq!(of(r#"a{b="c",d="e"} 1"#), of(r#"{"d"="e",b="c",f="","a"} 2"#));
+        assert_ne!(of(r#"a{b="c"} 1"#), of(r#"a{b="d"} 1"#));
+        assert_ne!(of(r#"a{b="c"} 1"#), of(r#"b{b="c"} 1"#));
+        assert_ne!(of(r#"a{bc="d"} 1"#), of(r#"a{b="cd"} 1"#));
+    }
 }

@@ -1,6 +1,6 @@
 //! The sums of one page, and the memory of what was counted already.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use super::sample::Sample;
 use super::{MAX_SERIES, Reason, excerpt};
@@ -11,24 +11,26 @@ use crate::readers::selector::Selector;
 pub(super) struct Tally<'s> {
     selectors: &'s [Selector],
     sums: Vec<Option<u64>>,
-    seen: HashSet<u64>,
+    seen: BTreeSet<u64>,
 }
 
 impl<'s> Tally<'s> {
     pub(super) fn new(selectors: &'s [Selector]) -> Self {
-        Self { selectors, sums: vec![None; selectors.len()], seen: HashSet::new() }
+        Self { selectors, sums: vec![None; selectors.len()], seen: BTreeSet::new() }
     }
 
     /// Counts a sample towards every selector that it matches.
     pub(super) fn add(&mut self, sample: &Sample<'_>) -> Result<(), Reason> {
-        let matching = |selector: &Selector| selector.matches(&sample.name, |label| sample.label(label));
-        if !self.selectors.iter().any(matching) {
-            return Ok(());
-        }
-        let count = sample.count()?;
-        self.remember(sample)?;
-        for (sum, _) in self.sums.iter_mut().zip(self.selectors).filter(|(_, selector)| matching(selector)) {
-            *sum = Some(sum.unwrap_or(0).checked_add(count).ok_or(Reason::Overflow)?);
+        let mut counted = None;
+        for (selector, sum) in self.selectors.iter().zip(&mut self.sums) {
+            if selector.matches(&sample.name, |label| sample.label(label)) {
+                let count = match counted {
+                    Some(count) => count,
+                    None => remember(&mut self.seen, sample)?,
+                };
+                counted = Some(count);
+                *sum = Some(sum.unwrap_or(0).checked_add(count).ok_or(Reason::Overflow)?);
+            }
         }
         Ok(())
     }
@@ -37,11 +39,13 @@ impl<'s> Tally<'s> {
     pub(super) fn into_sums(self) -> Vec<Option<u64>> {
         self.sums
     }
+}
 
-    fn remember(&mut self, sample: &Sample<'_>) -> Result<(), Reason> {
-        if !self.seen.insert(sample.identity()) {
-            return Err(Reason::SeriesTwice(excerpt(&sample.name)));
-        }
-        if self.seen.len() > MAX_SERIES { Err(Reason::ManySeries) } else { Ok(()) }
+/// Returns the count of a sample that matches, and makes sure that its series is new.
+fn remember(seen: &mut BTreeSet<u64>, sample: &Sample<'_>) -> Result<u64, Reason> {
+    let count = sample.count()?;
+    if !seen.insert(sample.identity()) {
+        return Err(Reason::SeriesTwice(excerpt(&sample.name)));
     }
+    if seen.len() > MAX_SERIES { Err(Reason::ManySeries) } else { Ok(count) }
 }
