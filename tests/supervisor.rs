@@ -1,4 +1,5 @@
 //! The event loop under paused time: hours pass in no time, and to the millisecond.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -88,8 +89,12 @@ fn perform(fake: &Rc<RefCell<Fake>>, queue: &mpsc::Sender<Event>, clock: Clock, 
             fake.signals.push(clock.now());
             return Some(Input::Signalled(incarnation, true));
         }
-        Action::Watch(_) | Action::Write(_) | Action::Erase => return None,
-        Action::Conclude(_) | Action::Release(_) | Action::Leave => return None,
+        Action::Watch(_)
+        | Action::Write(_)
+        | Action::Erase
+        | Action::Conclude(_)
+        | Action::Release(_)
+        | Action::Leave => return None,
     };
     queue.try_send(Event::Input(answer)).unwrap();
     None
