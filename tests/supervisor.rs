@@ -121,7 +121,7 @@ impl Loop {
         self.clock.now().since(Time::since_boot(BOOT)).as_secs_f64()
     }
 
-    fn seconds(&self, time: Time) -> f64 {
+    fn seconds(time: Time) -> f64 {
         time.since(Time::since_boot(BOOT)).as_secs_f64()
     }
 }
@@ -143,7 +143,7 @@ async fn an_hour_of_streams_is_waited_for_and_then_zero_must_hold_and_the_exit_i
             assert_eq!(outcome(&answer.await.unwrap()), ("drained".into(), 0.into()));
             // The poll at 3601 sees zero first; quiet period 2 s and exit wait 10 s follow.
             assert!((sidecar.now() - 3613.0).abs() < 0.1, "answered at {}", sidecar.now());
-            let signals: Vec<f64> = sidecar.fake.borrow().signals.iter().map(|at| sidecar.seconds(*at)).collect();
+            let signals: Vec<f64> = sidecar.fake.borrow().signals.iter().map(|at| Loop::seconds(*at)).collect();
             assert!(matches!(signals[..], [at] if (at - 15.0).abs() < 0.1), "signalled at {signals:?}");
         })
         .await;
