@@ -60,8 +60,9 @@ async fn supervise(settings: &Settings) -> Result<Exit, Failure> {
     let mut world = World::new(queue.clone(), seeker, page, state, TerminationLog { path, create })
         .map_err(|error| fault(&error))?;
     let places = Places::default();
-    tokio::spawn(hook::serve(listener, queue, places.clone()));
+    let server = tokio::spawn(hook::serve(listener, queue, places.clone()));
     let left = Supervisor::new(keeper, clock, move |action| world.perform(action)).run(events).await;
+    server.abort();
     places.wait_until_free(FAREWELL).await;
     Ok(exit(&left))
 }

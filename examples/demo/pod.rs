@@ -1,0 +1,195 @@
+//! The pod and its callers: an engine, lameduck beside it, and streams that are open.
+
+use std::env;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use lameduck::edges::report::StatusReport;
+use tokio::net::TcpSocket;
+
+use crate::events::{Event, Events, Line, Origin, Stop};
+use crate::http::{self, Answer};
+use crate::process::{Process, typed};
+use crate::programs::Programs;
+use crate::screen::Screen;
+
+/// The streams that are open when the pod is deleted: how long each lasts.
+pub(crate) const DURATIONS: [&str; 6] = ["6s", "8s", "9s", "11s", "13s", "15s"];
+/// How long the engine takes to exit once it has no stream left.
+pub(crate) const EXIT_DELAY: &str = "3s";
+
+/// How long anything may take that should take no time.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Longer than the whole drain.
+const HOOK_PATIENCE: Duration = Duration::from_secs(90);
+
+/// The processes; they end with this.
+pub(crate) struct Pod {
+    pub(crate) engine: Process,
+    pub(crate) sidecar: Process,
+    pub(crate) clients: Vec<Process>,
+    programs: Programs,
+    /// Where the engine serves streams.
+    streams: SocketAddr,
+    /// Where lameduck serves the hook and probes.
+    pub(crate) address: SocketAddr,
+    directory: Directory,
+}
+
+/// A directory of our own, removed on drop.
+#[derive(Debug)]
+struct Directory(PathBuf);
+
+/// The addresses that the engine says it listens on.
+struct Ports {
+    line: String,
+    streams: SocketAddr,
+    metrics: SocketAddr,
+}
+
+impl Pod {
+    /// Starts everything, and returns when lameduck is ready and counts all streams.
+    pub(crate) fn start(programs: Programs, screen: &mut Screen, events: &mut Events) -> Result<Self, Stop> {
+        let directory = Directory::new()?;
+        screen.heading("The pod: an engine with long-lived streams, and lameduck beside it");
+        let mut command = engine(&programs);
+        screen.command(&typed(&command));
+        let engine = Process::start(&mut command, Origin::Engine, events)?;
+        let ports = events.wait_for("the engine does not listen", PATIENCE, |line| Ok(line.and_then(Ports::read)))?;
+        screen.answer(&ports.line);
+
+        let (held, address) = free_port().map_err(|error| Stop::failed("no free port", error))?;
+        let mut command = sidecar(&programs, &ports, address, &directory.0);
+        screen.command(&typed(&command));
+        let sidecar = Process::start(&mut command, Origin::Lameduck, events)?;
+        let streams = ports.streams;
+        let mut pod = Self { engine, sidecar, clients: Vec::new(), programs, streams, address, directory };
+        let ready = pod.wait_until_ready(events)?;
+        screen.answer(&format!("lameduck: GET /readyz {}", ready.status));
+        drop(held);
+
+        screen.heading("Its callers: six streams now, and two more later");
+        screen.command(&typed(&pod.client(&DURATIONS)));
+        pod.call(&DURATIONS, 0, events)?;
+        pod.wait_until_counted(events)?;
+        Ok(pod)
+    }
+
+    /// Opens streams of these durations; `after` so many streams of other clients.
+    pub(crate) fn call(&mut self, durations: &[&str], after: u32, events: &Events) -> Result<(), Stop> {
+        let client = Process::start(&mut self.client(durations), Origin::Client { after }, events)?;
+        self.clients.push(client);
+        Ok(())
+    }
+
+    /// Plays the kubelet: calls the preStop hook, whose answer becomes an event when it comes.
+    pub(crate) fn call_hook(&self, events: &Events) {
+        let (address, queue) = (self.address, events.sender());
+        thread::spawn(move || queue.send(Event::Hook(http::get(address, "/prestop", http::HOOK, HOOK_PATIENCE))));
+    }
+
+    /// Plays the kubelet: asks whether the pod is ready.
+    pub(crate) fn readiness(&self) -> Option<Answer> {
+        http::get(self.address, "/readyz", http::PROBE, PATIENCE).ok()
+    }
+
+    pub(crate) fn status(&self) -> Option<StatusReport> {
+        let answer = http::get(self.address, "/status", http::PROBE, PATIENCE).ok()?;
+        serde_json::from_str(&answer.body).ok()
+    }
+
+    /// What lameduck has left for the kubelet to keep.
+    pub(crate) fn termination_message(&self) -> Option<String> {
+        fs::read_to_string(termination_log(&self.directory.0)).ok()
+    }
+
+    fn wait_until_ready(&mut self, events: &mut Events) -> Result<Answer, Stop> {
+        events.wait_for("lameduck is not ready", PATIENCE, |_| {
+            self.check_sidecar()?;
+            Ok(self.readiness().filter(|answer| answer.status == "200 OK"))
+        })
+    }
+
+    fn wait_until_counted(&mut self, events: &mut Events) -> Result<(), Stop> {
+        let all = u64::try_from(DURATIONS.len()).ok();
+        events.wait_for("lameduck does not count the streams", PATIENCE, |_| {
+            self.check_sidecar()?;
+            Ok(self.status().filter(|status| status.streams == all).map(drop))
+        })
+    }
+
+    fn check_sidecar(&mut self) -> Result<(), Stop> {
+        self.sidecar.ended().map_or(Ok(()), |status| Err(Stop::failed("lameduck has ended", status)))
+    }
+
+    fn client(&self, durations: &[&str]) -> Command {
+        let mut command = Command::new(&self.programs.client);
+        command.args(["--url", &format!("ws://{}/v1/listen", self.streams)]);
+        command.args(["--streams", &durations.len().to_string(), "--durations", &durations.join(",")]);
+        if durations.len() > 1 {
+            command.args(["--stagger", "100ms"]);
+        }
+        command
+    }
+}
+
+impl Directory {
+    fn new() -> Result<Self, Stop> {
+        let path = env::temp_dir().join(format!("lameduck-demo-{}", std::process::id()));
+        fs::create_dir(&path).map_err(|error| Stop::failed(&path.to_string_lossy(), error))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Ports {
+    fn read(line: &Line) -> Option<Self> {
+        let words = || line.text.strip_prefix("engine: listening ").into_iter().flat_map(|text| text.split(' '));
+        let port = |key: &str| words().find_map(|word| word.strip_prefix(key))?.parse().ok();
+        Some(Self { line: line.text.clone(), streams: port("ws=")?, metrics: port("metrics=")? })
+    }
+}
+
+fn engine(programs: &Programs) -> Command {
+    let mut command = Command::new(&programs.engine);
+    command.args(["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--exit-delay", EXIT_DELAY]);
+    command
+}
+
+/// The times are shorter than one would set them, so that the whole takes no minute.
+fn sidecar(programs: &Programs, ports: &Ports, address: SocketAddr, directory: &Path) -> Command {
+    let mut command = Command::new(&programs.lameduck);
+    command.args(["sidecar", "--grace-period", "60s", "--lame-duck", "3s", "--quiet-period", "1s"]);
+    command.args(["--target-port", &ports.streams.port().to_string()]);
+    command.args(["--metrics-url", &format!("http://{}/metrics", ports.metrics)]);
+    command.args(["--listen", &address.to_string()]);
+    command.arg("--state-dir").arg(directory).arg("--termination-log").arg(termination_log(directory));
+    // Settings that the reader's shell may have are not for this one.
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LAMEDUCK_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn termination_log(directory: &Path) -> PathBuf {
+    directory.join("outcome")
+}
+
+/// A port that nobody else is given as long as the socket lives: it is bound but does not listen, and so does not
+/// stand in the way of a listener (socket(7), `SO_REUSEADDR`).
+fn free_port() -> std::io::Result<(TcpSocket, SocketAddr)> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    let address = socket.local_addr()?;
+    Ok((socket, address))
+}

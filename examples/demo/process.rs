@@ -1,0 +1,83 @@
+//! A process of the demonstration: its lines go into the queue, and it does not outlive its handle.
+
+use std::env;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::Sender;
+use std::thread;
+
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+
+use crate::clock::now;
+use crate::events::{Event, Events, Line, Origin, Stop};
+
+/// A process, killed on drop.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+}
+
+impl Process {
+    /// Starts a process in a group of its own, so that the terminal's Ctrl-C reaches the demonstration alone.
+    pub(crate) fn start(command: &mut Command, from: Origin, events: &Events) -> Result<Self, Stop> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let mut child = command.spawn().map_err(|error| Stop::failed(&typed(command), error))?;
+        if let Some(stdout) = child.stdout.take() {
+            listen(stdout, from, events.sender());
+        }
+        if let Some(stderr) = child.stderr.take() {
+            listen(stderr, from, events.sender());
+        }
+        Ok(Self { child })
+    }
+
+    /// How it has ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// Sends it SIGTERM.
+    pub(crate) fn terminate(&mut self) {
+        if self.ended().is_none() {
+            let _ = kill(self.group(), Signal::SIGTERM);
+        }
+    }
+
+    /// Its own pid is its group's, too.
+    fn group(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.ended().is_none() {
+            let _ = killpg(self.group(), Signal::SIGKILL);
+        }
+        let _ = self.child.wait();
+    }
+}
+
+fn listen(pipe: impl Read + Send + 'static, from: Origin, queue: Sender<Event>) {
+    thread::spawn(move || {
+        let lines = BufReader::new(pipe).lines().map_while(Result::ok);
+        lines.map(|text| Event::Line(Line { from, text, at: now() })).try_for_each(|event| queue.send(event))
+    });
+}
+
+/// The command as one would type it, from where the demonstration was started.
+pub(crate) fn typed(command: &Command) -> String {
+    let here = env::current_dir().unwrap_or_default();
+    let program = Path::new(command.get_program());
+    let program = program.strip_prefix(&here).unwrap_or(program).to_string_lossy();
+    let words = command.get_args().map(|word| quoted(&word.to_string_lossy()));
+    words.fold(quoted(&program), |line, word| line + " " + &word)
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,@+[]".contains(letter);
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
