@@ -4,17 +4,21 @@
 //! synced, because the page cache survives this process, and a machine that went down has another boot id.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::machine::note::Note;
 use crate::machine::outcome::{Outcome, Trigger, Verdict};
 use crate::machine::target::Incarnation;
 use crate::machine::time::Time;
+
+/// No note is longer than this, in bytes.
+const LARGEST: u64 = 64 * 1024;
 
 /// Where drains are noted.
 #[derive(Clone, Debug)]
@@ -82,7 +86,7 @@ impl StateFile {
     /// # Errors
     /// Fails where the file is there but cannot be used; it should then be ignored.
     pub fn load(&self, now: Time) -> io::Result<Option<Note>> {
-        let text = match fs::read(&self.path) {
+        let text = match self.read() {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
@@ -95,6 +99,15 @@ impl StateFile {
         // Without a process to know it by, a drain is over with its deadline.
         let stale = note.incarnation.is_none() && now >= note.deadline;
         Ok((!stale).then_some(note))
+    }
+
+    /// Reads what is there, and neither waits (for the other end of a pipe) nor reads without end.
+    fn read(&self) -> io::Result<Vec<u8>> {
+        let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
+        let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(&self.path)?;
+        let mut text = Vec::new();
+        file.take(LARGEST).read_to_end(&mut text)?;
+        Ok(text)
     }
 
     /// Notes a drain.
@@ -235,6 +248,16 @@ mod tests {
             fs::write(file.path(), &whole[..length]).unwrap();
             assert!(file.load(at(0)).is_err(), "{length} bytes were believed");
         }
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_note_is_an_error_and_not_waited_for() {
+        let file = file("pipe");
+        let _ = fs::remove_file(file.path());
+        assert!(std::process::Command::new("mkfifo").arg(file.path()).status().unwrap().success());
+        assert!(file.load(at(0)).is_err());
+        file.write(&note(Some(17))).unwrap();
+        assert_eq!(file.load(at(0)).unwrap(), Some(note(Some(17))));
     }
 
     #[test]
