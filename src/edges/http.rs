@@ -54,7 +54,21 @@ impl FromStr for Url {
             .ok_or("has no host; write e.g. http://127.0.0.1:9991/metrics")?;
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        Ok(Self::new(host, uri.port_u16().unwrap_or(80), path))
+        Ok(Self::new(host, port_of(&uri)?, path))
+    }
+}
+
+/// The port as it is written: [`Uri::port`] takes one that is out of range for none.
+fn port_of(uri: &Uri) -> Result<u16, String> {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let without_user = authority.rsplit('@').next().unwrap_or("");
+    let behind_host = without_user.rsplit(']').next().unwrap_or("");
+    match behind_host.rsplit_once(':') {
+        None | Some((_, "")) => Ok(80),
+        Some((_, port)) => {
+            let number = port.parse().ok().filter(|number| *number != 0);
+            number.ok_or_else(|| format!("port {port} is not a number from 1 to 65535"))
+        }
     }
 }
 
@@ -124,6 +138,7 @@ mod tests {
         let url: Url = "http://127.0.0.1:9991/metrics?x=1".parse().unwrap();
         assert_eq!(url, Url::new("127.0.0.1", 9991, "/metrics?x=1"));
         assert_eq!("http://[::1]:9/".parse::<Url>().unwrap().to_string(), "http://[::1]:9/");
+        assert_eq!("http://a:b@[::1]".parse::<Url>().unwrap().to_string(), "http://[::1]:80/");
         assert_eq!("http://engine".parse::<Url>().unwrap(), Url::new("engine", 80, "/"));
     }
 
@@ -134,6 +149,9 @@ mod tests {
             ("127.0.0.1:9991/metrics", "http://"),
             ("/metrics", "must begin with http://"),
             ("", "http://"),
+            ("http://127.0.0.1:0/", "port 0 is not"),
+            ("http://a:b@[::1]:70000/", "port 70000 is not"),
+            ("http://127.0.0.1:99999/metrics", "port 99999 is not a number from 1 to 65535"),
         ] {
             let error = text.parse::<Url>().unwrap_err();
             assert!(error.contains(word), "{text}: {error}");
