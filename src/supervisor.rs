@@ -64,7 +64,7 @@ impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
             Event::Input(input) => self.handle(input),
             Event::Question(question) => self.answer(question),
             Event::Sigterm(sender) => {
-                narrator::sigterm(sender);
+                self.narrator.sigterm(sender);
                 self.handle(Input::Terminate);
             }
         }

@@ -26,11 +26,15 @@ impl Narrator {
         }
         self.before = Some(now);
     }
-}
 
-/// Tells of a SIGTERM and who sent it.
-pub fn sigterm(sender: Option<i32>) {
-    info!(sender = ?Nullable(sender), "SIGTERM received");
+    /// Tells of a SIGTERM and who sent it; after an outcome only to those who look closely, for that is the last line.
+    pub fn sigterm(&self, sender: Option<i32>) {
+        let sender = Nullable(sender);
+        match self.before.as_ref().map(|before| before.phase) {
+            Some(Phase::Done) => debug!(?sender, "SIGTERM received"),
+            Some(Phase::Serving | Phase::LameDuck | Phase::Draining) | None => info!(?sender, "SIGTERM received"),
+        }
+    }
 }
 
 fn tell_start(now: &Snapshot) {
