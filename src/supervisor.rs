@@ -5,10 +5,12 @@ use tokio::sync::{mpsc, oneshot};
 use crate::edges::clock::Clock;
 use crate::edges::metrics::Metrics;
 use crate::edges::report::{OutcomeReport, StatusReport};
+use crate::machine::census::Source;
 use crate::machine::io::{Action, Input};
 use crate::machine::keeper::Keeper;
 use crate::machine::outcome::{Trigger, Verdict};
 use crate::machine::snapshot::Snapshot;
+use crate::machine::time::Time;
 use crate::queue::{Event, Question};
 use crate::supervisor::narrator::Narrator;
 
@@ -72,14 +74,24 @@ impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
 
     fn handle(&mut self, input: Input) {
         let now = self.clock.now();
-        if let Input::Counted { asked, source, reading } = &input {
-            self.metrics.reading(*source, reading, now.since(*asked));
-        }
+        let counted = if let Input::Counted { asked, source, .. } = &input { Some((*asked, *source)) } else { None };
         if let (Input::Signalled(_, sent), Some(signal)) = (&input, &self.signal) {
             self.metrics.signalled(signal, *sent);
         }
         self.keeper.handle(now, input);
+        if let Some((asked, source)) = counted {
+            self.count_reading(asked, source);
+        }
         self.narrate();
+    }
+
+    /// Counts a reading as the machine took it: only that knows whether a series is missed.
+    fn count_reading(&mut self, asked: Time, source: Source) {
+        let now = self.keeper.snapshot(self.clock.now());
+        let witness = now.sources.iter().find(|witness| witness.source == source && witness.asked == Some(asked));
+        if let Some(witness) = witness {
+            self.metrics.reading(source, &witness.state, now.now.since(asked));
+        }
     }
 
     fn narrate(&mut self) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write};
 use std::time::Duration;
 
-use crate::machine::census::{Reading, Source, State};
+use crate::machine::census::{Source, State};
 use crate::machine::outcome::{Outcome, Verdict};
 use crate::machine::snapshot::{Phase, Snapshot};
 
@@ -34,12 +34,12 @@ impl Metrics {
         }
     }
 
-    /// Counts one reading, and how long it took.
-    pub fn reading(&mut self, source: Source, reading: &Reading, took: Duration) {
-        let result = match reading {
-            Reading::Unknown(_) => "unknown",
-            Reading::Counts(counts) if source == Source::Metrics && counts.contains(&None) => "absent",
-            Reading::Counts(_) => "ok",
+    /// Counts one reading by what it makes its source say, and how long it took.
+    pub fn reading(&mut self, source: Source, state: &State, took: Duration) {
+        let result = match state {
+            State::Counted(_) => "ok",
+            State::Absent => "absent",
+            State::Unheard | State::Unknown(_) => "unknown",
         };
         *self.readings.entry((source, result)).or_default() += 1;
         self.reading_seconds.observe(took);
