@@ -45,7 +45,7 @@ pub fn run(args: &SidecarArgs) -> Result<Exit, Failure> {
 
 async fn supervise(settings: &Settings) -> Result<Exit, Failure> {
     let listener = bind(settings)?;
-    tell_start(settings);
+    tell_start(settings, &listener);
     let clock = Clock::start();
     let (queue, events) = mpsc::channel(QUEUE);
     let on_sigterm = queue.clone();
@@ -76,10 +76,11 @@ fn exit(left: &Snapshot) -> Exit {
     }
 }
 
-fn tell_start(settings: &Settings) {
+fn tell_start(settings: &Settings, listener: &TcpListener) {
+    let listen = listener.local_addr().unwrap_or(settings.listen);
     info!(
         version = env!("CARGO_PKG_VERSION"),
-        listen = %settings.listen,
+        %listen,
         grace_period_seconds = settings.plan.grace_period.as_secs_f64(),
         budget_seconds = settings.plan.budget().as_secs_f64(),
         target = ?Nullable(settings.matcher.as_ref()),
