@@ -1,0 +1,121 @@
+//! The one signal: to whom, when, and when not.
+
+use lameduck::machine::census::Source::Metrics;
+use lameduck::machine::gate::Unready;
+use lameduck::machine::io::Input;
+use lameduck::machine::outcome::Ending;
+use lameduck::machine::outcome::Outcome::{Drained, Exited, Expired};
+use lameduck::machine::outcome::Trigger::Hook;
+use lameduck::machine::snapshot::Phase;
+use lameduck::machine::target::{Obstacle, Sighting};
+
+use crate::machine::Deed::{Release, Signal};
+use crate::machine::{Pod, count, found, life, policy, second};
+
+#[test]
+fn a_signal_that_the_target_does_not_catch_is_not_sent() {
+    let mut pod = Pod::begin(policy(), Some(found(1, Some(Obstacle::NotCaught))), &[(Metrics, count(3))]);
+    pod.at(10).call(Hook).at(19.5).streams(0).at(22).expect([Release(Drained, Some(0))]);
+    assert!(!pod.verdict.expect("a verdict").signalled);
+}
+
+#[test]
+fn a_signal_that_is_not_permitted_is_not_sent_and_is_looked_at_again_each_poll() {
+    let obstacle = Obstacle::NotPermitted { theirs: 0, ours: 1000 };
+    let mut pod = Pod::begin(policy(), Some(found(1, Some(obstacle))), &[(Metrics, count(3))]);
+    pod.at(10).call(Hook).at(30.5).sees(found(1, None)).at(31).expect([Signal(1)]);
+}
+
+#[test]
+fn an_obstacle_that_comes_up_in_the_lame_duck_keeps_the_signal_back() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).call(Hook).at(14).sees(found(1, Some(Obstacle::NotCaught)));
+    pod.at(65).expect([Release(Expired, Some(3))]);
+}
+
+#[test]
+fn two_targets_are_not_signalled_until_one_is_left() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).call(Hook).sees(Sighting::Several(vec![1, 7])).at(25).sees(found(1, None)).at(26).expect([Signal(1)]);
+}
+
+#[test]
+fn a_search_from_the_lame_duck_does_not_license_the_signal() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).call(Hook).at(13.5).searches_hang().at(15.5);
+    let asked = pod.unsought[0];
+    assert_eq!(asked, second(14));
+    pod.input(Input::Sighted { asked, sighting: found(1, None) });
+    let asked = pod.unsought[1];
+    assert_eq!(asked, second(15));
+    pod.input(Input::Sighted { asked, sighting: found(1, None) }).expect([Signal(1)]);
+}
+
+#[test]
+fn a_page_that_hangs_does_not_delay_the_signal() {
+    Pod::serving(3).at(10).call(Hook).at(13.5).hangs().at(15).expect([Signal(1)]);
+}
+
+#[test]
+fn a_signal_that_fails_is_tried_again_at_the_next_poll() {
+    let mut pod = Pod::serving(3);
+    pod.signals_fail(true).at(10).call(Hook).at(17.5);
+    assert!(!pod.note.expect("a note").signalled);
+    pod.signals_fail(false).at(18).expect([Signal(1)]);
+}
+
+#[test]
+fn a_drain_whose_signal_fails_goes_by_count_alone() {
+    let mut pod = Pod::serving(3);
+    pod.signals_fail(true).at(10).call(Hook).at(19.5).streams(0).at(22).expect([Release(Drained, Some(0))]);
+    assert!(!pod.verdict.expect("a verdict").signalled);
+}
+
+#[test]
+fn word_of_a_signal_to_the_life_before_changes_nothing() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).call(Hook).at(15).expect([Signal(1)]).input(Input::Signalled(life(9), false)).at(30);
+    pod.exits(1, Ending::Code(0)).expect([Release(Exited, Some(0))]);
+}
+
+#[test]
+fn no_signal_goes_out_after_the_release() {
+    let mut pod = Pod::serving(0);
+    pod.sees(Sighting::Several(vec![1, 7])).at(10).call(Hook).at(17).expect([Release(Drained, Some(0))]);
+    pod.sees(found(1, None)).at(60).phase(Phase::Done);
+}
+
+#[test]
+fn no_signal_goes_out_while_serving() {
+    Pod::serving(0).at(300).ready();
+}
+
+#[test]
+fn signal_none_counts_and_waits_with_a_target_or_without() {
+    for sighting in [found(1, None), Sighting::Nobody] {
+        let mut policy = policy();
+        policy.signal = None;
+        let mut pod = Pod::begin(policy, Some(sighting), &[(Metrics, count(3))]);
+        pod.ready().at(10).call(Hook).at(19.5).streams(0).at(22).expect([Release(Drained, Some(0))]);
+    }
+}
+
+#[test]
+fn a_pod_is_unready_while_its_target_may_not_be_signalled() {
+    let mut pod = Pod::begin(policy(), Some(found(1, Some(Obstacle::NotCaught))), &[(Metrics, count(3))]);
+    let signal = "SIGINT".to_owned();
+    pod.unready(Unready::Obstructed { pid: 1, signal, obstacle: Obstacle::NotCaught });
+    pod.at(0.5).sees(found(1, None)).at(1).ready();
+}
+
+#[test]
+fn a_second_match_that_passes_leaves_the_pod_ready_and_one_that_stays_does_not() {
+    let mut pod = Pod::serving(3);
+    pod.at(9.5).sees(Sighting::Several(vec![1, 7])).at(12).ready();
+    pod.at(13).unready(Unready::Several(vec![1, 7])).sees(found(1, None)).at(14).ready();
+}
+
+#[test]
+fn nothing_is_known_before_the_first_look() {
+    Pod::begin(policy(), None, &[(Metrics, count(3))]).unready(Unready::Starting);
+}

@@ -1,0 +1,91 @@
+//! A target that never served is not waited for; one that may have served is.
+
+use lameduck::machine::census::FaultKind::{Refused, Unanswered, Unreadable};
+use lameduck::machine::census::Source::Metrics;
+use lameduck::machine::census::{FaultKind, Reading};
+use lameduck::machine::io::Input;
+use lameduck::machine::outcome::Outcome::{Drained, Expired, Unserved};
+use lameduck::machine::outcome::Trigger::Hook;
+use lameduck::machine::snapshot::Phase;
+use lameduck::machine::target::{Obstacle, Sighting};
+
+use crate::machine::Deed::{Release, Signal};
+use crate::machine::{Pod, fault, found, policy};
+
+fn failing(sighting: Sighting, kind: FaultKind) -> Pod {
+    Pod::begin(policy(), Some(sighting), &[(Metrics, fault(kind))])
+}
+
+#[test]
+fn it_is_signalled_without_a_lame_duck_and_the_hook_returns_at_once() {
+    for kind in [Refused, Unanswered] {
+        let mut pod = failing(found(1, None), kind);
+        pod.at(10).call(Hook).expect([Signal(1), Release(Unserved, Some(0))]).phase(Phase::Done);
+    }
+}
+
+#[test]
+fn the_fresh_look_may_hang_until_it_is_given_up() {
+    let mut pod = failing(found(1, None), Refused);
+    pod.at(10).hangs().call(Hook).at(12.1).expect([Signal(1), Release(Unserved, Some(0))]);
+}
+
+#[test]
+fn the_look_before_the_hook_does_not_decide() {
+    let mut pod = failing(found(1, None), Refused);
+    pod.at(9.5).streams(3).call(Hook).at(10).phase(Phase::LameDuck).at(14.5).expect([Signal(1)]);
+}
+
+#[test]
+fn without_a_target_only_a_refused_connection_tells() {
+    failing(Sighting::Nobody, Refused).at(10).call(Hook).expect([Release(Unserved, Some(0))]);
+    failing(Sighting::Nobody, Unanswered).at(10).call(Hook).at(65).expect([Release(Expired, None)]);
+}
+
+#[test]
+fn a_page_that_cannot_be_read_is_somebody_who_serves() {
+    let mut pod = failing(found(1, None), Unreadable);
+    pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(65).expect([Release(Expired, None)]);
+}
+
+#[test]
+fn an_absent_selector_is_a_reading() {
+    let mut pod = Pod::begin(policy(), Some(found(1, None)), &[(Metrics, Reading::Counts(vec![None]))]);
+    pod.at(9).fails(Refused).at(10).call(Hook).at(15).expect([Signal(1)]).at(65).expect([Release(Expired, None)]);
+}
+
+#[test]
+fn one_that_was_read_before_it_failed_is_waited_for() {
+    let mut pod = Pod::serving(0);
+    pod.at(9).fails(Refused).at(10).call(Hook).at(15).expect([Signal(1)]).at(65).expect([Release(Expired, None)]);
+}
+
+#[test]
+fn one_that_is_older_than_the_sidecar_may_have_served() {
+    let mut policy = policy();
+    policy.own_start = 101;
+    let mut pod = Pod::begin(policy, Some(found(1, None)), &[(Metrics, fault(Refused))]);
+    pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(65).expect([Release(Expired, None)]);
+}
+
+#[test]
+fn an_obstacle_keeps_the_signal_back_and_the_hook_returns_all_the_same() {
+    let mut pod = failing(found(1, Some(Obstacle::NotCaught)), Refused);
+    pod.at(10).call(Hook).expect([Release(Unserved, Some(0))]);
+    assert!(!pod.verdict.expect("a verdict").signalled);
+}
+
+#[test]
+fn a_hook_again_is_answered_at_once_while_it_does_not_serve() {
+    let mut pod = failing(found(1, None), Refused);
+    pod.at(10).call(Hook).expect([Signal(1), Release(Unserved, Some(0))]);
+    pod.at(12).call(Hook).expect([Release(Unserved, Some(0))]);
+}
+
+#[test]
+fn a_hook_again_is_held_if_it_has_begun_to_serve_since() {
+    let mut pod = failing(found(1, None), Refused);
+    pod.at(10).call(Hook).expect([Signal(1), Release(Unserved, Some(0))]);
+    pod.at(11).streams(2).at(13).call(Hook).phase(Phase::Draining).deadline(68);
+    pod.at(19.5).streams(0).at(32).expect([Release(Drained, Some(0))]);
+}

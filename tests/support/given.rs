@@ -1,0 +1,55 @@
+//! What the tests of the machine take for given: a plain policy, the lives of a target, instants and readings.
+
+use std::time::Duration;
+
+use lameduck::machine::census::{Fault, FaultKind, Reading, Source};
+use lameduck::machine::io::Policy;
+use lameduck::machine::leaving::OnSigterm;
+use lameduck::machine::plan::Plan;
+use lameduck::machine::target::{Found, Incarnation, Obstacle, Sighting};
+use lameduck::machine::time::Time;
+
+/// A grace period of 60 s, of which 5 s are kept back; 5 s lame duck, 2 s quiet, 10 s exit wait; a look each second.
+pub(crate) fn policy() -> Policy {
+    Policy {
+        plan: Plan {
+            grace_period: Duration::from_secs(60),
+            exit_margin: Duration::from_secs(5),
+            lame_duck: Duration::from_secs(5),
+            quiet_period: Duration::from_secs(2),
+            exit_wait: Duration::from_secs(10),
+            poll_interval: Duration::from_secs(1),
+            scrape_timeout: Duration::from_secs(2),
+        },
+        sources: vec![Source::Metrics],
+        signal: Some(("SIGINT".into(), 2)),
+        wait_for_exit: false,
+        on_sigterm: OnSigterm::Auto,
+        own_start: 100,
+    }
+}
+
+/// The `n`th life of the target: younger than the sidecar.
+pub(crate) const fn life(n: u32) -> Incarnation {
+    Incarnation { pid: n, started: 100 + n as u64 }
+}
+
+/// That life as a search finds it.
+pub(crate) fn found(n: u32, obstacle: Option<Obstacle>) -> Sighting {
+    Sighting::Found(Found { incarnation: life(n), name: "impeller".into(), obstacle })
+}
+
+/// The instant so many seconds after the pod began.
+pub(crate) fn second(seconds: impl Into<f64>) -> Time {
+    Time::since_boot(Duration::from_secs(1000) + Duration::from_secs_f64(seconds.into()))
+}
+
+/// A page that counts so many streams.
+pub(crate) fn count(streams: u64) -> Reading {
+    Reading::Counts(vec![Some(streams)])
+}
+
+/// A page that fails.
+pub(crate) fn fault(kind: FaultKind) -> Reading {
+    Reading::Unknown(Fault { kind, text: "no page".into() })
+}

@@ -1,0 +1,298 @@
+//! A pod on paper: the machine, and a little world around it that does what it is told and in which time is stepped.
+//!
+//! Time is in seconds since the pod began. Every [`Deed`] must be expected at its very instant: one that comes early,
+//! late or unasked fails the script. The world wakes the machine only when it asked to be woken.
+
+#[path = "given.rs"]
+mod given;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use lameduck::machine::census::{FaultKind, Reading, Source};
+use lameduck::machine::gate::Unready;
+use lameduck::machine::io::{Action, Input, Policy};
+use lameduck::machine::keeper::Keeper;
+use lameduck::machine::note::Note;
+use lameduck::machine::outcome::{Ending, Outcome, Trigger, Verdict};
+use lameduck::machine::snapshot::{Phase, Snapshot};
+use lameduck::machine::target::{Incarnation, Sighting};
+use lameduck::machine::time::Time;
+
+pub(crate) use given::{count, fault, found, life, policy, second};
+
+/// What the world sees the machine do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deed {
+    /// The signal, to this life of the target.
+    Signal(u32),
+    /// Every caller is answered, with so many stragglers.
+    Release(Outcome, Option<u64>),
+    /// The sidecar leaves.
+    Leave,
+}
+
+/// What a page does when it is read.
+#[derive(Clone, Debug)]
+enum Page {
+    Says(Vec<(Source, Reading)>),
+    Hangs,
+}
+
+/// The machine in its world.
+pub(crate) struct Pod {
+    pub(crate) keeper: Keeper,
+    pub(crate) policy: Policy,
+    pub(crate) note: Option<Note>,
+    pub(crate) verdict: Option<Verdict>,
+    /// The readings and searches that were ordered and not answered.
+    pub(crate) unread: Vec<(Time, Duration)>,
+    pub(crate) unsought: Vec<Time>,
+    now: Time,
+    page: Page,
+    sighting: Option<Sighting>,
+    ended: Vec<Incarnation>,
+    signals_go_out: bool,
+    answers: VecDeque<Input>,
+    deeds: Vec<(Time, Deed)>,
+}
+
+impl Pod {
+    /// A pod that has just begun, in which the first life serves so many streams.
+    pub(crate) fn serving(streams: u64) -> Self {
+        Self::begin(policy(), Some(found(1, None)), &[(Source::Metrics, count(streams))])
+    }
+
+    /// The same under another policy.
+    pub(crate) fn with(streams: u64, change: impl FnOnce(&mut Policy)) -> Self {
+        let mut policy = policy();
+        change(&mut policy);
+        Self::begin(policy, Some(found(1, None)), &[(Source::Metrics, count(streams))])
+    }
+
+    /// A pod that begins with this to be seen and to be read.
+    pub(crate) fn begin(policy: Policy, sighting: Option<Sighting>, says: &[(Source, Reading)]) -> Self {
+        let now = second(0);
+        let mut pod = Self {
+            keeper: Keeper::new(now, policy.clone(), None),
+            policy,
+            note: None,
+            verdict: None,
+            unread: Vec::new(),
+            unsought: Vec::new(),
+            now,
+            page: Page::Says(says.to_vec()),
+            sighting,
+            ended: Vec::new(),
+            signals_go_out: true,
+            answers: VecDeque::new(),
+            deeds: Vec::new(),
+        };
+        pod.act();
+        pod
+    }
+
+    // === time ===
+
+    /// Lets time pass up to this second; the machine is woken when it asked for it.
+    pub(crate) fn at(&mut self, seconds: impl Into<f64>) -> &mut Self {
+        let until = second(seconds);
+        loop {
+            let wake = self.keeper.poll_timeout();
+            assert!(wake > self.now, "the machine wants to be woken at {wake:?}, and it is {:?}", self.now);
+            if wake > until {
+                break;
+            }
+            self.nothing_unexpected();
+            self.now = wake;
+            self.input(Input::Tick);
+        }
+        if until > self.now {
+            self.nothing_unexpected();
+        }
+        self.now = until;
+        self
+    }
+
+    /// The clock jumps to this second, and the machine is woken late.
+    pub(crate) fn jumps_to(&mut self, seconds: impl Into<f64>) -> &mut Self {
+        self.now = second(seconds);
+        self.input(Input::Tick)
+    }
+
+    // === the world ===
+
+    pub(crate) fn input(&mut self, input: Input) -> &mut Self {
+        self.keeper.handle(self.now, input);
+        self.act();
+        self
+    }
+
+    pub(crate) fn call(&mut self, trigger: Trigger) -> &mut Self {
+        self.input(Input::Call(trigger))
+    }
+
+    pub(crate) fn hangup(&mut self, trigger: Trigger) -> &mut Self {
+        self.input(Input::Hangup(trigger))
+    }
+
+    pub(crate) fn sigterm(&mut self) -> &mut Self {
+        self.input(Input::Terminate)
+    }
+
+    /// From now on the page counts so many streams.
+    pub(crate) fn streams(&mut self, streams: u64) -> &mut Self {
+        self.says(&[(Source::Metrics, count(streams))])
+    }
+
+    /// From now on the page fails.
+    pub(crate) fn fails(&mut self, kind: FaultKind) -> &mut Self {
+        let faults: Vec<_> = self.policy.sources.iter().map(|source| (*source, fault(kind))).collect();
+        self.says(&faults)
+    }
+
+    pub(crate) fn says(&mut self, says: &[(Source, Reading)]) -> &mut Self {
+        self.page = Page::Says(says.to_vec());
+        self
+    }
+
+    /// From now on readings do not come back.
+    pub(crate) fn hangs(&mut self) -> &mut Self {
+        self.page = Page::Hangs;
+        self
+    }
+
+    /// From now on a search sees this.
+    pub(crate) fn sees(&mut self, sighting: Sighting) -> &mut Self {
+        self.sighting = Some(sighting);
+        self
+    }
+
+    /// From now on searches do not come back.
+    pub(crate) fn searches_hang(&mut self) -> &mut Self {
+        self.sighting = None;
+        self
+    }
+
+    pub(crate) fn signals_fail(&mut self, fail: bool) -> &mut Self {
+        self.signals_go_out = !fail;
+        self
+    }
+
+    /// This life ends, and with it its page.
+    pub(crate) fn exits(&mut self, n: u32, ending: Ending) -> &mut Self {
+        self.ended.push(life(n));
+        self.sees(Sighting::Nobody).fails(FaultKind::Refused).input(Input::Exited(life(n), ending))
+    }
+
+    /// The sidecar dies, and a new one goes on with what was noted.
+    pub(crate) fn restarts(&mut self) -> &mut Self {
+        self.unread.clear();
+        self.unsought.clear();
+        self.policy.own_start += 1000;
+        self.keeper = Keeper::new(self.now, self.policy.clone(), self.note);
+        self.act();
+        self
+    }
+
+    fn act(&mut self) {
+        loop {
+            while let Some(action) = self.keeper.poll_action() {
+                if let Some(input) = self.perform(&action) {
+                    self.keeper.handle(self.now, input);
+                }
+            }
+            let Some(answer) = self.answers.pop_front() else { break };
+            self.keeper.handle(self.now, answer);
+        }
+    }
+
+    /// What comes of an action at once; searches and readings are answered when all actions are done.
+    fn perform(&mut self, action: &Action) -> Option<Input> {
+        match *action {
+            Action::Seek { asked, .. } => match self.sighting.clone() {
+                Some(sighting) => self.answers.push_back(Input::Sighted { asked, sighting }),
+                None => self.unsought.push(asked),
+            },
+            Action::Read { asked, bound } => match self.page.clone() {
+                Page::Says(says) => {
+                    let counted = |(source, reading)| Input::Counted { asked, source, reading };
+                    self.answers.extend(says.into_iter().map(counted));
+                }
+                Page::Hangs => self.unread.push((asked, bound)),
+            },
+            Action::Watch(incarnation) => {
+                return self.ended.contains(&incarnation).then_some(Input::Exited(incarnation, Ending::Untold));
+            }
+            Action::Write(note) => self.note = Some(note),
+            Action::Erase => self.note = None,
+            Action::Signal(incarnation) => return Some(self.signal(incarnation)),
+            Action::Conclude(verdict) => self.verdict = Some(verdict),
+            Action::Release(verdict) => self.done(Deed::Release(verdict.outcome, verdict.stragglers)),
+            Action::Leave => self.done(Deed::Leave),
+        }
+        None
+    }
+
+    fn signal(&mut self, incarnation: Incarnation) -> Input {
+        let noted = self.note.is_some_and(|note| note.signalled && note.incarnation == Some(incarnation));
+        assert!(noted, "a signal goes out that is not noted: {:?}", self.note);
+        if self.signals_go_out {
+            self.done(Deed::Signal(incarnation.pid));
+        }
+        Input::Signalled(incarnation, self.signals_go_out)
+    }
+
+    fn done(&mut self, deed: Deed) {
+        self.deeds.push((self.now, deed));
+    }
+
+    // === what must be so ===
+
+    /// Exactly these deeds were done, at this very instant.
+    pub(crate) fn expect<const N: usize>(&mut self, deeds: [Deed; N]) -> &mut Self {
+        let expected: Vec<_> = deeds.into_iter().map(|deed| (self.now, deed)).collect();
+        assert_eq!(std::mem::take(&mut self.deeds), expected);
+        self
+    }
+
+    pub(crate) fn phase(&mut self, phase: Phase) -> &mut Self {
+        assert_eq!(self.snapshot().phase, phase, "at {:?}", self.now);
+        self
+    }
+
+    pub(crate) fn counted(&mut self, streams: Option<u64>) -> &mut Self {
+        assert_eq!(self.snapshot().streams, streams, "at {:?}", self.now);
+        self
+    }
+
+    pub(crate) fn ready(&mut self) -> &mut Self {
+        self.unready(None)
+    }
+
+    pub(crate) fn unready(&mut self, unready: impl Into<Option<Unready>>) -> &mut Self {
+        assert_eq!(self.keeper.unready(), unready.into(), "at {:?}", self.now);
+        self
+    }
+
+    pub(crate) fn deadline(&mut self, seconds: impl Into<f64>) -> &mut Self {
+        assert_eq!(self.snapshot().drain.map(|drain| drain.deadline), Some(second(seconds)));
+        self
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.keeper.snapshot(self.now)
+    }
+
+    fn nothing_unexpected(&self) {
+        assert!(self.deeds.is_empty(), "nobody expected this: {:?}", self.deeds);
+    }
+}
+
+impl Drop for Pod {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.nothing_unexpected();
+        }
+    }
+}
