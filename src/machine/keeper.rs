@@ -304,7 +304,8 @@ impl Keeper {
             self.rounds.abandon();
         }
         if let Some(outcome) = outcome {
-            self.finish(outcome, view.tally.map(|tally| tally.streams));
+            let stragglers = if outcome == Outcome::Drained { Some(0) } else { self.fresh_streams() };
+            self.finish(outcome, stragglers);
         }
     }
 

@@ -137,6 +137,14 @@ fn a_reading_ordered_in_the_lame_duck_does_not_end_the_drain() {
 }
 
 #[test]
+fn no_reading_is_bound_to_end_after_the_deadline() {
+    let mut pod = Pod::with(3, |policy| policy.plan.scrape_timeout = Duration::from_secs(40));
+    pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(39.5).hangs();
+    pod.at(65).expect([Release(Expired, None)]);
+    assert_eq!(pod.unread[0], (second(40), Duration::from_secs(25)));
+}
+
+#[test]
 fn readiness_needs_one_reading_and_outlives_later_failures() {
     let mut pod = Pod::begin(policy(), Some(found(1, None)), &[(Metrics, fault(FaultKind::Refused))]);
     pod.unready(Unready::NoReading("no page".into()));

@@ -131,6 +131,14 @@ fn stragglers_are_unknown_if_every_source_is_at_the_deadline() {
 }
 
 #[test]
+fn stragglers_are_unknown_if_the_last_reading_is_old_at_the_deadline() {
+    let mut pod = Pod::with(0, |policy| policy.plan.scrape_timeout = Duration::from_secs(30));
+    pod.streams(1).at(10).call(Hook).at(15).expect([Signal(1)]);
+    pod.at(49.5).streams(0).at(50.5).hangs();
+    pod.at(65).expect([Release(Expired, None)]);
+}
+
+#[test]
 fn stragglers_are_counted_shortly_before_the_deadline() {
     let mut pod = Pod::with(1, |policy| policy.plan.poll_interval = Duration::from_secs(20));
     pod.at(10).call(Hook).at(15).expect([Signal(1)]);
@@ -142,6 +150,12 @@ fn waiting_for_the_exit_the_exit_ends_it() {
     let mut pod = Pod::with(3, |policy| policy.wait_for_exit = true);
     pod.at(10).call(Hook).at(15).expect([Signal(1)]);
     pod.at(30).streams(0).at(40).exits(1, Ending::Code(0)).expect([Release(Exited, Some(0))]);
+}
+
+#[test]
+fn a_clock_that_jumps_past_the_deadline_ends_the_drain_without_a_signal() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).call(Hook).jumps_to(100).expect([Release(Expired, None)]);
 }
 
 #[test]

@@ -90,7 +90,8 @@ impl Keeper {
         }
     }
 
-    fn fresh_streams(&self) -> Option<u64> {
+    /// The fused count, unless it is too old to say how things stand.
+    pub(super) fn fresh_streams(&self) -> Option<u64> {
         let Tally { streams, as_of } = self.census.tally()?;
         (as_of + self.policy.plan.stale_after() >= self.now).then_some(streams)
     }
