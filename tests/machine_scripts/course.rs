@@ -146,6 +146,13 @@ fn stragglers_are_counted_shortly_before_the_deadline() {
 }
 
 #[test]
+fn waiting_for_the_exit_zero_ends_nothing_and_says_nothing() {
+    let mut pod = Pod::with(0, |policy| policy.wait_for_exit = true);
+    pod.at(10).call(Hook).at(15).expect([Signal(1)]);
+    pod.at(65).expect([Release(Expired, None)]);
+}
+
+#[test]
 fn waiting_for_the_exit_the_exit_ends_it() {
     let mut pod = Pod::with(3, |policy| policy.wait_for_exit = true);
     pod.at(10).call(Hook).at(15).expect([Signal(1)]);

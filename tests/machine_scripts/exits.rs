@@ -105,6 +105,13 @@ fn an_unknown_page_leaves_unknown_stragglers() {
 }
 
 #[test]
+fn waiting_for_the_exit_a_count_of_zero_proves_nothing() {
+    let mut pod = Pod::with(0, |policy| policy.wait_for_exit = true);
+    pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(15.5).exits(1, Code(1));
+    assert_eq!(stragglers(&mut pod), None);
+}
+
+#[test]
 fn an_exit_while_serving_releases_no_drain_that_never_was() {
     let mut pod = Pod::serving(3);
     pod.at(10).exits(1, Code(0)).at(30);

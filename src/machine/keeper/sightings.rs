@@ -90,10 +90,12 @@ impl Keeper {
         }
     }
 
-    /// The fused count, unless it is too old to say how things stand.
+    /// The fused count, unless it is too old to say how things stand, or a zero where work may hold no stream.
     pub(super) fn fresh_streams(&self) -> Option<u64> {
         let Tally { streams, as_of } = self.census.tally()?;
-        (as_of + self.policy.plan.stale_after() >= self.now).then_some(streams)
+        let fresh = as_of + self.policy.plan.stale_after() >= self.now;
+        let proves = streams > 0 || !self.policy.wait_for_exit;
+        (fresh && proves).then_some(streams)
     }
 
     /// Sends the signal, if one is wanted, nothing stands against it and it has not gone out.
