@@ -131,6 +131,13 @@ impl Drain {
         over.then_some(Outcome::Drained)
     }
 
+    /// Takes back a zero that half a round of readings denies already; only a whole round may assert one.
+    pub fn doubt(&mut self, tally: Option<Tally>) {
+        if let Stage::Draining { zero, .. } = &mut self.stage {
+            zero.take_if(|_| tally.is_none_or(|tally| tally.streams > 0));
+        }
+    }
+
     /// Takes the target's exit.
     #[must_use]
     pub const fn exited(&self, wait_for_exit: bool) -> Outcome {

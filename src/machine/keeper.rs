@@ -239,6 +239,8 @@ impl Keeper {
         self.census.take(source, asked, reading);
         if !self.rounds.is_under_way() {
             self.judge();
+        } else if let Stage::Under(drain) = &mut self.stage {
+            drain.doubt(self.census.tally());
         }
     }
 

@@ -101,6 +101,15 @@ fn the_exit_before_zero_has_held_is_exited() {
 }
 
 #[test]
+fn a_count_above_zero_denies_a_held_zero_before_the_other_source_has_answered() {
+    let mut pod = Pod::with(0, |policy| policy.sources = vec![Source::Metrics, Source::Lazy]);
+    pod.says(&[(Source::Metrics, count(0)), (Source::Lazy, count(0))]);
+    pod.at(10).call(Hook).at(15).expect([Signal(1)]);
+    pod.at(17.5).says(&[(Source::Metrics, count(3))]).at(18.5);
+    pod.exits(1, Ending::Killed(9)).expect([Release(Exited, Some(3))]);
+}
+
+#[test]
 fn the_deadline_is_the_grace_period_less_the_exit_margin() {
     let mut pod = Pod::serving(4);
     pod.at(10).call(Hook).deadline(65).at(15).expect([Signal(1)]).at(65).expect([Release(Expired, Some(4))]);
