@@ -55,6 +55,8 @@ pub struct Keeper {
     pub(super) hooks: usize,
     pub(super) callers: usize,
     pub(super) rounds: Rounds,
+    /// When the last exit was told: what a search saw that was ordered before may be the dead.
+    pub(super) bereft: Option<Time>,
     pub(super) now: Time,
     actions: VecDeque<Action>,
 }
@@ -75,6 +77,7 @@ impl Keeper {
             hooks: 0,
             callers: 0,
             rounds: Rounds::default(),
+            bereft: None,
             now,
             actions: VecDeque::new(),
         };

@@ -58,6 +58,17 @@ fn an_absence_is_not_inherited() {
 }
 
 #[test]
+fn a_search_that_was_ordered_before_the_exit_does_not_raise_the_dead() {
+    let mut pod = Pod::serving(3);
+    pod.at(9.5).searches_hang().at(10.5).exits(1, Ending::Code(0)).sees(Sighting::Nobody).at(11).streams(3);
+    pod.at(13).call(Hook);
+    let asked = pod.unsought[0];
+    assert_eq!(asked, second(10));
+    pod.input(Input::Sighted { asked, sighting: found(1, None) }).phase(Phase::LameDuck);
+    pod.at(68).expect([Release(Expired, Some(3))]);
+}
+
+#[test]
 fn a_drain_begun_on_counts_alone_adopts_the_target_when_it_is_first_seen() {
     let mut pod = Pod::begin(policy(), Some(Sighting::Several(vec![1, 7])), &[(Metrics, count(3))]);
     pod.at(10).call(Hook).at(20).phase(Phase::Draining).sees(found(1, None)).at(21).expect([Signal(1)]);

@@ -10,6 +10,9 @@ use crate::machine::time::Time;
 
 impl Keeper {
     pub(super) fn sighted(&mut self, asked: Time, sighting: Sighting) {
+        if Some(asked) < self.bereft {
+            return;
+        }
         let since = match &self.seen {
             Some(seen) if same_kind(&seen.sighting, &sighting) => seen.since,
             Some(_) | None => asked,
@@ -73,6 +76,7 @@ impl Keeper {
         target.alive = false;
         let signalled = target.signalled;
         self.seen = None;
+        self.bereft = Some(self.now);
         if let Stage::Under(drain) = &self.stage {
             let outcome = drain.exited(self.policy.wait_for_exit);
             let ours = self.policy.signal.as_ref().map_or(0, |(_, number)| *number);
