@@ -287,7 +287,7 @@ impl Keeper {
         self.give_up_on_readings();
         self.advance_drain();
         if self.serves_again_at().is_some_and(|at| self.now >= at) {
-            self.start_over();
+            self.serve_again();
         }
         self.latch();
         if self.leaves() {

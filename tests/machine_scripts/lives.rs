@@ -111,3 +111,12 @@ fn silence_with_no_target_in_sight_does_not_serve_again_until_something_answers(
     pod.at(10).call(Hook).at(17).expect([Release(Drained, Some(0))]);
     pod.at(70).fails(FaultKind::Refused).at(100).phase(Phase::Done).streams(0).at(101).phase(Phase::Serving);
 }
+
+#[test]
+fn one_that_serves_again_is_not_taken_for_one_that_never_served() {
+    let sighting = found(1, Some(Obstacle::NotCaught));
+    let mut pod = Pod::begin(policy(), Some(sighting), &[(Metrics, count(3))]);
+    pod.at(10).call(Hook).at(65).expect([Release(Expired, Some(3))]);
+    pod.at(120).says(&[(Metrics, fault(FaultKind::Unanswered))]).at(125).phase(Phase::Serving);
+    pod.at(130).call(Hook).phase(Phase::LameDuck).at(185).expect([Release(Expired, None)]);
+}

@@ -52,14 +52,19 @@ impl Keeper {
         }
     }
 
-    /// Begins afresh: nothing of an earlier drain or reading is inherited.
-    pub(super) fn start_over(&mut self) {
+    /// Begins afresh with a new life: nothing of an earlier drain or reading is inherited.
+    fn start_over(&mut self) {
+        self.serve_again();
+        self.forget_readings();
+    }
+
+    /// Takes the drain back. Who lives on has served before, so its readings are kept.
+    pub(super) fn serve_again(&mut self) {
         if !matches!(self.stage, Stage::Serving) {
             self.actions.push_back(Action::Erase);
         }
         self.stage = Stage::Serving;
         self.target.take_if(|target| !target.alive);
-        self.forget_readings();
     }
 
     fn forget_readings(&mut self) {
