@@ -271,14 +271,19 @@ impl Keeper {
     /// no reading can have been missed.
     fn never_served(&self) -> bool {
         let Stage::Under(drain) = &self.stage else { return false };
-        let failed = |kinds| !self.census.heard() && self.census.all_failed(drain.begun, kinds);
+        let heard = self.census.heard() || drain.streams_at_start.is_some();
+        let failed = |kinds| !heard && self.census.all_failed(drain.begun, kinds);
         match &self.target {
-            None => failed(&[FaultKind::Refused]),
+            None => self.sees_nobody() && failed(&[FaultKind::Refused]),
             Some(target) => {
                 let younger = target.incarnation.started > self.policy.own_start;
                 younger && failed(&[FaultKind::Refused, FaultKind::Unanswered])
             }
         }
+    }
+
+    fn sees_nobody(&self) -> bool {
+        matches!(self.seen, Some(Seen { sighting: Sighting::Nobody, .. }))
     }
 
     // === time ===

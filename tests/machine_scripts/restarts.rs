@@ -127,6 +127,12 @@ fn a_drain_on_counts_alone_is_resumed_and_still_adopts_its_target() {
 }
 
 #[test]
+fn a_resumed_drain_whose_streams_were_counted_is_not_unserved_when_the_page_is_gone() {
+    let mut pod = Pod::begin(policy(), Some(Sighting::Nobody), &[(Metrics, count(3))]);
+    pod.at(10).call(Hook).at(20).fails(FaultKind::Refused).restarts().at(65).expect([Release(Expired, None)]);
+}
+
+#[test]
 fn a_sidecar_without_a_drain_resumes_nothing() {
     let mut pod = Pod::serving(3);
     pod.at(10).restarts().phase(Phase::Serving).ready();

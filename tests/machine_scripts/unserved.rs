@@ -69,6 +69,21 @@ fn one_that_is_older_than_the_sidecar_may_have_served() {
 }
 
 #[test]
+fn several_in_sight_are_not_nobody() {
+    let mut pod = failing(Sighting::Several(vec![1, 7]), Refused);
+    pod.at(10).call(Hook).at(65).expect([Release(Expired, None)]);
+}
+
+#[test]
+fn nobody_is_nobody_only_when_somebody_has_looked() {
+    let mut pod = Pod::begin(policy(), None, &[(Metrics, fault(Refused))]);
+    pod.call(Hook).phase(Phase::LameDuck);
+    let asked = pod.unsought[1];
+    pod.sees(Sighting::Nobody).input(Input::Sighted { asked, sighting: Sighting::Nobody });
+    pod.at(1).expect([Release(Unserved, Some(0))]);
+}
+
+#[test]
 fn an_obstacle_keeps_the_signal_back_and_the_hook_returns_all_the_same() {
     let mut pod = failing(found(1, Some(Obstacle::NotCaught)), Refused);
     pod.at(10).call(Hook).expect([Release(Unserved, Some(0))]);
