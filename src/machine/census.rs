@@ -33,6 +33,15 @@ pub enum Reading {
     Unknown(Fault),
 }
 
+impl Reading {
+    fn is_of_a_page(&self) -> bool {
+        match self {
+            Self::Counts(_) | Self::Unknown(Fault { kind: FaultKind::Unreadable, .. }) => true,
+            Self::Unknown(Fault { kind: FaultKind::Refused | FaultKind::Unanswered, .. }) => false,
+        }
+    }
+}
+
 /// Why a source could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -90,15 +99,26 @@ pub struct Witness {
     saw_streams: bool,
     /// For each selector, whether anything has ever matched it.
     shown: Vec<bool>,
+    /// Whether a page ever came, readable or not.
+    served: bool,
 }
 
 impl Witness {
     fn new(source: Source) -> Self {
-        Self { source, state: State::Unheard, asked: None, last_count: None, saw_streams: false, shown: Vec::new() }
+        Self {
+            source,
+            state: State::Unheard,
+            asked: None,
+            last_count: None,
+            saw_streams: false,
+            shown: Vec::new(),
+            served: false,
+        }
     }
 
     fn take(&mut self, asked: Time, reading: Reading) {
         self.asked = Some(asked);
+        self.served |= reading.is_of_a_page();
         self.state = match reading {
             Reading::Unknown(fault) => State::Unknown(fault),
             Reading::Counts(counts) => self.count(&counts),
@@ -207,10 +227,10 @@ impl Census {
         !absent && self.witnesses.iter().any(|witness| witness.counted().is_some() && witness.testifies())
     }
 
-    /// Whether any source has ever been read in this incarnation.
+    /// Whether any source has ever given a page in this incarnation, if only one that could not be read.
     #[must_use]
     pub fn heard(&self) -> bool {
-        self.witnesses.iter().any(|witness| !witness.shown.is_empty())
+        self.witnesses.iter().any(|witness| witness.served)
     }
 
     /// Whether every source was asked at or after `since` and failed in a way that `kinds` allows.

@@ -49,6 +49,12 @@ fn a_page_that_cannot_be_read_is_somebody_who_serves() {
 }
 
 #[test]
+fn a_page_that_could_not_be_read_before_was_somebody_who_serves() {
+    let mut pod = failing(found(1, None), Unreadable);
+    pod.at(9).fails(Unanswered).at(10).call(Hook).at(15).expect([Signal(1)]).at(65).expect([Release(Expired, None)]);
+}
+
+#[test]
 fn an_absent_selector_is_a_reading() {
     let mut pod = Pod::begin(policy(), Some(found(1, None)), &[(Metrics, Reading::Counts(vec![None]))]);
     pod.at(9).fails(Refused).at(10).call(Hook).at(15).expect([Signal(1)]).at(65).expect([Release(Expired, None)]);
