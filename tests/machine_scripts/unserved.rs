@@ -97,6 +97,13 @@ fn an_obstacle_keeps_the_signal_back_and_the_hook_returns_all_the_same() {
 }
 
 #[test]
+fn a_signal_that_fails_is_not_said_to_have_been_sent() {
+    let mut pod = failing(found(1, None), Refused);
+    pod.signals_fail(true).at(10).call(Hook).expect([Release(Unserved, Some(0))]);
+    assert!(!pod.verdict.expect("a verdict").signalled && !pod.note.expect("a note").signalled);
+}
+
+#[test]
 fn a_hook_again_is_answered_at_once_while_it_does_not_serve() {
     let mut pod = failing(found(1, None), Refused);
     pod.at(10).call(Hook).expect([Signal(1), Release(Unserved, Some(0))]);

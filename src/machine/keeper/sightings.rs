@@ -128,7 +128,20 @@ impl Keeper {
             && !sent
         {
             target.signalled = false;
+            self.unsay_signal();
             self.write_note();
+        }
+    }
+
+    /// A verdict that fell in the same breath as a signal that then failed has not been told yet.
+    fn unsay_signal(&mut self) {
+        if let Stage::Done { verdict, .. } = &mut self.stage {
+            verdict.signalled = false;
+        }
+        for action in &mut self.actions {
+            if let Action::Conclude(verdict) | Action::Release(verdict) = action {
+                verdict.signalled = false;
+            }
         }
     }
 }
