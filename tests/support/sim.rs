@@ -33,8 +33,13 @@ pub(crate) struct Program {
 
 impl Sim {
     pub(crate) fn start(args: &[&str]) -> Self {
+        Self::named("impeller", args)
+    }
+
+    /// Starts it under another name, so that nobody takes it for another test's.
+    pub(crate) fn named(name: &str, args: &[&str]) -> Self {
         let mut command = Command::new(example("engine_sim"));
-        command.arg0("impeller").args(["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]).args(args);
+        command.arg0(name).args(["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]).args(args);
         let mut program = Program::start(command);
         let listening = program.wait_for("listening ");
         let word = |key: &str| {
@@ -135,7 +140,7 @@ impl Drop for Program {
 }
 
 /// Examples are built beside the directory of the test executables.
-fn example(name: &str) -> PathBuf {
+pub(crate) fn example(name: &str) -> PathBuf {
     let this = std::env::current_exe().expect("the path of this test");
     let path = this.ancestors().nth(2).expect("a target directory").join("examples").join(name);
     assert!(path.exists(), "{} is missing: run `cargo build --examples`", path.display());

@@ -1,0 +1,83 @@
+//! Settings as they are taken: flags, the environment, presets.
+
+use serde_json::{Value, json};
+
+use crate::page::{Answer, Page};
+use crate::shell::Shell;
+use crate::sidecar::{Pod, QUICK};
+
+/// What the first line of a sidecar's log says with these flags and variables.
+fn started(flags: &[&str], variables: &[(&str, &str)]) -> Value {
+    let pod = Pod::new("http://127.0.0.1:1/metrics");
+    let mut command = pod.command();
+    command.args(flags).env_remove("LAMEDUCK_TARGET").env_remove("LAMEDUCK_METRICS_URL");
+    command.envs(variables.iter().copied()).stderr(std::process::Stdio::piped());
+    pod.launch(command).wait_for("started")
+}
+
+#[test]
+fn variables_work_and_the_flag_wins() {
+    let variables = [("LAMEDUCK_GRACE_PERIOD", "1h30m"), ("LAMEDUCK_SIGNAL", "usr1"), ("LAMEDUCK_TARGET", "stem")];
+    let line = started(&[], &variables);
+    assert_eq!((&line["grace_period_seconds"], &line["signal"]), (&json!(5400.0), &json!("SIGUSR1")));
+    assert_eq!(line["target"], "stem");
+    let line = started(&["--grace-period", "60", "--signal", "TERM"], &variables);
+    assert_eq!((&line["grace_period_seconds"], &line["signal"]), (&json!(60.0), &json!("SIGTERM")));
+    // Nobody asks for what the flag overrules.
+    let line = started(&["--grace-period", "60"], &[("LAMEDUCK_GRACE_PERIOD", "nonsense")]);
+    assert_eq!(line["budget_seconds"], 55.0);
+}
+
+#[test]
+fn presets_fill_in_what_is_not_set() {
+    let line = started(&["--grace-period", "1"], &[]);
+    assert_eq!((&line["target"], &line["signal"]), (&json!("impeller"), &json!("SIGINT")));
+    assert_eq!((&line["metrics_url"], &line["budget_seconds"]), (&json!("http://127.0.0.1:9991/metrics"), &json!(0.9)));
+    let page = ["--metrics-url", "http://[::1]:9/m?x=1", "--streams", "up"];
+    let line = started(&[&["--grace-period", "60", "--preset", "generic"], &page[..]].concat(), &[]);
+    assert_eq!((&line["target"], &line["signal"]), (&Value::Null, &Value::Null));
+    assert_eq!(line["metrics_url"], "http://[::1]:9/m?x=1");
+    let line = started(&["--grace-period", "60", "--target-port", "8080"], &[]);
+    assert_eq!(line["target"], "the listener on port 8080");
+}
+
+#[test]
+fn generic_preset_only_counts_and_waits() {
+    let page = Page::new(Answer::text("calls{queue=\"a\"} 2\ncalls{queue=\"b\"} 3\n"));
+    let pod = Pod::new(&page.url());
+    let bystander = Shell::named(&pod.target);
+    let mut command = pod.command();
+    command.env_remove("LAMEDUCK_TARGET").args(QUICK).args([
+        "--preset",
+        "generic",
+        "--streams",
+        "calls{queue=~\"a|b\"}",
+    ]);
+    let sidecar = pod.spawn(command);
+    sidecar.wait_for_ready();
+    assert_eq!(sidecar.status()["streams"], 5);
+    let hook = sidecar.hook();
+    page.set(Answer::text("calls{queue=\"a\"} 0\ncalls{queue=\"c\"} 7\n"));
+    let outcome = hook.outcome();
+    assert_eq!((&outcome["outcome"], &outcome["signal"]), (&json!("drained"), &Value::Null));
+    assert_eq!(bystander.signals(), 0);
+}
+
+#[test]
+fn repeated_selectors_are_summed_whether_typed_or_one_a_line() {
+    let page = Page::new(Answer::text("calls 2\nrooms{kind=\"a,b\"} 3\nlate 4\nother 50\n"));
+    let pod = Pod::new(&page.url());
+    let _target = Shell::named(&pod.target);
+    let selectors = ["calls", "rooms{kind=\"a,b\"}"];
+
+    let typed = pod.start(&[&QUICK[..], &["--streams", selectors[0], "--streams", selectors[1]]].concat());
+    typed.wait_for_status("/streams", 5);
+    drop(typed);
+
+    let mut command = pod.command();
+    let lines = format!("{}\n\n  {}\n", selectors[0], selectors[1]);
+    command.args(QUICK).env("LAMEDUCK_STREAMS", lines).env("LAMEDUCK_LAZY_STREAMS", "late\nlater");
+    let from_lines = pod.spawn(command);
+    from_lines.wait_for_status("/streams", 5);
+    from_lines.wait_for_status("/sources/1/streams", 4);
+}

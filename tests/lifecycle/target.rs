@@ -1,0 +1,146 @@
+//! Who is signalled, and who is not.
+
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::shell::Shell;
+use crate::sidecar::{BINARY, Pod, QUICK, Sidecar};
+use crate::{Scene, engine};
+
+#[test]
+fn two_matching_targets_get_no_signal_and_readiness_says_so() {
+    let scene = Scene::with_streams(0);
+    let second = Shell::named(&scene.pod.target);
+    let mut sidecar = scene.pod.start(&QUICK);
+    let mut pids = [scene.target.pid, second.pid];
+    pids.sort_unstable();
+    let reason = sidecar.wait_for_unready("several targets");
+    assert!(reason.contains(&format!("{pids:?}")) && reason.contains("--target-port"), "{reason}");
+
+    let outcome = sidecar.hook().outcome();
+    assert_eq!((&outcome["outcome"], &outcome["signal"]), (&json!("drained"), &Value::Null));
+    sidecar.wait_for("no signal: this drain goes by count alone");
+    assert_eq!([scene.target.signals(), second.signals()], [0, 0]);
+}
+
+#[test]
+fn second_target_that_goes_away_lets_the_first_be_signalled() {
+    let mut scene = Scene::with_streams(1);
+    let second = Shell::named(&scene.pod.target);
+    let sidecar = scene.pod.start(&QUICK);
+    sidecar.wait_for_unready("several targets");
+    let _hook = sidecar.hook();
+    sidecar.wait_for_status("/phase", "draining");
+    sidecar.wait_for_readings(3);
+    assert_eq!(second.signals(), 0);
+    scene.target.wait_for("INT");
+    sidecar.wait_for_status("/drain/signalled", true);
+}
+
+#[test]
+fn target_that_does_not_catch_the_signal_is_not_sent_it() {
+    for mode in ["default", "ignore"] {
+        let (mut engine, pod) = engine(&["--on-signal", mode]);
+        let mut sidecar = pod.start(&QUICK);
+        let reason = sidecar.wait_for_unready("target does not catch SIGINT");
+        assert!(reason.contains(&format!("SigCgt in /proc/{}/status", engine.pid())), "{reason}");
+        assert!(reason.contains("--signal"), "no mend: {reason}");
+        let outcome = sidecar.hook().outcome();
+        assert_eq!((&outcome["outcome"], &outcome["signal"]), (&json!("drained"), &Value::Null));
+        assert!(sidecar.wait_for("count alone")["reason"].as_str().unwrap().contains("SIGINT"));
+        assert!(engine.program.is_running());
+    }
+}
+
+#[test]
+fn signal_none_needs_no_target_and_waits_for_zero() {
+    let scene = Scene::with_streams(1);
+    let sidecar = scene.serve(&[&QUICK[..], &["--signal", "none", "--target", "nobody-at-all"]].concat());
+    let hook = sidecar.hook();
+    sidecar.wait_for_status("/phase", "draining");
+    sidecar.wait_for_readings(3);
+    assert!(hook.is_silent());
+    scene.page.count(0);
+    let outcome = hook.outcome();
+    assert_eq!((&outcome["outcome"], &outcome["signal"]), (&json!("drained"), &Value::Null));
+    assert_eq!(scene.target.signals(), 0);
+}
+
+#[test]
+fn another_signal_can_be_chosen() {
+    let mut scene = Scene::with_streams(1);
+    let sidecar = scene.serve(&[&QUICK[..], &["--signal", "usr1"]].concat());
+    let outcome = sidecar.hook().outcome();
+    assert_eq!((&outcome["outcome"], &outcome["signal"]), (&json!("exited"), &json!("SIGUSR1")));
+    scene.target = Shell::named(&scene.pod.target);
+}
+
+#[test]
+fn target_port_finds_the_listener_and_signals_it_only() {
+    let scene = Scene::with_streams(0);
+    let (mut listener, pod) = engine(&["--exit-delay", "60s"]);
+    let port = listener.ws.rsplit_once(':').unwrap().1.to_owned();
+    // Its streams' port is closed by the signal, and it must not be lost with it.
+    let sidecar = start_by_port(&pod, &port);
+    sidecar.wait_for_status("/target/pid", listener.pid());
+    sidecar.wait_for_ready();
+    let outcome = sidecar.hook().outcome();
+    assert_eq!((&outcome["outcome"], &outcome["signal"]), (&json!("drained"), &json!("SIGINT")));
+    listener.wait_for("SIGINT received (1)");
+    assert_eq!(sidecar.status()["target"]["alive"], true);
+    assert_eq!(scene.target.signals(), 0);
+}
+
+fn start_by_port(pod: &Pod, port: &str) -> Sidecar {
+    let mut command = pod.command();
+    command.env_remove("LAMEDUCK_TARGET").args(QUICK).args(["--target-port", port]).stderr(Stdio::null());
+    pod.spawn(command)
+}
+
+#[test]
+fn target_port_that_nobody_listens_on_finds_nobody() {
+    let scene = Scene::with_streams(0);
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let sidecar = start_by_port(&scene.pod, &free);
+    sidecar.wait_for_unready("target not found");
+    assert_eq!(sidecar.status()["target"], Value::Null);
+}
+
+#[test]
+fn child_of_the_same_name_is_never_signalled() {
+    let (mut engine, pod) = engine(&["--child", "--exit-delay", "60s"]);
+    let sidecar = pod.start(&QUICK);
+    sidecar.wait_for_ready();
+    assert_eq!(sidecar.status()["target"]["pid"], engine.pid());
+    assert_eq!(sidecar.hook().outcome()["signal"], "SIGINT");
+    engine.wait_for("SIGINT received (1)");
+    let child = engine.program.seen.iter().find_map(|line| line.strip_prefix("engine: child pid="));
+    // Without a handler of its own the signal would have killed it.
+    let child = child.and_then(|pid| pid.parse().ok()).unwrap();
+    assert_eq!(crate::sim::first_argument(child).as_deref(), Some(pod.target.as_str()));
+}
+
+#[test]
+fn sidecar_of_another_user_says_that_it_may_not_signal() {
+    if !rustix::process::geteuid().is_root() {
+        println!("only root can start a sidecar as somebody else");
+        return;
+    }
+    let scene = Scene::with_streams(0);
+    let binary = scene.pod.dir.join("lameduck");
+    std::fs::copy(BINARY, &binary).unwrap();
+    let mut command = scene.pod.command_of(&binary);
+    command.args(QUICK).uid(65534).gid(65534).stderr(Stdio::piped());
+    let mut sidecar = scene.pod.spawn(command);
+    let reason = sidecar.wait_for_unready("may not signal the target");
+    for part in ["uid 0 ", "uid 65534", "SIGINT", "runAsUser", &format!("process {}", scene.target.pid)] {
+        assert!(reason.contains(part), "{part:?} is not in {reason}");
+    }
+    let outcome = sidecar.hook().outcome();
+    assert_eq!((&outcome["outcome"], &outcome["signal"]), (&json!("drained"), &Value::Null));
+    sidecar.wait_for("count alone");
+    assert_eq!(scene.target.signals(), 0);
+}
