@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use crate::commands::{Exit, Failure, block_on};
 use crate::edges::clock::Clock;
-use crate::edges::hook::{self, Places};
+use crate::edges::hook::{self, places::Places};
 use crate::edges::log::{Log, Nullable};
 use crate::edges::page::MetricsPage;
 use crate::edges::process::{Seeker, own_start};

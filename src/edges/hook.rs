@@ -7,7 +7,6 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -19,17 +18,16 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::net::sockopt::set_ipv6_v6only;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tracing::{error, warn};
+use tokio::sync::{mpsc, oneshot};
+use tracing::{debug, error, warn};
 
 use crate::machine::outcome::Trigger;
 use crate::queue::{Event, Question};
 
-/// How many connections may be open at once beside those of held callers; more wait to be accepted.
-const CONNECTIONS: usize = 256;
-/// How many held callers do not count as such connections, so that probes are answered beside them. With the above
-/// this stays below 1024, a usual limit of descriptors.
-const HELD: usize = 512;
+use self::places::{Place, Places};
+
+pub mod places;
+
 /// How long a caller may take to send its request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How large a request's head may be, in bytes.
@@ -65,49 +63,12 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(1024)
 }
 
-/// The connections that may be open at once.
-#[derive(Clone, Debug)]
-pub struct Places {
-    open: Arc<Semaphore>,
-    held: Arc<Semaphore>,
-}
-
-/// The place of one connection: a held caller gives it to others, where it finds one among the held.
-struct Place {
-    places: Places,
-    taken: Mutex<OwnedSemaphorePermit>,
-}
-
-impl Default for Places {
-    fn default() -> Self {
-        Self { open: Arc::new(Semaphore::new(CONNECTIONS)), held: Arc::new(Semaphore::new(HELD)) }
-    }
-}
-
-impl Places {
-    /// Waits until every connection is closed, so that answers that are on their way get out; `patience` at the longest.
-    pub async fn wait_until_free(&self, patience: Duration) {
-        let all = |places: usize| u32::try_from(places).unwrap_or(u32::MAX);
-        let free = async { tokio::join!(self.open.acquire_many(all(CONNECTIONS)), self.held.acquire_many(all(HELD))) };
-        drop(tokio::time::timeout(patience, free).await);
-    }
-}
-
-impl Place {
-    fn hold(&self) {
-        if let (Ok(place), Ok(mut taken)) = (Arc::clone(&self.places.held).try_acquire_owned(), self.taken.lock()) {
-            *taken = place;
-        }
-    }
-}
-
 /// Serves until the task is dropped.
 pub async fn serve(listener: TcpListener, queue: Queue, places: Places) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let Ok(place) = Arc::clone(&places.open).acquire_owned().await else { return };
-                let place = Place { places: places.clone(), taken: Mutex::new(place) };
+                let Some(place) = places.take().await else { return };
                 tokio::spawn(converse(stream, queue.clone(), place));
             }
             Err(error) => {
@@ -121,27 +82,41 @@ pub async fn serve(listener: TcpListener, queue: Queue, places: Places) {
 
 async fn converse(stream: TcpStream, queue: Queue, place: Place) {
     let (queue, place) = (&queue, &place);
-    let service = service_fn(move |request| async move { Ok::<_, Infallible>(respond(&request, queue, place).await) });
+    let service = service_fn(move |request| async move { Ok::<_, Infallible>(attend(&request, queue, place).await) });
     // Half-closed callers are gone: then hyper drops the call at once, and its place among the waiting is freed.
-    let served = http1::Builder::new()
+    let connection = http1::Builder::new()
         .half_close(false)
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_SIZE)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(%error, "connection ended");
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::select! {
+        biased;
+        () = place.sent_away() => debug!("a silent caller is sent away, to make place for others"),
+        served = connection => if let Err(error) = served {
+            debug!(%error, "connection ended");
+        },
     }
 }
 
-async fn respond(request: &Request<Incoming>, queue: &Queue, place: &Place) -> Answer {
+async fn attend(request: &Request<Incoming>, queue: &Queue, place: &Place) -> Answer {
+    place.is_served();
+    if is_prestop(request) {
+        place.is_held();
+        return prestop(request, queue).await;
+    }
+    let answer = respond(request, queue).await;
+    place.is_silent();
+    answer
+}
+
+fn is_prestop(request: &Request<Incoming>) -> bool {
+    request.method() == Method::GET && request.uri().path() == "/prestop"
+}
+
+async fn respond(request: &Request<Incoming>, queue: &Queue) -> Answer {
     let reading = request.method() == Method::GET || request.method() == Method::HEAD;
     match request.uri().path() {
-        "/prestop" if request.method() == Method::GET => {
-            place.hold();
-            prestop(request, queue).await
-        }
         "/prestop" => not_allowed("GET"),
         "/readyz" | "/accepting" | "/livez" | "/status" | "/metrics" if !reading => not_allowed("GET, HEAD"),
         "/readyz" | "/accepting" => readiness(queue).await,

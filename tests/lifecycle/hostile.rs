@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::Scene;
 use crate::http::{Call, request};
-use crate::sidecar::QUICK;
+use crate::sidecar::{QUICK, stopwatch};
 use crate::sim::wait_until;
 
 const TLS_HELLO: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\xa7\x9b\x00\x00\x20\x13\x02\x13\x03";
@@ -85,20 +85,25 @@ fn probes_are_answered_beside_a_crowd_of_held_callers() {
     let sidecar = scene.serve_quick();
     let crowd: Vec<_> = (0..700).map(|_| Call::get(scene.pod.address, "/prestop")).collect();
     wait_until(|| sidecar.metric("lameduck_hook_callers") == Some(700.0));
+    let silent: Vec<_> = (0..700).map(|_| Call::send(scene.pod.address, "GET /livez")).collect();
     assert_eq!(sidecar.get("/livez").status, 200);
     scene.page.count(0);
     for call in crowd {
         assert_eq!(call.outcome()["outcome"], "drained");
     }
+    drop(silent);
 }
 
 #[test]
-fn probes_are_answered_beside_a_crowd_that_says_nothing() {
+fn silent_callers_are_sent_away_when_others_need_their_place() {
     let scene = Scene::with_streams(1);
     let sidecar = scene.serve_quick();
+    let hook = sidecar.hook();
+    let elapsed = stopwatch();
     let crowd: Vec<_> = (0..700).map(|_| Call::send(scene.pod.address, "GET /livez")).collect();
     assert_eq!(sidecar.get("/livez").status, 200);
-    let hook = sidecar.hook();
+    println!("a probe behind 700 silent callers was answered after {:?}", elapsed());
+    assert!(hook.is_silent());
     scene.page.count(0);
     assert_eq!(hook.outcome()["outcome"], "drained");
     drop(crowd);
