@@ -39,6 +39,8 @@ pub(super) struct Target {
 pub(super) struct Seen {
     pub(super) sighting: Sighting,
     pub(super) since: Time,
+    /// When that search was ordered.
+    pub(super) asked: Time,
 }
 
 /// The machine.
@@ -247,6 +249,16 @@ impl Keeper {
         }
     }
 
+    /// Whether the target may still be signalled: nobody has looked for it since it may be. Until then it takes new
+    /// streams, so that zero is no end.
+    fn awaits_search(&self) -> bool {
+        let Stage::Under(drain) = &self.stage else { return false };
+        let Some(since) = drain.draining_since() else { return false };
+        let signalled = self.target.as_ref().is_some_and(|target| target.signalled);
+        let looked = self.seen.as_ref().is_some_and(|seen| seen.asked >= since);
+        self.policy.signal.is_some() && !signalled && !looked
+    }
+
     fn give_up_on_readings(&mut self) {
         let Some((asked, sources)) = self.rounds.give_up(self.now) else { return };
         for source in sources {
@@ -257,10 +269,12 @@ impl Keeper {
     }
 
     fn judge(&mut self) {
-        let view = self.view();
+        let (view, awaits_search) = (self.view(), self.awaits_search());
         let Stage::Under(drain) = &mut self.stage else { return };
         if let Some(outcome) = drain.judge(&self.policy.plan, view) {
-            self.finish(outcome, Some(0));
+            if !awaits_search {
+                self.finish(outcome, Some(0));
+            }
         } else if self.never_served() {
             self.signal();
             self.finish(Outcome::Unserved, Some(0));

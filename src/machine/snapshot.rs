@@ -167,7 +167,7 @@ impl Keeper {
     /// A second match that stays would keep a drain from signalling; one that passes (an exec probe) would not.
     fn several_for_long(&self) -> Option<Unready> {
         self.policy.signal.as_ref()?;
-        let Seen { sighting: Sighting::Several(pids), since } = self.seen.as_ref()? else { return None };
+        let Seen { sighting: Sighting::Several(pids), since, .. } = self.seen.as_ref()? else { return None };
         let long = self.now.since(*since) > self.policy.plan.quiet_period.max(self.policy.plan.stale_after());
         long.then(|| Unready::Several(pids.clone()))
     }

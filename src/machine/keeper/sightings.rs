@@ -20,7 +20,7 @@ impl Keeper {
         if let Sighting::Found(found) = &sighting {
             self.meet(found);
         }
-        self.seen = Some(Seen { sighting, since });
+        self.seen = Some(Seen { sighting, since, asked });
         let fresh =
             matches!(&self.stage, Stage::Under(drain) if drain.draining_since().is_some_and(|since| asked >= since));
         if fresh {
