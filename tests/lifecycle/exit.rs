@@ -111,7 +111,7 @@ fn new_incarnation_waits_for_a_reading_of_its_own() {
     scene.page.set(Answer::Refuse);
     scene.target = Shell::named(&scene.pod.target);
     sidecar.wait_for_status("/target/pid", scene.target.pid);
-    assert!(sidecar.wait_for_unready("no reading yet").contains("connection refused"));
+    assert!(sidecar.wait_for_unready("connection refused").starts_with("no reading yet"));
     scene.page.count(0);
     sidecar.wait_for_ready();
 }

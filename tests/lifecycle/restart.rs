@@ -119,7 +119,7 @@ fn drain_that_had_expired_opens_again_without_a_second_signal() {
     scene.page.count(0);
     let outcome = hook.outcome();
     assert!(matches!(outcome["outcome"].as_str(), Some("drained" | "expired")), "{outcome}");
-    assert_eq!(scene.target.signals(), 1);
+    assert!(scene.target.signals() <= 1);
 }
 
 #[test]

@@ -81,3 +81,15 @@ fn repeated_selectors_are_summed_whether_typed_or_one_a_line() {
     from_lines.wait_for_status("/streams", 5);
     from_lines.wait_for_status("/sources/1/streams", 4);
 }
+
+#[test]
+fn port_that_is_not_permitted_has_a_code_of_its_own() {
+    let first_free = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
+    let pod = Pod::new("http://127.0.0.1:1/metrics");
+    let Some(mut command) = pod.command_of_nobody().filter(|_| first_free.trim() == "1024") else { return };
+    let address = format!("{}:80", pod.address.ip());
+    let output = command.args(["--grace-period", "30", "--listen", &address]).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(77), "{stderr}");
+    assert!(stderr.contains(&format!("--listen {address}")) && stderr.contains("1024"), "{stderr}");
+}

@@ -1,13 +1,14 @@
 //! Who is signalled, and who is not.
 
 use std::net::TcpListener;
-use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
+use crate::page::Page;
 use crate::shell::Shell;
-use crate::sidecar::{BINARY, Pod, QUICK, Sidecar};
+use crate::sidecar::{NOBODY, Pod, QUICK, Sidecar};
 use crate::{Scene, engine};
 
 #[test]
@@ -79,6 +80,15 @@ fn another_signal_can_be_chosen() {
 }
 
 #[test]
+fn target_is_signalled_even_where_zero_is_believed_at_once() {
+    let scene = Scene::with_streams(0);
+    let times = ["--grace-period", "10m", "--lame-duck", "0s", "--quiet-period", "0s", "--exit-wait", "0s"];
+    let outcome = scene.serve(&times).hook().outcome();
+    assert_eq!((&outcome["outcome"], &outcome["signal"]), (&json!("drained"), &json!("SIGINT")));
+    assert_eq!(scene.target.signals(), 1);
+}
+
+#[test]
 fn target_port_finds_the_listener_and_signals_it_only() {
     let scene = Scene::with_streams(0);
     let (mut listener, pod) = engine(&["--exit-delay", "60s"]);
@@ -125,15 +135,9 @@ fn child_of_the_same_name_is_never_signalled() {
 
 #[test]
 fn sidecar_of_another_user_says_that_it_may_not_signal() {
-    if !rustix::process::geteuid().is_root() {
-        println!("only root can start a sidecar as somebody else");
-        return;
-    }
     let scene = Scene::with_streams(0);
-    let binary = scene.pod.dir.join("lameduck");
-    std::fs::copy(BINARY, &binary).unwrap();
-    let mut command = scene.pod.command_of(&binary);
-    command.args(QUICK).uid(65534).gid(65534).stderr(Stdio::piped());
+    let Some(mut command) = scene.pod.command_of_nobody() else { return };
+    command.args(QUICK).stderr(Stdio::piped());
     let mut sidecar = scene.pod.spawn(command);
     let reason = sidecar.wait_for_unready("may not signal the target");
     for part in ["uid 0 ", "uid 65534", "SIGINT", "runAsUser", &format!("process {}", scene.target.pid)] {
@@ -143,4 +147,23 @@ fn sidecar_of_another_user_says_that_it_may_not_signal() {
     assert_eq!((&outcome["outcome"], &outcome["signal"]), (&json!("drained"), &Value::Null));
     sidecar.wait_for("count alone");
     assert_eq!(scene.target.signals(), 0);
+}
+
+#[test]
+fn sidecar_of_the_same_user_needs_no_other_right() {
+    let page = Page::counting(1);
+    let pod = Pod::new(&page.url());
+    let Some(mut command) = pod.command_of_nobody() else { return };
+    let mut target = Shell::of_user(&pod.target, NOBODY);
+    command.args(QUICK).stderr(Stdio::null());
+    let mut sidecar = pod.spawn(command);
+    sidecar.wait_for_ready();
+    let hook = sidecar.hook();
+    target.wait_for("INT");
+    target.signal(Signal::SIGTERM);
+    let outcome = hook.outcome();
+    assert_eq!((&outcome["outcome"], &outcome["stragglers"]), (&json!("exited"), &json!(0)), "{outcome}");
+    sidecar.signal(Signal::SIGTERM);
+    assert_eq!(sidecar.exit_code(), Some(0));
+    assert_eq!(pod.termination_message().unwrap(), outcome);
 }

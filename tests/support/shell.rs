@@ -26,13 +26,18 @@ pub(crate) struct Shell {
 
 impl Shell {
     pub(crate) fn named(name: &str) -> Self {
-        Self::running(name, SCRIPT)
+        Self::start(name, Command::new("sh"))
     }
 
-    /// A shell of this name that runs this script, which must say `ready`.
-    pub(crate) fn running(name: &str, script: &str) -> Self {
+    /// The same as another user.
+    pub(crate) fn of_user(name: &str, user: u32) -> Self {
         let mut command = Command::new("sh");
-        command.arg0(name).args(["-c", &format!("echo pid=$$\n{script}")]).stdin(Stdio::piped());
+        command.uid(user).gid(user);
+        Self::start(name, command)
+    }
+
+    fn start(name: &str, mut command: Command) -> Self {
+        command.arg0(name).args(["-c", &format!("echo pid=$$\n{SCRIPT}")]).stdin(Stdio::piped());
         let mut program = Program::start(command);
         let pid = program.wait_for("pid=").trim().trim_start_matches("pid=").parse().expect("a pid");
         program.wait_for("ready");

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -21,8 +22,10 @@ use crate::sim::wait_until;
 /// Short times under a grace period that no test reaches.
 pub(crate) const QUICK: [&str; 8] =
     ["--grace-period", "10m", "--lame-duck", "100ms", "--quiet-period", "200ms", "--exit-wait", "200ms"];
+/// A user without any rights.
+pub(crate) const NOBODY: u32 = 65534;
 /// The sidecar, and the clients of it.
-pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_lameduck");
+const BINARY: &str = env!("CARGO_BIN_EXE_lameduck");
 
 /// What outlives a sidecar: its place, its files and the name of its target.
 pub(crate) struct Pod {
@@ -82,8 +85,21 @@ impl Pod {
         self.command_of(Path::new(BINARY))
     }
 
-    /// The same with another copy of the binary.
-    pub(crate) fn command_of(&self, binary: &Path) -> Command {
+    /// The same as nobody in particular, from a copy of the binary that everybody may run; `None` where only root may
+    /// do that, and we are not.
+    pub(crate) fn command_of_nobody(&self) -> Option<Command> {
+        if !rustix::process::geteuid().is_root() {
+            println!("only root can start a process as somebody else");
+            return None;
+        }
+        let copy = self.dir.join("lameduck");
+        fs::copy(BINARY, &copy).expect("there is room for a copy");
+        let mut command = self.command_of(&copy);
+        command.uid(NOBODY).gid(NOBODY);
+        Some(command)
+    }
+
+    fn command_of(&self, binary: &Path) -> Command {
         let mut command = Command::new(binary);
         command.env_clear().arg("sidecar").envs([
             ("LAMEDUCK_TARGET", self.target.as_str()),
