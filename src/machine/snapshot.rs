@@ -146,7 +146,7 @@ impl Keeper {
     }
 
     pub(super) fn latch(&mut self) {
-        let serving = matches!(self.stage, Stage::Serving);
+        let serving = matches!(self.stage, Stage::Serving) && !self.rounds.is_under_way();
         self.latched |= serving && self.no_target().is_none() && self.no_reading().is_none();
     }
 
