@@ -94,6 +94,19 @@ fn the_exit_after_held_zero_is_drained_at_once() {
 }
 
 #[test]
+fn the_quiet_period_ends_with_a_look_of_its_own() {
+    let mut pod = Pod::with(0, |policy| policy.plan.poll_interval = Duration::from_secs(20));
+    pod.at(10).call(Hook).at(15).expect([Signal(1)]);
+    pod.at(17.5).exits(1, Ending::Untold).expect([Release(Drained, Some(0))]);
+}
+
+#[test]
+fn the_exit_wait_ends_with_a_look_of_its_own() {
+    let mut pod = Pod::with(0, |policy| policy.plan.poll_interval = Duration::from_secs(20));
+    pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(27).expect([Release(Drained, Some(0))]);
+}
+
+#[test]
 fn the_exit_before_zero_has_held_is_exited() {
     let mut pod = Pod::serving(0);
     pod.at(10).call(Hook).at(15).expect([Signal(1)]);

@@ -1,0 +1,70 @@
+//! The drain machine by random histories: whatever befalls the pod, the machine keeps its contract.
+//!
+//! `LAMEDUCK_HISTORIES` sets how many histories are lived through.
+
+#[path = "support/history.rs"]
+mod history;
+#[path = "support/readings.rs"]
+mod readings;
+#[path = "support/witness.rs"]
+mod witness;
+#[path = "support/world.rs"]
+mod world;
+
+use std::env;
+use std::time::Duration;
+
+use lameduck::machine::census::Source;
+use lameduck::machine::io::Policy;
+use lameduck::machine::leaving::OnSigterm;
+use lameduck::machine::outcome::{Outcome, Trigger, Verdict};
+use lameduck::machine::plan::Plan;
+use proptest::prelude::*;
+
+use crate::history::{Event, history, plan, policy};
+use crate::world::World;
+
+fn config() -> ProptestConfig {
+    let histories = env::var("LAMEDUCK_HISTORIES").ok().and_then(|count| count.parse().ok());
+    ProptestConfig { cases: histories.unwrap_or(1000), max_shrink_iters: 20_000, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn the_contract_is_kept_whatever_happens(policy in policy(), history in history()) {
+        let mut world = World::new(policy);
+        for event in &history {
+            world.happens(event);
+        }
+        // And whoever is still held is released, if only by the deadline.
+        world.happens(&Event::Wait(Duration::from_secs(70)));
+        prop_assert!(world.has_released_everybody());
+    }
+    #[test]
+    fn an_honest_pod_is_drained_to_the_instant(plan in plan(), streams in 0..3_u64) {
+        let budget = plan.budget();
+        let settled = plan.lame_duck + plan.quiet_period + plan.exit_wait;
+        let verdict = drained(plan, streams);
+        let expected = match streams {
+            0 => (Outcome::Drained, Some(0), settled.min(budget)),
+            _ => (Outcome::Expired, Some(streams), budget),
+        };
+        prop_assert_eq!((verdict.outcome, verdict.stragglers, verdict.took), expected);
+        prop_assert!(verdict.signalled);
+    }
+}
+
+/// What a drain comes to where the page answers at once, and the target stays with so many streams.
+fn drained(plan: Plan, streams: u64) -> Verdict {
+    let (polls, grace_period) = (plan.poll_interval * 3, plan.grace_period);
+    let signal = Some(("SIGINT".to_owned(), 2));
+    let (sources, on_sigterm) = (vec![Source::Metrics], OnSigterm::Auto);
+    let mut world = World::new(Policy { plan, sources, signal, wait_for_exit: false, on_sigterm, own_start: 0 });
+    let script = [Event::Streams(streams), Event::Wait(polls), Event::Call(Trigger::Hook), Event::Wait(grace_period)];
+    for event in &script {
+        world.happens(event);
+    }
+    world.verdict().expect("the drain is over")
+}

@@ -1,0 +1,152 @@
+//! Random histories: what may befall a pod, and under which settings.
+
+use std::time::Duration;
+
+use lameduck::machine::census::Source;
+use lameduck::machine::io::Policy;
+use lameduck::machine::leaving::OnSigterm;
+use lameduck::machine::outcome::{Ending, Trigger};
+use lameduck::machine::plan::Plan;
+use proptest::prelude::*;
+
+/// One thing that happens.
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    /// Time passes, and the machine is woken when it asked for it.
+    Wait(Duration),
+    /// Time passes, and the machine is woken late.
+    Jump(Duration),
+    /// Somebody asks for a drain.
+    Call(Trigger),
+    /// One of the callers goes away.
+    Hangup(usize),
+    Sigterm,
+    /// The streams on the target from now on.
+    Streams(u64),
+    /// What the page does from now on.
+    Page(Page),
+    /// Whether the lazy series are on the page from now on.
+    Lazy(bool),
+    /// The target ends.
+    Exit(Ending),
+    /// A new life begins, if there is none.
+    Start,
+    /// Whether a second process matches from now on.
+    Second(bool),
+    /// Whether the target does not catch the signal from now on.
+    Obstacle(bool),
+    /// Whether signals fail to go out from now on.
+    Refusal(bool),
+    /// Whether a signalled target ends by itself once it has no streams.
+    Politeness(bool),
+    /// How long a reading takes from now on; `None` is for ever.
+    Reading(Option<Duration>),
+    /// Whether readings are answered twice from now on.
+    Twice(bool),
+    /// How long a search takes from now on.
+    Search(Duration),
+    /// The sidecar dies after so many more actions, and stays away so long; or another life begins meanwhile.
+    Death(u8, Duration, bool),
+}
+
+/// What the page does when it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Page {
+    Up,
+    Refused,
+    Unanswered,
+    Unreadable,
+    Absent,
+}
+
+/// A whole history.
+pub(crate) fn history() -> impl Strategy<Value = Vec<Event>> {
+    prop::collection::vec(event(), 1..40)
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        10 => millis(12_000).prop_map(Event::Wait),
+        2 => millis(90_000).prop_map(Event::Wait),
+        1 => millis(90_000).prop_map(Event::Jump),
+        4 => trigger().prop_map(Event::Call),
+        2 => (0..4_usize).prop_map(Event::Hangup),
+        1 => Just(Event::Sigterm),
+        5 => prop_oneof![2 => Just(0), 1 => 1..5_u64].prop_map(Event::Streams),
+        3 => page().prop_map(Event::Page),
+        1 => any::<bool>().prop_map(Event::Lazy),
+        1 => ending().prop_map(Event::Exit),
+        2 => Just(Event::Start),
+        1 => any::<bool>().prop_map(Event::Second),
+        1 => any::<bool>().prop_map(Event::Obstacle),
+        1 => any::<bool>().prop_map(Event::Refusal),
+        1 => any::<bool>().prop_map(Event::Politeness),
+        2 => prop_oneof![3 => millis(4_000).prop_map(Some), 1 => Just(None)].prop_map(Event::Reading),
+        1 => any::<bool>().prop_map(Event::Twice),
+        1 => prop_oneof![Just(Duration::ZERO), millis(3_000)].prop_map(Event::Search),
+        2 => (0..12_u8, millis(5_000), any::<bool>()).prop_map(|(n, away, anew)| Event::Death(n, away, anew)),
+    ]
+}
+
+fn millis(most: u64) -> impl Strategy<Value = Duration> {
+    (0..=most).prop_map(Duration::from_millis)
+}
+
+fn trigger() -> impl Strategy<Value = Trigger> {
+    prop_oneof![3 => Just(Trigger::Hook), 1 => Just(Trigger::Cli)]
+}
+
+fn page() -> impl Strategy<Value = Page> {
+    prop_oneof![
+        4 => Just(Page::Up),
+        1 => Just(Page::Refused),
+        1 => Just(Page::Unanswered),
+        1 => Just(Page::Unreadable),
+        1 => Just(Page::Absent),
+    ]
+}
+
+fn ending() -> impl Strategy<Value = Ending> {
+    prop_oneof![
+        Just(Ending::Untold),
+        (0..2).prop_map(Ending::Code),
+        prop_oneof![Just(2), Just(9)].prop_map(Ending::Killed)
+    ]
+}
+
+/// Any settings that add up.
+pub(crate) fn policy() -> impl Strategy<Value = Policy> {
+    let sources = prop_oneof![Just(vec![Source::Metrics]), Just(vec![Source::Metrics, Source::Lazy])];
+    let on_sigterm = prop_oneof![Just(OnSigterm::Drain), Just(OnSigterm::Exit), Just(OnSigterm::Auto)];
+    let signal = prop_oneof![9 => Just(Some(("SIGINT".to_owned(), 2))), 1 => Just(None)];
+    (plan(), sources, signal, prop::bool::weighted(0.15), on_sigterm).prop_map(
+        |(plan, sources, signal, wait_for_exit, on_sigterm)| Policy {
+            plan,
+            sources,
+            signal,
+            wait_for_exit,
+            on_sigterm,
+            own_start: 0,
+        },
+    )
+}
+
+/// Any times that add up.
+pub(crate) fn plan() -> impl Strategy<Value = Plan> {
+    let third = || 0..330_u32;
+    (millis(60_000), third(), third(), third(), millis(12_000), millis(5_000), millis(6_000)).prop_map(
+        |(grace, margin, lame_duck, quiet, exit_wait, poll, timeout)| {
+            let grace_period = grace + Duration::from_secs(1);
+            let share = |of: u32| grace_period * of / 1000;
+            Plan {
+                grace_period,
+                exit_margin: share(margin),
+                lame_duck: share(lame_duck),
+                quiet_period: share(quiet),
+                exit_wait,
+                poll_interval: poll + Duration::from_millis(200),
+                scrape_timeout: timeout + Duration::from_millis(200),
+            }
+        },
+    )
+}

@@ -1,0 +1,138 @@
+//! What the sources have said, as the contract lets it be taken: by whole rounds, in time, once, of this life.
+
+use std::time::Duration;
+
+use lameduck::machine::census::{FaultKind, Reading, Source};
+use lameduck::machine::io::Policy;
+use lameduck::machine::time::Time;
+
+const SLACK: Duration = Duration::from_millis(100);
+
+/// One round of readings.
+#[derive(Clone, Debug)]
+struct Round {
+    asked: Time,
+    overdue: Time,
+    said: Vec<(Source, Reading)>,
+}
+
+/// The rounds of one life under one sidecar.
+#[derive(Clone, Debug)]
+pub(crate) struct Readings {
+    quiet: Duration,
+    sources: Vec<Source>,
+    rounds: Vec<Round>,
+    /// Whether a page ever came.
+    pub(crate) served: bool,
+    /// How many of the rounds are of a life that has ended.
+    ended: usize,
+}
+
+impl Readings {
+    pub(crate) fn new(policy: &Policy) -> Self {
+        let (quiet, sources) = (policy.plan.quiet_period, policy.sources.clone());
+        Self { quiet, sources, rounds: Vec::new(), served: false, ended: 0 }
+    }
+
+    pub(crate) fn ask(&mut self, asked: Time, bound: Duration) {
+        // A round that another follows before it is overdue was abandoned: its silence says nothing.
+        if let Some(before) = self.rounds.last_mut().filter(|before| asked < before.overdue) {
+            before.overdue = asked + Duration::MAX;
+        }
+        self.rounds.push(Round { asked, overdue: asked + bound + SLACK, said: Vec::new() });
+    }
+
+    pub(crate) fn take(&mut self, now: Time, asked: Time, source: Source, reading: &Reading) {
+        let Some(round) = self.rounds.last_mut() else { return };
+        let new = round.said.iter().all(|(said, _)| *said != source);
+        if round.asked == asked && now <= round.overdue && new {
+            round.said.push((source, reading.clone()));
+            self.served |= match reading {
+                Reading::Counts(_) => true,
+                Reading::Unknown(fault) => fault.kind == FaultKind::Unreadable,
+            };
+        }
+    }
+
+    /// The life ends: what is asked from now on is of another.
+    pub(crate) fn end(&mut self) {
+        self.ended = self.rounds.len();
+    }
+
+    /// Nothing of the life that ended is taken any more.
+    pub(crate) fn settle(&mut self) {
+        if self.ended > 0 {
+            self.rounds.drain(..self.ended);
+            (self.ended, self.served) = (0, false);
+        }
+    }
+
+    pub(crate) fn forget(&mut self) {
+        (self.ended, self.served) = (0, false);
+        self.rounds.clear();
+    }
+
+    /// For how long, beyond the quiet period, every round since then has said zero; `None` if not so long.
+    pub(crate) fn zero_held(&self, now: Time, since: Time) -> Option<Duration> {
+        let of_now = self.rounds.iter().filter(|round| round.asked >= since);
+        let rounds: Vec<&Round> = of_now.filter(|round| self.is_over(round, now) || round.denies_zero()).collect();
+        let zeros = rounds.iter().rev().take_while(|round| round.says_zero());
+        let first = zeros.last()?.asked;
+        rounds.last()?.asked.since(first).checked_sub(self.quiet)
+    }
+
+    fn is_over(&self, round: &Round, now: Time) -> bool {
+        round.said.len() == self.sources.len() || now >= round.overdue
+    }
+
+    /// The fused count, by the last word of each source, if it is not older than that.
+    pub(crate) fn fresh(&self, now: Time, age: Duration) -> Option<u64> {
+        let last =
+            |source| self.rounds.iter().rev().find(|round| round.has_heard(source, now)).map(|round| (source, round));
+        let words = self.sources.iter().filter_map(|source| last(*source));
+        words
+            .filter(|(_, round)| now.since(round.asked) <= age)
+            .filter_map(|(source, round)| round.count_of(source))
+            .max()
+    }
+
+    /// Whether the last round since then is over and nobody gave a page.
+    pub(crate) fn failing_since(&self, since: Time) -> bool {
+        let failed = |(_, reading): &(Source, Reading)| match reading {
+            Reading::Counts(_) => false,
+            Reading::Unknown(fault) => fault.kind != FaultKind::Unreadable,
+        };
+        self.rounds.iter().any(|round| round.asked >= since && round.said.iter().all(failed))
+    }
+}
+
+impl Round {
+    /// Whether a source has answered in this round, or cannot any more.
+    fn has_heard(&self, source: Source, now: Time) -> bool {
+        now >= self.overdue || self.said.iter().any(|(said, _)| *said == source)
+    }
+
+    fn count_of(&self, source: Source) -> Option<u64> {
+        self.said.iter().find(|(said, _)| *said == source).and_then(|(_, reading)| sum(reading))
+    }
+
+    fn denies_zero(&self) -> bool {
+        self.said.iter().any(|(_, reading)| sum(reading) > Some(0))
+    }
+
+    fn says_zero(&self) -> bool {
+        self.said.iter().any(|(_, reading)| sum(reading) == Some(0)) && !self.denies_zero() && !self.misses()
+    }
+
+    /// Whether a series that is always there is absent.
+    fn misses(&self) -> bool {
+        self.said.iter().any(|(source, reading)| *source == Source::Metrics && *reading == Reading::Counts(vec![None]))
+    }
+}
+
+fn sum(reading: &Reading) -> Option<u64> {
+    match reading {
+        Reading::Counts(counts) => counts.iter().flatten().copied().reduce(u64::saturating_add),
+        Reading::Unknown(_) => None,
+    }
+}

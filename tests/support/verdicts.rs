@@ -1,0 +1,64 @@
+//! What a verdict may say, by what was seen.
+
+use lameduck::machine::outcome::{Ending, Outcome, Verdict};
+use lameduck::machine::target::Sighting;
+use lameduck::machine::time::Time;
+
+use super::{Drain, Witness};
+
+impl Witness {
+    pub(super) fn concludes(&mut self, now: Time, verdict: &Verdict) {
+        let drain = self.drain.clone().expect("a verdict is of a drain");
+        assert!(drain.over.is_none(), "a second verdict");
+        assert_eq!(verdict.took, now.since(drain.begun));
+        assert!(!self.early || verdict.outcome == Outcome::Unserved, "a signal in the lame duck");
+        self.early = false;
+        assert_eq!(verdict.signalled, self.sent, "nobody knows of that signal");
+        match verdict.outcome {
+            Outcome::Drained => self.drained(now, &drain),
+            Outcome::Expired => {
+                assert!(now >= drain.deadline, "expired before the deadline");
+                self.claims(now, verdict.stragglers, None);
+            }
+            Outcome::Exited => {
+                let ending = self.ended.expect("an exit that was told");
+                self.claims(now, verdict.stragglers, Some(ending));
+            }
+            Outcome::Unserved => self.unserved(&drain),
+            Outcome::Idle => panic!("nobody asked for idle"),
+        }
+        if let Some(drain) = &mut self.drain {
+            drain.over = Some((now, *verdict));
+        }
+    }
+
+    fn drained(&self, now: Time, drain: &Drain) {
+        let held = self.readings.zero_held(now, drain.since).expect("the last readings do not say that zero held");
+        let waits = self.signalled && self.ended.is_none() && now < drain.deadline;
+        assert!(!waits || held >= self.policy.plan.exit_wait, "released within the exit wait");
+        assert!(!self.policy.wait_for_exit, "released by zero");
+    }
+
+    /// Stragglers are never claimed against what is known.
+    fn claims(&self, now: Time, stragglers: Option<u64>, ending: Option<Ending>) {
+        let clean = ending == Some(Ending::Code(0)) && self.signalled;
+        let killed = matches!(ending, Some(Ending::Killed(signal)) if signal != 2);
+        let fresh = self.readings.fresh(now, self.policy.plan.poll_interval * 2);
+        match stragglers {
+            None => {}
+            Some(0) => assert!(clean || (fresh == Some(0) && !self.policy.wait_for_exit), "none cut? {fresh:?}"),
+            Some(_) => {
+                assert_eq!(stragglers, fresh);
+                assert!(ending.is_none() || killed || !self.signalled, "a signalled target may have ended them");
+            }
+        }
+    }
+
+    fn unserved(&self, drain: &Drain) {
+        assert!(!self.readings.served && self.readings.failing_since(drain.begun), "it may serve");
+        match (&self.target, &self.seen) {
+            (Some(target), _) => assert!(target.started > self.policy.own_start, "it may have served"),
+            (None, seen) => assert!(matches!(seen, Some((_, Sighting::Nobody))), "it may be there: {seen:?}"),
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! Holds the machine to its contract: it sees every input and action of a history, and believes only what it saw.
+
+#[path = "verdicts.rs"]
+mod verdicts;
+
+use std::time::Duration;
+
+use lameduck::machine::io::{Action, Input, Policy};
+use lameduck::machine::keeper::Keeper;
+use lameduck::machine::leaving::OnSigterm;
+use lameduck::machine::note::Note;
+use lameduck::machine::outcome::{Ending, Outcome, Trigger, Verdict};
+use lameduck::machine::snapshot::Phase;
+use lameduck::machine::target::{Found, Incarnation, Sighting};
+use lameduck::machine::time::Time;
+
+use crate::readings::Readings;
+
+const HOOK_WAIT: Duration = Duration::from_secs(30);
+
+/// A drain as the contract has it.
+#[derive(Clone, Debug)]
+struct Drain {
+    begun: Time,
+    deadline: Time,
+    /// From when on a zero may count, and a search may license the signal.
+    since: Time,
+    over: Option<(Time, Verdict)>,
+}
+
+/// What was seen so far.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+pub(crate) struct Witness {
+    policy: Policy,
+    drain: Option<Drain>,
+    readings: Readings,
+    seen: Option<(Time, Sighting)>,
+    target: Option<Incarnation>,
+    ended: Option<Ending>,
+    bereft: Option<Time>,
+    /// Whether the note says that the signal went out, or is about to.
+    signalled: bool,
+    /// Whether it is known to have gone out.
+    sent: bool,
+    sigterm: Option<Time>,
+    /// Whether a drain was on since the SIGTERM.
+    drained: bool,
+    /// A signal that only `unserved` can excuse.
+    early: bool,
+    fresh_life: bool,
+    /// Whether signals have failed to go out.
+    refused: bool,
+}
+
+impl Witness {
+    pub(crate) fn new(policy: Policy) -> Self {
+        let readings = Readings::new(&policy);
+        Self {
+            policy,
+            drain: None,
+            readings,
+            seen: None,
+            target: None,
+            ended: None,
+            bereft: None,
+            signalled: false,
+            sent: false,
+            sigterm: None,
+            drained: false,
+            early: false,
+            fresh_life: false,
+            refused: false,
+        }
+    }
+
+    /// Another sidecar goes on with what was noted.
+    pub(crate) fn resumes(&mut self, now: Time, own_start: u64, note: Option<Note>) {
+        let policy = Policy { own_start, ..self.policy.clone() };
+        let lame_duck = self.policy.plan.lame_duck;
+        let drain = note.map(|note| Drain {
+            begun: note.begun,
+            deadline: note.deadline,
+            since: if note.signalled { now } else { now.max(note.begun + lame_duck) },
+            over: note.over,
+        });
+        let target = note.and_then(|note| note.incarnation);
+        let signalled = note.is_some_and(|note| note.signalled);
+        *self = Self { drain, target, signalled, sent: signalled, ..Self::new(policy) };
+    }
+
+    pub(crate) fn verdict(&self) -> Option<Verdict> {
+        let (_, verdict) = self.drain.as_ref()?.over?;
+        Some(verdict)
+    }
+
+    // === what happens ===
+
+    /// A call, while so many hooks are connected.
+    pub(crate) fn call(&mut self, now: Time, trigger: Trigger, hooks: usize) {
+        let deadline = now + self.policy.plan.budget();
+        let hook = trigger == Trigger::Hook;
+        let reopens = hook && self.reopens();
+        match &mut self.drain {
+            None => self.begins(now),
+            Some(drain @ Drain { over: None, .. }) if hook && hooks == 0 => drain.deadline = deadline,
+            Some(drain @ Drain { over: Some(_), .. }) if reopens => {
+                *drain = Drain { deadline, since: now, over: None, ..drain.clone() };
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Whether a hook has something left to wait for.
+    fn reopens(&self) -> bool {
+        let over = self.drain.as_ref().and_then(|drain| drain.over);
+        let waits = over.is_some_and(|(_, verdict)| match verdict.outcome {
+            Outcome::Expired => true,
+            Outcome::Unserved => self.readings.served,
+            Outcome::Drained | Outcome::Idle | Outcome::Exited => false,
+        });
+        waits && self.ended.is_none()
+    }
+
+    fn begins(&mut self, now: Time) {
+        let plan = &self.policy.plan;
+        let (deadline, since) = (now + plan.budget(), now + plan.lame_duck);
+        self.drain = Some(Drain { begun: now, deadline, since, over: None });
+        self.drained = self.sigterm.is_some();
+    }
+
+    pub(crate) fn sigterm(&mut self, now: Time) {
+        self.sigterm = self.sigterm.or(Some(now));
+        self.drained |= self.drain.is_some();
+        if self.drain.is_none() && self.policy.on_sigterm == OnSigterm::Drain {
+            self.begins(now);
+        }
+    }
+
+    pub(crate) fn input(&mut self, now: Time, input: &Input) {
+        match input {
+            Input::Counted { asked, source, reading } => self.readings.take(now, *asked, *source, reading),
+            Input::Sighted { asked, sighting } => self.sighted(now, *asked, sighting),
+            Input::Exited(incarnation, ending) if self.target == Some(*incarnation) => self.ends(now, *ending),
+            Input::Signalled(incarnation, false) if self.target == Some(*incarnation) && self.ended.is_none() => {
+                (self.signalled, self.sent, self.refused) = (false, false, true);
+            }
+            Input::Signalled(_, true) => self.sent = true,
+            Input::Tick
+            | Input::Call(_)
+            | Input::Hangup(_)
+            | Input::Terminate
+            | Input::Exited(..)
+            | Input::Signalled(..) => {}
+        }
+    }
+
+    fn sighted(&mut self, now: Time, asked: Time, sighting: &Sighting) {
+        if Some(asked) < self.bereft {
+            return;
+        }
+        if let Sighting::Found(found) = sighting
+            && self.target.is_some_and(|target| target != found.incarnation)
+        {
+            self.ends(now, Ending::Untold);
+        }
+        self.seen = Some((asked, sighting.clone()));
+    }
+
+    fn ends(&mut self, now: Time, ending: Ending) {
+        if self.ended.is_none() {
+            (self.ended, self.bereft, self.seen) = (Some(ending), Some(now), None);
+            self.readings.end();
+        }
+    }
+
+    // === what the machine does ===
+
+    pub(crate) fn sees(&mut self, now: Time, action: &Action, note: Option<&Note>) {
+        match action {
+            Action::Seek { asked, .. } => assert_eq!(*asked, now),
+            Action::Read { asked, bound } => {
+                let open = self.drain.as_ref().filter(|drain| drain.over.is_none());
+                assert!(open.is_none_or(|drain| *asked + *bound <= drain.deadline), "a reading outlasts the deadline");
+                self.readings.ask(*asked, *bound);
+            }
+            Action::Watch(incarnation) => self.watches(*incarnation),
+            Action::Write(note) => self.writes(note),
+            Action::Erase => self.erases(now),
+            Action::Signal(incarnation) => self.signals(now, *incarnation, note),
+            Action::Conclude(verdict) => self.concludes(now, verdict),
+            Action::Release(verdict) => {
+                let over = self.drain.as_ref().and_then(|drain| drain.over);
+                assert_eq!(over.map(|(_, over)| over), Some(*verdict), "a release without its verdict");
+            }
+            Action::Leave => self.leaves(now),
+        }
+    }
+
+    fn watches(&mut self, incarnation: Incarnation) {
+        if self.target == Some(incarnation) {
+            return;
+        }
+        let open = self.drain.as_ref().is_some_and(|drain| drain.over.is_none());
+        assert!(!open || self.target.is_none(), "a new life inherits a drain");
+        (self.target, self.ended, self.signalled, self.sent) = (Some(incarnation), None, false, false);
+        if !open {
+            self.readings.forget();
+            self.fresh_life = true;
+        }
+    }
+
+    fn writes(&mut self, note: &Note) {
+        let drain = self.drain.as_ref().expect("a note is of a drain");
+        assert_eq!((note.begun, note.deadline), (drain.begun, drain.deadline));
+        assert!(drain.over.is_none() || note.over == drain.over, "a verdict is unwritten");
+        assert_eq!(note.incarnation, self.target);
+        self.signalled = note.signalled;
+    }
+
+    fn erases(&mut self, now: Time) {
+        let over = self.drain.take().and_then(|drain| drain.over);
+        let (at, _) = over.expect("only a drain that is over is forgotten");
+        let untold = !self.signalled || self.ended.is_some();
+        let served_out = now >= at + self.policy.plan.grace_period && untold && self.sigterm.is_none();
+        assert!(self.fresh_life || served_out, "a drain is forgotten early");
+    }
+
+    fn signals(&mut self, now: Time, incarnation: Incarnation, note: Option<&Note>) {
+        assert!(note.is_some_and(|note| note.signalled && note.incarnation == Some(incarnation)), "{note:?}");
+        assert!(self.policy.signal.is_some());
+        if self.ended.is_some() {
+            // It was ordered when the end was not yet told, and reaches nobody.
+            return;
+        }
+        let drain = self.drain.as_ref().expect("no signal without a trigger");
+        let Some((asked, Sighting::Found(Found { incarnation: found, obstacle: None, .. }))) = &self.seen else {
+            panic!("a signal to what is not clearly seen: {:?}", self.seen)
+        };
+        assert_eq!(*found, incarnation);
+        self.early = now < drain.since || *asked < drain.since;
+    }
+
+    fn leaves(&self, now: Time) {
+        let at = self.sigterm.expect("it leaves unasked");
+        let gone = self.target.is_none() || self.ended.is_some();
+        match (self.policy.on_sigterm, &self.drain) {
+            (OnSigterm::Exit, _) => {}
+            (_, Some(drain)) => assert!(drain.over.is_some() && gone, "it leaves a drain"),
+            (OnSigterm::Drain, None) => assert!(self.drained),
+            (OnSigterm::Auto, None) => {
+                let idle = self.readings.fresh(now, Duration::MAX) == Some(0);
+                assert!(self.drained || gone || idle || now >= at + HOOK_WAIT, "it leaves work alone");
+            }
+        }
+    }
+
+    // === how things stand when all actions are done ===
+
+    pub(crate) fn looks(&mut self, now: Time, keeper: &Keeper, callers: usize) {
+        assert!(keeper.poll_timeout() > now, "it wants to be woken in the past");
+        let snapshot = keeper.snapshot(now);
+        let deadline = self.drain.as_ref().map(|drain| drain.deadline);
+        assert_eq!(snapshot.drain.map(|drain| drain.deadline), deadline);
+        match &mut self.drain {
+            None => assert_eq!((snapshot.phase, callers), (Phase::Serving, 0)),
+            Some(Drain { over: Some(_), .. }) => assert_eq!((snapshot.phase, callers), (Phase::Done, 0)),
+            Some(drain @ Drain { over: None, .. }) => {
+                assert!(now < drain.deadline, "held beyond the deadline");
+                assert_eq!(snapshot.phase == Phase::LameDuck, now < drain.since, "{:?}", snapshot.phase);
+            }
+        }
+        assert!(self.drain.is_none() || keeper.unready().is_some(), "ready in a drain");
+        assert!(!self.early, "a signal in the lame duck");
+        if std::mem::take(&mut self.fresh_life) {
+            assert!(snapshot.streams.is_none() && keeper.unready().is_some(), "a new life inherits");
+        }
+        self.readings.settle();
+        if self.drain.is_none() && self.ended.is_some() {
+            (self.target, self.ended, self.signalled, self.sent) = (None, None, false, false);
+        }
+        self.must_have_been_told();
+        self.must_have_left(now);
+    }
+
+    fn must_have_been_told(&self) {
+        let Some(Drain { since, over: None, .. }) = self.drain else { return };
+        if let Some((asked, Sighting::Found(Found { obstacle: None, .. }))) = self.seen {
+            assert!(asked < since || self.policy.signal.is_none() || self.tried(), "the signal is forgotten");
+        }
+    }
+
+    fn tried(&self) -> bool {
+        self.signalled || self.refused
+    }
+
+    fn must_have_left(&self, now: Time) {
+        let Some(at) = self.sigterm else { return };
+        let gone = self.target.is_none() || self.ended.is_some();
+        match &self.drain {
+            Some(Drain { over: Some(_), .. }) => assert!(!gone, "it stays without a target"),
+            Some(Drain { over: None, .. }) => {}
+            None => assert!(now < at + HOOK_WAIT && !self.drained, "it stays without a hook"),
+        }
+    }
+}

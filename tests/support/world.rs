@@ -1,0 +1,308 @@
+//! A truthful little world around the machine: a target that comes and goes, its page, searches and readings that
+//! take their time, callers, and a state dir that outlives the sidecar. [`Witness`] holds the machine to its contract.
+
+use std::time::Duration;
+
+use lameduck::machine::census::{Fault, FaultKind, Reading, Source};
+use lameduck::machine::io::{Action, Input, Policy};
+use lameduck::machine::keeper::Keeper;
+use lameduck::machine::note::Note;
+use lameduck::machine::outcome::{Ending, Trigger, Verdict};
+use lameduck::machine::target::{Found, Incarnation, Obstacle, Sighting};
+use lameduck::machine::time::Time;
+
+use crate::history::{Event, Page};
+use crate::witness::Witness;
+
+/// One life of the target.
+#[derive(Clone, Debug)]
+struct Life {
+    incarnation: Incarnation,
+    streams: u64,
+    signalled: bool,
+}
+
+/// The world.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+pub(crate) struct World {
+    keeper: Keeper,
+    policy: Policy,
+    now: Time,
+    note: Option<Note>,
+    witness: Witness,
+    callers: Vec<Trigger>,
+    pending: Vec<(Time, Input)>,
+    life: Option<Life>,
+    lives: u32,
+    watched: Option<Incarnation>,
+    last_search: Time,
+    page: Page,
+    lazy: bool,
+    second: bool,
+    obstacle: bool,
+    refusal: bool,
+    polite: bool,
+    twice: bool,
+    reading: Option<Duration>,
+    search: Duration,
+    death: Option<(u8, Duration, bool)>,
+}
+
+const START: Time = Time::since_boot(Duration::from_secs(1000));
+
+impl World {
+    pub(crate) fn new(mut policy: Policy) -> Self {
+        policy.own_start = ticks(START);
+        let mut world = Self {
+            keeper: Keeper::new(START, policy.clone(), None),
+            witness: Witness::new(policy.clone()),
+            policy,
+            now: START,
+            note: None,
+            callers: Vec::new(),
+            pending: Vec::new(),
+            life: None,
+            lives: 0,
+            watched: None,
+            last_search: START,
+            page: Page::Up,
+            lazy: true,
+            second: false,
+            obstacle: false,
+            refusal: false,
+            polite: false,
+            twice: false,
+            reading: Some(Duration::ZERO),
+            search: Duration::ZERO,
+            death: None,
+        };
+        world.act();
+        world.wait(Duration::from_millis(20));
+        world.start();
+        world
+    }
+
+    /// The verdict of the drain, once it is over.
+    pub(crate) fn verdict(&self) -> Option<Verdict> {
+        self.witness.verdict()
+    }
+
+    /// Whether nobody waits any more.
+    pub(crate) fn has_released_everybody(&self) -> bool {
+        self.callers.is_empty()
+    }
+
+    /// Lets one thing happen.
+    pub(crate) fn happens(&mut self, event: &Event) {
+        self.wait(Duration::from_millis(1));
+        match *event {
+            Event::Wait(time) => self.wait(time),
+            Event::Jump(time) => {
+                self.now = self.now + time;
+                self.input(Input::Tick);
+            }
+            Event::Call(trigger) => self.call(trigger),
+            Event::Hangup(which) if which < self.callers.len() => {
+                let trigger = self.callers.remove(which);
+                self.input(Input::Hangup(trigger));
+            }
+            Event::Hangup(_) => {}
+            Event::Sigterm => {
+                self.witness.sigterm(self.now);
+                self.input(Input::Terminate);
+            }
+            Event::Streams(streams) => self.streams(streams),
+            Event::Page(page) => self.page = page,
+            Event::Lazy(lazy) => self.lazy = lazy,
+            Event::Exit(ending) => self.exit(ending),
+            Event::Start => self.start(),
+            Event::Second(second) => self.second = second,
+            Event::Obstacle(obstacle) => self.obstacle = obstacle,
+            Event::Refusal(refusal) => self.refusal = refusal,
+            Event::Politeness(polite) => self.polite = polite,
+            Event::Reading(time) => self.reading = time,
+            Event::Twice(twice) => self.twice = twice,
+            Event::Search(time) => self.search = time,
+            Event::Death(actions, away, anew) => self.death = Some((actions, away, anew)),
+        }
+    }
+
+    // === time ===
+
+    pub(crate) fn wait(&mut self, time: Duration) {
+        let until = self.now + time;
+        loop {
+            let first = self.pending.iter().map(|(due, _)| *due).min();
+            let wake = first.map_or(self.keeper.poll_timeout(), |due| due.min(self.keeper.poll_timeout()));
+            if wake > until {
+                break;
+            }
+            self.now = self.now.max(wake);
+            let input = self.pending.iter().position(|(due, _)| *due <= self.now).map(|at| self.pending.remove(at).1);
+            self.input(input.unwrap_or(Input::Tick));
+        }
+        self.now = self.now.max(until);
+    }
+
+    fn input(&mut self, input: Input) {
+        self.witness.input(self.now, &input);
+        self.keeper.handle(self.now, input);
+        self.act();
+    }
+
+    fn act(&mut self) {
+        let mut actions = 0;
+        while let Some(action) = self.keeper.poll_action() {
+            actions += 1;
+            assert!(actions < 64, "the actions do not end");
+            match &mut self.death {
+                &mut Some((0, away, anew)) => {
+                    self.dies(away, anew);
+                    continue;
+                }
+                Some((left, _, _)) => *left -= 1,
+                None => {}
+            }
+            if let Some(input) = self.perform(&action) {
+                self.witness.input(self.now, &input);
+                self.keeper.handle(self.now, input);
+            }
+        }
+        self.witness.looks(self.now, &self.keeper, self.callers.len());
+        if self.polite {
+            self.leave_politely();
+        }
+    }
+
+    /// The sidecar dies, and with it its callers' connections, readings and searches; another goes on.
+    fn dies(&mut self, away: Duration, anew: bool) {
+        self.death = None;
+        self.callers.clear();
+        self.pending.clear();
+        self.watched = None;
+        self.now = self.now + away;
+        if anew {
+            self.life = None;
+            self.start();
+        }
+        self.last_search = self.now;
+        self.policy.own_start = ticks(self.now);
+        self.witness.resumes(self.now, self.policy.own_start, self.note);
+        self.keeper = Keeper::new(self.now, self.policy.clone(), self.note);
+    }
+
+    // === what the machine wants done ===
+
+    fn perform(&mut self, action: &Action) -> Option<Input> {
+        self.witness.sees(self.now, action, self.note.as_ref());
+        match *action {
+            Action::Seek { asked, .. } => self.seek(asked),
+            Action::Read { asked, .. } => self.read(asked),
+            Action::Watch(incarnation) => {
+                self.watched = Some(incarnation);
+                let alive = self.life.as_ref().is_some_and(|life| life.incarnation == incarnation);
+                return (!alive).then_some(Input::Exited(incarnation, Ending::Untold));
+            }
+            Action::Write(note) => self.note = Some(note),
+            Action::Erase => self.note = None,
+            Action::Signal(incarnation) => return Some(Input::Signalled(incarnation, self.signal(incarnation))),
+            Action::Conclude(_) => {}
+            Action::Release(_) => self.callers.clear(),
+            Action::Leave => self.dies(Duration::from_millis(10), false),
+        }
+        None
+    }
+
+    fn seek(&mut self, asked: Time) {
+        let sighting = match &self.life {
+            None => Sighting::Nobody,
+            Some(life) if self.second => Sighting::Several(vec![life.incarnation.pid, 9999]),
+            Some(Life { incarnation, .. }) => {
+                let obstacle = self.obstacle.then_some(Obstacle::NotCaught);
+                Sighting::Found(Found { incarnation: *incarnation, name: "impeller".into(), obstacle })
+            }
+        };
+        // One thread searches, so answers come in the order of the questions.
+        self.last_search = self.last_search.max(self.now + self.search);
+        self.pending.push((self.last_search, Input::Sighted { asked, sighting }));
+    }
+
+    fn read(&mut self, asked: Time) {
+        let Some(time) = self.reading else { return };
+        for (source, late) in self.policy.sources.clone().into_iter().zip(0..) {
+            let counted = Input::Counted { asked, source, reading: self.page(source) };
+            let due = self.now + time + Duration::from_millis(late * 50);
+            if self.twice {
+                self.pending.push((due + Duration::from_millis(300), counted.clone()));
+            }
+            self.pending.push((due, counted));
+        }
+    }
+
+    /// What the page says now.
+    fn page(&self, source: Source) -> Reading {
+        let fault = |kind| Reading::Unknown(Fault { kind, text: String::new() });
+        let Some(life) = &self.life else { return fault(FaultKind::Refused) };
+        match (self.page, source) {
+            (Page::Up, Source::Lazy) => Reading::Counts(vec![self.lazy.then_some(life.streams)]),
+            (Page::Absent, _) => Reading::Counts(vec![None]),
+            (Page::Up, Source::Metrics) => Reading::Counts(vec![Some(life.streams)]),
+            (Page::Refused, _) => fault(FaultKind::Refused),
+            (Page::Unanswered, _) => fault(FaultKind::Unanswered),
+            (Page::Unreadable, _) => fault(FaultKind::Unreadable),
+        }
+    }
+
+    fn signal(&mut self, incarnation: Incarnation) -> bool {
+        let Some(life) = self.life.as_mut().filter(|life| life.incarnation == incarnation) else { return false };
+        if self.refusal {
+            return false;
+        }
+        assert!(!life.signalled, "{incarnation:?} is signalled twice");
+        life.signalled = true;
+        true
+    }
+
+    // === what happens to the target and the callers ===
+
+    fn call(&mut self, trigger: Trigger) {
+        let hooks = self.callers.iter().filter(|caller| **caller == Trigger::Hook).count();
+        self.callers.push(trigger);
+        self.witness.call(self.now, trigger, hooks);
+        self.input(Input::Call(trigger));
+    }
+
+    fn streams(&mut self, streams: u64) {
+        if let Some(life) = &mut self.life {
+            life.streams = streams;
+        }
+        if self.polite {
+            self.leave_politely();
+        }
+    }
+
+    fn leave_politely(&mut self) {
+        if self.life.as_ref().is_some_and(|life| life.signalled && life.streams == 0) {
+            self.exit(Ending::Code(0));
+        }
+    }
+
+    fn exit(&mut self, ending: Ending) {
+        let Some(life) = self.life.take() else { return };
+        if self.watched == Some(life.incarnation) {
+            self.input(Input::Exited(life.incarnation, ending));
+        }
+    }
+
+    fn start(&mut self) {
+        if self.life.is_none() {
+            self.lives += 1;
+            let incarnation = Incarnation { pid: self.lives, started: ticks(self.now) };
+            self.life = Some(Life { incarnation, streams: 0, signalled: false });
+        }
+    }
+}
+
+fn ticks(time: Time) -> u64 {
+    u64::try_from(time.as_duration().as_millis()).unwrap_or(u64::MAX)
+}
