@@ -8,7 +8,7 @@ use lameduck::machine::io::Input;
 use lameduck::machine::outcome::Outcome::{Drained, Exited, Expired};
 use lameduck::machine::outcome::Trigger::{Cli, Hook};
 use lameduck::machine::outcome::{Ending, Verdict};
-use lameduck::machine::snapshot::Phase;
+use lameduck::machine::snapshot::{DrainView, Phase};
 
 use crate::machine::Deed::{Release, Signal};
 use crate::machine::{Pod, count};
@@ -20,6 +20,21 @@ fn a_drain_is_lame_duck_then_signal_then_zero_then_release() {
     pod.at(15).expect([Signal(1)]).unready(Unready::Draining).phase(Phase::Draining);
     pod.at(19.5).streams(0);
     pod.at(32).expect([Release(Drained, Some(0))]).unready(Unready::Done).phase(Phase::Done);
+}
+
+#[test]
+fn a_drain_can_be_watched_from_outside() {
+    let mut pod = Pod::serving(3);
+    let view = pod.at(10).call(Hook).at(13).snapshot().drain.expect("a drain");
+    let DrainView { trigger, elapsed, remaining, streams_at_start, signalled, .. } = view;
+    assert_eq!((trigger, streams_at_start, signalled), (Hook, Some(3), false));
+    assert_eq!((elapsed, remaining), (Duration::from_secs(3), Duration::from_secs(52)));
+    pod.at(15).expect([Signal(1)]).at(20).exits(1, Ending::Code(0)).expect([Release(Exited, Some(0))]).at(40);
+    let view = pod.snapshot().drain.expect("a drain");
+    assert_eq!(
+        (view.elapsed, view.remaining, view.signalled),
+        (Duration::from_secs(10), Duration::from_secs(45), true)
+    );
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn a_search_from_the_lame_duck_does_not_license_the_signal() {
     pod.at(10).call(Hook).at(13.5).searches_hang().at(15.5);
     let asked = pod.unsought[0];
     assert_eq!(asked, second(14));
-    pod.input(Input::Sighted { asked, sighting: found(1, None) });
+    pod.input(Input::Sighted { asked, sighting: found(1, None) }).expect([]);
     let asked = pod.unsought[1];
     assert_eq!(asked, second(15));
     pod.input(Input::Sighted { asked, sighting: found(1, None) }).expect([Signal(1)]);

@@ -286,7 +286,7 @@ impl Witness {
     fn must_have_been_told(&self) {
         let Some(Drain { since, over: None, .. }) = self.drain else { return };
         if let Some((asked, Sighting::Found(Found { obstacle: None, .. }))) = self.seen {
-            assert!(asked < since || self.policy.signal.is_none() || self.tried(), "the signal is forgotten");
+            assert!(asked <= since || self.policy.signal.is_none() || self.tried(), "the signal is forgotten");
         }
     }
 
