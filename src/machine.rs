@@ -8,7 +8,6 @@ pub mod drain;
 pub mod gate;
 pub mod io;
 pub mod keeper;
-pub mod leaving;
 pub mod note;
 pub mod outcome;
 pub mod plan;

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 
 use crate::edges::http::Url;
 use crate::edges::process::Matcher;
-use crate::machine::leaving::OnSigterm;
+use crate::machine::io::OnSigterm;
 use crate::machine::plan::{Plan, Times};
 use crate::readers::selector::Selector;
 use crate::settings::args::{Preset, SidecarArgs, SigtermPolicy, WaitFor};

@@ -15,8 +15,8 @@ use std::env;
 use std::time::Duration;
 
 use lameduck::machine::census::Source;
+use lameduck::machine::io::OnSigterm;
 use lameduck::machine::io::Policy;
-use lameduck::machine::leaving::OnSigterm;
 use lameduck::machine::outcome::{Outcome, Trigger, Verdict};
 use lameduck::machine::plan::Plan;
 use proptest::prelude::*;

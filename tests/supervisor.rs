@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use lameduck::edges::clock::Clock;
 use lameduck::machine::census::{Reading, Source};
+use lameduck::machine::io::OnSigterm;
 use lameduck::machine::io::{Action, Input, Policy};
 use lameduck::machine::keeper::Keeper;
-use lameduck::machine::leaving::OnSigterm;
 use lameduck::machine::outcome::{Ending, Trigger};
 use lameduck::machine::plan::{Plan, Times};
 use lameduck::machine::snapshot::Snapshot;

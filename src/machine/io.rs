@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::machine::census::{Reading, Source};
-use crate::machine::leaving::OnSigterm;
 use crate::machine::note::Note;
 use crate::machine::outcome::{Ending, Trigger, Verdict};
 use crate::machine::plan::Plan;
@@ -25,6 +24,17 @@ pub struct Policy {
     pub on_sigterm: OnSigterm,
     /// When the sidecar itself started, in the unit of [`Incarnation::started`].
     pub own_start: u64,
+}
+
+/// What SIGTERM to the sidecar means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OnSigterm {
+    /// A trigger like the hook.
+    Drain,
+    /// Leave.
+    Exit,
+    /// Wait a while for a hook where there may be work; drain if it comes, otherwise leave.
+    Auto,
 }
 
 /// What happens to the keeper.

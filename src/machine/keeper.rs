@@ -6,16 +6,20 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::machine::census::{Census, Fault, FaultKind, Reading, Source};
+use crate::machine::census::Census;
 use crate::machine::drain::{Drain, View};
 use crate::machine::io::{Action, Input, Policy};
-use crate::machine::leaving::Leaving;
 use crate::machine::note::Note;
 use crate::machine::outcome::{Outcome, Trigger, Verdict};
 use crate::machine::rounds::Rounds;
 use crate::machine::target::{Incarnation, Sighting};
 use crate::machine::time::Time;
 
+use leaving::Leaving;
+
+mod callers;
+mod leaving;
+mod readings;
 mod sightings;
 
 #[derive(Clone, Debug)]
@@ -127,55 +131,6 @@ impl Keeper {
         [stage, leaving].into_iter().flatten().fold(self.round_due(), Time::min)
     }
 
-    // === callers ===
-
-    fn call(&mut self, trigger: Trigger) {
-        let first_hook = trigger == Trigger::Hook && self.hooks == 0;
-        self.callers += 1;
-        self.hooks += usize::from(trigger == Trigger::Hook);
-        match &mut self.stage {
-            Stage::Serving => self.begin(trigger),
-            Stage::Under(drain) if first_hook => {
-                drain.rebase(self.now, &self.policy.plan);
-                self.write_note();
-            }
-            Stage::Under(_) => {}
-            Stage::Done { verdict, .. } => {
-                let verdict = *verdict;
-                if trigger == Trigger::Hook && self.reopens(verdict.outcome) {
-                    self.reopen();
-                } else {
-                    self.release(verdict);
-                }
-            }
-        }
-    }
-
-    fn hangup(&mut self, trigger: Trigger) {
-        self.callers = self.callers.saturating_sub(1);
-        self.hooks = self.hooks.saturating_sub(usize::from(trigger == Trigger::Hook));
-    }
-
-    /// Whether a hook that comes after the drain has something left to wait for.
-    fn reopens(&self, outcome: Outcome) -> bool {
-        let ended = self.target.as_ref().is_some_and(|target| !target.alive);
-        match outcome {
-            Outcome::Expired => !ended,
-            // It has begun to serve since, in spite of the signal.
-            Outcome::Unserved => !ended && self.census.heard(),
-            Outcome::Drained | Outcome::Idle | Outcome::Exited => false,
-        }
-    }
-
-    fn reopen(&mut self) {
-        if let Stage::Done { drain, .. } = &self.stage {
-            let mut drain = drain.clone();
-            drain.reopen(self.now, &self.policy.plan);
-            self.stage = Stage::Under(drain);
-            self.write_note();
-        }
-    }
-
     // === one drain ===
 
     pub(super) fn begin(&mut self, trigger: Trigger) {
@@ -233,71 +188,6 @@ impl Keeper {
         let signalled = self.target.as_ref().is_some_and(|target| target.signalled);
         let note = Note { incarnation, trigger, begun, deadline, streams_at_start, signalled, over };
         self.actions.push_back(Action::Write(note));
-    }
-
-    // === the sources ===
-
-    fn counted(&mut self, asked: Time, source: Source, reading: Reading) {
-        if !self.rounds.accept(source, asked) {
-            return;
-        }
-        self.census.take(source, asked, reading);
-        if !self.rounds.is_under_way() {
-            self.judge();
-        } else if let Stage::Under(drain) = &mut self.stage {
-            drain.doubt(self.census.tally());
-        }
-    }
-
-    /// Whether the target may still be signalled: nobody has looked for it since it may be. Until then it takes new
-    /// streams, so that zero is no end.
-    fn awaits_search(&self) -> bool {
-        let Stage::Under(drain) = &self.stage else { return false };
-        let Some(since) = drain.draining_since() else { return false };
-        let signalled = self.target.as_ref().is_some_and(|target| target.signalled);
-        let looked = self.seen.as_ref().is_some_and(|seen| seen.asked >= since);
-        self.policy.signal.is_some() && !signalled && !looked
-    }
-
-    fn give_up_on_readings(&mut self) {
-        let Some((asked, sources)) = self.rounds.give_up(self.now) else { return };
-        for source in sources {
-            let fault = Fault { kind: FaultKind::Unanswered, text: "no answer in time".into() };
-            self.census.take(source, asked, Reading::Unknown(fault));
-        }
-        self.judge();
-    }
-
-    fn judge(&mut self) {
-        let (view, awaits_search) = (self.view(), self.awaits_search());
-        let Stage::Under(drain) = &mut self.stage else { return };
-        if let Some(outcome) = drain.judge(&self.policy.plan, view) {
-            if !awaits_search {
-                self.finish(outcome, Some(0));
-            }
-        } else if self.never_served() {
-            self.signal();
-            self.finish(Outcome::Unserved, Some(0));
-        }
-    }
-
-    /// Whether there cannot be anything to wait for: nothing was ever read, a fresh look at every source fails, and
-    /// no reading can have been missed.
-    fn never_served(&self) -> bool {
-        let Stage::Under(drain) = &self.stage else { return false };
-        let heard = self.census.heard() || drain.streams_at_start.is_some();
-        let failed = |kinds| !heard && self.census.all_failed(drain.begun, kinds);
-        match &self.target {
-            None => self.sees_nobody() && failed(&[FaultKind::Refused]),
-            Some(target) => {
-                let younger = target.incarnation.started > self.policy.own_start;
-                younger && failed(&[FaultKind::Refused, FaultKind::Unanswered])
-            }
-        }
-    }
-
-    fn sees_nobody(&self) -> bool {
-        matches!(self.seen, Some(Seen { sighting: Sighting::Nobody, .. }))
     }
 
     // === time ===

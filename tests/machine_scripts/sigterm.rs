@@ -2,7 +2,7 @@
 
 use lameduck::machine::census::FaultKind;
 use lameduck::machine::census::Source::Metrics;
-use lameduck::machine::leaving::OnSigterm;
+use lameduck::machine::io::OnSigterm;
 use lameduck::machine::outcome::Ending;
 use lameduck::machine::outcome::Outcome::{Drained, Exited, Expired};
 use lameduck::machine::outcome::Trigger::{Cli, Hook};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use lameduck::machine::census::{Fault, FaultKind, Reading, Source};
+use lameduck::machine::io::OnSigterm;
 use lameduck::machine::io::Policy;
-use lameduck::machine::leaving::OnSigterm;
 use lameduck::machine::plan::Plan;
 use lameduck::machine::target::{Found, Incarnation, Obstacle, Sighting};
 use lameduck::machine::time::Time;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use lameduck::machine::census::Source;
+use lameduck::machine::io::OnSigterm;
 use lameduck::machine::io::Policy;
-use lameduck::machine::leaving::OnSigterm;
 use lameduck::machine::outcome::{Ending, Trigger};
 use lameduck::machine::plan::Plan;
 use proptest::prelude::*;

@@ -5,9 +5,9 @@ mod verdicts;
 
 use std::time::Duration;
 
+use lameduck::machine::io::OnSigterm;
 use lameduck::machine::io::{Action, Input, Policy};
 use lameduck::machine::keeper::Keeper;
-use lameduck::machine::leaving::OnSigterm;
 use lameduck::machine::note::Note;
 use lameduck::machine::outcome::{Ending, Outcome, Trigger, Verdict};
 use lameduck::machine::snapshot::Phase;

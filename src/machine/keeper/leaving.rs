@@ -2,27 +2,17 @@
 
 use std::time::Duration;
 
+use crate::machine::io::OnSigterm;
 use crate::machine::keeper::{Keeper, Stage};
 use crate::machine::outcome::Trigger;
 use crate::machine::time::Time;
 
 /// How long `auto` waits for a hook: a kubelet that ends the pod calls it within a few seconds.
-pub const HOOK_WAIT: Duration = Duration::from_secs(30);
-
-/// What SIGTERM to the sidecar means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum OnSigterm {
-    /// A trigger like the hook.
-    Drain,
-    /// Leave.
-    Exit,
-    /// Wait a while for a hook where there may be work; drain if it comes, otherwise leave.
-    Auto,
-}
+const HOOK_WAIT: Duration = Duration::from_secs(30);
 
 /// How far the sidecar is on its way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leaving {
+pub(in crate::machine) enum Leaving {
     /// Nobody has asked it to leave.
     No,
     /// It waits for a hook until then.

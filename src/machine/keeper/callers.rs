@@ -1,0 +1,53 @@
+//! Those who ask for a drain and wait for its end.
+
+use crate::machine::keeper::{Keeper, Stage};
+use crate::machine::outcome::{Outcome, Trigger};
+
+impl Keeper {
+    pub(super) fn call(&mut self, trigger: Trigger) {
+        let first_hook = trigger == Trigger::Hook && self.hooks == 0;
+        self.callers += 1;
+        self.hooks += usize::from(trigger == Trigger::Hook);
+        match &mut self.stage {
+            Stage::Serving => self.begin(trigger),
+            Stage::Under(drain) if first_hook => {
+                drain.rebase(self.now, &self.policy.plan);
+                self.write_note();
+            }
+            Stage::Under(_) => {}
+            Stage::Done { verdict, .. } => {
+                let verdict = *verdict;
+                if trigger == Trigger::Hook && self.reopens(verdict.outcome) {
+                    self.reopen();
+                } else {
+                    self.release(verdict);
+                }
+            }
+        }
+    }
+
+    pub(super) fn hangup(&mut self, trigger: Trigger) {
+        self.callers = self.callers.saturating_sub(1);
+        self.hooks = self.hooks.saturating_sub(usize::from(trigger == Trigger::Hook));
+    }
+
+    /// Whether a hook that comes after the drain has something left to wait for.
+    fn reopens(&self, outcome: Outcome) -> bool {
+        let ended = self.target.as_ref().is_some_and(|target| !target.alive);
+        match outcome {
+            Outcome::Expired => !ended,
+            // It has begun to serve since, in spite of the signal.
+            Outcome::Unserved => !ended && self.census.heard(),
+            Outcome::Drained | Outcome::Idle | Outcome::Exited => false,
+        }
+    }
+
+    fn reopen(&mut self) {
+        if let Stage::Done { drain, .. } = &self.stage {
+            let mut drain = drain.clone();
+            drain.reopen(self.now, &self.policy.plan);
+            self.stage = Stage::Under(drain);
+            self.write_note();
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What the sources answer, and what that means for the drain.
+
+use crate::machine::census::{Fault, FaultKind, Reading, Source};
+use crate::machine::keeper::{Keeper, Seen, Stage};
+use crate::machine::outcome::Outcome;
+use crate::machine::target::Sighting;
+use crate::machine::time::Time;
+
+impl Keeper {
+    pub(super) fn counted(&mut self, asked: Time, source: Source, reading: Reading) {
+        if !self.rounds.accept(source, asked) {
+            return;
+        }
+        self.census.take(source, asked, reading);
+        if !self.rounds.is_under_way() {
+            self.judge();
+        } else if let Stage::Under(drain) = &mut self.stage {
+            drain.doubt(self.census.tally());
+        }
+    }
+
+    /// Whether the target may still be signalled: nobody has looked for it since it may be. Until then it takes new
+    /// streams, so that zero is no end.
+    fn awaits_search(&self) -> bool {
+        let Stage::Under(drain) = &self.stage else { return false };
+        let Some(since) = drain.draining_since() else { return false };
+        let signalled = self.target.as_ref().is_some_and(|target| target.signalled);
+        let looked = self.seen.as_ref().is_some_and(|seen| seen.asked >= since);
+        self.policy.signal.is_some() && !signalled && !looked
+    }
+
+    pub(super) fn give_up_on_readings(&mut self) {
+        let Some((asked, sources)) = self.rounds.give_up(self.now) else { return };
+        for source in sources {
+            let fault = Fault { kind: FaultKind::Unanswered, text: "no answer in time".into() };
+            self.census.take(source, asked, Reading::Unknown(fault));
+        }
+        self.judge();
+    }
+
+    fn judge(&mut self) {
+        let (view, awaits_search) = (self.view(), self.awaits_search());
+        let Stage::Under(drain) = &mut self.stage else { return };
+        if let Some(outcome) = drain.judge(&self.policy.plan, view) {
+            if !awaits_search {
+                self.finish(outcome, Some(0));
+            }
+        } else if self.never_served() {
+            self.signal();
+            self.finish(Outcome::Unserved, Some(0));
+        }
+    }
+
+    /// Whether there cannot be anything to wait for: nothing was ever read, a fresh look at every source fails, and
+    /// no reading can have been missed.
+    fn never_served(&self) -> bool {
+        let Stage::Under(drain) = &self.stage else { return false };
+        let heard = self.census.heard() || drain.streams_at_start.is_some();
+        let failed = |kinds| !heard && self.census.all_failed(drain.begun, kinds);
+        match &self.target {
+            None => self.sees_nobody() && failed(&[FaultKind::Refused]),
+            Some(target) => {
+                let younger = target.incarnation.started > self.policy.own_start;
+                younger && failed(&[FaultKind::Refused, FaultKind::Unanswered])
+            }
+        }
+    }
+
+    fn sees_nobody(&self) -> bool {
+        matches!(self.seen, Some(Seen { sighting: Sighting::Nobody, .. }))
+    }
+}
