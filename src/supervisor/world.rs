@@ -25,6 +25,9 @@ use crate::queue::Event;
 
 type Search = (Time, Option<Incarnation>);
 
+/// How many searches may be ordered while one is under way.
+const SEARCHES: usize = 16;
+
 /// The edges.
 pub struct World {
     /// Where everything that happens is told.
@@ -57,7 +60,7 @@ impl World {
     /// Does what an action wants done, and tells what came of it where that is known at once.
     pub fn perform(&mut self, action: Action) -> Option<Input> {
         match action {
-            // A search that is still under way is answered late, and this one is ordered again at the next poll.
+            // With so many waiting, nothing is found for now, and this one is ordered again at the next poll.
             Action::Seek { asked, tracked } => drop(self.searches.try_send((asked, tracked))),
             Action::Read { asked, bound } => self.read(asked, bound),
             Action::Watch(incarnation) => return self.start_watch(incarnation),
@@ -137,9 +140,11 @@ impl World {
 /// Searches run on a thread of their own: reading `/proc/pid/cmdline` waits for that process's memory lock, and the
 /// loop must not.
 fn start_seeker(seeker: Seeker, queue: mpsc::Sender<Event>) -> io::Result<SyncSender<Search>> {
-    let (searches, orders): (_, Receiver<Search>) = sync_channel(1);
+    let (searches, orders): (_, Receiver<Search>) = sync_channel(SEARCHES);
     thread::Builder::new().name("seek".into()).spawn(move || {
-        for (asked, tracked) in orders {
+        while let Ok(order) = orders.recv() {
+            // The newest speaks for those before it, and a drain's signal may wait for just that one.
+            let (asked, tracked) = orders.try_iter().last().unwrap_or(order);
             let sighting = seeker.seek(tracked);
             if queue.blocking_send(Event::Input(Input::Sighted { asked, sighting })).is_err() {
                 return;
