@@ -1,5 +1,5 @@
 //! Every setting as it is typed; the comments are the help that users see.
-#![expect(clippy::doc_markdown, reason = "the comments are read in a terminal")]
+#![expect(clippy::doc_markdown, rustdoc::broken_intra_doc_links, reason = "the comments are read in a terminal")]
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
