@@ -52,7 +52,7 @@ fn drain_as_a_hook_is_a_hook() {
 #[test]
 fn drain_says_by_its_code_what_was_cut() {
     let scene = Scene::with_streams(2);
-    let sidecar = scene.serve(&SHORT);
+    let sidecar = scene.serve(&[&SHORT[..], &["--poll-interval", "1s"]].concat());
     let (code, outcome, _) = drain(&scene.pod, &sidecar, &[], || {});
     assert_eq!((code, &outcome["stragglers"]), (Some(10), &json!(2)));
 
