@@ -1,7 +1,7 @@
 //! Finding the target among the processes in sight, and what stands against signalling it.
 
 use std::collections::{HashMap, HashSet};
-use std::{fmt, fs};
+use std::{fmt, fs, io};
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
@@ -90,12 +90,32 @@ pub fn own_start() -> u64 {
     stat_of(std::process::id()).map_or(u64::MAX, |stat| stat.started)
 }
 
-/// What `/proc` says of one process now; `None` if it is gone.
+/// What `/proc` says of one process now; `None` if it is gone, or cannot be read.
 #[must_use]
 pub fn stat_of(pid: u32) -> Option<Stat> {
-    // The name in it may be any bytes.
-    let line = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    Stat::parse(&String::from_utf8_lossy(&line))
+    read_stat(pid).ok()?
+}
+
+/// Whether this life of a process goes on.
+///
+/// # Errors
+/// Fails where that cannot be known, for want of descriptors say; that is no word of its end.
+pub fn is_alive(incarnation: Incarnation) -> io::Result<bool> {
+    let stat = read_stat(incarnation.pid)?;
+    Ok(stat.is_some_and(|stat| stat.started == incarnation.started && !stat.ended))
+}
+
+/// Reads `/proc/pid/stat`; `None` if the process is gone.
+fn read_stat(pid: u32) -> io::Result<Option<Stat>> {
+    let gone = |error: &io::Error| {
+        error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(Errno::ESRCH as i32)
+    };
+    match fs::read(format!("/proc/{pid}/stat")) {
+        // The name in it may be any bytes.
+        Ok(line) => Ok(Stat::parse(&String::from_utf8_lossy(&line))),
+        Err(error) if gone(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Every process in sight that has not ended, but this one.

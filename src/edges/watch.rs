@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 
-use crate::edges::process::stat_of;
+use crate::edges::process::{is_alive, stat_of};
 use crate::machine::outcome::Ending;
 use crate::machine::target::Incarnation;
 
@@ -43,7 +43,7 @@ impl Watch {
         thread::Builder::new().name("watch".into()).spawn(move || {
             // The exit code in /proc reads 0 where we may not see it, so that must be known while the target lives.
             let may_see = std::fs::read_link(format!("/proc/{}/exe", incarnation.pid)).is_ok();
-            let sighted = is_alive(incarnation);
+            let sighted = goes_on(incarnation);
             if sighted {
                 wait(incarnation, watched.as_deref());
             }
@@ -63,7 +63,7 @@ impl Watch {
     /// # Errors
     /// What the kernel says: `EPERM` where it is not permitted, `ESRCH` where the target has ended.
     pub fn signal(&self, signal: Signal) -> Result<(), Errno> {
-        if !is_alive(self.incarnation) {
+        if !is_alive(self.incarnation).unwrap_or(false) {
             return Err(Errno::ESRCH);
         }
         match self.pidfd.as_deref().map(|pidfd| send(pidfd, signal)) {
@@ -88,18 +88,20 @@ fn send(pidfd: &OwnedFd, signal: Signal) -> Result<(), Errno> {
     pidfd_send_signal(pidfd, signal).map_err(|error| Errno::from_raw(error.raw_os_error()))
 }
 
-fn is_alive(incarnation: Incarnation) -> bool {
-    stat_of(incarnation.pid).is_some_and(|stat| stat.started == incarnation.started && !stat.ended)
-}
-
 /// Waits for the exit. A pidfd becomes readable when the process has ended, reaped or not (`pidfd_open(2)`).
 fn wait(incarnation: Incarnation, pidfd: Option<&OwnedFd>) {
-    while is_alive(incarnation) {
-        let ready = pidfd.map(|pidfd| poll(&mut [PollFd::new(pidfd, PollFlags::IN)], None));
-        if !matches!(ready, Some(Ok(_))) {
-            thread::sleep(LOOK);
+    let ended = |pidfd| poll(&mut [PollFd::new(pidfd, PollFlags::IN)], None).is_ok();
+    while !pidfd.is_some_and(ended) {
+        if !goes_on(incarnation) {
+            return;
         }
+        thread::sleep(LOOK);
     }
+}
+
+/// Whether the target lives, or at least is not known to have ended.
+fn goes_on(incarnation: Incarnation) -> bool {
+    is_alive(incarnation).unwrap_or(true)
 }
 
 /// How the target ended: by `/proc` until its parent has reaped it, by its pidfd afterwards, where the kernel tells.

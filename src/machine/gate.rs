@@ -22,8 +22,8 @@ pub enum Unready {
         /// What stands against it.
         obstacle: Obstacle,
     },
-    /// No source has been read yet.
-    NoReading(String),
+    /// No source has been read yet, and why; `None` while the first reading is under way.
+    NoReading(Option<String>),
     /// Unready and still accepting.
     LameDuck,
     /// Told to take no more.
@@ -38,7 +38,7 @@ impl fmt::Display for Unready {
             Self::Starting => write!(f, "starting"),
             Self::NotFound => write!(
                 f,
-                "target not found: no process matches; is it running, is its name right, and does the pod set shareProcessNamespace: true?"
+                "target not found: no process matches; is it running, is its name or port right, is its uid ours, and does the pod set shareProcessNamespace: true?"
             ),
             Self::Several(pids) => {
                 write!(f, "several targets: processes {pids:?} match; name one that is alone, or use --target-port")
@@ -51,7 +51,8 @@ impl fmt::Display for Unready {
                 f,
                 "target does not catch {signal}: it would not drain process {pid} (SigCgt in /proc/{pid}/status); set --signal to one that it handles, or to none"
             ),
-            Self::NoReading(why) => write!(f, "no reading yet: {why}"),
+            Self::NoReading(None) => write!(f, "no reading yet: the first is under way"),
+            Self::NoReading(Some(why)) => write!(f, "no reading yet: {why}"),
             Self::LameDuck => write!(f, "lame duck"),
             Self::Draining => write!(f, "draining"),
             Self::Done => write!(f, "done"),

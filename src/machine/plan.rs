@@ -6,6 +6,9 @@ use std::time::Duration;
 /// The longest grace period that is taken for meant: more is a slip of the unit.
 const LONGEST_GRACE: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// The shortest poll and timeout that are more than a busy loop.
+const SHORTEST_POLL: Duration = Duration::from_millis(1);
+
 /// The times as the operator set them; what is `None` takes its default.
 #[derive(Clone, Debug)]
 pub struct Times {
@@ -98,8 +101,8 @@ impl Plan {
             );
         }
         for (flag, value) in [("--poll-interval", self.poll_interval), ("--scrape-timeout", self.scrape_timeout)] {
-            if value.is_zero() || value > LONGEST_GRACE {
-                return refuse(flag, value, "must be more than zero and less than a year, e.g. 1s".into());
+            if value < SHORTEST_POLL || value > LONGEST_GRACE {
+                return refuse(flag, value, "must be at least 1ms and less than a year, e.g. 1s".into());
             }
         }
         if self.exit_margin >= self.grace_period {

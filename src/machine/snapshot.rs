@@ -181,7 +181,7 @@ impl Keeper {
             State::Unknown(fault) => Some(fault.text.clone()),
             State::Unheard | State::Counted(_) => None,
         });
-        Some(Unready::NoReading(why.unwrap_or_else(|| "the first is under way".to_owned())))
+        Some(Unready::NoReading(why))
     }
 
     fn drain_view(&self, now: Time) -> Option<DrainView> {

@@ -4,6 +4,7 @@ use tracing::{debug, info, warn};
 
 use crate::edges::log::Nullable;
 use crate::machine::census::{State, Witness};
+use crate::machine::gate::Unready;
 use crate::machine::snapshot::{Phase, Snapshot};
 
 /// Remembers what has been told.
@@ -103,6 +104,7 @@ fn tell_readiness(before: &Snapshot, now: &Snapshot) {
         return;
     }
     match &now.unready {
+        Some(reason @ (Unready::Starting | Unready::NoReading(None))) => debug!(%reason, "not ready yet"),
         None => info!(streams = ?Nullable(now.streams), "ready"),
         Some(reason) => warn!(%reason, "not ready"),
     }

@@ -147,6 +147,6 @@ fn no_reading_is_bound_to_end_after_the_deadline() {
 #[test]
 fn readiness_needs_one_reading_and_outlives_later_failures() {
     let mut pod = Pod::begin(policy(), Some(found(1, None)), &[(Metrics, fault(FaultKind::Refused))]);
-    pod.unready(Unready::NoReading("no page".into()));
+    pod.unready(Unready::NoReading(Some("no page".into())));
     pod.at(0.5).streams(0).at(1).ready().fails(FaultKind::Refused).at(30).ready();
 }

@@ -27,7 +27,7 @@ fn a_new_life_starts_over_ready_and_may_be_signalled_in_its_turn() {
 fn a_new_life_is_not_ready_before_its_own_first_reading() {
     let mut pod = Pod::serving(0);
     pod.at(10).exits(1, Ending::Code(0)).at(12).sees(found(2, None)).at(13);
-    pod.unready(Unready::NoReading("no page".into())).streams(0).at(14).ready();
+    pod.unready(Unready::NoReading(Some("no page".into()))).streams(0).at(14).ready();
 }
 
 #[test]
