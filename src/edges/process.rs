@@ -40,25 +40,28 @@ pub struct Seeker {
 impl Seeker {
     /// Looks for the target: the one match with no matching ancestor, so never a child of it.
     ///
-    /// A listener that is tracked already is known by its pid from then on: it closes its port when it is told to stop.
+    /// Who was found is known by its pid from then on, until it ends: it may close its port, give itself another name,
+    /// or end its first thread, and what is below it is still its child.
     #[must_use]
     pub fn seek(&self, tracked: Option<Incarnation>) -> Sighting {
         let table = processes();
-        let alive = |incarnation: &Incarnation| {
-            table.get(&incarnation.pid).is_some_and(|stat| stat.started == incarnation.started)
-        };
-        let matches = match (&self.matcher, tracked.filter(alive)) {
-            (None, _) => HashSet::new(),
-            (Some(Matcher::Port(_)), Some(tracked)) => HashSet::from([tracked.pid]),
+        let tracked = tracked.filter(|tracked| table.get(&tracked.pid).is_some_and(|it| it.started == tracked.started));
+        let mut matches = match (&self.matcher, tracked) {
+            (None, _) => return Sighting::Nobody,
+            (Some(Matcher::Port(_)), Some(_)) => HashSet::new(),
             (Some(Matcher::Port(port)), None) => holders(&table, *port),
             (Some(Matcher::Name(name)), _) => table.keys().copied().filter(|pid| is_named(*pid, name)).collect(),
         };
-        self.sort_out(&table, &matches)
+        matches.extend(tracked.map(|tracked| tracked.pid));
+        self.sort_out(&table, &matches, tracked)
     }
 
-    fn sort_out(&self, table: &HashMap<u32, Stat>, matches: &HashSet<u32>) -> Sighting {
-        let mut heads: Vec<u32> =
-            matches.iter().copied().filter(|pid| !ancestors(table, *pid).any(|up| matches.contains(&up))).collect();
+    fn sort_out(&self, table: &HashMap<u32, Stat>, matches: &HashSet<u32>, tracked: Option<Incarnation>) -> Sighting {
+        let is_head = |pid: &u32| {
+            tracked.is_some_and(|tracked| tracked.pid == *pid)
+                || !ancestors(table, *pid).any(|up| matches.contains(&up))
+        };
+        let mut heads: Vec<u32> = matches.iter().copied().filter(is_head).collect();
         heads.sort_unstable();
         match heads[..] {
             [] => Sighting::Nobody,

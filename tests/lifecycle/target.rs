@@ -1,7 +1,9 @@
 //! Who is signalled, and who is not.
 
+use std::io::Write;
 use std::net::TcpListener;
-use std::process::Stdio;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -25,6 +27,55 @@ fn two_matching_targets_get_no_signal_and_readiness_says_so() {
     assert_eq!((&outcome["outcome"], &outcome["signal"]), (&json!("drained"), &Value::Null));
     sidecar.wait_for("no signal: this drain goes by count alone");
     assert_eq!([scene.target.signals(), second.signals()], [0, 0]);
+}
+
+#[test]
+fn target_that_takes_another_name_is_still_the_target_and_not_its_child() {
+    let page = Page::counting(2);
+    let pod = Pod::new(&page.url());
+    let mut target = Renamed::start(&pod.target);
+    let sidecar = pod.start(&[&QUICK[..], &["--signal", "none"]].concat());
+    sidecar.wait_for_status("/target/pid", target.0.id());
+    sidecar.wait_for_ready();
+    let hook = sidecar.hook();
+    sidecar.wait_for_status("/phase", "draining");
+    target.rename();
+    sidecar.wait_for_readings(3);
+    let status = sidecar.status();
+    let seen = (&status["target"]["pid"], &status["target"]["alive"], &status["phase"]);
+    assert_eq!(seen, (&json!(target.0.id()), &json!(true), &json!("draining")));
+    page.count(0);
+    assert_eq!(hook.outcome()["outcome"], "drained");
+}
+
+/// A process with a child of its own name, which takes another name when it is told.
+struct Renamed(Child);
+
+impl Renamed {
+    fn start(name: &str) -> Self {
+        let script = r#"(exec -a "$0" sleep 60) & read -r _; exec -a another sleep 60"#;
+        let mut bash = Command::new("bash");
+        bash.arg0(name).args(["-c", script, name]).process_group(0).stdin(Stdio::piped());
+        Self(bash.spawn().expect("bash starts"))
+    }
+
+    fn rename(&mut self) {
+        let stdin = self.0.stdin.as_mut().expect("it is piped");
+        stdin.write_all(b"\n").expect("it reads");
+        let renamed =
+            || std::fs::read_to_string(format!("/proc/{}/cmdline", self.0.id())).unwrap().starts_with("another");
+        while !renamed() {
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Renamed {
+    fn drop(&mut self) {
+        let group = nix::unistd::Pid::from_raw(-self.0.id().cast_signed());
+        let _ = nix::sys::signal::kill(group, Signal::SIGKILL);
+        let _ = self.0.wait();
+    }
 }
 
 #[test]
