@@ -63,6 +63,8 @@ pub struct Keeper {
     pub(super) rounds: Rounds,
     /// When the last exit was told: what a search saw that was ordered before may be the dead.
     pub(super) bereft: Option<Time>,
+    /// When this process began to serve.
+    pub(super) started: Time,
     pub(super) now: Time,
     actions: VecDeque<Action>,
 }
@@ -84,6 +86,7 @@ impl Keeper {
             callers: 0,
             rounds: Rounds::default(),
             bereft: None,
+            started: now,
             now,
             actions: VecDeque::new(),
         };

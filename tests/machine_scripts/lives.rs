@@ -8,7 +8,7 @@ use lameduck::machine::outcome::Ending;
 use lameduck::machine::outcome::Outcome::{Drained, Exited, Expired};
 use lameduck::machine::outcome::Trigger::Hook;
 use lameduck::machine::snapshot::Phase;
-use lameduck::machine::target::{Obstacle, Sighting};
+use lameduck::machine::target::{Found, Incarnation, Obstacle, Sighting};
 
 use crate::machine::Deed::{Release, Signal};
 use crate::machine::{Pod, count, fault, found, life, policy, second};
@@ -73,6 +73,15 @@ fn a_drain_begun_on_counts_alone_adopts_the_target_when_it_is_first_seen() {
     let mut pod = Pod::begin(policy(), Some(Sighting::Several(vec![1, 7])), &[(Metrics, count(3))]);
     pod.at(10).call(Hook).at(20).phase(Phase::Draining).sees(found(1, None)).at(21).expect([Signal(1)]);
     pod.deadline(65).at(30).exits(1, Ending::Code(0)).expect([Release(Exited, Some(0))]);
+}
+
+#[test]
+fn a_life_that_began_in_a_drain_without_a_target_is_met_when_that_is_over() {
+    let newborn = Incarnation { pid: 9, started: policy().own_start + 1500 };
+    let found = Sighting::Found(Found { incarnation: newborn, name: "impeller".into(), obstacle: None });
+    let mut pod = Pod::begin(policy(), Some(Sighting::Nobody), &[(Metrics, count(3))]);
+    pod.at(10).call(Hook).at(15).sees(found).at(30).phase(Phase::Draining).expect([]);
+    pod.streams(0).at(33).expect([Release(Drained, Some(0))]).at(35).phase(Phase::Serving).ready();
 }
 
 #[test]

@@ -189,7 +189,8 @@ impl Pod {
     pub(crate) fn restarts(&mut self) -> &mut Self {
         self.unread.clear();
         self.unsought.clear();
-        self.policy.own_start += 1000;
+        let ticks = self.now.since(second(0)).as_millis() / 10;
+        self.policy.own_start = policy().own_start + u64::try_from(ticks).expect("a script is short");
         self.keeper = Keeper::new(self.now, self.policy.clone(), self.note);
         self.act();
         self

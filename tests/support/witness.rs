@@ -17,6 +17,7 @@ use lameduck::machine::time::Time;
 use crate::readings::Readings;
 
 const HOOK_WAIT: Duration = Duration::from_secs(30);
+const TICK: Duration = Duration::from_millis(10);
 
 /// A drain as the contract has it.
 #[derive(Clone, Debug)]
@@ -238,6 +239,7 @@ impl Witness {
             panic!("a signal to what is not clearly seen: {:?}", self.seen)
         };
         assert_eq!(*found, incarnation);
+        assert!(born(incarnation) < drain.begun + TICK + TICK, "a new life inherits a drain");
         self.early = now < drain.since || *asked < drain.since;
     }
 
@@ -284,9 +286,11 @@ impl Witness {
     }
 
     fn must_have_been_told(&self) {
-        let Some(Drain { since, over: None, .. }) = self.drain else { return };
-        if let Some((asked, Sighting::Found(Found { obstacle: None, .. }))) = self.seen {
-            assert!(asked <= since || self.policy.signal.is_none() || self.tried(), "the signal is forgotten");
+        let Some(Drain { begun, since, over: None, .. }) = self.drain else { return };
+        if let Some((asked, Sighting::Found(Found { incarnation, obstacle: None, .. }))) = self.seen {
+            let of_this_drain = self.target.is_some() || born(incarnation) + TICK + TICK < begun;
+            let told = asked <= since || self.policy.signal.is_none() || self.tried();
+            assert!(told || !of_this_drain, "the signal is forgotten");
         }
     }
 
@@ -303,4 +307,9 @@ impl Witness {
             None => assert!(now < at + HOOK_WAIT && !self.drained, "it stays without a hook"),
         }
     }
+}
+
+/// When a life began, to the tick.
+fn born(incarnation: Incarnation) -> Time {
+    Time::since_boot(TICK * u32::try_from(incarnation.started).unwrap_or(u32::MAX))
 }

@@ -304,5 +304,5 @@ impl World {
 }
 
 fn ticks(time: Time) -> u64 {
-    u64::try_from(time.as_duration().as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(time.as_duration().as_millis() / 10).unwrap_or(u64::MAX)
 }

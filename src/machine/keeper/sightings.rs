@@ -1,5 +1,7 @@
 //! The target over its incarnations: who it is, when it has ended, and the one signal.
 
+use std::time::Duration;
+
 use crate::machine::census::{Census, Tally};
 use crate::machine::drain::stragglers_of_exit;
 use crate::machine::io::Action;
@@ -7,6 +9,9 @@ use crate::machine::keeper::{Keeper, Seen, Stage, Target};
 use crate::machine::outcome::{Ending, Outcome};
 use crate::machine::target::{Found, Incarnation, Sighting};
 use crate::machine::time::Time;
+
+/// The unit of [`Incarnation::started`]: the kernel shows user space 100 ticks a second (`USER_HZ`, time(7)).
+const TICK: Duration = Duration::from_millis(10);
 
 impl Keeper {
     pub(super) fn sighted(&mut self, asked: Time, sighting: Sighting) {
@@ -31,7 +36,10 @@ impl Keeper {
     fn meet(&mut self, found: &Found) {
         match &mut self.target {
             Some(target) if target.incarnation == found.incarnation => {
-                target.name.clone_from(&found.name);
+                // One that has ended its first thread has no name any more.
+                if !found.name.is_empty() {
+                    target.name.clone_from(&found.name);
+                }
                 return;
             }
             // It is another, and the kernel has not yet said that the one before has ended.
@@ -41,7 +49,12 @@ impl Keeper {
             }
             Some(_) | None => {}
         }
-        let first_seen_in_drain = self.target.is_none() && matches!(self.stage, Stage::Under(_));
+        let begun = if let Stage::Under(drain) = &self.stage { Some(drain.begun) } else { None };
+        let first_seen_in_drain = self.target.is_none() && begun.is_some();
+        if first_seen_in_drain && begun < Some(self.born(found.incarnation)) {
+            // A new life inherits no drain, and this one still has its callers: it is met when the drain is over.
+            return;
+        }
         let Found { incarnation, name, .. } = found.clone();
         self.target = Some(Target { incarnation, name, alive: true, signalled: false });
         self.actions.push_back(Action::Watch(incarnation));
@@ -50,6 +63,14 @@ impl Keeper {
         } else {
             self.start_over();
         }
+    }
+
+    /// When a life began, by our own beginning.
+    fn born(&self, incarnation: Incarnation) -> Time {
+        let ours = self.policy.own_start;
+        let later = TICK * u32::try_from(incarnation.started.saturating_sub(ours)).unwrap_or(u32::MAX);
+        let earlier = TICK * u32::try_from(ours.saturating_sub(incarnation.started)).unwrap_or(u32::MAX);
+        self.started + later - earlier
     }
 
     /// Begins afresh with a new life: nothing of an earlier drain or reading is inherited.
