@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::sync::mpsc;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::edges::log::Nullable;
 use crate::edges::page::MetricsPage;
-use crate::edges::process::Seeker;
+use crate::edges::process::{Seeker, is_alive};
 use crate::edges::report::OutcomeReport;
 use crate::edges::state::StateFile;
 use crate::edges::termination::TerminationLog;
@@ -36,6 +36,8 @@ pub struct World {
     page: Arc<MetricsPage>,
     signal: Option<Signal>,
     watch: Option<Watch>,
+    /// A target that could not be watched: it is tried again with every search.
+    unwatched: Option<Incarnation>,
     state: Option<StateFile>,
     termination: TerminationLog,
 }
@@ -54,14 +56,17 @@ impl World {
     ) -> io::Result<Self> {
         let signal = seeker.signal;
         let searches = start_seeker(seeker, queue.clone())?;
-        Ok(Self { queue, searches, page: Arc::new(page), signal, watch: None, state, termination })
+        Ok(Self { queue, searches, page: Arc::new(page), signal, watch: None, unwatched: None, state, termination })
     }
 
     /// Does what an action wants done, and tells what came of it where that is known at once.
     pub fn perform(&mut self, action: Action) -> Option<Input> {
         match action {
-            // With so many waiting, nothing is found for now, and this one is ordered again at the next poll.
-            Action::Seek { asked, tracked } => drop(self.searches.try_send((asked, tracked))),
+            Action::Seek { asked, tracked } => {
+                // With so many waiting, nothing is found for now, and this one is ordered again at the next poll.
+                let _ = self.searches.try_send((asked, tracked));
+                return self.unwatched.take().and_then(|incarnation| self.start_watch(incarnation));
+            }
             Action::Read { asked, bound } => self.read(asked, bound),
             Action::Watch(incarnation) => return self.start_watch(incarnation),
             Action::Write(note) => self.note(|state| state.write(&note)),
@@ -87,16 +92,17 @@ impl World {
         let tell = move |incarnation, ending| {
             let _ = queue.blocking_send(Event::Input(Input::Exited(incarnation, ending)));
         };
+        if !is_alive(incarnation).unwrap_or(true) {
+            return Some(Input::Exited(incarnation, Ending::Untold));
+        }
         match Watch::start(incarnation, tell) {
-            Ok(watch) => {
-                self.watch = Some(watch);
-                None
-            }
+            Ok(watch) => self.watch = Some(watch),
             Err(error) => {
-                error!(%error, "cannot watch the target");
-                Some(Input::Exited(incarnation, Ending::Untold))
+                warn!(pid = incarnation.pid, %error, "cannot watch the target; trying again with every poll");
+                self.unwatched = Some(incarnation);
             }
         }
+        None
     }
 
     fn send_signal(&self, incarnation: Incarnation) -> Input {
