@@ -79,6 +79,10 @@ const REFUSED: &[(&str, &str, &[&str], &[&str])] = &[
     ("--state-dir", "/no/such/dir", G, &["'/no/such/dir'", "none"]),
     ("--state-dir", "/proc/self/status", G, &["none"]),
     ("--termination-log", "", G, &["--termination-log"]),
+    ("--termination-log", "/tmp", G, &["'/tmp'", "/dev/termination-log"]),
+    ("--termination-log", "/no/such/dir/file", G, &["'/no/such/dir/file'", "/dev/termination-log"]),
+    ("--target", " impeller", G, &["' impeller'", "blank"]),
+    ("--streams", "", G, &["--streams", "names no series"]),
     ("--log-format", "xml", G, &["'xml'", "json"]),
     ("--log-level", "loud", G, &["'loud'", "debug"]),
 ];

@@ -90,12 +90,13 @@ async fn converse(stream: TcpStream, queue: Queue, place: Place) {
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_SIZE)
         .serve_connection(TokioIo::new(stream), service);
+    // The connection comes first: what it has asked for already is answered.
     tokio::select! {
         biased;
-        () = place.sent_away() => debug!("a silent caller is sent away, to make place for others"),
         served = connection => if let Err(error) = served {
             debug!(%error, "connection ended");
         },
+        () = place.sent_away() => debug!("a silent caller is sent away, to make place for others"),
     }
 }
 

@@ -52,6 +52,9 @@ impl FromStr for Url {
             .host()
             .filter(|host| !host.is_empty())
             .ok_or("has no host; write e.g. http://127.0.0.1:9991/metrics")?;
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err("names a user, and none can be told to the page; leave that out".into());
+        }
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let host = host.trim_start_matches('[').trim_end_matches(']');
         Ok(Self::new(host, port_of(&uri)?, path))
@@ -61,8 +64,7 @@ impl FromStr for Url {
 /// The port as it is written: [`Uri::port`] takes one that is out of range for none.
 fn port_of(uri: &Uri) -> Result<u16, String> {
     let authority = uri.authority().map_or("", |authority| authority.as_str());
-    let without_user = authority.rsplit('@').next().unwrap_or("");
-    let behind_host = without_user.rsplit(']').next().unwrap_or("");
+    let behind_host = authority.rsplit(']').next().unwrap_or("");
     match behind_host.rsplit_once(':') {
         None | Some((_, "")) => Ok(80),
         Some((_, port)) => {
@@ -138,7 +140,7 @@ mod tests {
         let url: Url = "http://127.0.0.1:9991/metrics?x=1".parse().unwrap();
         assert_eq!(url, Url::new("127.0.0.1", 9991, "/metrics?x=1"));
         assert_eq!("http://[::1]:9/".parse::<Url>().unwrap().to_string(), "http://[::1]:9/");
-        assert_eq!("http://a:b@[::1]".parse::<Url>().unwrap().to_string(), "http://[::1]:80/");
+        assert_eq!("http://[::1]".parse::<Url>().unwrap().to_string(), "http://[::1]:80/");
         assert_eq!("http://engine".parse::<Url>().unwrap(), Url::new("engine", 80, "/"));
     }
 
@@ -150,7 +152,8 @@ mod tests {
             ("/metrics", "must begin with http://"),
             ("", "http://"),
             ("http://127.0.0.1:0/", "port 0 is not"),
-            ("http://a:b@[::1]:70000/", "port 70000 is not"),
+            ("http://[::1]:70000/", "port 70000 is not"),
+            ("http://user:secret@127.0.0.1/", "names a user"),
             ("http://127.0.0.1:99999/metrics", "port 99999 is not a number from 1 to 65535"),
         ] {
             let error = text.parse::<Url>().unwrap_err();

@@ -1,7 +1,11 @@
 //! The termination message: what `kubectl describe pod` shows of a container that has ended.
 
+use std::fs::OpenOptions;
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+
+use rustix::fs::OFlags;
 
 /// The file that the kubelet reads when the container has exited.
 #[derive(Clone, Debug)]
@@ -18,11 +22,38 @@ impl TerminationLog {
     /// # Errors
     /// Fails where the file is there and cannot be written.
     pub fn write(&self, message: &str) -> io::Result<bool> {
-        let opened = std::fs::OpenOptions::new().write(true).truncate(true).create(self.create).open(&self.path);
+        // A pipe that nobody reads must not be waited for.
+        let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
+        let mut options = OpenOptions::new();
+        options.write(true).truncate(true).create(self.create).custom_flags(flags);
+        let opened = options.open(&self.path);
         match opened {
             Ok(mut file) => file.write_all(format!("{message}\n").as_bytes()).map(|()| true),
             Err(error) if error.kind() == io::ErrorKind::NotFound && !self.create => Ok(false),
             Err(error) => Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_that_nobody_reads_is_an_error_and_not_waited_for() {
+        let path = std::env::temp_dir().join(format!("lameduck-termination-{}", std::process::id()));
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let log = TerminationLog { path, create: true };
+        assert!(log.write("outcome").is_err());
+        std::fs::remove_file(&log.path).unwrap();
+        assert!(log.write("outcome").unwrap());
+        assert_eq!(std::fs::read_to_string(&log.path).unwrap(), "outcome\n");
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_made_only_where_somebody_chose_it() {
+        let path = std::env::temp_dir().join(format!("lameduck-no-termination-{}", std::process::id()));
+        assert!(!TerminationLog { path: path.clone(), create: false }.write("outcome").unwrap());
+        assert!(!path.exists());
     }
 }

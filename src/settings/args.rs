@@ -92,7 +92,7 @@ pub struct SidecarArgs {
     pub state_dir: Option<Choice<PathBuf>>,
 
     /// Where the outcome is left for the kubelet, as one JSON line [default: /dev/termination-log where it is there]
-    #[arg(long, env = "LAMEDUCK_TERMINATION_LOG", value_name = "FILE")]
+    #[arg(long, env = "LAMEDUCK_TERMINATION_LOG", value_name = "FILE", value_parser = values::termination_log)]
     pub termination_log: Option<PathBuf>,
 
     /// How logs look

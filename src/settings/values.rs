@@ -49,7 +49,13 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 pub fn selectors(text: &str) -> Result<Selectors, String> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let selectors: Result<Vec<Selector>, _> = lines.map(Selector::from_str).collect();
-    selectors.map(Selectors).map_err(|error| error.to_string())
+    match selectors {
+        Ok(none) if none.is_empty() => {
+            Err("names no series; write one, or leave the setting out for its default".into())
+        }
+        Ok(selectors) => Ok(Selectors(selectors)),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// All selectors of all occurrences; `None` if there is none.
@@ -66,6 +72,7 @@ pub fn flatten(occurrences: &[Selectors]) -> Option<Vec<Selector>> {
 pub fn target(text: &str) -> Result<String, String> {
     match text {
         "" => Err("a process has a name; write e.g. impeller".into()),
+        _ if text.trim() != text => Err("begins or ends with a blank; leave that out".into()),
         _ if text.contains('/') => Err("a name, not a path; write only its last part".into()),
         _ => Ok(text.to_owned()),
     }
@@ -97,6 +104,19 @@ pub fn signal(text: &str) -> Result<Choice<Signal>, String> {
         return Err("no process can catch it, so it would cut every stream; write e.g. SIGINT or SIGTERM".into());
     }
     Ok(Choice(Some(signal)))
+}
+
+/// Reads the path of the termination message.
+///
+/// # Errors
+/// Refuses one that cannot be a file, so that it is known at start.
+pub fn termination_log(text: &str) -> Result<PathBuf, String> {
+    let path = Path::new(text);
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if text.is_empty() || path.is_dir() || !parent.is_dir() {
+        return Err("not a file, nor a place for one; write e.g. /dev/termination-log".into());
+    }
+    Ok(path.to_owned())
 }
 
 /// Reads the state dir, or `none`.
@@ -176,7 +196,8 @@ mod tests {
         let both = selectors("a{b=\"c\"}\n\nd\n").unwrap();
         assert_eq!(both.0.len(), 2);
         assert_eq!(flatten(&[both.clone(), both]).unwrap().len(), 4);
-        assert_eq!(flatten(&[selectors("\n").unwrap()]), None);
+        assert_eq!(flatten(&[]), None);
+        assert!(selectors("\n").unwrap_err().contains("names no series"));
         assert!(selectors("a{").is_err());
     }
 

@@ -157,8 +157,10 @@ fn log_that_is_closed_holds_up_nothing() {
 #[test]
 fn place_for_the_outcome_that_cannot_be_written_holds_up_nothing() {
     let scene = Scene::with_streams(0);
-    let nowhere = scene.pod.dir.join("no/such/place");
-    let path = nowhere.to_str().unwrap();
+    // A pipe that nobody reads is not waited for.
+    let pipe = scene.pod.dir.join("pipe");
+    let path = pipe.to_str().unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
     let mut sidecar = scene.serve(&[&QUICK[..], &["--termination-log", path]].concat());
     assert_eq!(sidecar.hook().outcome()["outcome"], "drained");
     assert_eq!(sidecar.wait_for("cannot leave the outcome")["path"], path);

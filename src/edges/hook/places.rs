@@ -1,6 +1,7 @@
 //! Places for connections: there are only so many, and neither held callers nor silent ones take them from others.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ pub(super) struct Place {
     places: Places,
     taken: Mutex<OwnedSemaphorePermit>,
     leave: Arc<Notify>,
+    silent: AtomicBool,
 }
 
 impl Default for Places {
@@ -52,7 +54,7 @@ impl Places {
             silent.notify_one();
         }
         let taken = Mutex::new(Arc::clone(&self.open).acquire_owned().await.ok()?);
-        let place = Place { places: self.clone(), taken, leave: Arc::default() };
+        let place = Place { places: self.clone(), taken, leave: Arc::default(), silent: AtomicBool::new(true) };
         place.is_silent();
         Some(place)
     }
@@ -65,11 +67,13 @@ impl Places {
 impl Place {
     /// The caller has asked for nothing, or has been answered.
     pub(super) fn is_silent(&self) {
+        self.silent.store(true, Ordering::Relaxed);
         self.places.silent().push_back(Arc::clone(&self.leave));
     }
 
     /// The caller has asked for something, and is not sent away before it is answered.
     pub(super) fn is_served(&self) {
+        self.silent.store(false, Ordering::Relaxed);
         self.places.silent().retain(|leave| !Arc::ptr_eq(leave, &self.leave));
     }
 
@@ -80,9 +84,14 @@ impl Place {
         }
     }
 
-    /// Waits until the caller is to be sent away.
+    /// Waits until the caller is to be sent away: one that has asked for something in the meantime is not.
     pub(super) async fn sent_away(&self) {
-        self.leave.notified().await;
+        loop {
+            self.leave.notified().await;
+            if self.silent.load(Ordering::Relaxed) {
+                return;
+            }
+        }
     }
 }
 
