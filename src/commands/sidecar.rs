@@ -23,7 +23,7 @@ use crate::machine::snapshot::{Phase, Snapshot};
 use crate::machine::time::Time;
 use crate::queue::Event;
 use crate::settings::Settings;
-use crate::settings::args::{SidecarArgs, WaitFor};
+use crate::settings::args::{SidecarArgs, WaitFor, unknown_variables};
 use crate::supervisor::Supervisor;
 use crate::supervisor::world::World;
 
@@ -88,6 +88,9 @@ fn tell_start(settings: &Settings, listener: &TcpListener) {
         metrics_url = %settings.metrics_url,
         "started"
     );
+    for variable in unknown_variables() {
+        warn!(variable, "this version has no such setting, and ignores it");
+    }
 }
 
 fn policy(settings: &Settings, page: &MetricsPage) -> Policy {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Command, ValueEnum};
 use nix::sys::signal::Signal;
 use tracing::level_filters::LevelFilter;
 
@@ -181,6 +181,21 @@ impl AddressArgs {
     }
 }
 
+/// The variables that look like settings and are none: of another version, or misspelt.
+#[must_use]
+pub fn unknown_variables() -> Vec<String> {
+    let command = SidecarArgs::augment_args(Command::new("sidecar"));
+    let known: Vec<_> = command.get_arguments().filter_map(|arg| arg.get_env()?.to_str()).collect();
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let ours = names.filter(|name| name.starts_with("LAMEDUCK_") && name != "LAMEDUCK_ADDRESS");
+    ours.filter(|name| !known.contains(&name.as_str()) && !is_service_link(name)).collect()
+}
+
+/// Whether Kubernetes may have set it, for a Service whose name begins with ours.
+fn is_service_link(name: &str) -> bool {
+    ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT"].iter().any(|part| name.contains(part))
+}
+
 /// Where a sidecar that listens there is reached from its own pod.
 fn beside(listen: SocketAddr) -> Url {
     let host = if listen.ip().is_unspecified() { IpAddr::from([127, 0, 0, 1]) } else { listen.ip() };
@@ -190,6 +205,15 @@ fn beside(listen: SocketAddr) -> Url {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_variable_of_a_service_is_no_misspelt_setting() {
+        for name in ["LAMEDUCK_SERVICE_HOST", "LAMEDUCK_PORT", "LAMEDUCK_PORT_8089_TCP", "LAMEDUCK_TARGET_SERVICE_PORT"]
+        {
+            assert!(is_service_link(name), "{name}");
+        }
+        assert!(!is_service_link("LAMEDUCK_TOKEN_FILE"));
+    }
 
     #[test]
     fn a_sidecar_is_reached_on_loopback_unless_it_listens_elsewhere() {
