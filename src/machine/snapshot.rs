@@ -141,7 +141,8 @@ impl Keeper {
             Phase::Draining => Some(Unready::Draining),
             Phase::Done => Some(Unready::Done),
             Phase::Serving if self.latched => self.several_for_long(),
-            Phase::Serving => self.no_target().or_else(|| self.no_reading()),
+            // Nothing is missing but the end of the round.
+            Phase::Serving => self.no_target().or_else(|| self.no_reading()).or(Some(Unready::NoReading(None))),
         }
     }
 

@@ -64,18 +64,20 @@ fn tell_target(before: &Snapshot, now: &Snapshot) {
 fn tell_sources(before: &Snapshot, now: &Snapshot) {
     for (old, new) in before.sources.iter().zip(&now.sources) {
         if std::mem::discriminant(&old.state) != std::mem::discriminant(&new.state) {
-            tell_source(new, now.phase);
+            // While the pod is not ready yet, or the drain is over, a source that fails is no news.
+            let expected = now.phase == Phase::Done || (now.phase == Phase::Serving && before.unready.is_some());
+            tell_source(new, expected);
         }
     }
 }
 
-fn tell_source(witness: &Witness, phase: Phase) {
+fn tell_source(witness: &Witness, expected: bool) {
     let source = witness.source.name();
     match &witness.state {
         State::Unheard => {}
         State::Counted(streams) => debug!(source, streams, "source answers"),
         State::Absent => warn!(source, "source is absent: a selector matches nothing on the page"),
-        State::Unknown(fault) if phase == Phase::Done => debug!(source, error = fault.text, "source is unknown"),
+        State::Unknown(fault) if expected => debug!(source, error = fault.text, "source is unknown"),
         State::Unknown(fault) => warn!(source, error = fault.text, "source is unknown"),
     }
 }
@@ -103,9 +105,13 @@ fn tell_readiness(before: &Snapshot, now: &Snapshot) {
     if before.unready == now.unready || now.phase != Phase::Serving {
         return;
     }
+    let was_ready = before.unready.is_none();
     match &now.unready {
         Some(reason @ (Unready::Starting | Unready::NoReading(None))) => debug!(%reason, "not ready yet"),
         None => info!(streams = ?Nullable(now.streams), "ready"),
+        Some(reason @ (Unready::NotFound | Unready::NoReading(Some(_)))) if !was_ready => {
+            info!(%reason, "not ready yet");
+        }
         Some(reason) => warn!(%reason, "not ready"),
     }
 }

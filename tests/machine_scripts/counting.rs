@@ -5,7 +5,7 @@ use std::time::Duration;
 use lameduck::machine::census::Source::{Lazy, Metrics};
 use lameduck::machine::census::{FaultKind, Reading, Source};
 use lameduck::machine::gate::Unready;
-use lameduck::machine::io::Input;
+use lameduck::machine::io::{Input, Policy};
 use lameduck::machine::outcome::Outcome::{Drained, Expired};
 use lameduck::machine::outcome::Trigger::Hook;
 
@@ -149,4 +149,11 @@ fn readiness_needs_one_reading_and_outlives_later_failures() {
     let mut pod = Pod::begin(policy(), Some(found(1, None)), &[(Metrics, fault(FaultKind::Refused))]);
     pod.unready(Unready::NoReading(Some("no page".into())));
     pod.at(0.5).streams(0).at(1).ready().fails(FaultKind::Refused).at(30).ready();
+}
+
+#[test]
+fn readiness_waits_for_the_end_of_the_round() {
+    let policy = Policy { sources: vec![Metrics, Lazy], ..policy() };
+    let mut pod = Pod::begin(policy, Some(found(1, None)), &[(Metrics, count(3))]);
+    pod.unready(Unready::NoReading(None)).at(2).unready(Unready::NoReading(None)).at(2.2).ready();
 }
