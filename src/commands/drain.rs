@@ -37,6 +37,8 @@ pub fn run(address: &Url, hook: bool, log: &LogArgs) -> Result<Exit, Failure> {
 
 async fn drain(address: &Url, hook: bool, mut display: Display) -> Result<OutcomeReport, Failure> {
     if !hook {
+        // It is said of a sidecar that is there.
+        fetch(address).await?;
         complain(
             "draining this pod's target; when it has ended, the kubelet restarts its container, and lameduck is ready again",
         );
