@@ -46,7 +46,7 @@ impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
 
     /// Turns until the machine wants to leave, and says how things stood then.
     pub async fn run(mut self, mut queue: mpsc::Receiver<Event>) -> Snapshot {
-        self.narrate();
+        self.narrator.tell(self.keeper.snapshot(self.clock.now()));
         while !self.act() {
             let wake = self.clock.instant(self.keeper.poll_timeout());
             tokio::select! {
@@ -79,23 +79,19 @@ impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
             self.metrics.signalled(signal, *sent);
         }
         self.keeper.handle(now, input);
+        let snapshot = self.keeper.snapshot(self.clock.now());
         if let Some((asked, source)) = counted {
-            self.count_reading(asked, source);
+            self.count_reading(&snapshot, asked, source);
         }
-        self.narrate();
+        self.narrator.tell(snapshot);
     }
 
     /// Counts a reading as the machine took it: only that knows whether a series is missed.
-    fn count_reading(&mut self, asked: Time, source: Source) {
-        let now = self.keeper.snapshot(self.clock.now());
+    fn count_reading(&mut self, now: &Snapshot, asked: Time, source: Source) {
         let witness = now.sources.iter().find(|witness| witness.source == source && witness.asked == Some(asked));
         if let Some(witness) = witness {
             self.metrics.reading(source, &witness.state, now.now.since(asked));
         }
-    }
-
-    fn narrate(&mut self) {
-        self.narrator.tell(self.keeper.snapshot(self.clock.now()));
     }
 
     /// Has the actions performed; true if the last was to leave.

@@ -92,11 +92,11 @@ impl World {
         let tell = move |incarnation, ending| {
             let _ = queue.blocking_send(Event::Input(Input::Exited(incarnation, ending)));
         };
-        if !is_alive(incarnation).unwrap_or(true) {
-            return Some(Input::Exited(incarnation, Ending::Untold));
-        }
         match Watch::start(incarnation, tell) {
             Ok(watch) => self.watch = Some(watch),
+            Err(_) if !is_alive(incarnation).unwrap_or(true) => {
+                return Some(Input::Exited(incarnation, Ending::Untold));
+            }
             Err(error) => {
                 warn!(pid = incarnation.pid, %error, "cannot watch the target; trying again with every poll");
                 self.unwatched = Some(incarnation);
