@@ -11,7 +11,7 @@ use crate::Scene;
 use crate::http::Call;
 use crate::page::{Answer, Page};
 use crate::shell::Shell;
-use crate::sidecar::{Pod, QUICK};
+use crate::sidecar::{Pod, QUICK, Sidecar};
 use crate::sim::{Program, example};
 
 const PATIENT: [&str; 4] = ["--grace-period", "10m", "--lame-duck", "1m"];
@@ -68,12 +68,7 @@ fn two_to_choose_from_are_not_nobody() {
     let _second = Shell::named(&scene.pod.target);
     let sidecar = scene.pod.start(&QUICK);
     sidecar.wait_for_unready("several targets");
-    let hook = sidecar.hook();
-    sidecar.wait_for_status("/phase", "draining");
-    sidecar.wait_for_readings(5);
-    assert!(hook.is_silent());
-    scene.page.count(0);
-    assert_eq!(hook.outcome()["outcome"], "drained");
+    holds_the_hook_until_the_page_is_back(&scene, &sidecar);
 }
 
 #[test]
@@ -83,12 +78,7 @@ fn target_older_than_the_sidecar_may_have_served_and_is_waited_for() {
     // What starts in the same tick of the clock is not known to be younger.
     let sidecar = scene.pod.start(&QUICK);
     sidecar.wait_for_unready("no reading yet");
-    let hook = sidecar.hook();
-    sidecar.wait_for_status("/phase", "draining");
-    sidecar.wait_for_readings(5);
-    assert!(hook.is_silent());
-    scene.page.count(0);
-    assert_eq!(hook.outcome()["outcome"], "drained");
+    holds_the_hook_until_the_page_is_back(&scene, &sidecar);
     assert_eq!(scene.target.signals(), 1);
 }
 
@@ -104,4 +94,13 @@ fn target_that_is_there_is_not_taken_for_none_where_the_hook_is_the_first_thing_
     sidecar.wait_for_status("/target/pid", scene.target.pid);
     sidecar.wait_for_readings(3);
     assert!(hook.is_silent(), "an old target was taken for none");
+}
+
+fn holds_the_hook_until_the_page_is_back(scene: &Scene, sidecar: &Sidecar) {
+    let hook = sidecar.hook();
+    sidecar.wait_for_status("/phase", "draining");
+    sidecar.wait_for_readings(5);
+    assert!(hook.is_silent());
+    scene.page.count(0);
+    assert_eq!(hook.outcome()["outcome"], "drained");
 }

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -17,7 +17,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::http::{Call, PATIENCE, Response, request};
-use crate::sim::wait_until;
+use crate::sim::{Running, wait_until};
 
 /// Short times under a grace period that no test reaches.
 pub(crate) const QUICK: [&str; 8] =
@@ -37,7 +37,7 @@ pub(crate) struct Pod {
 
 /// A running sidecar, killed on drop.
 pub(crate) struct Sidecar {
-    child: Child,
+    running: Running,
     lines: Receiver<String>,
     seen: Vec<Value>,
     address: SocketAddr,
@@ -132,7 +132,7 @@ impl Pod {
                 BufReader::new(stderr).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
             });
         }
-        Sidecar { child, lines, seen: Vec::new(), address: self.address }
+        Sidecar { running: Running(child), lines, seen: Vec::new(), address: self.address }
     }
 
     /// What was left for the kubelet.
@@ -237,7 +237,7 @@ impl Sidecar {
     }
 
     pub(crate) fn pid(&self) -> i32 {
-        i32::try_from(self.child.id()).expect("a pid fits")
+        i32::try_from(self.running.0.id()).expect("a pid fits")
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -251,23 +251,11 @@ impl Sidecar {
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
-        self.child.try_wait().expect("the child can be waited for").is_none()
+        self.running.is_running()
     }
 
     /// Waits for the end; `None` stands for a death by signal.
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
-        let mut status = None;
-        wait_until(|| {
-            status = self.child.try_wait().expect("the child can be waited for");
-            status.is_some()
-        });
-        status.and_then(|status| status.code())
-    }
-}
-
-impl Drop for Sidecar {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.running.exit_code()
     }
 }

@@ -26,7 +26,7 @@ pub(crate) struct Sim {
 
 /// A running example whose lines can be waited for.
 pub(crate) struct Program {
-    child: Child,
+    running: Running,
     lines: Receiver<String>,
     pub(crate) seen: Vec<String>,
 }
@@ -64,7 +64,7 @@ impl Sim {
     }
 
     pub(crate) fn pid(&self) -> i32 {
-        i32::try_from(self.program.child.id()).expect("a pid fits")
+        i32::try_from(self.program.running.0.id()).expect("a pid fits")
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -104,7 +104,7 @@ impl Program {
         let stdout = child.stdout.take().expect("stdout is piped");
         let (sender, lines) = channel();
         thread::spawn(move || BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|l| sender.send(l)));
-        Self { child, lines, seen: Vec::new() }
+        Self { running: Running(child), lines, seen: Vec::new() }
     }
 
     pub(crate) fn wait_for(&mut self, part: &str) -> String {
@@ -118,24 +118,38 @@ impl Program {
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
-        self.child.try_wait().expect("the child can be waited for").is_none()
+        self.running.is_running()
+    }
+
+    /// Waits for the end; `None` stands for a death by signal.
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        self.running.exit_code()
+    }
+}
+
+/// A process that ends with its handle.
+pub(crate) struct Running(pub(crate) Child);
+
+impl Running {
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.0.try_wait().expect("the child can be waited for").is_none()
     }
 
     /// Waits for the end; `None` stands for a death by signal.
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
         let mut status = None;
         wait_until(|| {
-            status = self.child.try_wait().expect("the child can be waited for");
+            status = self.0.try_wait().expect("the child can be waited for");
             status.is_some()
         });
         status.and_then(|status| status.code())
     }
 }
 
-impl Drop for Program {
+impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
