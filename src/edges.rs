@@ -9,6 +9,7 @@ pub mod page;
 pub mod process;
 pub mod report;
 pub mod signals;
+pub mod sockets;
 pub mod state;
 pub mod termination;
 pub mod watch;

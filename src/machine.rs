@@ -4,6 +4,7 @@
 //! what the sources say; [`plan`] does the arithmetic of times.
 
 pub mod census;
+pub mod connections;
 pub mod drain;
 pub mod gate;
 pub mod io;

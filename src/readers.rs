@@ -3,4 +3,7 @@
 mod cursor;
 pub mod exposition;
 pub mod procfs;
+pub mod proctcp;
 pub mod selector;
+pub mod sockdiag;
+mod tcp;

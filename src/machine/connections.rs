@@ -1,0 +1,78 @@
+//! What the kernel's socket table says of the connections to the watched ports.
+
+use std::net::SocketAddr;
+
+/// One connection to a watched port, as the kernel's socket table shows it.
+///
+/// An IPv4 address that a socket of both families shows as `::ffff:a.b.c.d` stands here as the IPv4 address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Connection {
+    /// Our end, the watched port in it.
+    pub local: SocketAddr,
+    /// The other end.
+    pub peer: SocketAddr,
+    /// What tells it from any other socket since the machine was started; `/proc` does not show it.
+    pub cookie: Option<u64>,
+    /// The bytes that have come from the peer since it was opened, where that was asked for and told.
+    ///
+    /// The end that the peer sets to its stream (its FIN) counts as one byte.
+    pub received: Option<u64>,
+}
+
+impl Connection {
+    /// The watched port that it was made to.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.local.port()
+    }
+}
+
+/// The part of the kernel's socket table that is about the watched ports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Table {
+    /// The open streams.
+    pub connections: Vec<Connection>,
+    /// Those of the watched ports that somebody listens on.
+    pub listening: Vec<u16>,
+    /// Why it was read from `/proc`, without cookies and bytes, where the kernel refused the better way.
+    pub fallback: Option<String>,
+}
+
+impl Table {
+    /// Takes out what the kernel has shown twice, as it may while sockets come and go.
+    pub fn remove_repetitions(&mut self) {
+        let key = |connection: &Connection| (connection.cookie, connection.local, connection.peer);
+        self.connections.sort_unstable_by_key(key);
+        self.connections.dedup_by_key(|connection| key(connection));
+        self.listening.sort_unstable();
+        self.listening.dedup();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection(peer: &str, cookie: Option<u64>) -> Connection {
+        let local = "127.0.0.1:8080".parse().unwrap();
+        Connection { local, peer: peer.parse().unwrap(), cookie, received: None }
+    }
+
+    #[test]
+    fn what_is_shown_twice_counts_once() {
+        let [first, second] = ["127.0.0.1:1", "127.0.0.1:2"].map(|peer| connection(peer, None));
+        let connections = vec![first, second, first];
+        let mut table = Table { connections, listening: vec![80, 8080, 80], fallback: None };
+        table.remove_repetitions();
+        assert_eq!(table.connections, [first, second]);
+        assert_eq!(table.listening, [80, 8080]);
+    }
+
+    #[test]
+    fn two_sockets_of_the_same_addresses_are_two() {
+        let connections = [7, 8].map(|cookie| connection("127.0.0.1:1", Some(cookie)));
+        let mut table = Table { connections: connections.to_vec(), ..Table::default() };
+        table.remove_repetitions();
+        assert_eq!(table.connections, connections);
+    }
+}
