@@ -11,5 +11,6 @@ pub mod report;
 pub mod signals;
 pub mod sockets;
 pub mod state;
+pub mod status;
 pub mod termination;
 pub mod watch;

@@ -25,6 +25,8 @@ pub enum Question {
     Hangup,
     /// Why is the pod not ready, if it is not?
     Ready(oneshot::Sender<Option<String>>),
+    /// Why should load balancers send no more, if they should not?
+    Accepting(oneshot::Sender<Option<String>>),
     /// Does the loop turn?
     Live(oneshot::Sender<()>),
     /// The status as JSON.

@@ -3,18 +3,18 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
 use nix::sys::signal::Signal;
 
-use crate::edges::http::Url;
 use crate::edges::process::Matcher;
 use crate::machine::io::OnSigterm;
 use crate::machine::plan::{Plan, Times};
-use crate::readers::selector::Selector;
-use crate::settings::args::{Preset, SidecarArgs, SigtermPolicy, WaitFor};
+use crate::settings::args::{SidecarArgs, SigtermPolicy, WaitFor};
+use crate::settings::sources::Sources;
 use crate::settings::values::Choice;
 
 pub mod args;
+mod preset;
+pub mod sources;
 pub mod values;
 
 /// Every setting of `lameduck sidecar`, as it is meant.
@@ -22,12 +22,8 @@ pub mod values;
 pub struct Settings {
     /// The times.
     pub plan: Plan,
-    /// The metrics page.
-    pub metrics_url: Url,
-    /// What counts streams on it.
-    pub streams: Vec<Selector>,
-    /// What counts streams on it once it is there.
-    pub lazy_streams: Vec<Selector>,
+    /// What counts the streams.
+    pub sources: Sources,
     /// What tells the target from others.
     pub matcher: Option<Matcher>,
     /// The signal; `None` counts and waits only.
@@ -51,8 +47,7 @@ impl Settings {
     /// Names the flag, the value and the mend.
     pub fn new(args: &SidecarArgs) -> Result<Self, String> {
         let preset = args.preset.defaults();
-        let streams = values::flatten(&args.streams).unwrap_or(preset.streams);
-        let lazy_streams = values::flatten(&args.lazy_streams).unwrap_or(preset.lazy_streams);
+        let wait_for = args.wait_for.unwrap_or(preset.wait_for);
         if let (Some(name), Some(port)) = (&args.target, args.target_port) {
             return Err(format!(
                 "--target-port {port}: --target {name} is set too, and they may differ; keep one of them"
@@ -60,16 +55,14 @@ impl Settings {
         }
         let settings = Self {
             plan: Plan::new(&times(args)?).map_err(|error| error.to_string())?,
-            metrics_url: metrics_url(args, preset.metrics_url, &streams, &lazy_streams)?,
-            streams,
-            lazy_streams,
+            sources: Sources::new(args, &preset, wait_for)?,
             matcher: match (&args.target, args.target_port) {
                 (_, Some(port)) => Some(Matcher::Port(port)),
                 (Some(name), None) => Some(Matcher::Name(name.clone())),
                 (None, None) => preset.target.map(|name| Matcher::Name(name.to_owned())),
             },
             signal: args.signal.clone().map_or(preset.signal, |choice| choice.0),
-            wait_for: args.wait_for.unwrap_or(preset.wait_for),
+            wait_for,
             listen: args.listen.0,
             on_sigterm: match args.on_sigterm {
                 SigtermPolicy::Auto => OnSigterm::Auto,
@@ -110,40 +103,8 @@ impl Settings {
     /// What is drained, in words that differ where the settings do.
     #[must_use]
     pub fn subject(&self) -> String {
-        format!("{:?} {:?} {}", self.matcher, self.signal, self.metrics_url)
-    }
-}
-
-struct Defaults {
-    metrics_url: Option<Url>,
-    streams: Vec<Selector>,
-    lazy_streams: Vec<Selector>,
-    target: Option<&'static str>,
-    signal: Option<Signal>,
-    wait_for: WaitFor,
-}
-
-impl Preset {
-    fn defaults(self) -> Defaults {
-        let selectors = |names: &[&str]| names.iter().filter_map(|name| name.parse().ok()).collect();
-        match self {
-            Self::DeepgramEngine => Defaults {
-                metrics_url: Some(Url::new("127.0.0.1", 9991, "/metrics")),
-                streams: selectors(&["engine_active_requests"]),
-                lazy_streams: selectors(&["engine_flux_used_streams", "flux_used_streams"]),
-                target: Some("impeller"),
-                signal: Some(Signal::SIGINT),
-                wait_for: WaitFor::Zero,
-            },
-            Self::Generic => Defaults {
-                metrics_url: None,
-                streams: Vec::new(),
-                lazy_streams: Vec::new(),
-                target: None,
-                signal: None,
-                wait_for: WaitFor::Zero,
-            },
-        }
+        let page = self.sources.page.as_ref().map(|(url, _)| url.to_string());
+        format!("{:?} {:?} {:?} {:?}", self.matcher, self.signal, page, self.sources.streams_ports)
     }
 }
 
@@ -161,28 +122,6 @@ fn times(args: &SidecarArgs) -> Result<Times, String> {
         poll_interval: args.poll_interval,
         scrape_timeout: args.scrape_timeout,
     })
-}
-
-fn metrics_url(
-    args: &SidecarArgs,
-    preset: Option<Url>,
-    streams: &[Selector],
-    lazy: &[Selector],
-) -> Result<Url, String> {
-    let preset_name = args.preset.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
-    match (args.metrics_url.clone().or(preset), streams, lazy) {
-        (None, [], []) => Err(format!(
-            "--preset {preset_name}: there is no source to count streams with; name a page with --metrics-url and its series with --streams"
-        )),
-        (None, _, _) => Err("--streams: there is no page to find them on; name it with --metrics-url".into()),
-        (Some(url), [], []) => {
-            Err(format!("--metrics-url {url}: nothing is looked for on it; name a series with --streams"))
-        }
-        (Some(_), [], [lazy, ..]) => Err(format!(
-            "--lazy-streams {lazy}: such series cannot tell a typing error from silence; add --streams with a series that the page always has"
-        )),
-        (Some(url), _, _) => Ok(url),
-    }
 }
 
 fn state_dir(chosen: Option<&Choice<PathBuf>>) -> Option<PathBuf> {

@@ -4,17 +4,19 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::edges::clock::Clock;
 use crate::edges::metrics::Metrics;
+use crate::edges::report::durations::DurationsReport;
 use crate::edges::report::{OutcomeReport, StatusReport};
-use crate::machine::census::Source;
 use crate::machine::io::{Action, Input};
 use crate::machine::keeper::Keeper;
 use crate::machine::outcome::{Trigger, Verdict};
+use crate::machine::reading::Source;
 use crate::machine::snapshot::Snapshot;
 use crate::machine::time::Time;
 use crate::queue::{Event, Question};
 use crate::supervisor::narrator::Narrator;
 
 pub mod narrator;
+pub mod readers;
 pub mod world;
 
 /// The loop and what it owns.
@@ -78,6 +80,9 @@ impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
         if let (Input::Signalled(_, sent), Some(signal)) = (&input, &self.signal) {
             self.metrics.signalled(signal, *sent);
         }
+        if let Input::Killed(_, sent) = input {
+            self.metrics.signalled("SIGKILL", sent);
+        }
         self.keeper.handle(now, input);
         let snapshot = self.keeper.snapshot(self.clock.now());
         if let Some((asked, source)) = counted {
@@ -104,12 +109,14 @@ impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
                     self.metrics.drained(&verdict);
                     self.perform(action);
                 }
+                Action::Lived(life) => self.metrics.lived(life),
                 Action::Seek { .. }
                 | Action::Read { .. }
                 | Action::Watch(_)
                 | Action::Write(_)
                 | Action::Erase
-                | Action::Signal(_) => self.perform(action),
+                | Action::Signal(_)
+                | Action::Kill(_) => self.perform(action),
             }
         }
         false
@@ -140,9 +147,13 @@ impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
             }
             Question::Hangup => self.forget_the_gone(),
             Question::Ready(reply) => drop(reply.send(self.keeper.unready().map(|unready| unready.to_string()))),
+            Question::Accepting(reply) => drop(reply.send(self.keeper.unaccepting().map(|why| why.to_string()))),
             Question::Live(reply) => drop(reply.send(())),
             Question::Status(reply) => {
-                drop(reply.send(StatusReport::new(&snapshot(), self.signal.as_deref()).to_json()));
+                let snapshot = snapshot();
+                let durations = DurationsReport::new(self.keeper.durations(), self.keeper.all_ended_in(snapshot.now));
+                let report = StatusReport::new(&snapshot, self.signal.as_deref(), durations);
+                drop(reply.send(report.to_json()));
             }
             Question::Metrics(reply) => drop(reply.send(self.metrics.render(&snapshot(), self.clock.epoch()))),
         }

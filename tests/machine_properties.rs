@@ -6,6 +6,8 @@
 mod history;
 #[path = "support/readings.rs"]
 mod readings;
+#[path = "support/traffic.rs"]
+mod traffic;
 #[path = "support/witness.rs"]
 mod witness;
 #[path = "support/world.rs"]
@@ -14,11 +16,11 @@ mod world;
 use std::env;
 use std::time::Duration;
 
-use lameduck::machine::census::Source;
-use lameduck::machine::io::OnSigterm;
-use lameduck::machine::io::Policy;
+use lameduck::machine::activity::IdleRule;
+use lameduck::machine::io::{Idleness, OnSigterm, Policy};
 use lameduck::machine::outcome::{Outcome, Trigger, Verdict};
 use lameduck::machine::plan::Plan;
+use lameduck::machine::reading::Source;
 use proptest::prelude::*;
 
 use crate::history::{Event, history, plan, policy};
@@ -61,7 +63,11 @@ fn drained(plan: Plan, streams: u64) -> Verdict {
     let (polls, grace_period) = (plan.poll_interval * 3, plan.grace_period);
     let signal = Some(("SIGINT".to_owned(), 2));
     let (sources, on_sigterm) = (vec![Source::Metrics], OnSigterm::Auto);
-    let mut world = World::new(Policy { plan, sources, signal, wait_for_exit: false, on_sigterm, own_start: 0 });
+    let rule = IdleRule { window: Duration::from_secs(60), rate: 256 };
+    let idleness = Idleness { ports: Vec::new(), rule, ends_drain: false };
+    let (wait_for_exit, accept_below, own_start) = (false, None, 0);
+    let policy = Policy { plan, sources, signal, wait_for_exit, idleness, accept_below, on_sigterm, own_start };
+    let mut world = World::new(policy);
     let script = [Event::Streams(streams), Event::Wait(polls), Event::Call(Trigger::Hook), Event::Wait(grace_period)];
     for event in &script {
         world.happens(event);

@@ -11,6 +11,8 @@ mod course;
 mod exits;
 #[path = "machine_scripts/hooks.rs"]
 mod hooks;
+#[path = "machine_scripts/idle.rs"]
+mod idle;
 #[path = "machine_scripts/lives.rs"]
 mod lives;
 #[path = "machine_scripts/restarts.rs"]
@@ -19,5 +21,7 @@ mod restarts;
 mod signals;
 #[path = "machine_scripts/sigterm.rs"]
 mod sigterm;
+#[path = "machine_scripts/sockets.rs"]
+mod sockets;
 #[path = "machine_scripts/unserved.rs"]
 mod unserved;

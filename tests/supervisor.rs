@@ -7,12 +7,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use lameduck::edges::clock::Clock;
-use lameduck::machine::census::{Reading, Source};
-use lameduck::machine::io::OnSigterm;
-use lameduck::machine::io::{Action, Input, Policy};
+use lameduck::machine::activity::IdleRule;
+use lameduck::machine::io::{Action, Idleness, Input, OnSigterm, Policy};
 use lameduck::machine::keeper::Keeper;
 use lameduck::machine::outcome::{Ending, Trigger};
 use lameduck::machine::plan::{Plan, Times};
+use lameduck::machine::reading::{Count, Reading, Source};
 use lameduck::machine::snapshot::Snapshot;
 use lameduck::machine::target::{Found, Incarnation, Sighting};
 use lameduck::machine::time::Time;
@@ -60,6 +60,12 @@ fn start(grace: u64, streams: Option<u64>) -> Loop {
         sources: vec![Source::Metrics],
         signal: Some(("SIGINT".into(), 2)),
         wait_for_exit: false,
+        idleness: Idleness {
+            ports: Vec::new(),
+            rule: IdleRule { window: Duration::from_secs(60), rate: 256 },
+            ends_drain: false,
+        },
+        accept_below: None,
         on_sigterm: OnSigterm::Drain,
         own_start: 100,
     };
@@ -82,7 +88,7 @@ fn perform(fake: &Rc<RefCell<Fake>>, queue: &mpsc::Sender<Event>, clock: Clock, 
             Input::Sighted { asked, sighting: Sighting::Found(found) }
         }
         Action::Read { asked, .. } => {
-            let reading = Reading::Counts(vec![Some(fake.streams?)]);
+            let reading = Reading::Counts(vec![Some(Count::of(fake.streams?))]);
             Input::Counted { asked, source: Source::Metrics, reading }
         }
         Action::Signal(incarnation) => {
@@ -92,6 +98,8 @@ fn perform(fake: &Rc<RefCell<Fake>>, queue: &mpsc::Sender<Event>, clock: Clock, 
         Action::Watch(_)
         | Action::Write(_)
         | Action::Erase
+        | Action::Kill(_)
+        | Action::Lived(_)
         | Action::Conclude(_)
         | Action::Release(_)
         | Action::Leave => return None,

@@ -11,7 +11,6 @@ use crate::commands::{Exit, Failure, block_on};
 use crate::edges::clock::Clock;
 use crate::edges::hook::{self, places::Places};
 use crate::edges::log::{Log, Nullable};
-use crate::edges::page::MetricsPage;
 use crate::edges::process::{Seeker, own_start};
 use crate::edges::signals;
 use crate::edges::state::StateFile;
@@ -25,6 +24,7 @@ use crate::queue::Event;
 use crate::settings::Settings;
 use crate::settings::args::{SidecarArgs, WaitFor, unknown_variables};
 use crate::supervisor::Supervisor;
+use crate::supervisor::readers::Readers;
 use crate::supervisor::world::World;
 
 /// How many events may wait for the loop before their senders do.
@@ -51,13 +51,13 @@ async fn supervise(settings: &Settings) -> Result<Exit, Failure> {
     let on_sigterm = queue.clone();
     signals::watch(move |sender| drop(on_sigterm.blocking_send(Event::Sigterm(sender))))
         .map_err(|error| fault(&error))?;
-    let page = MetricsPage::new(settings.metrics_url.clone(), &settings.streams, &settings.lazy_streams);
+    let readers = Readers::new(&settings.sources, queue.clone());
     let state = state_file(settings, &listener);
     let note = state.as_ref().and_then(|state| resume(state, clock.now()));
-    let keeper = Keeper::new(clock.now(), policy(settings, &page), note);
+    let keeper = Keeper::new(clock.now(), policy(settings), note);
     let (path, create) = settings.termination_log.clone();
     let seeker = Seeker { matcher: settings.matcher.clone(), signal: settings.signal };
-    let mut world = World::new(queue.clone(), seeker, page, state, TerminationLog { path, create })
+    let mut world = World::new(queue.clone(), seeker, readers, state, TerminationLog { path, create })
         .map_err(|error| fault(&error))?;
     let places = Places::default();
     let server = tokio::spawn(hook::serve(listener, queue, places.clone()));
@@ -85,7 +85,9 @@ fn tell_start(settings: &Settings, listener: &TcpListener) {
         budget_seconds = settings.plan.budget().as_secs_f64(),
         target = ?Nullable(settings.matcher.as_ref()),
         signal = ?Nullable(settings.signal_name()),
-        metrics_url = %settings.metrics_url,
+        metrics_url = ?Nullable(settings.sources.page.as_ref().map(|(url, _)| url)),
+        streams_ports = ?settings.sources.streams_ports,
+        activity_ports = ?settings.sources.idleness.ports,
         "started"
     );
     for variable in unknown_variables() {
@@ -93,12 +95,14 @@ fn tell_start(settings: &Settings, listener: &TcpListener) {
     }
 }
 
-fn policy(settings: &Settings, page: &MetricsPage) -> Policy {
+fn policy(settings: &Settings) -> Policy {
     Policy {
         plan: settings.plan.clone(),
-        sources: page.sources(),
+        sources: settings.sources.list(),
         signal: settings.signal.map(|signal| (signal.as_str().to_owned(), signal as i32)),
         wait_for_exit: settings.wait_for == WaitFor::Exit,
+        idleness: settings.sources.idleness.clone(),
+        accept_below: settings.sources.accept_below,
         on_sigterm: settings.on_sigterm,
         own_start: own_start(),
     }

@@ -8,12 +8,15 @@ use hyper::StatusCode;
 
 use crate::commands::{Exit, Failure, block_on, say};
 use crate::edges::http::{self, Url};
+use crate::edges::report::durations::DurationsReport;
 use crate::edges::report::{DrainReport, OutcomeReport, SourceReport, StatusReport};
 
 /// How long the sidecar may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The largest answer that is read, in bytes.
 const LARGEST: usize = 64 * 1024;
+/// How many times the 99th percentile is far beyond it.
+const OUTLIER: f64 = 2.0;
 
 /// Prints the status.
 ///
@@ -81,8 +84,14 @@ fn render(status: &StatusReport) -> String {
     };
     line("phase", &status.phase);
     line("streams", &known(status.streams));
+    if let Some(idle) = status.idle_streams {
+        line("idle", &idle.to_string());
+    }
     for source in &status.sources {
         line("source", &describe_source(source));
+    }
+    if let Some(seconds) = status.disagreement_seconds {
+        line("sources", &format!("disagree, for {seconds:.0} s; the largest count holds"));
     }
     match &status.target {
         Some(target) if target.alive => line("target", &format!("{} (pid {})", target.name, target.pid)),
@@ -94,6 +103,10 @@ fn render(status: &StatusReport) -> String {
     }
     if let Some(outcome) = &status.outcome {
         line("outcome", &describe_outcome(outcome));
+    }
+    if let Some(durations) = &status.durations {
+        line("seen", &describe_durations(durations));
+        line("advice", &advise(durations));
     }
     page
 }
@@ -117,10 +130,38 @@ fn describe_drain(drain: &DrainReport) -> String {
     )
 }
 
+fn describe_durations(durations: &DurationsReport) -> String {
+    let DurationsReport { count, p50_seconds, p90_seconds, p99_seconds, longest_seconds, .. } = durations;
+    let [p50, p90, p99, longest] = [p50_seconds, p90_seconds, p99_seconds, longest_seconds].map(|s| people(*s));
+    format!("{count} streams from beginning to end: p50 {p50}, p90 {p90}, p99 {p99}, longest {longest}")
+}
+
+/// What the durations say of the grace period, and by which rule.
+fn advise(durations: &DurationsReport) -> String {
+    let grace = people(durations.recommended_grace_period_seconds);
+    let rule = "it covers the longest stream seen and a fifth more";
+    if durations.few {
+        format!("grace period {grace}: {rule}; only {} streams were seen, so look again later", durations.count)
+    } else if durations.longest_seconds > OUTLIER * durations.p99_seconds {
+        format!(
+            "grace period {grace}: {rule}; that one was an outlier, and if it was idle, --idle-after spares the wait"
+        )
+    } else {
+        format!("grace period {grace}: {rule}")
+    }
+}
+
+/// A time as people write it.
+fn people(seconds: f64) -> String {
+    let precise = if seconds < 60.0 { seconds } else { seconds.round() };
+    humantime::format_duration(Duration::from_secs_f64((precise * 10.0).round() / 10.0)).to_string()
+}
+
 /// An outcome, for people.
 #[must_use]
 pub fn describe_outcome(outcome: &OutcomeReport) -> String {
-    let OutcomeReport { outcome, stragglers, seconds, signal, .. } = outcome;
+    let OutcomeReport { outcome, stragglers, idle_streams, seconds, signal, .. } = outcome;
     let signal = signal.as_deref().map_or_else(|| "no signal".to_owned(), |signal| format!("{signal} sent"));
-    format!("{outcome} after {seconds:.1} s, stragglers: {}, {signal}", known(*stragglers))
+    let idle = if *idle_streams > 0 { format!(", idle: {idle_streams}") } else { String::new() };
+    format!("{outcome} after {seconds:.1} s, stragglers: {}{idle}, {signal}", known(*stragglers))
 }

@@ -120,7 +120,8 @@ async fn respond(request: &Request<Incoming>, queue: &Queue) -> Answer {
     match request.uri().path() {
         "/prestop" => not_allowed("GET"),
         "/readyz" | "/accepting" | "/livez" | "/status" | "/metrics" if !reading => not_allowed("GET, HEAD"),
-        "/readyz" | "/accepting" => readiness(queue).await,
+        "/readyz" => readiness(queue, Question::Ready, "ready").await,
+        "/accepting" => readiness(queue, Question::Accepting, "accepting").await,
         "/livez" => match ask(queue, Question::Live).await {
             Some(()) => text(StatusCode::OK, "ok"),
             None => leaving(),
@@ -165,9 +166,11 @@ impl Drop for HangupGuard<'_> {
     }
 }
 
-async fn readiness(queue: &Queue) -> Answer {
-    match ask(queue, Question::Ready).await {
-        Some(None) => text(StatusCode::OK, "ready"),
+type WhyNot = oneshot::Sender<Option<String>>;
+
+async fn readiness(queue: &Queue, question: fn(WhyNot) -> Question, yes: &str) -> Answer {
+    match ask(queue, question).await {
+        Some(None) => text(StatusCode::OK, yes),
         Some(Some(reason)) => text(StatusCode::SERVICE_UNAVAILABLE, &reason),
         None => leaving(),
     }

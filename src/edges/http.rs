@@ -11,6 +11,8 @@ use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use crate::machine::reading::{Fault, FaultKind};
+
 /// Where a page is: `http://host[:port]/path`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
@@ -103,15 +105,39 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// What it means for a source that there was no answer.
+#[must_use]
+pub fn fault(error: &Error) -> Fault {
+    match error {
+        Error::Refused => Fault::new(FaultKind::Refused, error),
+        Error::Connect(_) | Error::Exchange(_) => Fault::new(FaultKind::Unanswered, error),
+    }
+}
+
 /// Asks for the page; the answer comes with its body still to be read. Redirects are not followed.
 ///
 /// # Errors
 /// Fails where there is no HTTP answer. There is no timeout here: the caller has the bound.
 pub async fn get(url: &Url, accept: &'static str) -> Result<Response<Incoming>, Error> {
-    let stream = TcpStream::connect((url.host.as_str(), url.port)).await.map_err(|error| {
+    ask(connect(url).await?, url, accept).await
+}
+
+/// Connects to where the page is.
+///
+/// # Errors
+/// Fails where nobody can be reached.
+pub async fn connect(url: &Url) -> Result<TcpStream, Error> {
+    TcpStream::connect((url.host.as_str(), url.port)).await.map_err(|error| {
         let refused = error.kind() == io::ErrorKind::ConnectionRefused;
         if refused { Error::Refused } else { Error::Connect(error) }
-    })?;
+    })
+}
+
+/// Asks for the page over this connection.
+///
+/// # Errors
+/// Fails where there is no HTTP answer.
+pub async fn ask(stream: TcpStream, url: &Url, accept: &'static str) -> Result<Response<Incoming>, Error> {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(Error::Exchange)?;
     tokio::spawn(connection);

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write};
 use std::time::Duration;
 
-use crate::machine::census::{Source, State};
 use crate::machine::outcome::{Outcome, Verdict};
+use crate::machine::reading::Source;
 use crate::machine::snapshot::{Phase, Snapshot};
+use crate::machine::witness::State;
 
 /// What has been counted since the start.
 #[derive(Debug)]
@@ -15,6 +16,7 @@ pub struct Metrics {
     reading_seconds: Histogram,
     drains: BTreeMap<&'static str, u64>,
     drain_seconds: Histogram,
+    stream_seconds: Histogram,
     stragglers: u64,
     signals: BTreeMap<(String, &'static str), u64>,
 }
@@ -29,6 +31,9 @@ impl Metrics {
             reading_seconds: Histogram::new(&[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0]),
             drains: Outcome::ALL.into_iter().map(|outcome| (outcome.name(), 0)).collect(),
             drain_seconds: Histogram::new(&[1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0]),
+            stream_seconds: Histogram::new(&[
+                1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0, 14400.0,
+            ]),
             stragglers: 0,
             signals: BTreeMap::new(),
         }
@@ -52,6 +57,11 @@ impl Metrics {
         self.stragglers = self.stragglers.saturating_add(verdict.stragglers.unwrap_or(0));
     }
 
+    /// Counts a stream that was seen from its beginning to its end.
+    pub fn lived(&mut self, life: Duration) {
+        self.stream_seconds.observe(life);
+    }
+
     /// Counts a signal and what the kernel said.
     pub fn signalled(&mut self, signal: &str, sent: bool) {
         *self.signals.entry((signal.to_owned(), if sent { "sent" } else { "failed" })).or_default() += 1;
@@ -72,6 +82,7 @@ impl Metrics {
             page.sample(&format!("drains_total{{outcome=\"{outcome}\"}}"), count);
         }
         page.histogram("drain_seconds", "How long drains took.", &self.drain_seconds);
+        page.histogram("stream_seconds", "How long streams lasted that were seen whole.", &self.stream_seconds);
         page.family("stragglers_total", "counter", "Streams known to have been alive at a deadline or a target's end.");
         page.sample("stragglers_total", self.stragglers);
         if !self.signals.is_empty() {
@@ -104,6 +115,9 @@ impl Page {
     fn state(&mut self, now: &Snapshot, epoch: Duration) {
         if let Some(streams) = now.streams {
             self.gauge("streams", "Streams that are open; left out while unknown.", streams);
+        }
+        if let Some(idle) = now.idle_streams {
+            self.gauge("idle_streams", "Of these, the idle ones; left out where they are not told apart.", idle);
         }
         self.family("source_up", "gauge", "Whether the source's last reading gave a count.");
         for witness in &now.sources {

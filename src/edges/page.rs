@@ -1,6 +1,5 @@
 //! The metrics page: one GET, read line by line as the bytes arrive.
 
-use std::fmt;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
@@ -9,8 +8,8 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING
 use hyper::{Response, StatusCode};
 
 use crate::edges::http::{self, Url};
-use crate::machine::census::{Fault, FaultKind, Reading, Source};
-use crate::readers::exposition::{Format, Page};
+use crate::machine::reading::{Count, Fault, FaultKind, Reading, Source};
+use crate::readers::exposition::{Format, Page, Sum};
 use crate::readers::selector::Selector;
 
 const ACCEPT: &str = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
@@ -19,61 +18,93 @@ const ACCEPT: &str = "application/openmetrics-text;version=1.0.0,text/plain;vers
 #[derive(Clone, Debug)]
 pub struct MetricsPage {
     url: Url,
+    /// The steady ones, the lazy ones, and the one of the limit, if it is looked for.
     selectors: Vec<Selector>,
-    /// How many of the selectors, from the first, are those of [`Source::Metrics`]; the others are lazy.
     steady: usize,
+    lazy: usize,
+    /// Which streams can be idle at all.
+    idle: Vec<Selector>,
+}
+
+/// What is to be found on a page.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// The series that are there from the start.
+    pub steady: Vec<Selector>,
+    /// The series that appear with the first request.
+    pub lazy: Vec<Selector>,
+    /// Which of both count streams that can be idle.
+    pub idle: Vec<Selector>,
+    /// The series that tells the target's own limit.
+    pub capacity: Option<Selector>,
+}
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Every source's answer.
+    pub readings: Vec<(Source, Reading)>,
+    /// The target's own limit of streams, where it is looked for and told.
+    pub capacity: Option<u64>,
 }
 
 impl MetricsPage {
-    /// A page at `url` with steady and lazy series.
+    /// The page at `url`.
     #[must_use]
-    pub fn new(url: Url, steady: &[Selector], lazy: &[Selector]) -> Self {
-        Self { url, selectors: [steady, lazy].concat(), steady: steady.len() }
+    pub fn new(url: Url, wanted: Wanted) -> Self {
+        let Wanted { steady, lazy, idle, capacity } = wanted;
+        let (steadies, lazies) = (steady.len(), lazy.len());
+        let selectors = steady.into_iter().chain(lazy).chain(capacity).collect();
+        Self { url, selectors, steady: steadies, lazy: lazies, idle }
     }
 
     /// The sources that this page is read for.
     #[must_use]
     pub fn sources(&self) -> Vec<Source> {
-        let lazy = self.selectors.len() > self.steady;
-        [(Source::Metrics, self.steady > 0), (Source::Lazy, lazy)]
+        [(Source::Metrics, self.steady > 0), (Source::Lazy, self.lazy > 0)]
             .into_iter()
             .filter_map(|(source, has)| has.then_some(source))
             .collect()
     }
 
     /// Reads the page, for at most `bound`; every source gets an answer.
-    pub async fn read(&self, bound: Duration) -> Vec<(Source, Reading)> {
+    pub async fn read(&self, bound: Duration) -> Found {
         let result = match tokio::time::timeout(bound, self.fetch()).await {
             Ok(result) => result,
-            Err(_) => Err(fault(FaultKind::Unanswered, format!("no whole page within {bound:?}"))),
+            Err(_) => Err(Fault::new(FaultKind::Unanswered, format!("no whole page within {bound:?}"))),
         };
-        let counts = result.map_err(|fault| Fault { text: format!("{}: {}", self.url, fault.text), ..fault });
-        let reading = |counts: &Result<Vec<Option<u64>>, Fault>, lazy: bool| match counts {
-            Ok(counts) => {
-                let (steady, rest) = counts.split_at(self.steady);
-                Reading::Counts(if lazy { rest } else { steady }.to_vec())
-            }
+        let sums = result.map_err(|fault| Fault { text: format!("{}: {}", self.url, fault.text), ..fault });
+        let reading = |source| match &sums {
+            Ok(sums) => Reading::Counts(self.part_of(source, sums).iter().map(|sum| sum.map(count)).collect()),
             Err(fault) => Reading::Unknown(fault.clone()),
         };
-        self.sources().into_iter().map(|source| (source, reading(&counts, source == Source::Lazy))).collect()
+        Found {
+            readings: self.sources().into_iter().map(|source| (source, reading(source))).collect(),
+            capacity: sums.ok().and_then(|sums| sums.get(self.steady + self.lazy).copied()?).map(|sum| sum.all),
+        }
     }
 
-    async fn fetch(&self) -> Result<Vec<Option<u64>>, Fault> {
-        let response = http::get(&self.url, ACCEPT).await.map_err(|error| match error {
-            http::Error::Refused => fault(FaultKind::Refused, error),
-            http::Error::Connect(_) | http::Error::Exchange(_) => fault(FaultKind::Unanswered, error),
-        })?;
+    fn part_of<'a>(&self, source: Source, sums: &'a [Option<Sum>]) -> &'a [Option<Sum>] {
+        match source {
+            Source::Metrics => &sums[..self.steady],
+            Source::Lazy => &sums[self.steady..self.steady + self.lazy],
+            Source::Sockets | Source::Status => &[],
+        }
+    }
+
+    async fn fetch(&self) -> Result<Vec<Option<Sum>>, Fault> {
+        let response = http::get(&self.url, ACCEPT).await.map_err(|error| http::fault(&error))?;
         let format = check(&response)?;
         // Chunked, or of a stated length: then hyper fails when the body ends too soon. Otherwise nothing tells.
         let framed = response.body().size_hint().exact().is_some() || is_chunked(response.headers());
         self.parse(response.into_body(), format, framed).await
     }
 
-    async fn parse(&self, mut body: Incoming, format: Format, framed: bool) -> Result<Vec<Option<u64>>, Fault> {
-        let unreadable = |error| fault(FaultKind::Unreadable, error);
-        let mut page = Page::new(&self.selectors, format);
+    async fn parse(&self, mut body: Incoming, format: Format, framed: bool) -> Result<Vec<Option<Sum>>, Fault> {
+        let unreadable = |error| Fault::new(FaultKind::Unreadable, error);
+        let mut page = Page::new(&self.selectors, format).telling_apart(&self.idle);
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| fault(FaultKind::Unreadable, format!("page cut off: {error}")))?;
+            let frame = frame.map_err(|error| Fault::new(FaultKind::Unreadable, format!("page cut off: {error}")))?;
             if let Some(bytes) = frame.data_ref() {
                 page.feed(bytes).map_err(unreadable)?;
             }
@@ -82,19 +113,24 @@ impl MetricsPage {
     }
 }
 
+/// A series that is told apart can be idle; the others work without receiving a byte, for all that is known.
+const fn count(sum: Sum) -> Count {
+    Count { streams: sum.all, never_idle: sum.others }
+}
+
 fn check(response: &Response<Incoming>) -> Result<Format, Fault> {
     let status = response.status();
     if status != StatusCode::OK {
-        return Err(fault(FaultKind::Unanswered, format!("status {status}, not 200 OK")));
+        return Err(Fault::new(FaultKind::Unanswered, format!("status {status}, not 200 OK")));
     }
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
     let encoding = header(CONTENT_ENCODING);
     if !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity") {
-        return Err(fault(FaultKind::Unreadable, format!("Content-Encoding {encoding}, which was not asked for")));
+        return Err(Fault::new(FaultKind::Unreadable, format!("Content-Encoding {encoding}, which was not asked for")));
     }
     let kind = header(CONTENT_TYPE).split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     match kind.as_str() {
-        "text/html" => Err(fault(FaultKind::Unreadable, "an HTML page, not metrics; is the path right?")),
+        "text/html" => Err(Fault::new(FaultKind::Unreadable, "an HTML page, not metrics; is the path right?")),
         "application/openmetrics-text" => Ok(Format::OpenMetrics),
         _ => Ok(Format::Text),
     }
@@ -106,8 +142,4 @@ fn is_chunked(headers: &HeaderMap) -> bool {
     codings
         .and_then(|codings| codings.rsplit(',').next())
         .is_some_and(|last| last.trim().eq_ignore_ascii_case("chunked"))
-}
-
-fn fault(kind: FaultKind, text: impl fmt::Display) -> Fault {
-    Fault { kind, text: format!("{text}") }
 }

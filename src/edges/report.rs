@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::machine::census::{State, Witness};
+use crate::edges::report::durations::DurationsReport;
 use crate::machine::outcome::Verdict;
 use crate::machine::snapshot::{DrainView, Snapshot, TargetView};
 use crate::machine::time::Time;
+use crate::machine::witness::{State, Witness};
+
+pub mod durations;
 
 /// The answer of `GET /status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,12 +23,16 @@ pub struct StatusReport {
     pub idle_streams: Option<u64>,
     /// What each source says.
     pub sources: Vec<SourceReport>,
+    /// For how long the sources that answer have given different counts; null while they agree.
+    pub disagreement_seconds: Option<f64>,
     /// The target, once it has been seen.
     pub target: Option<TargetReport>,
     /// The drain; null while serving.
     pub drain: Option<DrainReport>,
     /// Its outcome, once it is over.
     pub outcome: Option<OutcomeReport>,
+    /// How long streams last, where connections are watched; null before the first was seen whole.
+    pub durations: Option<DurationsReport>,
     /// lameduck's own version.
     pub version: String,
 }
@@ -112,15 +119,17 @@ impl OutcomeReport {
 impl StatusReport {
     /// The report of the machine as it is, under the name of the signal.
     #[must_use]
-    pub fn new(snapshot: &Snapshot, signal: Option<&str>) -> Self {
+    pub fn new(snapshot: &Snapshot, signal: Option<&str>, durations: Option<DurationsReport>) -> Self {
         Self {
             phase: snapshot.phase.name().to_owned(),
             streams: snapshot.streams,
-            idle_streams: None,
+            idle_streams: snapshot.idle_streams,
             sources: snapshot.sources.iter().map(|witness| SourceReport::new(witness, snapshot.now)).collect(),
+            disagreement_seconds: snapshot.divided_for.map(seconds),
             target: snapshot.target.as_ref().map(TargetReport::new),
             drain: snapshot.drain.as_ref().map(DrainReport::new),
             outcome: snapshot.verdict.as_ref().map(|verdict| OutcomeReport::new(verdict, signal)),
+            durations,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -136,8 +145,8 @@ impl SourceReport {
     fn new(witness: &Witness, now: Time) -> Self {
         let (state, streams, error) = match &witness.state {
             State::Unheard => ("unknown", None, Some("no reading yet".to_owned())),
-            State::Counted(streams) => ("ok", Some(*streams), None),
-            State::Absent => ("absent", None, Some("a selector matches nothing on the page".to_owned())),
+            State::Counted(count) => ("ok", Some(count.streams), None),
+            State::Absent => ("absent", None, Some(witness.source.absence().to_owned())),
             State::Unknown(fault) => ("unknown", None, Some(fault.text.clone())),
         };
         let age_seconds = witness.asked.map(|asked| seconds(now.since(asked)));
@@ -164,6 +173,6 @@ impl DrainReport {
 }
 
 /// Seconds, to the millisecond.
-fn seconds(duration: Duration) -> f64 {
+pub(super) fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }

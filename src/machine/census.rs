@@ -2,65 +2,9 @@
 //!
 //! One [`Census`] belongs to one incarnation of the target: what was seen dies with it.
 
+use crate::machine::reading::{FaultKind, Reading, Source};
 use crate::machine::time::Time;
-
-/// Something that counts streams. All sources witness the same streams, so they are compared and never added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Source {
-    /// The series of a metrics page that are there from the start.
-    Metrics,
-    /// The series of the same page that appear with the first request.
-    Lazy,
-}
-
-impl Source {
-    /// The name users see in `/status` and in metrics.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Metrics => "metrics",
-            Self::Lazy => "lazy",
-        }
-    }
-}
-
-/// What a source said when it was asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reading {
-    /// A count for each selector; `None` where nothing matched it.
-    Counts(Vec<Option<u64>>),
-    /// It could not be read.
-    Unknown(Fault),
-}
-
-impl Reading {
-    fn is_of_a_page(&self) -> bool {
-        match self {
-            Self::Counts(_) | Self::Unknown(Fault { kind: FaultKind::Unreadable, .. }) => true,
-            Self::Unknown(Fault { kind: FaultKind::Refused | FaultKind::Unanswered, .. }) => false,
-        }
-    }
-}
-
-/// Why a source could not be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// What kind of failure it was.
-    pub kind: FaultKind,
-    /// The reason, for people.
-    pub text: String,
-}
-
-/// The kinds of failure that a drain tells apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultKind {
-    /// Nothing listens there: the connection was refused.
-    Refused,
-    /// No answer, or an answer that says that there is no page yet (not a 200).
-    Unanswered,
-    /// A page came, so somebody serves, but it does not say how many streams there are.
-    Unreadable,
-}
+use crate::machine::witness::{State, Witness};
 
 /// The fused count, and the instant for which it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,101 +13,6 @@ pub struct Tally {
     pub streams: u64,
     /// When the oldest of the readings it rests on was asked for.
     pub as_of: Time,
-}
-
-/// What one source says now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Not heard from in this incarnation.
-    Unheard,
-    /// It counts this many.
-    Counted(u64),
-    /// A selector matches nothing: never zero.
-    Absent,
-    /// It could not be read.
-    Unknown(Fault),
-}
-
-/// One source and its memory of this incarnation.
-#[derive(Clone, Debug)]
-pub struct Witness {
-    /// Which source it is.
-    pub source: Source,
-    /// What it says now.
-    pub state: State,
-    /// When its last reading was asked for.
-    pub asked: Option<Time>,
-    /// The last count it gave, kept while it fails.
-    last_count: Option<u64>,
-    /// Whether it has said more than zero.
-    saw_streams: bool,
-    /// For each selector, whether anything has ever matched it.
-    shown: Vec<bool>,
-    /// Whether a page ever came, readable or not.
-    served: bool,
-}
-
-impl Witness {
-    fn new(source: Source) -> Self {
-        Self {
-            source,
-            state: State::Unheard,
-            asked: None,
-            last_count: None,
-            saw_streams: false,
-            shown: Vec::new(),
-            served: false,
-        }
-    }
-
-    fn take(&mut self, asked: Time, reading: Reading) {
-        self.asked = Some(asked);
-        self.served |= reading.is_of_a_page();
-        self.state = match reading {
-            Reading::Unknown(fault) => State::Unknown(fault),
-            Reading::Counts(counts) => self.count(&counts),
-        };
-        if let State::Counted(streams) = self.state {
-            self.last_count = Some(streams);
-            self.saw_streams |= streams > 0;
-        }
-    }
-
-    fn count(&mut self, counts: &[Option<u64>]) -> State {
-        self.shown.resize(counts.len(), false);
-        for (shown, count) in self.shown.iter_mut().zip(counts) {
-            *shown |= count.is_some();
-        }
-        let missed = counts.iter().zip(&self.shown).any(|(count, shown)| count.is_none() && self.misses(*shown));
-        if missed || counts.is_empty() {
-            return State::Absent;
-        }
-        State::Counted(counts.iter().flatten().fold(0, |sum, count| sum.saturating_add(*count)))
-    }
-
-    /// Whether a selector that matches nothing is missed: a lazy one is not, until it has been seen once.
-    const fn misses(&self, shown: bool) -> bool {
-        match self.source {
-            Source::Metrics => true,
-            Source::Lazy => shown,
-        }
-    }
-
-    /// Whether a zero of this source rests on something that it saw, not on silence.
-    fn testifies(&self) -> bool {
-        self.shown.contains(&true)
-    }
-
-    const fn counted(&self) -> Option<u64> {
-        match self.state {
-            State::Counted(streams) => Some(streams),
-            State::Unheard | State::Absent | State::Unknown(_) => None,
-        }
-    }
-
-    fn failed_high(&self) -> bool {
-        matches!(self.state, State::Unknown(_)) && self.last_count > Some(0)
-    }
 }
 
 /// All sources of one incarnation.
@@ -199,7 +48,7 @@ impl Census {
     /// overruled by an answering source that has itself seen streams.
     #[must_use]
     pub fn tally(&self) -> Option<Tally> {
-        let largest = self.witnesses.iter().filter_map(|w| Some((w.counted()?, w.asked?))).max()?;
+        let largest = self.witnesses.iter().filter_map(|w| Some((w.counted()?.streams, w.asked?))).max()?;
         match largest {
             (0, _) => self.zero(),
             (streams, as_of) => Some(Tally { streams, as_of }),
@@ -220,6 +69,28 @@ impl Census {
         Some(Tally { streams: 0, as_of: answering().filter_map(|witness| witness.asked).min()? })
     }
 
+    /// How many streams are counted that are never idle; `None` while a source that tells the kinds cannot say.
+    #[must_use]
+    pub fn never_idle(&self) -> Option<u64> {
+        self.witnesses.iter().map(Witness::never_idle).try_fold(0_u64, |sum, count| Some(sum.saturating_add(count?)))
+    }
+
+    /// Whether two sources that answer give different counts. The two halves of one metrics page are one word.
+    #[must_use]
+    pub fn is_divided(&self) -> bool {
+        let word = |source| self.witnesses.iter().find(|w| w.source == source)?.counted().map(|count| count.streams);
+        let page = word(Source::Metrics).max(word(Source::Lazy));
+        let words: Vec<u64> = [page, word(Source::Sockets), word(Source::Status)].into_iter().flatten().collect();
+        words.windows(2).any(|pair| pair[0] != pair[1])
+    }
+
+    /// The target was told to close its port: one that is closed is no longer missed.
+    pub fn expect_closed_port(&mut self) {
+        for witness in self.witnesses.iter_mut().filter(|witness| witness.source == Source::Sockets) {
+            witness.expect_closed_port();
+        }
+    }
+
     /// Whether a source answers now with a count that rests on something seen, and none is absent.
     #[must_use]
     pub fn answers(&self) -> bool {
@@ -234,11 +105,18 @@ impl Census {
     }
 
     /// Whether every source was asked at or after `since` and failed in a way that `kinds` allows.
+    ///
+    /// A port on which nobody listens, and to which nothing is connected, is one that would refuse.
     #[must_use]
     pub fn all_failed(&self, since: Time, kinds: &[FaultKind]) -> bool {
-        self.witnesses.iter().all(|witness| match &witness.state {
-            State::Unknown(fault) => kinds.contains(&fault.kind) && witness.asked >= Some(since),
-            State::Unheard | State::Absent | State::Counted(_) => false,
+        self.witnesses.iter().all(|witness| {
+            let kind = match (&witness.state, witness.source) {
+                (State::Unknown(fault), _) => fault.kind,
+                (State::Absent, Source::Sockets) => FaultKind::Refused,
+                (State::Absent, Source::Metrics | Source::Lazy | Source::Status)
+                | (State::Unheard | State::Counted(_), _) => return false,
+            };
+            kinds.contains(&kind) && witness.asked >= Some(since)
         })
     }
 }
@@ -246,6 +124,7 @@ impl Census {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::reading::{Count, Fault};
     use std::time::Duration;
 
     fn at(seconds: u64) -> Time {
@@ -256,13 +135,17 @@ mod tests {
         Census::new(&[Source::Metrics, Source::Lazy])
     }
 
+    fn counts(counts: &[Option<u64>]) -> Reading {
+        Reading::Counts(counts.iter().map(|count| count.map(Count::of)).collect())
+    }
+
     fn fault(kind: FaultKind) -> Reading {
         Reading::Unknown(Fault { kind, text: "gone".into() })
     }
 
     fn take(census: &mut Census, second: u64, metrics: Option<u64>, lazy: Option<u64>) {
-        census.take(Source::Metrics, at(second), Reading::Counts(vec![metrics]));
-        census.take(Source::Lazy, at(second), Reading::Counts(vec![lazy]));
+        census.take(Source::Metrics, at(second), counts(&[metrics]));
+        census.take(Source::Lazy, at(second), counts(&[lazy]));
     }
 
     fn streams(census: &Census) -> Option<u64> {
@@ -284,9 +167,9 @@ mod tests {
     #[test]
     fn zero_needs_every_source_to_have_been_heard() {
         let mut census = page();
-        census.take(Source::Metrics, at(1), Reading::Counts(vec![Some(0)]));
+        census.take(Source::Metrics, at(1), counts(&[Some(0)]));
         assert_eq!(streams(&census), None);
-        census.take(Source::Lazy, at(2), Reading::Counts(vec![None]));
+        census.take(Source::Lazy, at(2), counts(&[None]));
         assert_eq!(census.tally(), Some(Tally { streams: 0, as_of: at(1) }));
     }
 
@@ -301,7 +184,7 @@ mod tests {
     #[test]
     fn one_absent_selector_of_two_bars_zero() {
         let mut census = Census::new(&[Source::Metrics]);
-        census.take(Source::Metrics, at(1), Reading::Counts(vec![Some(0), None]));
+        census.take(Source::Metrics, at(1), counts(&[Some(0), None]));
         assert_eq!(streams(&census), None);
     }
 
@@ -332,9 +215,9 @@ mod tests {
         take(&mut census, 1, Some(3), Some(0));
         census.take(Source::Metrics, at(2), fault(FaultKind::Unanswered));
         assert_eq!(streams(&census), None);
-        census.take(Source::Lazy, at(3), Reading::Counts(vec![Some(2)]));
+        census.take(Source::Lazy, at(3), counts(&[Some(2)]));
         assert_eq!(streams(&census), Some(2));
-        census.take(Source::Lazy, at(4), Reading::Counts(vec![Some(0)]));
+        census.take(Source::Lazy, at(4), counts(&[Some(0)]));
         assert_eq!(streams(&census), Some(0));
     }
 

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use crate::machine::reading::Count;
+
 /// One connection to a watched port, as the kernel's socket table shows it.
 ///
 /// An IPv4 address that a socket of both families shows as `::ffff:a.b.c.d` stands here as the IPv4 address.
@@ -39,6 +41,15 @@ pub struct Table {
 }
 
 impl Table {
+    /// The streams on this port; `None` where nobody listens and nothing is connected, so that there is nothing to
+    /// count on.
+    #[must_use]
+    pub fn count(&self, port: u16) -> Option<Count> {
+        let connections = self.connections.iter().filter(|connection| connection.port() == port).count();
+        let there = connections > 0 || self.listening.contains(&port);
+        there.then(|| Count::of(u64::try_from(connections).unwrap_or(u64::MAX)))
+    }
+
     /// Takes out what the kernel has shown twice, as it may while sockets come and go.
     pub fn remove_repetitions(&mut self) {
         let key = |connection: &Connection| (connection.cookie, connection.local, connection.peer);

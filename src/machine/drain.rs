@@ -4,7 +4,8 @@
 //! 2. *Draining*: the target has been told to take no more, as soon as it may be told.
 //! 3. Zero must hold for the quiet period, and a reading that was **asked for after that** must say so: no timer
 //!    alone ever ends a drain as `drained`. A signalled target then has the exit wait to leave by itself.
-//! 4. The target's exit ends it at once, and the deadline in any case.
+//! 4. Where only idle streams are left, and that is to end it, it is over.
+//! 5. The target's exit ends it at once, and the deadline in any case.
 
 use std::time::Duration;
 
@@ -41,11 +42,22 @@ struct Zero {
     held: bool,
 }
 
+/// The streams that are left when a drain ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// See [`Verdict::stragglers`].
+    pub stragglers: Option<u64>,
+    /// See [`Verdict::idle_streams`].
+    pub idle_streams: u64,
+}
+
 /// What a drain is told about the target and the signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct View {
     /// What the sources say.
     pub tally: Option<Tally>,
+    /// The instant for which only idle streams are left, where that is to end the drain.
+    pub only_idle: Option<Time>,
     /// Whether the target was signalled and is still alive, so that its exit is worth waiting for.
     pub exiting: bool,
     /// Whether only the target's own exit ends the drain.
@@ -125,6 +137,9 @@ impl Drain {
             Some(tally) if tally.streams == 0 && tally.as_of >= *since => Some(Zero::again(*zero, plan, tally.as_of)),
             Some(_) | None => None,
         };
+        if view.only_idle >= Some(*since) && !view.wait_for_exit {
+            return Some(Outcome::Idle);
+        }
         let Some(Zero { since: zero_since, held: true }) = *zero else { return None };
         let as_of = view.tally?.as_of;
         let over = as_of >= settled_at(plan, zero_since, view.exiting) && !view.wait_for_exit;
@@ -170,9 +185,10 @@ impl Drain {
 
     /// The account of this drain, ended at `now`.
     #[must_use]
-    pub fn verdict(&self, now: Time, outcome: Outcome, stragglers: Option<u64>, signalled: bool) -> Verdict {
-        let streams_at_start = self.streams_at_start;
-        Verdict { outcome, streams_at_start, stragglers, idle_streams: 0, took: now.since(self.begun), signalled }
+    pub fn verdict(&self, now: Time, outcome: Outcome, left: Left, signalled: bool) -> Verdict {
+        let (streams_at_start, took) = (self.streams_at_start, now.since(self.begun));
+        let Left { stragglers, idle_streams } = left;
+        Verdict { outcome, streams_at_start, stragglers, idle_streams, took, signalled }
     }
 }
 

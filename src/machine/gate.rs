@@ -24,6 +24,11 @@ pub enum Unready {
     },
     /// No source has been read yet, and why; `None` while the first reading is under way.
     NoReading(Option<String>),
+    /// So many streams are open that load balancers should send no more; for them only.
+    Full {
+        /// The limit.
+        limit: u64,
+    },
     /// Unready and still accepting.
     LameDuck,
     /// Told to take no more.
@@ -53,6 +58,7 @@ impl fmt::Display for Unready {
             ),
             Self::NoReading(None) => write!(f, "no reading yet: the first is under way"),
             Self::NoReading(Some(why)) => write!(f, "no reading yet: {why}"),
+            Self::Full { limit } => write!(f, "full: the limit is {limit} streams"),
             Self::LameDuck => write!(f, "lame duck"),
             Self::Draining => write!(f, "draining"),
             Self::Done => write!(f, "done"),

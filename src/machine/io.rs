@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use crate::machine::census::{Reading, Source};
+use crate::machine::activity::IdleRule;
+use crate::machine::connections::Table;
 use crate::machine::note::Note;
 use crate::machine::outcome::{Ending, Trigger, Verdict};
 use crate::machine::plan::Plan;
+use crate::machine::reading::{Fault, Reading, Source};
 use crate::machine::target::{Incarnation, Sighting};
 use crate::machine::time::Time;
 
@@ -20,10 +22,34 @@ pub struct Policy {
     pub signal: Option<(String, i32)>,
     /// Whether only the target's own exit ends a drain.
     pub wait_for_exit: bool,
+    /// How idle streams are told from working ones, and what comes of it.
+    pub idleness: Idleness,
+    /// From how many open streams on load balancers should send no more.
+    pub accept_below: Option<Limit>,
     /// What SIGTERM to the sidecar means.
     pub on_sigterm: OnSigterm,
     /// When the sidecar itself started, in the unit of [`Incarnation::started`].
     pub own_start: u64,
+}
+
+/// How idle streams are told from working ones, and what comes of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Idleness {
+    /// The ports whose connections tell; with none, idle streams are not told apart.
+    pub ports: Vec<u16>,
+    /// What is idle.
+    pub rule: IdleRule,
+    /// Whether a drain is over when only idle streams are left.
+    pub ends_drain: bool,
+}
+
+/// A limit of open streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// This many.
+    Streams(u64),
+    /// As many as the metrics page says that it takes.
+    Capacity,
 }
 
 /// What SIGTERM to the sidecar means.
@@ -59,6 +85,17 @@ pub enum Input {
     Exited(Incarnation, Ending),
     /// The answer to [`Action::Signal`]: whether the signal went out.
     Signalled(Incarnation, bool),
+    /// The answer to [`Action::Kill`]: whether the signal went out.
+    Killed(Incarnation, bool),
+    /// The socket table, as [`Action::Read`] asked for it.
+    Connections {
+        /// When the reading was ordered.
+        asked: Time,
+        /// What it shows.
+        table: Result<Table, Fault>,
+    },
+    /// The target's own limit of streams, as its page tells it; 0 is none.
+    Capacity(u64),
     /// One source's answer to [`Action::Read`].
     Counted {
         /// When the reading was ordered.
@@ -95,6 +132,10 @@ pub enum Action {
     Erase,
     /// Send the signal.
     Signal(Incarnation),
+    /// Kill the target: it stays for idle streams only.
+    Kill(Incarnation),
+    /// A stream has ended that was seen from its beginning; it lasted so long.
+    Lived(Duration),
     /// A drain is over: record its verdict.
     Conclude(Verdict),
     /// Answer every caller.

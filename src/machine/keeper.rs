@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::machine::census::Census;
-use crate::machine::drain::{Drain, View};
+use crate::machine::drain::{Drain, Left, View};
+use crate::machine::durations::Durations;
 use crate::machine::io::{Action, Input, Policy};
 use crate::machine::note::Note;
 use crate::machine::outcome::{Outcome, Trigger, Verdict};
@@ -15,9 +16,12 @@ use crate::machine::rounds::Rounds;
 use crate::machine::target::{Incarnation, Sighting};
 use crate::machine::time::Time;
 
+use connections::Connections;
 use leaving::Leaving;
 
 mod callers;
+mod connections;
+mod fullness;
 mod leaving;
 mod readings;
 mod sightings;
@@ -36,6 +40,7 @@ pub(super) struct Target {
     pub(super) name: String,
     pub(super) alive: bool,
     pub(super) signalled: bool,
+    pub(super) killed: bool,
 }
 
 /// The last sighting, and since when it has been of the same kind.
@@ -55,6 +60,14 @@ pub struct Keeper {
     pub(super) target: Option<Target>,
     pub(super) seen: Option<Seen>,
     pub(super) census: Census,
+    pub(super) connections: Connections,
+    /// Of all incarnations: how long streams last outlives who served them.
+    pub(super) durations: Durations,
+    /// Since when the sources that answer give different counts.
+    pub(super) divided: Option<Time>,
+    /// Whether load balancers should send no more, by the limit and by the page's own limit where that is meant.
+    pub(super) full: bool,
+    pub(super) capacity: Option<u64>,
     /// Readiness, once reached, stays for this incarnation.
     pub(super) latched: bool,
     pub(super) leaving: Leaving,
@@ -74,12 +87,18 @@ impl Keeper {
     #[must_use]
     pub fn new(now: Time, policy: Policy, note: Option<Note>) -> Self {
         let census = Census::new(&policy.sources);
+        let connections = Connections::new(&policy.idleness);
         let mut keeper = Self {
             policy,
             stage: Stage::Serving,
             target: None,
             seen: None,
             census,
+            connections,
+            durations: Durations::default(),
+            divided: None,
+            full: false,
+            capacity: None,
             latched: false,
             leaving: Leaving::No,
             hooks: 0,
@@ -101,13 +120,16 @@ impl Keeper {
     pub fn handle(&mut self, now: Time, input: Input) {
         self.now = self.now.max(now);
         match input {
-            Input::Tick => {}
+            // What could not be killed is the kubelet's.
+            Input::Tick | Input::Killed(..) => {}
             Input::Call(trigger) => self.call(trigger),
             Input::Hangup(trigger) => self.hangup(trigger),
             Input::Terminate => self.terminate(),
             Input::Sighted { asked, sighting } => self.sighted(asked, sighting),
             Input::Exited(incarnation, ending) => self.exited(incarnation, ending),
             Input::Signalled(incarnation, sent) => self.signal_went(incarnation, sent),
+            Input::Connections { asked, table } => self.looked(asked, table),
+            Input::Capacity(most) => self.has_capacity(most),
             Input::Counted { asked, source, reading } => self.counted(asked, source, reading),
         }
         self.advance();
@@ -125,7 +147,7 @@ impl Keeper {
         let stage = match &self.stage {
             Stage::Serving => None,
             Stage::Under(drain) => Some(drain.timeout()),
-            Stage::Done { .. } => self.serves_again_at(),
+            Stage::Done { .. } => self.serves_again_at().into_iter().chain(self.kills_at()).min(),
         };
         let leaving = match self.leaving {
             Leaving::AwaitsHook(until) => Some(until),
@@ -154,20 +176,25 @@ impl Keeper {
             None => Stage::Under(drain),
         };
         if let Some(incarnation) = note.incarnation {
-            self.target = Some(Target { incarnation, name: String::new(), alive: true, signalled });
+            self.target = Some(Target { incarnation, name: String::new(), alive: true, signalled, killed: false });
+            if signalled {
+                self.census.expect_closed_port();
+            }
             self.actions.push_back(Action::Watch(incarnation));
         }
     }
 
     fn view(&self) -> View {
         let exiting = self.target.as_ref().is_some_and(|target| target.alive && target.signalled);
-        View { tally: self.census.tally(), exiting, wait_for_exit: self.policy.wait_for_exit }
+        let (tally, only_idle) = (self.census.tally(), self.only_idle_as_of());
+        View { tally, only_idle, exiting, wait_for_exit: self.policy.wait_for_exit }
     }
 
     fn finish(&mut self, outcome: Outcome, stragglers: Option<u64>) {
         let Stage::Under(drain) = &self.stage else { return };
         let signalled = self.target.as_ref().is_some_and(|target| target.signalled);
-        let verdict = drain.verdict(self.now, outcome, stragglers, signalled);
+        let left = Left { stragglers, idle_streams: self.idle_left(outcome) };
+        let verdict = drain.verdict(self.now, outcome, left, signalled);
         self.stage = Stage::Done { drain: drain.clone(), at: self.now, verdict };
         self.write_note();
         self.actions.push_back(Action::Conclude(verdict));
@@ -198,6 +225,7 @@ impl Keeper {
     fn advance(&mut self) {
         self.give_up_on_readings();
         self.advance_drain();
+        self.kill_who_stays();
         if self.serves_again_at().is_some_and(|at| self.now >= at) {
             self.serve_again();
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::machine::census::Source;
+use crate::machine::reading::Source;
 use crate::machine::time::Time;
 
 /// How much later than its bound a reading may still come in: the edge that reads has the same bound, and its words are better.
@@ -34,9 +34,15 @@ impl Rounds {
         *self = Self::default();
     }
 
+    /// Whether what was asked then is of the newest round.
+    #[must_use]
+    pub fn is_of_newest(&self, asked: Time) -> bool {
+        self.asked == Some(asked)
+    }
+
     /// Takes an answer; false if nobody waits for it (any more).
     pub fn accept(&mut self, source: Source, asked: Time) -> bool {
-        if self.asked != Some(asked) {
+        if !self.is_of_newest(asked) {
             return false;
         }
         let Some(round) = &mut self.under_way else { return false };

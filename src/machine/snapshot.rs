@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use crate::machine::census::{Source, State, Witness};
 use crate::machine::gate::Unready;
 use crate::machine::keeper::{Keeper, Seen, Stage, Target};
 use crate::machine::outcome::{Trigger, Verdict};
+use crate::machine::reading::Source;
 use crate::machine::target::{Found, Incarnation, Sighting};
 use crate::machine::time::Time;
+use crate::machine::witness::{State, Witness};
 
 /// How far the pod is on its way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,6 +48,10 @@ pub struct Snapshot {
     pub unready: Option<Unready>,
     /// The fused count; `None` while nobody can know.
     pub streams: Option<u64>,
+    /// Of these, the idle ones; `None` where they are not told apart.
+    pub idle_streams: Option<u64>,
+    /// For how long the sources that answer have given different counts, once that is longer than the quiet period.
+    pub divided_for: Option<Duration>,
     /// What each source says.
     pub sources: Vec<Witness>,
     /// The instant for which this holds.
@@ -99,6 +104,8 @@ impl Keeper {
             phase: self.phase(),
             unready: self.unready(),
             streams: self.census.tally().map(|tally| tally.streams),
+            idle_streams: self.idle().map(|idle| idle.streams),
+            divided_for: self.divided_for(now),
             sources: self.census.witnesses().to_vec(),
             now,
             target: self.target.as_ref().map(Target::view),
@@ -110,6 +117,10 @@ impl Keeper {
             },
             hooks: self.hooks,
         }
+    }
+
+    fn divided_for(&self, now: Time) -> Option<Duration> {
+        self.divided.map(|since| now.since(since)).filter(|time| *time > self.policy.plan.quiet_period)
     }
 
     /// The sources that there are.
@@ -178,7 +189,7 @@ impl Keeper {
             return None;
         }
         let why = self.census.witnesses().iter().find_map(|witness| match &witness.state {
-            State::Absent => Some("a selector matches nothing on the page; is its name right?".to_owned()),
+            State::Absent => Some(witness.source.absence().to_owned()),
             State::Unknown(fault) => Some(fault.text.clone()),
             State::Unheard | State::Counted(_) => None,
         });

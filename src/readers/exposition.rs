@@ -21,6 +21,7 @@ use error::excerpt;
 pub use error::{Error, Reason};
 use names::{Names, Sort};
 use sample::{Malformed, Sample};
+pub use tally::Sum;
 use tally::Tally;
 
 /// The most bytes that a page may have.
@@ -76,6 +77,13 @@ impl<'s> Page<'s> {
         }
     }
 
+    /// Tells these series apart from the others in every sum.
+    #[must_use]
+    pub fn telling_apart(mut self, apart: &'s [Selector]) -> Self {
+        self.tally.tell_apart(apart);
+        self
+    }
+
     /// Reads the next piece of the page.
     ///
     /// # Errors
@@ -93,7 +101,7 @@ impl<'s> Page<'s> {
     /// # Errors
     ///
     /// A page with a fault, or without its end, has no reading.
-    pub fn finish(mut self, whole: bool) -> Result<Vec<Option<u64>>, Error> {
+    pub fn finish(mut self, whole: bool) -> Result<Vec<Option<Sum>>, Error> {
         self.guard(|page| page.end(whole))?;
         Ok(self.tally.into_sums())
     }
@@ -242,7 +250,7 @@ mod tests {
         let selectors = ["active", "idle"].map(|text| text.parse().unwrap());
         let mut page = Page::new(&selectors, Format::Text);
         assert_eq!(page.feed(b"idle 0\n"), Ok(()));
-        assert_eq!(page.finish(true), Ok(vec![None, Some(0)]));
+        assert_eq!(page.finish(true), Ok(vec![None, Some(Sum::default())]));
     }
 
     #[test]
@@ -252,7 +260,7 @@ mod tests {
         for piece in ["act", "", "ive 1", "2\nother", " 3\n# E", "OF\n"] {
             assert_eq!(page.feed(piece.as_bytes()), Ok(()), "{piece}");
         }
-        assert_eq!(page.finish(false), Ok(vec![Some(12)]));
+        assert_eq!(page.finish(false), Ok(vec![Some(Sum { all: 12, others: 12 })]));
     }
 
     #[test]

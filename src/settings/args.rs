@@ -11,7 +11,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::edges::http::Url;
 use crate::edges::log;
-use crate::settings::values::{self, Choice, Level, Listen, Selectors};
+use crate::settings::values::{self, Choice, Level, Listen, Ports, Selectors};
 
 /// Where the sidecar listens if nothing is said.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 8089);
@@ -38,6 +38,14 @@ pub struct SidecarArgs {
     /// The same for series that appear with the first request: zero until shown; repeatable, summed [preset: engine_flux_used_streams, flux_used_streams]
     #[arg(long, env = "LAMEDUCK_LAZY_STREAMS", value_name = "SELECTOR", value_parser = values::selectors)]
     pub lazy_streams: Vec<Selectors>,
+
+    /// Count established connections to this local TCP port as streams; repeatable [preset: none]
+    #[arg(long, env = "LAMEDUCK_STREAMS_PORT", value_name = "PORT", value_parser = values::ports)]
+    pub streams_port: Vec<Ports>,
+
+    /// Tell idle streams from working ones by the bytes received on connections to this local port, which are not counted; repeatable [preset: 8080]
+    #[arg(long, env = "LAMEDUCK_ACTIVITY_PORT", value_name = "PORT", value_parser = values::ports)]
+    pub activity_port: Vec<Ports>,
 
     /// The target, by the basename of its executable or of its argv[0] [preset: impeller]
     #[arg(long, env = "LAMEDUCK_TARGET", value_name = "NAME", value_parser = values::target)]
@@ -78,6 +86,22 @@ pub struct SidecarArgs {
     /// The bound of one reading, never past the deadline
     #[arg(long, env = "LAMEDUCK_SCRAPE_TIMEOUT", value_name = "DURATION", default_value = "2s", value_parser = values::duration)]
     pub scrape_timeout: Duration,
+
+    /// When no stream that is left has worked for this long, the drain is over, as idle [default: off]
+    #[arg(long, env = "LAMEDUCK_IDLE_AFTER", value_name = "DURATION", value_parser = values::idle_after)]
+    pub idle_after: Option<Choice<Duration>>,
+
+    /// Below so many bytes a second, received on a connection, it carries no data: keep-alives are not work
+    #[arg(long, env = "LAMEDUCK_IDLE_RATE", value_name = "BYTES", default_value = "256", value_parser = values::rate)]
+    pub idle_rate: u64,
+
+    /// Which streams of the page can be idle at all; any other, such as a batch, forbids idle; repeatable [preset: engine_active_requests{kind="stream"} and the lazy ones]
+    #[arg(long, env = "LAMEDUCK_IDLE_STREAMS", value_name = "SELECTOR", value_parser = values::selectors)]
+    pub idle_streams: Vec<Selectors>,
+
+    /// Answer 503 on /accepting while so many streams are open, and 200 again below 90 % of it; capacity: the page's own limit [default: off]
+    #[arg(long, env = "LAMEDUCK_ACCEPT_BELOW", value_name = "N|capacity", value_parser = values::accept_below)]
+    pub accept_below: Option<Acceptance>,
 
     /// Where probes, metrics and the hook are served; an IPv6 address serves IPv4 too
     #[arg(long, env = "LAMEDUCK_LISTEN", value_name = "ADDRESS", default_value_t = Listen(DEFAULT_LISTEN))]
@@ -125,8 +149,19 @@ pub struct AddressArgs {
 pub enum Preset {
     /// Deepgram's self-hosted Engine.
     DeepgramEngine,
+    /// Deepgram's self-hosted API: no metrics page, connections to port 8080, target stem, and its exit is waited for.
+    DeepgramApi,
     /// Nothing: no source, no target, no signal.
     Generic,
+}
+
+/// From how many open streams on load balancers should send no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acceptance {
+    /// This many.
+    Streams(u64),
+    /// As many as the page says that the target takes.
+    Capacity,
 }
 
 /// What ends a drain.

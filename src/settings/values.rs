@@ -11,6 +11,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::edges::http::Url;
 use crate::readers::selector::Selector;
+use crate::settings::args::Acceptance;
 use crate::settings::is_writable;
 
 /// A value, or `none`.
@@ -20,6 +21,10 @@ pub struct Choice<T>(pub Option<T>);
 /// The selectors of one occurrence: an environment variable holds one a line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Selectors(pub Vec<Selector>);
+
+/// The ports of one occurrence: an environment variable holds one a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ports(pub Vec<u16>);
 
 /// An address to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +90,51 @@ pub fn target(text: &str) -> Result<String, String> {
 pub fn port(text: &str) -> Result<u16, String> {
     let port = text.parse().ok().filter(|port| *port != 0);
     port.ok_or_else(|| "a port is a number from 1 to 65535".into())
+}
+
+/// Reads one port a line.
+///
+/// # Errors
+/// Says what a port is.
+pub fn ports(text: &str) -> Result<Ports, String> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    match lines.map(port).collect::<Result<Vec<u16>, _>>()? {
+        none if none.is_empty() => Err("names no port; write one, or leave the setting out for its default".into()),
+        ports => Ok(Ports(ports)),
+    }
+}
+
+/// Reads `off`, or how long no stream must have worked.
+///
+/// # Errors
+/// Says how to write it.
+pub fn idle_after(text: &str) -> Result<Choice<Duration>, String> {
+    if text.eq_ignore_ascii_case("off") {
+        return Ok(Choice(None));
+    }
+    duration(text).map(|window| Choice(Some(window)))
+}
+
+/// Reads a rate in bytes a second.
+///
+/// # Errors
+/// Says how to write it.
+pub fn rate(text: &str) -> Result<u64, String> {
+    let rate = text.trim().parse().ok().filter(|rate| *rate > 0);
+    rate.ok_or_else(|| "a rate is a whole number of bytes a second, from 1 up, e.g. 256".into())
+}
+
+/// Reads a number of streams, or `capacity`.
+///
+/// # Errors
+/// Says how to write it.
+pub fn accept_below(text: &str) -> Result<Acceptance, String> {
+    if text.eq_ignore_ascii_case("capacity") {
+        return Ok(Acceptance::Capacity);
+    }
+    let most = text.trim().parse().ok().filter(|most| *most > 0);
+    most.map(Acceptance::Streams)
+        .ok_or_else(|| "write a number of streams from 1 up, or capacity for the page's own limit".into())
 }
 
 /// Reads a signal by its name or number, or `none`.

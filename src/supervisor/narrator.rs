@@ -3,19 +3,23 @@
 use tracing::{debug, info, warn};
 
 use crate::edges::log::Nullable;
-use crate::machine::census::{State, Witness};
 use crate::machine::gate::Unready;
+use crate::machine::reading::Source;
 use crate::machine::snapshot::{Phase, Snapshot};
+use crate::machine::witness::{State, Witness};
 
 /// Remembers what has been told.
 #[derive(Debug, Default)]
 pub struct Narrator {
     before: Option<Snapshot>,
+    /// Whether it was told of this target that the sources disagree.
+    divided: bool,
 }
 
 impl Narrator {
     /// Tells what has changed since the last time.
     pub fn tell(&mut self, now: Snapshot) {
+        self.tell_disagreement(&now);
         if let Some(before) = &self.before {
             tell_target(before, &now);
             tell_sources(before, &now);
@@ -26,6 +30,22 @@ impl Narrator {
             tell_start(&now);
         }
         self.before = Some(now);
+    }
+
+    /// Once for each life of the target: sources may come to agree and fall out again with every poll.
+    fn tell_disagreement(&mut self, now: &Snapshot) {
+        let life = |snapshot: &Snapshot| snapshot.target.as_ref().map(|target| target.incarnation);
+        self.divided &= self.before.as_ref().is_some_and(|before| life(before) == life(now));
+        if now.divided_for.is_none() || self.divided {
+            return;
+        }
+        self.divided = true;
+        let words = now.sources.iter().filter_map(|witness| match &witness.state {
+            State::Counted(count) => Some(format!("{}: {}", witness.source.name(), count.streams)),
+            State::Unheard | State::Absent | State::Unknown(_) => None,
+        });
+        let words = words.collect::<Vec<_>>().join(", ");
+        warn!(words, "the sources disagree about the streams; the largest count holds");
     }
 
     /// Tells of a SIGTERM and who sent it; after an outcome only to those who look closely, for that is the last line.
@@ -75,8 +95,12 @@ fn tell_source(witness: &Witness, expected: bool) {
     let source = witness.source.name();
     match &witness.state {
         State::Unheard => {}
-        State::Counted(streams) => debug!(source, streams, "source answers"),
-        State::Absent => warn!(source, "source is absent: a selector matches nothing on the page"),
+        State::Counted(count) => debug!(source, streams = count.streams, "source answers"),
+        // A port opens when the target has loaded; a selector that matches nothing is wrong at once.
+        State::Absent if expected && witness.source == Source::Sockets => {
+            debug!(source, reason = witness.source.absence(), "source is absent");
+        }
+        State::Absent => warn!(source, reason = witness.source.absence(), "source is absent"),
         State::Unknown(fault) if expected => debug!(source, error = fault.text, "source is unknown"),
         State::Unknown(fault) => warn!(source, error = fault.text, "source is unknown"),
     }

@@ -1,17 +1,15 @@
 //! The real world behind the machine's actions: it wires the edges to the queue.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
-use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::edges::log::Nullable;
-use crate::edges::page::MetricsPage;
 use crate::edges::process::{Seeker, is_alive};
 use crate::edges::report::OutcomeReport;
 use crate::edges::state::StateFile;
@@ -22,6 +20,7 @@ use crate::machine::outcome::{Ending, Verdict};
 use crate::machine::target::Incarnation;
 use crate::machine::time::Time;
 use crate::queue::Event;
+use crate::supervisor::readers::Readers;
 
 type Search = (Time, Option<Incarnation>);
 
@@ -33,7 +32,7 @@ pub struct World {
     /// Where everything that happens is told.
     queue: mpsc::Sender<Event>,
     searches: SyncSender<Search>,
-    page: Arc<MetricsPage>,
+    readers: Readers,
     signal: Option<Signal>,
     watch: Option<Watch>,
     /// A target that could not be watched: it is tried again with every search.
@@ -50,13 +49,13 @@ impl World {
     pub fn new(
         queue: mpsc::Sender<Event>,
         seeker: Seeker,
-        page: MetricsPage,
+        readers: Readers,
         state: Option<StateFile>,
         termination: TerminationLog,
     ) -> io::Result<Self> {
         let signal = seeker.signal;
         let searches = start_seeker(seeker, queue.clone())?;
-        Ok(Self { queue, searches, page: Arc::new(page), signal, watch: None, unwatched: None, state, termination })
+        Ok(Self { queue, searches, readers, signal, watch: None, unwatched: None, state, termination })
     }
 
     /// Does what an action wants done, and tells what came of it where that is known at once.
@@ -67,24 +66,16 @@ impl World {
                 let _ = self.searches.try_send((asked, tracked));
                 return self.unwatched.take().and_then(|incarnation| self.start_watch(incarnation));
             }
-            Action::Read { asked, bound } => self.read(asked, bound),
+            Action::Read { asked, bound } => self.readers.ask(asked, bound),
             Action::Watch(incarnation) => return self.start_watch(incarnation),
             Action::Write(note) => self.note(|state| state.write(&note)),
             Action::Erase => self.note(StateFile::erase),
             Action::Signal(incarnation) => return Some(self.send_signal(incarnation)),
+            Action::Kill(incarnation) => return Some(self.kill(incarnation)),
             Action::Conclude(verdict) => self.conclude(&verdict),
-            Action::Release(_) | Action::Leave => {}
+            Action::Lived(_) | Action::Release(_) | Action::Leave => {}
         }
         None
-    }
-
-    fn read(&self, asked: Time, bound: Duration) {
-        let (page, queue) = (Arc::clone(&self.page), self.queue.clone());
-        tokio::spawn(async move {
-            for (source, reading) in page.read(bound).await {
-                let _ = queue.send(Event::Input(Input::Counted { asked, source, reading })).await;
-            }
-        });
     }
 
     fn start_watch(&mut self, incarnation: Incarnation) -> Option<Input> {
@@ -106,16 +97,28 @@ impl World {
     }
 
     fn send_signal(&self, incarnation: Incarnation) -> Input {
-        let watch = self.watch.as_ref().filter(|watch| watch.incarnation() == incarnation);
-        let sent = match (watch, self.signal) {
-            (Some(watch), Some(signal)) => watch.signal(signal).map(|()| signal),
-            _ => Err(nix::errno::Errno::ESRCH),
-        };
+        let sent = self.signal.ok_or(Errno::ESRCH).and_then(|signal| self.send(incarnation, signal).map(|()| signal));
         match sent {
             Ok(signal) => info!(pid = incarnation.pid, signal = signal.as_str(), "signal sent"),
             Err(error) => warn!(pid = incarnation.pid, %error, "signal not sent"),
         }
         Input::Signalled(incarnation, sent.is_ok())
+    }
+
+    fn kill(&self, incarnation: Incarnation) -> Input {
+        let sent = self.send(incarnation, Signal::SIGKILL);
+        match sent {
+            Ok(()) => debug!(pid = incarnation.pid, "killed the target: it stayed for idle streams only"),
+            Err(error) => {
+                warn!(pid = incarnation.pid, %error, "cannot kill the target, which stays for idle streams only");
+            }
+        }
+        Input::Killed(incarnation, sent.is_ok())
+    }
+
+    fn send(&self, incarnation: Incarnation, signal: Signal) -> Result<(), Errno> {
+        let watch = self.watch.as_ref().filter(|watch| watch.incarnation() == incarnation);
+        watch.ok_or(Errno::ESRCH)?.signal(signal)
     }
 
     fn note(&self, write: impl FnOnce(&StateFile) -> io::Result<()>) {

@@ -32,7 +32,18 @@ fn live_before_in_and_after_a_drain() {
 fn status_has_every_key_in_every_phase() {
     let scene = Scene::with_streams(3);
     let sidecar = scene.serve_quick();
-    let whole = ["drain", "idle_streams", "outcome", "phase", "sources", "streams", "target", "version"];
+    let whole = [
+        "disagreement_seconds",
+        "drain",
+        "durations",
+        "idle_streams",
+        "outcome",
+        "phase",
+        "sources",
+        "streams",
+        "target",
+        "version",
+    ];
     let status = sidecar.status();
     assert_eq!(keys(&status), whole);
     assert_eq!(keys(&status["target"]), ["alive", "name", "pid"]);

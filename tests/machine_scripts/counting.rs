@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use lameduck::machine::census::Source::{Lazy, Metrics};
-use lameduck::machine::census::{FaultKind, Reading, Source};
 use lameduck::machine::gate::Unready;
 use lameduck::machine::io::{Input, Policy};
 use lameduck::machine::outcome::Outcome::{Drained, Expired};
 use lameduck::machine::outcome::Trigger::Hook;
+use lameduck::machine::reading::Source::{Lazy, Metrics};
+use lameduck::machine::reading::{FaultKind, Reading, Source};
 
 use crate::machine::Deed::{Release, Signal};
 use crate::machine::{Pod, count, fault, found, policy, second};

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use lameduck::machine::census::{FaultKind, Source};
 use lameduck::machine::gate::Unready;
 use lameduck::machine::io::Input;
 use lameduck::machine::outcome::Outcome::{Drained, Exited, Expired};
 use lameduck::machine::outcome::Trigger::{Cli, Hook};
 use lameduck::machine::outcome::{Ending, Verdict};
+use lameduck::machine::reading::{FaultKind, Source};
 use lameduck::machine::snapshot::{DrainView, Phase};
 
 use crate::machine::Deed::{Release, Signal};

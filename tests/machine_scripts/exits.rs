@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use lameduck::machine::census::FaultKind;
 use lameduck::machine::outcome::Ending::{self, Code, Killed, Untold};
 use lameduck::machine::outcome::Outcome::Exited;
 use lameduck::machine::outcome::Trigger::Hook;
+use lameduck::machine::reading::FaultKind;
 
 use crate::machine::Deed::{Release, Signal};
 use crate::machine::Pod;

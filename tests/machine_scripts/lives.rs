@@ -1,12 +1,12 @@
 //! The target over its lives: a new one inherits nothing.
 
-use lameduck::machine::census::FaultKind;
-use lameduck::machine::census::Source::Metrics;
 use lameduck::machine::gate::Unready;
 use lameduck::machine::io::Input;
 use lameduck::machine::outcome::Ending;
 use lameduck::machine::outcome::Outcome::{Drained, Exited, Expired};
 use lameduck::machine::outcome::Trigger::Hook;
+use lameduck::machine::reading::FaultKind;
+use lameduck::machine::reading::Source::Metrics;
 use lameduck::machine::snapshot::Phase;
 use lameduck::machine::target::{Found, Incarnation, Obstacle, Sighting};
 
@@ -49,7 +49,7 @@ fn a_reading_of_the_life_before_does_not_count_for_its_successor() {
 
 #[test]
 fn an_absence_is_not_inherited() {
-    use lameduck::machine::census::{Reading, Source::Lazy};
+    use lameduck::machine::reading::{Reading, Source::Lazy};
     let mut policy = policy();
     policy.sources = vec![Metrics, Lazy];
     let mut pod = Pod::begin(policy, Some(found(1, None)), &[(Metrics, count(1)), (Lazy, count(1))]);

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use lameduck::machine::census::FaultKind;
-use lameduck::machine::census::Source::Metrics;
 use lameduck::machine::io::{Action, Input};
 use lameduck::machine::outcome::Ending;
 use lameduck::machine::outcome::Outcome::{Drained, Exited, Expired};
 use lameduck::machine::outcome::Trigger::{Cli, Hook};
+use lameduck::machine::reading::FaultKind;
+use lameduck::machine::reading::Source::Metrics;
 use lameduck::machine::snapshot::Phase;
 use lameduck::machine::target::Sighting;
 

@@ -1,11 +1,11 @@
 //! The one signal: to whom, when, and when not.
 
-use lameduck::machine::census::Source::Metrics;
 use lameduck::machine::gate::Unready;
 use lameduck::machine::io::Input;
 use lameduck::machine::outcome::Ending;
 use lameduck::machine::outcome::Outcome::{Drained, Exited, Expired};
 use lameduck::machine::outcome::Trigger::Hook;
+use lameduck::machine::reading::Source::Metrics;
 use lameduck::machine::snapshot::Phase;
 use lameduck::machine::target::{Obstacle, Sighting};
 

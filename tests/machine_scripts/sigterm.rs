@@ -1,11 +1,11 @@
 //! SIGTERM to the sidecar itself: when it drains, and when it leaves.
 
-use lameduck::machine::census::FaultKind;
-use lameduck::machine::census::Source::Metrics;
 use lameduck::machine::io::OnSigterm;
 use lameduck::machine::outcome::Ending;
 use lameduck::machine::outcome::Outcome::{Drained, Exited, Expired};
 use lameduck::machine::outcome::Trigger::{Cli, Hook};
+use lameduck::machine::reading::FaultKind;
+use lameduck::machine::reading::Source::Metrics;
 use lameduck::machine::snapshot::Phase;
 use lameduck::machine::target::{Obstacle, Sighting};
 

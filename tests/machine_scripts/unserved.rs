@@ -1,11 +1,11 @@
 //! A target that never served is not waited for; one that may have served is.
 
-use lameduck::machine::census::FaultKind::{Refused, Unanswered, Unreadable};
-use lameduck::machine::census::Source::Metrics;
-use lameduck::machine::census::{FaultKind, Reading};
 use lameduck::machine::io::Input;
 use lameduck::machine::outcome::Outcome::{Drained, Expired, Unserved};
 use lameduck::machine::outcome::Trigger::Hook;
+use lameduck::machine::reading::FaultKind::{Refused, Unanswered, Unreadable};
+use lameduck::machine::reading::Source::Metrics;
+use lameduck::machine::reading::{FaultKind, Reading};
 use lameduck::machine::snapshot::Phase;
 use lameduck::machine::target::{Obstacle, Sighting};
 

@@ -7,7 +7,7 @@ mod hostile;
 mod limits;
 mod properties;
 
-use lameduck::readers::exposition::{Error, Format, Page};
+use lameduck::readers::exposition::{Error, Format, Page, Sum};
 use lameduck::readers::selector::Selector;
 
 type Reading = Result<Vec<Option<u64>>, Error>;
@@ -75,6 +75,16 @@ fn a_series_counts_once_for_each_selector() {
 }
 
 #[test]
+fn some_series_are_told_apart_in_every_sum() {
+    let page = b"active{kind=\"a\"} 1\nactive{kind=\"b\"} 2\nactive{kind=\"c\"} 4\nother 8\n";
+    let (wanted, apart) = (selectors(&["active", "other"]), selectors(&[r#"active{kind="b"}"#, "active{kind='c'}"]));
+    let mut reader = Page::new(&wanted, Format::Text).telling_apart(&apart);
+    reader.feed(page).unwrap();
+    let sums = [Some(Sum { all: 7, others: 1 }), Some(Sum { all: 8, others: 8 })];
+    assert_eq!(reader.finish(true).unwrap(), sums);
+}
+
+#[test]
 fn an_error_is_returned_ever_after() {
     let selectors = selectors(&["active"]);
     let mut page = Page::new(&selectors, Format::Text);
@@ -91,7 +101,8 @@ fn selectors(texts: &[&str]) -> Vec<Selector> {
 fn read(selectors: &[Selector], format: Format, whole: bool, pieces: &[&[u8]]) -> Reading {
     let mut page = Page::new(selectors, format);
     let fed = pieces.iter().try_for_each(|piece| page.feed(piece));
-    let reading = page.finish(whole);
+    let sums = page.finish(whole);
+    let reading = sums.map(|sums| sums.iter().map(|sum| sum.map(|sum| sum.all)).collect());
     // What was refused on the way must stay refused.
     assert!(fed.is_ok() || fed.err() == reading.as_ref().err().cloned());
     reading

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use lameduck::machine::census::{Fault, FaultKind, Reading, Source};
-use lameduck::machine::io::OnSigterm;
-use lameduck::machine::io::Policy;
+use lameduck::machine::activity::IdleRule;
+use lameduck::machine::io::{Idleness, OnSigterm, Policy};
 use lameduck::machine::plan::Plan;
+use lameduck::machine::reading::{Count, Fault, FaultKind, Reading, Source};
 use lameduck::machine::target::{Found, Incarnation, Obstacle, Sighting};
 use lameduck::machine::time::Time;
 
@@ -24,9 +24,16 @@ pub(crate) fn policy() -> Policy {
         sources: vec![Source::Metrics],
         signal: Some(("SIGINT".into(), 2)),
         wait_for_exit: false,
+        idleness: no_idleness(),
+        accept_below: None,
         on_sigterm: OnSigterm::Auto,
         own_start: 100,
     }
+}
+
+/// Idle streams are not told apart.
+pub(crate) fn no_idleness() -> Idleness {
+    Idleness { ports: Vec::new(), rule: IdleRule { window: Duration::from_secs(60), rate: 256 }, ends_drain: false }
 }
 
 /// The `n`th life of the target: younger than the sidecar.
@@ -46,7 +53,7 @@ pub(crate) fn second(seconds: impl Into<f64>) -> Time {
 
 /// A page that counts so many streams.
 pub(crate) fn count(streams: u64) -> Reading {
-    Reading::Counts(vec![Some(streams)])
+    Reading::Counts(vec![Some(Count::of(streams))])
 }
 
 /// A page that fails.

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use lameduck::machine::census::Source;
-use lameduck::machine::io::OnSigterm;
-use lameduck::machine::io::Policy;
+use lameduck::machine::activity::IdleRule;
+use lameduck::machine::io::{Idleness, OnSigterm, Policy};
 use lameduck::machine::outcome::{Ending, Trigger};
 use lameduck::machine::plan::Plan;
+use lameduck::machine::reading::Source;
 use proptest::prelude::*;
+
+use crate::traffic::{PORT, WORK};
 
 /// One thing that happens.
 #[derive(Clone, Debug)]
@@ -23,6 +25,12 @@ pub(crate) enum Event {
     Sigterm,
     /// The streams on the target from now on.
     Streams(u64),
+    /// The streams besides these that are never idle.
+    Batch(u64),
+    /// The connections from now on, by the bytes a second that they carry.
+    Traffic(Vec<u64>),
+    /// Whether the socket table can be read from now on.
+    Table(bool),
     /// What the page does from now on.
     Page(Page),
     /// Whether the lazy series are on the page from now on.
@@ -73,6 +81,9 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (0..4_usize).prop_map(Event::Hangup),
         1 => Just(Event::Sigterm),
         5 => prop_oneof![2 => Just(0), 1 => 1..5_u64].prop_map(Event::Streams),
+        1 => prop_oneof![2 => Just(0), 1 => 1..3_u64].prop_map(Event::Batch),
+        4 => traffic().prop_map(Event::Traffic),
+        1 => prop::bool::weighted(0.7).prop_map(Event::Table),
         3 => page().prop_map(Event::Page),
         1 => any::<bool>().prop_map(Event::Lazy),
         1 => ending().prop_map(Event::Exit),
@@ -86,6 +97,10 @@ fn event() -> impl Strategy<Value = Event> {
         1 => prop_oneof![Just(Duration::ZERO), millis(3_000)].prop_map(Event::Search),
         2 => (0..12_u8, millis(5_000), any::<bool>()).prop_map(|(n, away, anew)| Event::Death(n, away, anew)),
     ]
+}
+
+fn traffic() -> impl Strategy<Value = Vec<u64>> {
+    prop::collection::vec(prop_oneof![2 => Just(0), 2 => Just(26), 1 => Just(200), 1 => Just(2_000)], 0..4)
 }
 
 fn millis(most: u64) -> impl Strategy<Value = Duration> {
@@ -116,19 +131,36 @@ fn ending() -> impl Strategy<Value = Ending> {
 
 /// Any settings that add up.
 pub(crate) fn policy() -> impl Strategy<Value = Policy> {
-    let sources = prop_oneof![Just(vec![Source::Metrics]), Just(vec![Source::Metrics, Source::Lazy])];
+    let sources = prop_oneof![
+        Just(vec![Source::Metrics]),
+        Just(vec![Source::Metrics, Source::Lazy]),
+        Just(vec![Source::Metrics, Source::Sockets]),
+        Just(vec![Source::Metrics, Source::Lazy, Source::Sockets]),
+        Just(vec![Source::Sockets, Source::Status]),
+    ];
     let on_sigterm = prop_oneof![Just(OnSigterm::Drain), Just(OnSigterm::Exit), Just(OnSigterm::Auto)];
     let signal = prop_oneof![9 => Just(Some(("SIGINT".to_owned(), 2))), 1 => Just(None)];
-    (plan(), sources, signal, prop::bool::weighted(0.15), on_sigterm).prop_map(
-        |(plan, sources, signal, wait_for_exit, on_sigterm)| Policy {
+    (plan(), sources, signal, prop::bool::weighted(0.15), idleness(), on_sigterm).prop_map(
+        |(plan, sources, signal, wait_for_exit, idleness, on_sigterm)| Policy {
             plan,
             sources,
             signal,
             wait_for_exit,
+            idleness,
+            accept_below: None,
             on_sigterm,
             own_start: 0,
         },
     )
+}
+
+/// Idle streams are told apart, and end a drain, or not.
+fn idleness() -> impl Strategy<Value = Idleness> {
+    let ports = prop_oneof![3 => Just(vec![PORT]), 1 => Just(Vec::new())];
+    (ports, 2..20_u64, any::<bool>()).prop_map(|(ports, seconds, ends_drain)| {
+        let rule = IdleRule { window: Duration::from_secs(seconds), rate: WORK };
+        Idleness { ports, rule, ends_drain }
+    })
 }
 
 /// Any times that add up.

@@ -5,19 +5,25 @@
 
 #[path = "given.rs"]
 mod given;
+#[path = "traffic.rs"]
+mod traffic;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use lameduck::machine::census::{FaultKind, Reading, Source};
 use lameduck::machine::gate::Unready;
 use lameduck::machine::io::{Action, Input, Policy};
 use lameduck::machine::keeper::Keeper;
 use lameduck::machine::note::Note;
 use lameduck::machine::outcome::{Ending, Outcome, Trigger, Verdict};
+use lameduck::machine::reading::{Fault, FaultKind, Reading, Source};
 use lameduck::machine::snapshot::{Phase, Snapshot};
 use lameduck::machine::target::{Incarnation, Sighting};
 use lameduck::machine::time::Time;
+
+use traffic::Traffic;
+
+pub(crate) use traffic::PORT;
 
 pub(crate) use given::{count, fault, found, life, policy, second};
 
@@ -26,6 +32,8 @@ pub(crate) use given::{count, fault, found, life, policy, second};
 pub(crate) enum Deed {
     /// The signal, to this life of the target.
     Signal(u32),
+    /// The end, to this life of the target.
+    Kill(u32),
     /// Every caller is answered, with so many stragglers.
     Release(Outcome, Option<u64>),
     /// The sidecar leaves.
@@ -50,6 +58,9 @@ pub(crate) struct Pod {
     pub(crate) unsought: Vec<Time>,
     now: Time,
     page: Page,
+    /// The connections, and whether the table of them can be read.
+    traffic: Traffic,
+    table: bool,
     sighting: Option<Sighting>,
     ended: Vec<Incarnation>,
     signals_go_out: bool,
@@ -82,6 +93,8 @@ impl Pod {
             unsought: Vec::new(),
             now,
             page: Page::Says(says.to_vec()),
+            traffic: Traffic::begin(now),
+            table: true,
             sighting,
             ended: Vec::new(),
             signals_go_out: true,
@@ -156,6 +169,24 @@ impl Pod {
         self
     }
 
+    /// From now on there are just these connections, which carry so many bytes a second to the target.
+    pub(crate) fn carries(&mut self, rates: &[u64]) -> &mut Self {
+        self.traffic.carry(self.now, rates);
+        self
+    }
+
+    /// Whether the target listens from now on.
+    pub(crate) fn listens(&mut self, listening: bool) -> &mut Self {
+        self.traffic.listening = listening;
+        self
+    }
+
+    /// Whether the socket table can be read from now on.
+    pub(crate) fn shows_sockets(&mut self, readable: bool) -> &mut Self {
+        self.table = readable;
+        self
+    }
+
     /// From now on readings do not come back.
     pub(crate) fn hangs(&mut self) -> &mut Self {
         self.page = Page::Hangs;
@@ -217,6 +248,7 @@ impl Pod {
             },
             Action::Read { asked, bound } => match self.page.clone() {
                 Page::Says(says) => {
+                    self.answer_sockets(asked);
                     let counted = |(source, reading)| Input::Counted { asked, source, reading };
                     self.answers.extend(says.into_iter().map(counted));
                 }
@@ -228,11 +260,28 @@ impl Pod {
             Action::Write(note) => self.note = Some(note),
             Action::Erase => self.note = None,
             Action::Signal(incarnation) => return Some(self.signal(incarnation)),
+            Action::Kill(incarnation) => {
+                self.done(Deed::Kill(incarnation.pid));
+                return Some(Input::Killed(incarnation, true));
+            }
+            Action::Lived(_) => {}
             Action::Conclude(verdict) => self.verdict = Some(verdict),
             Action::Release(verdict) => self.done(Deed::Release(verdict.outcome, verdict.stragglers)),
             Action::Leave => self.done(Deed::Leave),
         }
         None
+    }
+
+    fn answer_sockets(&mut self, asked: Time) {
+        let table = self.traffic.table(self.now);
+        let fault = || Fault::new(FaultKind::Unreadable, "no table");
+        let counts = vec![table.count(PORT)];
+        let table = if self.table { Ok(table) } else { Err(fault()) };
+        self.answers.push_back(Input::Connections { asked, table });
+        if self.policy.sources.contains(&Source::Sockets) {
+            let reading = if self.table { Reading::Counts(counts) } else { Reading::Unknown(fault()) };
+            self.answers.push_back(Input::Counted { asked, source: Source::Sockets, reading });
+        }
     }
 
     fn signal(&mut self, incarnation: Incarnation) -> Input {
@@ -264,6 +313,11 @@ impl Pod {
 
     pub(crate) fn counted(&mut self, streams: Option<u64>) -> &mut Self {
         assert_eq!(self.snapshot().streams, streams, "at {:?}", self.now);
+        self
+    }
+
+    pub(crate) fn idle(&mut self, streams: Option<u64>) -> &mut Self {
+        assert_eq!(self.snapshot().idle_streams, streams, "at {:?}", self.now);
         self
     }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use lameduck::machine::census::{FaultKind, Reading, Source};
 use lameduck::machine::io::Policy;
+use lameduck::machine::reading::{FaultKind, Reading, Source};
 use lameduck::machine::time::Time;
 
 const SLACK: Duration = Duration::from_millis(100);
@@ -48,6 +48,9 @@ impl Readings {
         if round.asked == asked && now <= round.overdue && new {
             round.said.push((source, reading.clone()));
             self.served |= match reading {
+                // A port on which nobody listens shows nobody who serves.
+                Reading::Counts(counts) if source == Source::Sockets => counts.iter().any(Option::is_some),
+                Reading::Unknown(_) if source == Source::Sockets => false,
                 Reading::Counts(_) => true,
                 Reading::Unknown(fault) => fault.kind == FaultKind::Unreadable,
             };
@@ -98,8 +101,8 @@ impl Readings {
 
     /// Whether the last round since then is over and nobody gave a page.
     pub(crate) fn failing_since(&self, since: Time) -> bool {
-        let failed = |(_, reading): &(Source, Reading)| match reading {
-            Reading::Counts(_) => false,
+        let failed = |(source, reading): &(Source, Reading)| match reading {
+            Reading::Counts(_) => *source == Source::Sockets,
             Reading::Unknown(fault) => fault.kind != FaultKind::Unreadable,
         };
         self.rounds.iter().any(|round| round.asked >= since && round.said.iter().all(failed))
@@ -113,26 +116,35 @@ impl Round {
     }
 
     fn count_of(&self, source: Source) -> Option<u64> {
-        self.said.iter().find(|(said, _)| *said == source).and_then(|(_, reading)| sum(reading))
+        self.said.iter().find(|(said, _)| *said == source).and_then(|(source, reading)| said(*source, reading))
     }
 
     fn denies_zero(&self) -> bool {
-        self.said.iter().any(|(_, reading)| sum(reading) > Some(0))
+        self.said.iter().any(|(source, reading)| said(*source, reading) > Some(0))
     }
 
     fn says_zero(&self) -> bool {
-        self.said.iter().any(|(_, reading)| sum(reading) == Some(0)) && !self.denies_zero() && !self.misses()
+        self.said.iter().any(|(source, reading)| said(*source, reading) == Some(0))
+            && !self.denies_zero()
+            && !self.misses()
     }
 
     /// Whether a series that is always there is absent.
     fn misses(&self) -> bool {
-        self.said.iter().any(|(source, reading)| *source == Source::Metrics && *reading == Reading::Counts(vec![None]))
+        let always_there = |source| matches!(source, Source::Metrics | Source::Status);
+        self.said.iter().any(|(source, reading)| always_there(*source) && *reading == Reading::Counts(vec![None]))
     }
+}
+
+/// The count of a source; a port that is closed, with nothing connected, has none.
+fn said(source: Source, reading: &Reading) -> Option<u64> {
+    let closed = source == Source::Sockets && *reading == Reading::Counts(vec![None]);
+    if closed { Some(0) } else { sum(reading) }
 }
 
 fn sum(reading: &Reading) -> Option<u64> {
     match reading {
-        Reading::Counts(counts) => counts.iter().flatten().copied().reduce(u64::saturating_add),
+        Reading::Counts(counts) => counts.iter().flatten().map(|count| count.streams).reduce(u64::saturating_add),
         Reading::Unknown(_) => None,
     }
 }

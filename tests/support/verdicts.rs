@@ -1,5 +1,7 @@
 //! What a verdict may say, by what was seen.
 
+use std::time::Duration;
+
 use lameduck::machine::outcome::{Ending, Outcome, Verdict};
 use lameduck::machine::target::Sighting;
 use lameduck::machine::time::Time;
@@ -25,7 +27,13 @@ impl Witness {
                 self.claims(now, verdict.stragglers, Some(ending));
             }
             Outcome::Unserved => self.unserved(&drain),
-            Outcome::Idle => panic!("nobody asked for idle"),
+            Outcome::Idle => {
+                let idleness = &self.policy.idleness;
+                assert!(idleness.ends_drain && !idleness.ports.is_empty() && !self.policy.wait_for_exit);
+                assert!(now >= drain.since, "idle in the lame duck");
+                assert!(self.readings.fresh(now, Duration::MAX) > Some(0), "nobody is idle");
+                assert!(verdict.idle_streams > 0 && verdict.stragglers == Some(0));
+            }
         }
         if let Some(drain) = &mut self.drain {
             drain.over = Some((now, *verdict));

@@ -148,6 +148,9 @@ impl Witness {
             }
             Input::Signalled(_, true) => self.sent = true,
             Input::Tick
+            | Input::Connections { .. }
+            | Input::Capacity(_)
+            | Input::Killed(..)
             | Input::Call(_)
             | Input::Hangup(_)
             | Input::Terminate
@@ -189,6 +192,8 @@ impl Witness {
             Action::Write(note) => self.writes(note),
             Action::Erase => self.erases(now),
             Action::Signal(incarnation) => self.signals(now, *incarnation, note),
+            Action::Kill(incarnation) => self.kills(now, *incarnation),
+            Action::Lived(_) => {}
             Action::Conclude(verdict) => self.concludes(now, verdict),
             Action::Release(verdict) => {
                 let over = self.drain.as_ref().and_then(|drain| drain.over);
@@ -241,6 +246,15 @@ impl Witness {
         assert_eq!(*found, incarnation);
         assert!(born(incarnation) < drain.begun + TICK + TICK, "a new life inherits a drain");
         self.early = now < drain.since || *asked < drain.since;
+    }
+
+    fn kills(&self, now: Time, incarnation: Incarnation) {
+        let over = self.drain.as_ref().and_then(|drain| drain.over);
+        let (at, verdict) = over.expect("nobody is killed in a drain");
+        assert_eq!(verdict.outcome, Outcome::Idle);
+        assert!(now >= at + self.policy.plan.exit_margin, "killed within the exit margin");
+        // One whose end was not yet told when this was ordered is reached by nobody.
+        assert_eq!(self.target, Some(incarnation));
     }
 
     fn leaves(&self, now: Time) {

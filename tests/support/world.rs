@@ -3,15 +3,17 @@
 
 use std::time::Duration;
 
-use lameduck::machine::census::{Fault, FaultKind, Reading, Source};
+use lameduck::machine::connections::Table;
 use lameduck::machine::io::{Action, Input, Policy};
 use lameduck::machine::keeper::Keeper;
 use lameduck::machine::note::Note;
-use lameduck::machine::outcome::{Ending, Trigger, Verdict};
+use lameduck::machine::outcome::{Ending, Outcome, Trigger, Verdict};
+use lameduck::machine::reading::{Count, Fault, FaultKind, Reading, Source};
 use lameduck::machine::target::{Found, Incarnation, Obstacle, Sighting};
 use lameduck::machine::time::Time;
 
 use crate::history::{Event, Page};
+use crate::traffic::{PORT, Traffic};
 use crate::witness::Witness;
 
 /// One life of the target.
@@ -19,6 +21,8 @@ use crate::witness::Witness;
 struct Life {
     incarnation: Incarnation,
     streams: u64,
+    batch: u64,
+    traffic: Traffic,
     signalled: bool,
 }
 
@@ -38,6 +42,7 @@ pub(crate) struct World {
     last_search: Time,
     page: Page,
     lazy: bool,
+    table: bool,
     second: bool,
     obstacle: bool,
     refusal: bool,
@@ -46,6 +51,8 @@ pub(crate) struct World {
     reading: Option<Duration>,
     search: Duration,
     death: Option<(u8, Duration, bool)>,
+    /// When the work of the target was changed last.
+    changed: Time,
 }
 
 const START: Time = Time::since_boot(Duration::from_secs(1000));
@@ -67,6 +74,7 @@ impl World {
             last_search: START,
             page: Page::Up,
             lazy: true,
+            table: true,
             second: false,
             obstacle: false,
             refusal: false,
@@ -75,6 +83,7 @@ impl World {
             reading: Some(Duration::ZERO),
             search: Duration::ZERO,
             death: None,
+            changed: START,
         };
         world.act();
         world.wait(Duration::from_millis(20));
@@ -112,6 +121,9 @@ impl World {
                 self.input(Input::Terminate);
             }
             Event::Streams(streams) => self.streams(streams),
+            Event::Batch(batch) => self.batch(batch),
+            Event::Traffic(ref rates) => self.carry(rates),
+            Event::Table(table) => self.table = table,
             Event::Page(page) => self.page = page,
             Event::Lazy(lazy) => self.lazy = lazy,
             Event::Exit(ending) => self.exit(ending),
@@ -206,7 +218,9 @@ impl World {
             Action::Write(note) => self.note = Some(note),
             Action::Erase => self.note = None,
             Action::Signal(incarnation) => return Some(Input::Signalled(incarnation, self.signal(incarnation))),
-            Action::Conclude(_) => {}
+            Action::Kill(incarnation) => return Some(Input::Killed(incarnation, self.kill(incarnation))),
+            Action::Conclude(verdict) => self.concludes(&verdict),
+            Action::Lived(_) => {}
             Action::Release(_) => self.callers.clear(),
             Action::Leave => self.dies(Duration::from_millis(10), false),
         }
@@ -229,6 +243,12 @@ impl World {
 
     fn read(&mut self, asked: Time) {
         let Some(time) = self.reading else { return };
+        if !self.policy.idleness.ports.is_empty() || self.policy.sources.contains(&Source::Sockets) {
+            let table = self.sockets();
+            // A reading at the very instant at which it is given up may be taken or not, so none is made to wait there.
+            let due = self.now + time.saturating_sub(Duration::from_millis(1));
+            self.pending.push((due, Input::Connections { asked, table }));
+        }
         for (source, late) in self.policy.sources.clone().into_iter().zip(0..) {
             let counted = Input::Counted { asked, source, reading: self.page(source) };
             let due = self.now + time + Duration::from_millis(late * 50);
@@ -239,14 +259,30 @@ impl World {
         }
     }
 
-    /// What the page says now.
-    fn page(&self, source: Source) -> Reading {
+    /// What the socket table shows now.
+    fn sockets(&mut self) -> Result<Table, Fault> {
+        let now = self.now;
+        let table = self.life.as_mut().map(|life| life.traffic.table(now)).unwrap_or_default();
+        if self.table { Ok(table) } else { Err(Fault::new(FaultKind::Unreadable, "")) }
+    }
+
+    /// What a source says now.
+    fn page(&mut self, source: Source) -> Reading {
         let fault = |kind| Reading::Unknown(Fault { kind, text: String::new() });
+        if source == Source::Sockets {
+            return match self.sockets() {
+                Ok(table) => Reading::Counts(vec![table.count(PORT)]),
+                Err(fault) => Reading::Unknown(fault),
+            };
+        }
         let Some(life) = &self.life else { return fault(FaultKind::Refused) };
         match (self.page, source) {
-            (Page::Up, Source::Lazy) => Reading::Counts(vec![self.lazy.then_some(life.streams)]),
+            (Page::Up, Source::Lazy) => Reading::Counts(vec![self.lazy.then_some(Count::of(life.streams))]),
             (Page::Absent, _) => Reading::Counts(vec![None]),
-            (Page::Up, Source::Metrics) => Reading::Counts(vec![Some(life.streams)]),
+            (Page::Up, Source::Metrics | Source::Sockets | Source::Status) => {
+                let batch = Count { streams: life.batch, never_idle: life.batch };
+                Reading::Counts(vec![Some(Count::of(life.streams).plus(batch))])
+            }
             (Page::Refused, _) => fault(FaultKind::Refused),
             (Page::Unanswered, _) => fault(FaultKind::Unanswered),
             (Page::Unreadable, _) => fault(FaultKind::Unreadable),
@@ -260,7 +296,31 @@ impl World {
         }
         assert!(!life.signalled, "{incarnation:?} is signalled twice");
         life.signalled = true;
+        life.traffic.listening = false;
         true
+    }
+
+    fn kill(&mut self, incarnation: Incarnation) -> bool {
+        let alive = self.life.as_ref().is_some_and(|life| life.incarnation == incarnation);
+        if alive {
+            self.exit(Ending::Killed(9));
+        }
+        alive
+    }
+
+    /// Idle is what truly did not work for a whole window, and there were streams, none of which never is.
+    fn concludes(&mut self, verdict: &Verdict) {
+        if verdict.outcome != Outcome::Idle {
+            return;
+        }
+        let now = self.now;
+        let window = self.policy.idleness.rule.window;
+        let life = self.life.as_mut().expect("somebody is idle");
+        life.traffic.pass(now);
+        // Whatever has changed since the readings were taken, they cannot know.
+        let unread = self.reading.unwrap_or_default() + Duration::from_millis(200);
+        let worked = life.traffic.worked().filter(|worked| *worked + window > now + unread);
+        assert!(self.changed + unread >= now || (worked.is_none() && life.batch == 0), "work is cut: {life:?}");
     }
 
     // === what happens to the target and the callers ===
@@ -270,6 +330,20 @@ impl World {
         self.callers.push(trigger);
         self.witness.call(self.now, trigger, hooks);
         self.input(Input::Call(trigger));
+    }
+
+    fn batch(&mut self, batch: u64) {
+        self.changed = self.now;
+        if let Some(life) = &mut self.life {
+            life.batch = batch;
+        }
+    }
+
+    fn carry(&mut self, rates: &[u64]) {
+        self.changed = self.now;
+        if let Some(life) = &mut self.life {
+            life.traffic.carry(self.now, rates);
+        }
     }
 
     fn streams(&mut self, streams: u64) {
@@ -282,7 +356,11 @@ impl World {
     }
 
     fn leave_politely(&mut self) {
-        if self.life.as_ref().is_some_and(|life| life.signalled && life.streams == 0) {
+        if self
+            .life
+            .as_ref()
+            .is_some_and(|life| life.signalled && life.streams + life.batch == 0 && life.traffic.flows.is_empty())
+        {
             self.exit(Ending::Code(0));
         }
     }
@@ -298,7 +376,8 @@ impl World {
         if self.life.is_none() {
             self.lives += 1;
             let incarnation = Incarnation { pid: self.lives, started: ticks(self.now) };
-            self.life = Some(Life { incarnation, streams: 0, signalled: false });
+            let traffic = Traffic::begin(self.now);
+            self.life = Some(Life { incarnation, streams: 0, batch: 0, traffic, signalled: false });
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What the sources answer, and what that means for the drain.
 
-use crate::machine::census::{Fault, FaultKind, Reading, Source};
 use crate::machine::keeper::{Keeper, Seen, Stage};
 use crate::machine::outcome::Outcome;
+use crate::machine::reading::{Fault, FaultKind, Reading, Source};
 use crate::machine::target::Sighting;
 use crate::machine::time::Time;
 
@@ -38,7 +38,9 @@ impl Keeper {
         self.judge();
     }
 
-    fn judge(&mut self) {
+    pub(super) fn judge(&mut self) {
+        self.divided = self.census.is_divided().then(|| self.divided.unwrap_or(self.now));
+        self.fill();
         let (view, awaits_search) = (self.view(), self.awaits_search());
         let Stage::Under(drain) = &mut self.stage else { return };
         if let Some(outcome) = drain.judge(&self.policy.plan, view) {

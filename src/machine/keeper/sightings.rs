@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::machine::census::{Census, Tally};
 use crate::machine::drain::stragglers_of_exit;
 use crate::machine::io::Action;
+use crate::machine::keeper::connections::Connections;
 use crate::machine::keeper::{Keeper, Seen, Stage, Target};
 use crate::machine::outcome::{Ending, Outcome};
 use crate::machine::target::{Found, Incarnation, Sighting};
@@ -56,7 +57,7 @@ impl Keeper {
             return;
         }
         let Found { incarnation, name, .. } = found.clone();
-        self.target = Some(Target { incarnation, name, alive: true, signalled: false });
+        self.target = Some(Target { incarnation, name, alive: true, signalled: false, killed: false });
         self.actions.push_back(Action::Watch(incarnation));
         if first_seen_in_drain {
             self.write_note();
@@ -90,6 +91,9 @@ impl Keeper {
 
     fn forget_readings(&mut self) {
         self.census = Census::new(&self.policy.sources);
+        self.end_lives();
+        self.connections = Connections::new(&self.policy.idleness);
+        (self.divided, self.full, self.capacity) = (None, false, None);
         self.latched = false;
         self.rounds.abandon();
     }

@@ -6,38 +6,62 @@ use super::sample::Sample;
 use super::{MAX_SERIES, Reason, excerpt};
 use crate::readers::selector::Selector;
 
+/// The sum of the series that one selector matches.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Sum {
+    /// Of all of them.
+    pub all: u64,
+    /// Of those that are not among the series told apart.
+    pub others: u64,
+}
+
 /// Adds up the series of each selector.
 #[derive(Debug)]
 pub(super) struct Tally<'s> {
     selectors: &'s [Selector],
-    sums: Vec<Option<u64>>,
+    apart: &'s [Selector],
+    sums: Vec<Option<Sum>>,
     seen: BTreeSet<u64>,
 }
 
 impl<'s> Tally<'s> {
     pub(super) fn new(selectors: &'s [Selector]) -> Self {
-        Self { selectors, sums: vec![None; selectors.len()], seen: BTreeSet::new() }
+        Self { selectors, apart: &[], sums: vec![None; selectors.len()], seen: BTreeSet::new() }
+    }
+
+    pub(super) fn tell_apart(&mut self, apart: &'s [Selector]) {
+        self.apart = apart;
     }
 
     /// Counts a sample towards every selector that it matches.
     pub(super) fn add(&mut self, sample: &Sample<'_>) -> Result<(), Reason> {
+        let matches = |selector: &Selector| selector.matches(&sample.name, |label| sample.label(label));
         let mut counted = None;
         for (selector, sum) in self.selectors.iter().zip(&mut self.sums) {
-            if selector.matches(&sample.name, |label| sample.label(label)) {
+            if matches(selector) {
                 let count = match counted {
                     Some(count) => count,
                     None => remember(&mut self.seen, sample)?,
                 };
                 counted = Some(count);
-                *sum = Some(sum.unwrap_or(0).checked_add(count).ok_or(Reason::Overflow)?);
+                let others = if self.apart.iter().any(matches) { 0 } else { count };
+                *sum = Some(sum.unwrap_or_default().plus(count, others)?);
             }
         }
         Ok(())
     }
 
     /// Returns the sum of each selector, or nothing for one that nothing matched.
-    pub(super) fn into_sums(self) -> Vec<Option<u64>> {
+    pub(super) fn into_sums(self) -> Vec<Option<Sum>> {
         self.sums
+    }
+}
+
+impl Sum {
+    fn plus(self, all: u64, others: u64) -> Result<Self, Reason> {
+        let all = self.all.checked_add(all).ok_or(Reason::Overflow)?;
+        // It is never more than all of them.
+        Ok(Self { all, others: self.others.saturating_add(others) })
     }
 }
 

@@ -1,0 +1,103 @@
+//! The socket table as a witness beside the page, and on its own.
+
+use lameduck::machine::gate::Unready;
+use lameduck::machine::io::{Limit, Policy};
+use lameduck::machine::outcome::Outcome::{Drained, Expired, Unserved};
+use lameduck::machine::outcome::Trigger::Hook;
+use lameduck::machine::reading::FaultKind::{Refused, Unanswered};
+use lameduck::machine::reading::Source::{Metrics, Sockets};
+
+use crate::machine::Deed::{Release, Signal};
+use crate::machine::Pod;
+
+fn both(policy: &mut Policy) {
+    policy.sources = vec![Metrics, Sockets];
+}
+
+#[test]
+fn a_page_that_says_zero_does_not_end_what_the_sockets_show() {
+    let mut pod = Pod::with(0, both);
+    pod.carries(&[2000]).at(10).counted(Some(1)).call(Hook).at(15).expect([Signal(1)]).at(40).counted(Some(1));
+    pod.carries(&[]).listens(false).at(40.5).at(53).expect([Release(Drained, Some(0))]);
+}
+
+#[test]
+fn a_page_that_dies_with_the_signal_leaves_the_sockets_to_answer() {
+    let mut pod = Pod::with(1, both);
+    pod.carries(&[0]).at(10).call(Hook).at(15).expect([Signal(1)]).fails(Refused).listens(false);
+    pod.at(30).counted(Some(1)).carries(&[]).at(31).counted(Some(0)).at(43).expect([Release(Drained, Some(0))]);
+}
+
+#[test]
+fn a_page_that_failed_high_is_not_overruled_by_sockets_that_never_saw_anything() {
+    let mut pod = Pod::with(3, both);
+    pod.at(10).call(Hook).at(15).expect([Signal(1)]).fails(Unanswered).at(17).counted(None);
+    pod.at(65).expect([Release(Expired, None)]);
+}
+
+#[test]
+fn sockets_that_nobody_can_read_leave_the_page_to_answer() {
+    let mut pod = Pod::with(0, both);
+    pod.at(10).shows_sockets(false).at(11).counted(Some(0)).shows_sockets(true).carries(&[0]).at(12).counted(Some(1));
+    pod.shows_sockets(false).at(13).counted(None);
+}
+
+#[test]
+fn a_port_on_which_nobody_has_ever_listened_is_absent_and_holds_readiness() {
+    let mut pod = Pod::with(0, both);
+    pod.listens(false).restarts().at(1).counted(None);
+    pod.unready(Unready::NoReading(Some(Sockets.absence().to_owned())));
+    pod.listens(true).at(2).counted(Some(0)).ready().listens(false).at(3).counted(Some(0));
+}
+
+#[test]
+fn a_sidecar_that_was_restarted_after_the_signal_does_not_wait_for_a_port_that_was_told_to_close() {
+    let mut pod = Pod::with(1, both);
+    pod.carries(&[0]).at(10).call(Hook).at(15).expect([Signal(1)]).listens(false);
+    pod.at(20).streams(0).carries(&[]).restarts().at(20.1).at(32).expect([Release(Drained, Some(0))]);
+}
+
+#[test]
+fn a_target_that_has_not_opened_its_port_never_served() {
+    let mut pod = Pod::with(0, both);
+    pod.listens(false).fails(Refused).restarts();
+    pod.at(5).call(Hook).expect([Signal(1), Release(Unserved, Some(0))]);
+}
+
+#[test]
+fn sources_that_disagree_for_longer_than_the_quiet_period_are_shown() {
+    let mut pod = Pod::with(0, both);
+    pod.carries(&[0]).at(1.5);
+    assert_eq!(pod.snapshot().divided_for, None);
+    pod.at(5);
+    assert!(pod.snapshot().divided_for.is_some());
+    pod.streams(1).at(6);
+    assert_eq!(pod.snapshot().divided_for, None);
+}
+
+#[test]
+fn load_balancers_are_told_at_the_limit_and_again_below_nine_tenths_of_it() {
+    let mut pod = Pod::with(9, |policy| policy.accept_below = Some(Limit::Streams(10)));
+    let full = Some(Unready::Full { limit: 10 });
+    for (second, streams, expected) in
+        [(1, 9, None), (2, 10, full.clone()), (3, 9, full.clone()), (4, 8, None), (5, 9, None), (6, 11, full)]
+    {
+        pod.streams(streams).at(f64::from(second) + 0.5);
+        assert_eq!(pod.keeper.unaccepting(), expected, "{second}");
+        pod.ready();
+    }
+    pod.fails(Unanswered).at(8);
+    assert_eq!(pod.keeper.unaccepting(), Some(Unready::Full { limit: 10 }));
+}
+
+#[test]
+fn the_pages_own_limit_is_taken_and_zero_is_none() {
+    use lameduck::machine::io::Input;
+    let mut pod = Pod::with(30, |policy| policy.accept_below = Some(Limit::Capacity));
+    pod.at(2);
+    assert_eq!(pod.keeper.unaccepting(), None);
+    pod.input(Input::Capacity(30));
+    assert_eq!(pod.keeper.unaccepting(), Some(Unready::Full { limit: 30 }));
+    pod.input(Input::Capacity(0));
+    assert_eq!(pod.keeper.unaccepting(), None);
+}
