@@ -1,5 +1,7 @@
 //! What can be said on the command line.
 
+use std::env;
+use std::iter;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,13 +9,25 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use humantime::parse_duration;
 
+use crate::child::own_name;
 use crate::page::Page;
 
+/// Where further options are taken from.
+const MORE: &str = "ENGINE_SIM_ARGS";
+
 /// A simulated engine: WebSocket streams, a metrics page, and a drain on SIGINT or SIGTERM.
+///
+/// Options also come from the variable `ENGINE_SIM_ARGS`, divided by spaces; those on the command line win. On SIGUSR1
+/// the streams' listener closes while streams go on, so that liveness probes fail; on SIGUSR2 it crashes.
 #[derive(Debug, Parser)]
-#[command(name = "engine_sim")]
+#[command(name = "engine_sim", args_override_self = true)]
 pub(crate) struct Args {
-    /// Where streams are served; port 0 picks a free one.
+    /// What it stands for: an engine, or the API in front of engines, which serves no metrics but `GET /v1/status` on
+    /// the port of the streams.
+    #[arg(long, value_name = "ROLE", value_enum, default_value = "engine")]
+    pub(crate) role: Role,
+
+    /// Where streams are served; port 0 picks a free one. `[::]:PORT` serves IPv4 as well.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
 
@@ -46,6 +60,13 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) signals: SignalArgs,
 
+    /// Nothing: images start a real engine by `-v serve FILE`, and this one takes no offence.
+    #[arg(short, hide = true)]
+    pub(crate) verbose: bool,
+
+    #[arg(hide = true, value_names = ["serve", "FILE"])]
+    pub(crate) serve: Vec<String>,
+
     /// Be the child of another simulated engine.
     #[arg(long, hide = true)]
     pub(crate) sleep_until_stdin_ends: bool,
@@ -75,8 +96,9 @@ pub(crate) struct StreamArgs {
 #[command(next_help_heading = "Metrics page")]
 pub(crate) struct PageArgs {
     /// What the page is like: ok, slow:DURATION, hang, garbage, html, 500, empty, truncated (ends in the middle of a
-    /// line, as if complete), aborted (the connection ends before the body does), nan or negative. `PUT /page` with
-    /// one of these words as its body changes it at run time.
+    /// line, as if complete), aborted (the connection ends before the body does), nan, negative, says:N (N streams and
+    /// no other work, whatever is open) or frozen (as it was when this came). `PUT /page` with one of these words as
+    /// its body changes it at run time.
     #[arg(long, value_name = "WORD", default_value = "ok")]
     pub(crate) page: Page,
 
@@ -126,6 +148,14 @@ pub(crate) struct SignalArgs {
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Role {
+    /// Streams on one port, the metrics page on another
+    Engine,
+    /// Streams and `GET /v1/status` on one port
+    Api,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum PageType {
     /// application/openmetrics-text; version=1.0.0; charset=utf-8
     Openmetrics,
@@ -153,6 +183,15 @@ pub(crate) enum OnSignal {
     Default,
     /// Exit at once, cutting streams
     Quit,
+}
+
+impl Args {
+    /// Reads the variable and the command line, and ends the program where they make no sense.
+    pub(crate) fn read() -> Self {
+        let more = env::var(MORE).unwrap_or_default();
+        let words = more.split_whitespace().map(Into::into).chain(env::args_os().skip(1));
+        Self::parse_from(iter::once(own_name()).chain(words))
+    }
 }
 
 fn more_than_zero(text: &str) -> Result<Duration, String> {

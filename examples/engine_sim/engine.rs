@@ -5,16 +5,19 @@ use std::fmt::Arguments;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::args::Args;
+use crate::args::{Args, Role};
 use crate::kind::Kind;
 use crate::log::Log;
 use crate::page::{self, Page, Shape};
+use crate::status;
 use crate::tally::{Moment, Tally};
 
 pub(crate) struct Engine {
     args: Args,
     log: Log,
     page: Cell<Page>,
+    /// The text of a frozen page.
+    frozen: RefCell<String>,
     tally: RefCell<Tally>,
     admitted: Cell<u64>,
     open: Cell<u64>,
@@ -33,9 +36,18 @@ pub(crate) struct Full;
 
 impl Engine {
     pub(crate) fn new(args: Args, log: Log) -> Self {
-        let page = Cell::new(args.page.page);
-        let tally = RefCell::new(Tally::new());
-        Self { args, log, page, tally, admitted: Cell::new(0), open: Cell::new(0) }
+        let page = args.page.page;
+        let engine = Self {
+            args,
+            log,
+            page: Cell::new(Page::Ok),
+            frozen: RefCell::default(),
+            tally: RefCell::new(Tally::new()),
+            admitted: Cell::new(0),
+            open: Cell::new(0),
+        };
+        engine.turn_page(page);
+        engine
     }
 
     pub(crate) fn args(&self) -> &Args {
@@ -75,11 +87,28 @@ impl Engine {
     }
 
     pub(crate) fn set_page(&self, page: Page) {
-        self.page.set(page);
+        self.turn_page(page);
         self.say(format_args!("page is now {page}"));
     }
 
-    pub(crate) fn exposition(&self) -> String {
+    fn turn_page(&self, page: Page) {
+        let before = self.text();
+        self.frozen.replace(before);
+        self.page.set(page);
+    }
+
+    /// The page's text, whatever is to be made of it afterwards.
+    pub(crate) fn text(&self) -> String {
+        if self.page() == Page::Frozen {
+            return self.frozen.borrow().clone();
+        }
+        match self.args.role {
+            Role::Engine => self.exposition(),
+            Role::Api => status::render(&self.tally.borrow(), self.page()),
+        }
+    }
+
+    fn exposition(&self) -> String {
         let shape = Shape {
             page: self.page(),
             max_active: self.args.streams.max_active,

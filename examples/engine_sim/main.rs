@@ -1,7 +1,7 @@
 //! A simulated engine: it stands where a Deepgram Engine would, so that a drain can be tried without a GPU.
 //!
 //! It serves WebSocket streams on one port and a metrics page on another, and on SIGINT or SIGTERM takes no more
-//! streams, lets the open ones finish and exits. Whatever may be different in a real engine is a switch, and the
+//! streams, lets the open ones finish and exits. It can also stand for the API in front of engines. Whatever may be different in a real engine is a switch, and the
 //! metrics page can be broken and mended at run time: `curl -X PUT -d garbage http://127.0.0.1:9991/page`.
 
 mod args;
@@ -15,8 +15,10 @@ mod log;
 mod messages;
 mod metrics;
 mod page;
+mod respond;
 mod server;
 mod signals;
+mod status;
 mod stream;
 mod tally;
 
@@ -24,7 +26,6 @@ use std::fs;
 use std::io;
 use std::process::ExitCode;
 
-use clap::Parser;
 use tokio::runtime::Builder;
 use tokio::task::LocalSet;
 
@@ -32,7 +33,7 @@ use crate::args::{Args, OnSignal};
 use crate::log::Log;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Args::read();
     let ended = if args.sleep_until_stdin_ends { child::sleep_until_stdin_ends() } else { try_main(args) };
     ended.unwrap_or_else(|error| {
         eprintln!("engine_sim: {error}");

@@ -28,6 +28,10 @@ pub(crate) enum Page {
     Aborted,
     Nan,
     Negative,
+    /// What it was when this came.
+    Frozen,
+    /// That many streams and no other work, whatever is open.
+    Says(u64),
 }
 
 /// What shapes the page beside the counts.
@@ -41,7 +45,7 @@ pub(crate) struct Shape {
 
 struct Text(String);
 
-const WORDS: [(&str, Page); 10] = [
+const WORDS: [(&str, Page); 11] = [
     ("ok", Page::Ok),
     ("hang", Page::Hang),
     ("garbage", Page::Garbage),
@@ -52,6 +56,7 @@ const WORDS: [(&str, Page); 10] = [
     ("aborted", Page::Aborted),
     ("nan", Page::Nan),
     ("negative", Page::Negative),
+    ("frozen", Page::Frozen),
 ];
 
 impl FromStr for Page {
@@ -61,10 +66,13 @@ impl FromStr for Page {
         if let Some(duration) = word.strip_prefix("slow:") {
             return parse_duration(duration).map(Self::Slow).map_err(|error| error.to_string());
         }
+        if let Some(count) = word.strip_prefix("says:") {
+            return count.parse().map(Self::Says).map_err(|_| "says: must be followed by a number".to_owned());
+        }
         let known = WORDS.iter().find(|(name, _)| *name == word);
         known.map(|(_, page)| *page).ok_or_else(|| {
             let names: Vec<_> = WORDS.iter().map(|(name, _)| *name).collect();
-            format!("must be slow:DURATION or one of {}", names.join(", "))
+            format!("must be slow:DURATION, says:N or one of {}", names.join(", "))
         })
     }
 }
@@ -73,6 +81,9 @@ impl Display for Page {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Self::Slow(duration) = self {
             return write!(f, "slow:{}", format_duration(*duration));
+        }
+        if let Self::Says(count) = self {
+            return write!(f, "says:{count}");
         }
         let known = WORDS.iter().find(|(_, page)| page == self);
         f.write_str(known.map_or("", |(name, _)| name))
@@ -122,7 +133,7 @@ pub(crate) fn render(tally: &Tally, shape: Shape) -> String {
     for kind in Kind::ALL.into_iter().filter(|kind| tally.of(*kind).is_registered()) {
         tally.of(kind).histograms.iter().for_each(|histogram| text.histogram(histogram));
     }
-    flux(&mut text, tally, shape.flux_names);
+    flux(&mut text, tally, shape);
     text.line("# EOF");
     text.0
 }
@@ -136,7 +147,8 @@ fn eager(text: &mut Text, tally: &Tally, shape: Shape) {
     );
     text.family("engine_active_requests", "gauge", None, "Number of active inference requests.");
     for kind in [Kind::Batch, Kind::Stream, Kind::Tts] {
-        let value = written(shown(tally, kind, shape), shape.page);
+        let flux = if shape.flux_as_stream && kind == Kind::Stream { tally.of(Kind::Flux).active } else { 0 };
+        let value = shown(kind, tally.of(kind).active + flux, shape.page);
         text.line(format_args!("engine_active_requests{{kind=\"{}\"}} {value}", kind.name()));
     }
     text.gauge(
@@ -146,17 +158,23 @@ fn eager(text: &mut Text, tally: &Tally, shape: Shape) {
     );
 }
 
-fn shown(tally: &Tally, kind: Kind, shape: Shape) -> u64 {
-    let flux = if shape.flux_as_stream && kind == Kind::Stream { tally.of(Kind::Flux).active } else { 0 };
-    tally.of(kind).active + flux
-}
-
 /// The count as the page has it, right or wrong.
-fn written(count: u64, page: Page) -> String {
-    if page == Page::Nan {
-        return "NaN".to_owned();
+pub(crate) fn shown(kind: Kind, count: u64, page: Page) -> String {
+    match page {
+        Page::Nan => "NaN".to_owned(),
+        Page::Negative => "-1".to_owned(),
+        Page::Says(streams) => if kind == Kind::Stream { streams } else { 0 }.to_string(),
+        Page::Ok
+        | Page::Slow(_)
+        | Page::Hang
+        | Page::Garbage
+        | Page::Html
+        | Page::Error
+        | Page::Empty
+        | Page::Truncated
+        | Page::Aborted
+        | Page::Frozen => count.to_string(),
     }
-    if page == Page::Negative { "-1".to_owned() } else { count.to_string() }
 }
 
 /// The counter is named without the `_total` of its samples, as `OpenMetrics` has it.
@@ -175,8 +193,8 @@ fn requests(text: &mut Text, tally: &Tally) {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "as many streams as fit one machine")]
-fn flux(text: &mut Text, tally: &Tally, names: FluxNames) {
-    let prefix = match names {
+fn flux(text: &mut Text, tally: &Tally, shape: Shape) {
+    let prefix = match shape.flux_names {
         FluxNames::Prefixed => "engine_",
         FluxNames::Bare => "",
         FluxNames::None => return,
@@ -184,7 +202,8 @@ fn flux(text: &mut Text, tally: &Tally, names: FluxNames) {
     if !tally.of(Kind::Flux).is_registered() {
         return;
     }
-    let used = tally.of(Kind::Flux).active;
+    let lie = matches!(shape.page, Page::Says(_));
+    let used = if lie { 0 } else { tally.of(Kind::Flux).active };
     let fraction = used as f64 / MOST_FLUX_STREAMS as f64;
     text.gauge(&format!("{prefix}flux_max_streams"), "Maximum number of Flux streams.", MOST_FLUX_STREAMS);
     text.gauge(&format!("{prefix}flux_used_streams"), "Number of Flux streams in use.", used);

@@ -3,15 +3,17 @@
 use std::future;
 use std::io;
 use std::net::SocketAddr;
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{Signal as Handler, SignalKind, signal};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet, spawn_local};
 use tokio::time::sleep;
 
-use crate::args::{Args, OnSignal};
+use crate::args::{Args, OnSignal, Role};
 use crate::connection;
 use crate::engine::Engine;
 use crate::log::Log;
@@ -21,8 +23,12 @@ use crate::signals::{Signal, Signals};
 struct Server {
     engine: Rc<Engine>,
     signals: Signals,
+    /// SIGUSR1: what closes the listener without a drain.
+    deafness: Handler,
     connections: JoinSet<()>,
-    metrics: JoinHandle<()>,
+    /// Tells the connections of the drain.
+    stopping: watch::Sender<bool>,
+    metrics: Option<JoinHandle<()>>,
 }
 
 /// Runs until a signal ends it, and says with which code to exit.
@@ -34,17 +40,33 @@ pub(crate) async fn run(args: Args, log: Log) -> io::Result<ExitCode> {
 
 async fn live(args: Args, log: &Log) -> io::Result<u8> {
     let mut signals = Signals::install(args.signals.on_signal)?;
+    let deafness = signal(SignalKind::user_defined1())?;
+    spawn_local(crash(signal(SignalKind::user_defined2())?));
     if let Some(signal) = load(args.loading, &mut signals, log).await {
         log.say(format_args!("{signal} received (1), still loading"));
         return Ok(args.signals.exit_code);
     }
     let listener = bind(args.listen).await?;
-    let page = bind(args.metrics).await?;
-    let (ws, http, pid) = (listener.local_addr()?, page.local_addr()?, std::process::id());
-    log.say(format_args!("listening ws={ws} metrics={http} pid={pid}"));
     let engine = Rc::new(Engine::new(args, log.clone()));
-    let metrics = spawn_local(metrics::serve(page, Rc::clone(&engine)));
-    Ok(Server { engine, signals, connections: JoinSet::new(), metrics }.run(listener).await)
+    let metrics = serve_metrics(&engine, listener.local_addr()?).await?;
+    let (connections, stopping) = (JoinSet::new(), watch::Sender::new(false));
+    Ok(Server { engine, signals, deafness, connections, stopping, metrics }.run(listener).await)
+}
+
+/// Serves the metrics page where there is one, and says where everything listens.
+async fn serve_metrics(engine: &Rc<Engine>, ws: SocketAddr) -> io::Result<Option<JoinHandle<()>>> {
+    let pid = process::id();
+    match engine.args().role {
+        Role::Engine => {
+            let listener = bind(engine.args().metrics).await?;
+            engine.say(format_args!("listening ws={ws} metrics={} pid={pid}", listener.local_addr()?));
+            Ok(Some(spawn_local(metrics::serve(listener, Rc::clone(engine)))))
+        }
+        Role::Api => {
+            engine.say(format_args!("listening ws={ws} status={ws} pid={pid}"));
+            Ok(None)
+        }
+    }
 }
 
 impl Server {
@@ -58,11 +80,16 @@ impl Server {
 
     /// Accepts streams until a signal comes; on return the listener is closed.
     async fn serve(&mut self, listener: TcpListener) -> Signal {
+        let mut listener = Some(listener);
         loop {
             tokio::select! {
                 signal = self.signals.next() => return signal,
-                accepted = listener.accept() => match accepted {
-                    Ok((tcp, _)) => self.admit(tcp),
+                Some(()) = self.deafness.recv() => {
+                    listener = None;
+                    self.engine.say(format_args!("SIGUSR1 received, listener closed, {} streams open", self.engine.open()));
+                }
+                accepted = accept(listener.as_ref()) => match accepted {
+                    Ok(tcp) => self.admit(tcp),
                     // Out of file descriptors, most likely: trying again at once would only spin.
                     Err(_) => sleep(Duration::from_millis(50)).await,
                 },
@@ -72,7 +99,7 @@ impl Server {
     }
 
     fn admit(&mut self, tcp: TcpStream) {
-        self.connections.spawn_local(connection::serve(tcp, Rc::clone(&self.engine)));
+        self.connections.spawn_local(connection::serve(tcp, Rc::clone(&self.engine), self.stopping.subscribe()));
     }
 
     fn quit(&self, signal: Signal) -> u8 {
@@ -81,8 +108,9 @@ impl Server {
     }
 
     async fn drain(self, signal: Signal) -> u8 {
-        let Self { engine, mut signals, connections, metrics } = self;
-        if engine.args().signals.metrics_close_on_signal {
+        let Self { engine, mut signals, connections, stopping, metrics, .. } = self;
+        stopping.send_replace(true);
+        if let Some(metrics) = metrics.filter(|_| engine.args().signals.metrics_close_on_signal) {
             close(metrics).await;
         }
         if let Some(page) = engine.args().page.page_after_signal {
@@ -101,10 +129,25 @@ async fn load(loading: Duration, signals: &mut Signals, log: &Log) -> Option<Sig
     if loading.is_zero() {
         return None;
     }
-    log.say(format_args!("loading for {} pid={}", humantime::format_duration(loading), std::process::id()));
+    log.say(format_args!("loading for {} pid={}", humantime::format_duration(loading), process::id()));
     tokio::select! {
         signal = signals.next() => Some(signal),
         () = sleep(loading) => None,
+    }
+}
+
+/// Dies as a crash would: at once, by SIGABRT.
+async fn crash(mut order: Handler) {
+    if order.recv().await.is_some() {
+        process::abort();
+    }
+}
+
+/// The next connection; none ever comes to a closed listener.
+async fn accept(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
+    match listener {
+        Some(listener) => listener.accept().await.map(|(tcp, _)| tcp),
+        None => future::pending().await,
     }
 }
 

@@ -4,7 +4,8 @@ use std::future;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use tokio::net::TcpStream;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -24,9 +25,12 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 const BYTES_PER_SECOND: f64 = 16_000.0;
 const NO_DATA: &str = "NET-0001 Deepgram did not receive audio data or a text message within the timeout window. See https://dpgr.am/net0001";
 
+/// The connection of a stream.
+pub(crate) type Socket = WebSocketStream<TokioIo<Upgraded>>;
+
 pub(crate) struct Stream {
     slot: Slot,
-    socket: WebSocketStream<TcpStream>,
+    socket: Socket,
     opened: Instant,
     /// When audio or a `KeepAlive` was last heard.
     heard: Instant,
@@ -47,7 +51,7 @@ impl From<Error> for Lost {
 }
 
 impl Stream {
-    pub(crate) fn new(slot: Slot, socket: WebSocketStream<TcpStream>) -> Self {
+    pub(crate) fn new(slot: Slot, socket: Socket) -> Self {
         let opened = now();
         Self { slot, socket, opened, heard: opened, audio_bytes: 0, audio_heard: opened, answered_bytes: 0, results: 0 }
     }
