@@ -1,50 +1,23 @@
-//! The simulated engine by itself: what the other tests rely on must be true of it.
+//! The simulated engine and its client by themselves: what the other tests rely on must be true of them.
 
+#[path = "engine_sim/api.rs"]
+mod api;
+#[path = "engine_sim/client.rs"]
+mod client;
+#[path = "engine_sim/page.rs"]
+mod page;
 #[path = "support/sim.rs"]
 mod sim;
 
 use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use nix::sys::signal::Signal;
 
-use crate::sim::{Sim, first_argument, wait_until};
+use crate::sim::{Program, Sim, client_of, example, first_argument, wait_until};
 
 const STREAM: &str = r#"engine_active_requests{kind="stream"} "#;
-
-#[test]
-fn page_counts_what_is_open_and_forgets_what_has_ended() {
-    let mut engine = Sim::start(&[]);
-    assert!(engine.page().contains(&format!("{STREAM}0\n")));
-    assert!(!engine.page().contains("engine_requests_total"));
-
-    let mut client = engine.client("/v1/listen", &["--streams", "2", "--durations", "2s"]);
-    engine.wait_for("stream 2 opened kind=stream");
-    let page = engine.page();
-    assert!(page.contains(&format!("{STREAM}2\n")));
-    assert!(page.contains(r#"engine_requests_total{kind="stream",response_status="1xx"} 2"#));
-    assert!(page.ends_with("# EOF\n"));
-
-    client.wait_for("2 streams: 2 clean, 0 cut, 0 refused");
-    engine.wait_for(" closed after");
-    engine.wait_for(" closed after");
-    assert!(engine.page().contains(&format!("{STREAM}0\n")));
-    assert_eq!(client.exit_code(), Some(0));
-}
-
-#[test]
-fn kinds_of_work_are_counted_apart_and_flux_by_its_own_gauge() {
-    let mut engine = Sim::start(&["--flux-names", "bare"]);
-    assert!(!engine.page().contains("flux_used_streams"));
-    let _clients = ["/batch", "/v1/speak", "/v2/listen"].map(|path| engine.client(path, &["--durations", "60s"]));
-    for _ in 0..3 {
-        engine.wait_for(" opened kind=");
-    }
-    let page = engine.page();
-    assert!(page.contains(&format!("{STREAM}0\n")));
-    assert!(page.contains("engine_active_requests{kind=\"batch\"} 1\n"));
-    assert!(page.contains("engine_active_requests{kind=\"tts\"} 1\n"));
-    assert!(page.contains("\nflux_used_streams 1\n"));
-}
 
 #[test]
 fn sigint_closes_the_listener_and_lets_streams_finish() {
@@ -91,26 +64,6 @@ fn quitting_engine_cuts_streams_on_the_first_signal() {
 }
 
 #[test]
-fn page_breaks_with_the_signal_on_request() {
-    let mut engine = Sim::start(&["--page-after-signal", "empty", "--exit-delay", "60s"]);
-    assert!(engine.page().contains(&format!("{STREAM}0\n")));
-    engine.signal(Signal::SIGINT);
-    engine.wait_for("listener closed, 0 streams open");
-    assert!(engine.page().ends_with("\r\n\r\n"));
-}
-
-#[test]
-fn gauge_can_drop_before_the_last_bytes_are_out() {
-    let mut engine = Sim::start(&["--gauge-drops-early", "60s"]);
-    let mut client = engine.client("/v1/listen", &["--durations", "500ms"]);
-    engine.wait_for("stream 1 opened");
-    wait_until(|| engine.page().contains(&format!("{STREAM}0\n")));
-    engine.signal(Signal::SIGINT);
-    engine.wait_for("listener closed, 1 streams open");
-    assert!(client.is_running());
-}
-
-#[test]
 fn metrics_port_closes_with_the_signal_on_request() {
     let mut engine = Sim::start(&["--metrics-close-on-signal"]);
     let _client = engine.client("/v1/listen", &["--durations", "60s"]);
@@ -123,8 +76,7 @@ fn metrics_port_closes_with_the_signal_on_request() {
 #[test]
 fn silent_stream_is_closed_with_1011() {
     let mut engine = Sim::start(&["--no-data-timeout", "300ms"]);
-    let silence = ["--idle", "1", "--idle-from", "0s", "--keepalive-every", "1h", "--durations", "60s"];
-    let mut client = engine.client("/v1/listen", &silence);
+    let mut client = engine.client("/v1/listen", &["--streams", "1:silent", "--durations", "60s"]);
     client.wait_for("closed with 1011 NET-0001");
     engine.wait_for("stream 1 closed after");
 }
@@ -132,10 +84,33 @@ fn silent_stream_is_closed_with_1011() {
 #[test]
 fn keep_alive_holds_a_stream_without_being_work() {
     let mut engine = Sim::start(&["--no-data-timeout", "1s"]);
-    let idle = ["--idle", "1", "--idle-from", "0s", "--keepalive-every", "100ms", "--durations", "2s"];
+    let idle = ["--streams", "1:keepalive", "--keepalive-every", "100ms", "--durations", "2s"];
     let mut client = engine.client("/v1/listen", &idle);
     client.wait_for("stream 1 ended cleanly");
-    assert!(engine.wait_for("stream 1 closed").contains("code=1000"));
+    assert!(engine.wait_for("stream 1 closed").contains("code=1000 audio=0B"));
+}
+
+#[test]
+fn batch_and_speech_synthesis_go_on_without_receiving_a_byte() {
+    let engine = Sim::start(&["--no-data-timeout", "300ms"]);
+    for path in ["/batch", "/v1/speak"] {
+        let mut client = engine.client(path, &["--streams", "1:silent", "--durations", "1s"]);
+        client.wait_for("stream 1 ended cleanly");
+    }
+}
+
+#[test]
+fn listens_on_ipv4_on_ipv6_and_on_both_at_once() {
+    for (listen, loopbacks) in
+        [("127.0.0.1:0", &["127.0.0.1"][..]), ("[::1]:0", &["[::1]"]), ("[::]:0", &["127.0.0.1", "[::1]"])]
+    {
+        let mut engine = Sim::start(&["--listen", listen]);
+        let port = engine.ws.rsplit(':').next().expect("a port").to_owned();
+        for loopback in loopbacks {
+            let _client = client_of(&format!("{loopback}:{port}"), "/v1/listen", &["--durations", "60s"]);
+            engine.wait_for(" opened kind=stream");
+        }
+    }
 }
 
 #[test]
@@ -148,26 +123,40 @@ fn full_engine_refuses_streams_with_503() {
 }
 
 #[test]
-fn page_can_be_broken_and_mended_at_run_time() {
-    let engine = Sim::start(&["--page", "html"]);
-    assert!(engine.page().contains("text/html"));
-    assert!(engine.put_page("nan").contains("200 OK"));
-    assert!(engine.page().contains(&format!("{STREAM}NaN\n")));
-    assert!(engine.put_page("500").contains("200 OK"));
-    assert!(engine.page().starts_with("HTTP/1.1 500"));
-    assert!(engine.put_page("truncated").contains("200 OK"));
-    assert!(engine.page().ends_with("\nengine_active_requests"));
-    assert!(engine.put_page("nonsense").contains("400 Bad Request"));
-    assert!(engine.put_page("ok").contains("200 OK"));
-    assert!(engine.page().contains(&format!("{STREAM}0\n")));
+fn listener_goes_away_alone_on_sigusr1() {
+    let mut engine = Sim::start(&[]);
+    let mut client = engine.client("/v1/listen", &["--durations", "60s"]);
+    engine.wait_for("stream 1 opened");
+    engine.signal(Signal::SIGUSR1);
+    engine.wait_for("SIGUSR1 received, listener closed, 1 streams open");
+    assert!(TcpStream::connect(&engine.ws).is_err());
+    assert!(engine.page().contains(&format!("{STREAM}1\n")));
+    engine.signal(Signal::SIGINT);
+    engine.wait_for("SIGINT received (1)");
+    client.signal(Signal::SIGTERM);
+    client.wait_for("1 streams: 1 clean");
+    assert_eq!(engine.exit_code(), Some(0));
 }
 
 #[test]
-fn padded_page_is_large_and_complete() {
-    let engine = Sim::start(&["--pad-page", "5000000"]);
-    let page = engine.page();
-    assert!(page.len() > 5_000_000);
-    assert!(page.contains(&format!("{STREAM}0\n")));
+fn crash_cuts_streams_in_the_middle_on_sigusr2() {
+    let mut engine = Sim::start(&[]);
+    let mut client = engine.client("/v1/listen", &["--durations", "60s"]);
+    engine.wait_for("stream 1 opened");
+    engine.signal(Signal::SIGUSR2);
+    client.wait_for("stream 1 CUT after");
+    assert_eq!(engine.exit_code(), None);
+}
+
+#[test]
+fn image_starts_it_as_it_starts_a_real_engine() {
+    let mut command = Command::new(example("engine_sim"));
+    command.arg0("impeller").args(["-v", "serve", "/etc/config/engine.toml", "--exit-code", "5"]);
+    command.env("ENGINE_SIM_ARGS", "--listen 127.0.0.1:0 --metrics 127.0.0.1:0 --exit-code 4");
+    let mut engine = Program::start(command);
+    engine.wait_for("listening ws=127.0.0.1:");
+    engine.signal(Signal::SIGTERM);
+    assert_eq!(engine.exit_code(), Some(5));
 }
 
 #[test]

@@ -7,20 +7,24 @@ use clap::Parser;
 use humantime::parse_duration;
 use tokio_tungstenite::tungstenite::http::Uri;
 
+use crate::course::Group;
+
 /// Opens streams to an engine and tells which ended cleanly, which were cut and which were refused.
 ///
 /// A stream is clean when the final result and a close frame with code 1000 came after its `CloseStream`. Exits with
-/// 0 when all were clean, otherwise with 1.
+/// 0 when all were clean, otherwise with 1. On SIGTERM no more streams are opened, and the open ones say `CloseStream`.
 #[derive(Debug, Parser)]
 #[command(name = "engine_client")]
 pub(crate) struct Args {
-    /// Where the streams go.
+    /// Where the streams go. Of a name with several addresses only the first is tried.
     #[arg(long, default_value = "ws://127.0.0.1:8080/v1/listen", value_parser = websocket_url)]
     pub(crate) url: Uri,
 
-    /// How many streams are opened.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) streams: u32,
+    /// How many streams are opened, and what they do: audio, keepalive or silent, each with @BYTES for a rate of its
+    /// own if need be, and after a duration something else. Examples: 6 (all audio), 3:audio@2000, 2:keepalive,
+    /// 1:audio:5s:keepalive:30s:audio. May be given several times.
+    #[arg(long, value_name = "N[:WHAT[:DURATION:WHAT]...]", default_value = "1")]
+    pub(crate) streams: Vec<Group>,
 
     /// How long the streams last, cycled over them.
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "5s", value_parser = parse_duration)]
@@ -34,25 +38,30 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
 
-    /// How many of the streams go idle; the first ones do.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) idle: u32,
-
-    /// When idle streams stop sending audio.
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = parse_duration)]
-    pub(crate) idle_from: Duration,
-
-    /// How often an idle stream sends a `KeepAlive`.
+    /// How often `keepalive` sends a `KeepAlive`, of 26 bytes on the wire. `keepalive@26` sends one a second.
     #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = more_than_zero)]
     pub(crate) keepalive_every: Duration,
 
-    /// Bytes of audio a second, sent every 50 ms.
+    /// Bytes of audio a second. Each frame adds 6 bytes on the wire, 8 from 126 bytes on.
     #[arg(long, value_name = "BYTES", default_value_t = 16_000)]
     pub(crate) rate: u32,
+
+    /// How much audio is sent at a time.
+    #[arg(long, value_name = "DURATION", default_value = "50ms", value_parser = more_than_zero)]
+    pub(crate) chunk: Duration,
 
     /// The time between two opens.
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
     pub(crate) stagger: Duration,
+
+    /// Open a new stream this often, such as 40/s or 90/m, whatever becomes of the others, cycling over --streams.
+    /// Prints only what went wrong and, at the end, the totals as one line of JSON.
+    #[arg(long, value_name = "RATE", conflicts_with = "stagger")]
+    pub(crate) arrivals: Option<Arrivals>,
+
+    /// How long streams arrive; until SIGTERM if not given.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "arrivals")]
+    pub(crate) arrivals_for: Option<Duration>,
 
     /// How long to wait for the clean close after `CloseStream` before the stream counts as cut.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
@@ -65,6 +74,10 @@ pub(crate) struct Span {
     pub(crate) max: Duration,
 }
 
+/// The time between two arrivals.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Arrivals(pub(crate) Duration);
+
 impl FromStr for Span {
     type Err = String;
 
@@ -73,6 +86,22 @@ impl FromStr for Span {
         let [min, max] = [min, max].map(parse_duration);
         let (min, max) = (min.map_err(|error| error.to_string())?, max.map_err(|error| error.to_string())?);
         if min > max { Err("MIN is more than MAX".to_owned()) } else { Ok(Self { min, max }) }
+    }
+}
+
+impl FromStr for Arrivals {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const FORM: &str = "must be N/s or N/m with N more than zero, such as 40/s";
+        let (count, unit) = text.split_once('/').ok_or(FORM)?;
+        let unit = match unit {
+            "s" => Duration::from_secs(1),
+            "m" => Duration::from_secs(60),
+            _ => return Err(FORM),
+        };
+        let count = count.parse().map_err(|_| FORM)?;
+        unit.checked_div(count).map(Self).ok_or(FORM)
     }
 }
 

@@ -2,10 +2,6 @@
 
 use std::time::Duration;
 
-/// How often a frame of audio is sent.
-pub(crate) const FRAME_EVERY: Duration = Duration::from_millis(50);
-const FRAMES_PER_SECOND: u32 = 20;
-
 /// A small generator (`SplitMix64`), the same for the same seed everywhere.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
@@ -14,8 +10,9 @@ pub(crate) struct Random(u64);
 #[derive(Debug)]
 pub(crate) struct Audio {
     random: Random,
-    rate: u32,
-    sent_frames: u32,
+    rate: u128,
+    chunk: Duration,
+    sent_chunks: u32,
 }
 
 impl Random {
@@ -32,15 +29,19 @@ impl Random {
 }
 
 impl Audio {
-    pub(crate) fn new(random: Random, rate: u32) -> Self {
-        Self { random, rate, sent_frames: 0 }
+    /// `rate` in bytes a second.
+    pub(crate) fn new(random: Random, rate: u32, chunk: Duration) -> Self {
+        Self { random, rate: rate.into(), chunk, sent_chunks: 0 }
     }
 
-    /// The next frame; the lengths of any twenty in a row add up to the rate.
-    pub(crate) fn frame(&mut self) -> Vec<u8> {
-        let place = self.sent_frames % FRAMES_PER_SECOND;
-        self.sent_frames = self.sent_frames.wrapping_add(1);
-        let spare = u32::from(place < self.rate % FRAMES_PER_SECOND);
-        (0..self.rate / FRAMES_PER_SECOND + spare).map(|_| self.random.next().to_le_bytes()[0]).collect()
+    /// The next chunk: its length makes up the rate together with all that came before, and may be zero.
+    pub(crate) fn chunk(&mut self) -> Vec<u8> {
+        let before = self.bytes_in(self.sent_chunks);
+        self.sent_chunks = self.sent_chunks.wrapping_add(1);
+        (before..self.bytes_in(self.sent_chunks)).map(|_| self.random.next().to_le_bytes()[0]).collect()
+    }
+
+    fn bytes_in(&self, chunks: u32) -> u128 {
+        self.rate * self.chunk.as_nanos() * u128::from(chunks) / 1_000_000_000
     }
 }

@@ -3,8 +3,11 @@
 mod args;
 mod audio;
 mod clock;
+mod course;
 mod plan;
+mod speech;
 mod stream;
+mod totals;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -12,23 +15,24 @@ use std::rc::Rc;
 
 use clap::Parser;
 use tokio::runtime::Builder;
-use tokio::task::{JoinSet, LocalSet};
-use tokio::time::sleep;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::{JoinSet, LocalSet, spawn_local};
+use tokio::time::{Instant, sleep_until};
 
 use crate::args::Args;
+use crate::clock::now;
 use crate::stream::Ending;
+use crate::totals::Totals;
 
-#[derive(Default)]
-struct Tally {
-    clean: u32,
-    cut: u32,
-    refused: u32,
-}
+/// Turns true when everything shall end.
+pub(crate) type Told = watch::Receiver<bool>;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    match Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(LocalSet::new().run_until(run(args))),
+    let runtime = Builder::new_current_thread().enable_all().build();
+    match runtime.and_then(|runtime| runtime.block_on(LocalSet::new().run_until(run(args)))) {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("engine_client: {error}");
             ExitCode::FAILURE
@@ -37,36 +41,66 @@ fn main() -> ExitCode {
 }
 
 /// Opens all streams, waits for their ends and sums up.
-async fn run(args: Args) -> ExitCode {
+async fn run(args: Args) -> io::Result<ExitCode> {
+    let (teller, told) = watch::channel(false);
+    spawn_local(tell(signal(SignalKind::terminate())?, teller));
     let args = Rc::new(args);
-    let mut streams = JoinSet::new();
-    for plan in plan::plans(&args) {
-        if plan.number > 1 {
-            sleep(args.stagger).await;
-        }
-        streams.spawn_local(stream::run(plan, Rc::clone(&args)));
+    let mut totals = Totals::default();
+    let mut streams = open_all(&args, &told, &mut totals).await;
+    while let Some(ending) = streams.join_next().await {
+        totals.count(&ending?);
     }
-    let mut tally = Tally::default();
-    for ending in streams.join_all().await {
-        tally.count(&ending);
+    match args.arrivals {
+        Some(_) => print(&totals.json()),
+        None => say(&totals.sentence()),
     }
-    let Tally { clean, cut, refused } = tally;
-    say(&format!("{} streams: {clean} clean, {cut} cut, {refused} refused", args.streams));
-    if cut + refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    Ok(if totals.all_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-impl Tally {
-    fn count(&mut self, ending: &Ending) {
-        match ending {
-            Ending::Clean { .. } => self.clean += 1,
-            Ending::Cut { .. } => self.cut += 1,
-            Ending::Refused { .. } => self.refused += 1,
+async fn tell(mut order: Signal, teller: watch::Sender<bool>) {
+    order.recv().await;
+    teller.send_replace(true);
+}
+
+/// Opens the streams at their times, and counts those that end meanwhile.
+async fn open_all(args: &Rc<Args>, told: &Told, totals: &mut Totals) -> JoinSet<Ending> {
+    let every = args.arrivals.map_or(args.stagger, |arrivals| arrivals.0);
+    let mut streams = JoinSet::new();
+    let (began, mut due) = (now(), now());
+    for plan in plan::plans(args) {
+        let over = args.arrivals_for.is_some_and(|limit| due - began >= limit);
+        if over || !wait_until(due, told.clone()).await {
+            break;
         }
+        streams.spawn_local(stream::run(plan, Rc::clone(args), told.clone()));
+        while let Some(Ok(ending)) = streams.try_join_next() {
+            totals.count(&ending);
+        }
+        due += every;
     }
+    streams
+}
+
+/// Waits for an instant; false if the end came first.
+async fn wait_until(instant: Instant, mut told: Told) -> bool {
+    tokio::select! {
+        biased;
+        () = until_told(&mut told) => false,
+        () = sleep_until(instant) => true,
+    }
+}
+
+pub(crate) async fn until_told(told: &mut Told) {
+    let _ = told.wait_for(|told| *told).await;
+}
+
+/// Prints a line for people.
+fn say(line: &str) {
+    print(&format!("client: {line}"));
 }
 
 /// Prints a flushed line, and does not mind when nobody reads it any more.
-fn say(line: &str) {
+fn print(line: &str) {
     let mut stdout = io::stdout().lock();
-    let _ = writeln!(stdout, "client: {line}").and_then(|()| stdout.flush());
+    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
 }

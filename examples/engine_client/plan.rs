@@ -1,33 +1,39 @@
 //! What each stream is going to do.
 
+use std::iter;
 use std::time::Duration;
 
 use crate::args::{Args, Span};
 use crate::audio::Random;
+use crate::course::Phase;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     /// Counted from one.
     pub(crate) number: u32,
     pub(crate) duration: Duration,
-    /// Whether it stops sending audio half-way.
-    pub(crate) idles: bool,
+    pub(crate) course: Vec<Phase>,
     pub(crate) random: Random,
 }
 
-pub(crate) fn plans(args: &Args) -> Vec<Plan> {
+/// The plans of all streams; with arrivals there is no end of them.
+pub(crate) fn plans(args: &Args) -> Box<dyn Iterator<Item = Plan> + '_> {
     let mut random = Random::new(args.seed);
     let mut listed = args.durations.iter().copied().cycle();
-    let plan = |number| Plan {
+    let courses = args.streams.iter().flat_map(|group| iter::repeat_n(&group.course, group.count as usize));
+    let plan = move |(number, course): (u32, &Vec<Phase>)| Plan {
         number,
         duration: match args.duration {
             Some(span) => span.pick(&mut random),
             None => listed.next().unwrap_or_default(),
         },
-        idles: number <= args.idle,
+        course: course.clone(),
         random: Random::new(random.next()),
     };
-    (1..=args.streams).map(plan).collect()
+    match args.arrivals {
+        Some(_) => Box::new((1..).zip(courses.cycle()).map(plan)),
+        None => Box::new((1..).zip(courses).map(plan)),
+    }
 }
 
 impl Span {

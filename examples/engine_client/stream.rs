@@ -5,27 +5,31 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use serde_json::{Value, json};
-use tokio::net::TcpStream;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at, sleep_until, timeout};
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use serde_json::Value;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{WebSocketStream, client_async};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::args::Args;
-use crate::audio::{Audio, FRAME_EVERY};
 use crate::clock::now;
 use crate::plan::Plan;
-use crate::say;
+use crate::speech::{Speech, bytes_on_wire, control};
+use crate::{Told, say, until_told};
 
+/// How long the answer to a request for a stream is awaited: packets to an address that is gone may just get lost.
+const OPEN_LIMIT: Duration = Duration::from_secs(30);
+/// An engine that reads nothing for so long is given up.
+const SEND_LIMIT: Duration = Duration::from_secs(30);
 /// How long the end of the connection is awaited after the close frame.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 
 /// How a stream ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Ending {
-    Clean { results: u64 },
+    Clean { results: u64, sent: u64 },
     Cut { why: String },
     Refused { why: String },
 }
@@ -34,30 +38,33 @@ struct Stream {
     socket: WebSocketStream<TcpStream>,
     plan: Plan,
     args: Rc<Args>,
+    told: Told,
     opened: Instant,
+    /// Bytes on the wire after the handshake.
+    sent: u64,
     results: u64,
     final_result: bool,
 }
 
-/// What may happen next while a stream is open.
-enum Event {
-    Heard(Option<Result<Message, Error>>),
-    SpeakNow,
-    KeepAliveNow,
-    Over,
+/// Why a phase of a stream is over.
+enum Over {
+    Phase,
+    Stream,
 }
 
 /// Opens a stream, follows its plan and prints how it ended.
-pub(crate) async fn run(plan: Plan, args: Rc<Args>) -> Ending {
-    let (number, started) = (plan.number, now());
-    let ending = match connect(&args).await {
-        Ok(socket) => Stream::new(socket, plan, args).run().await,
-        Err(why) => Ending::Refused { why },
+pub(crate) async fn run(plan: Plan, args: Rc<Args>, told: Told) -> Ending {
+    let (number, started, quiet) = (plan.number, now(), args.arrivals.is_some());
+    let ending = match timeout(OPEN_LIMIT, connect(&args)).await {
+        Ok(Ok(socket)) => Stream::new(socket, plan, args, told).run().await,
+        Ok(Err(why)) => Ending::Refused { why },
+        Err(_) => Ending::Refused { why: "no answer".to_owned() },
     };
     let seconds = started.elapsed().as_secs_f64();
     match &ending {
-        Ending::Clean { results } => {
-            say(&format!("stream {number} ended cleanly after {seconds:.1}s code=1000 results={results}"));
+        Ending::Clean { .. } if quiet => {}
+        Ending::Clean { results, sent } => {
+            say(&format!("stream {number} ended cleanly after {seconds:.1}s code=1000 results={results} sent={sent}B"));
         }
         Ending::Cut { why } => say(&format!("stream {number} CUT after {seconds:.1}s: {why}")),
         Ending::Refused { why } => say(&format!("stream {number} REFUSED: {why}")),
@@ -65,16 +72,21 @@ pub(crate) async fn run(plan: Plan, args: Rc<Args>) -> Ending {
     ending
 }
 
+/// Tries once, on a connection of its own.
 async fn connect(args: &Args) -> Result<WebSocketStream<TcpStream>, String> {
     let (host, port) = (args.url.host().unwrap_or_default(), args.url.port_u16().unwrap_or(80));
-    let tcp = TcpStream::connect(format!("{host}:{port}")).await.map_err(|error| cause(&error.into()))?;
-    let (socket, _) = client_async(&args.url, tcp).await.map_err(|error| cause(&error))?;
-    Ok(socket)
+    let because = |error: io::Error| cause(&error.into());
+    let address = lookup_host(format!("{host}:{port}")).await.map_err(because)?.next();
+    let tcp = TcpStream::connect(address.ok_or("the name has no address")?).await.map_err(because)?;
+    // The default buffer of 128 KiB a stream is meant for heavier traffic than results.
+    let config = WebSocketConfig::default().read_buffer_size(4 * 1024);
+    let opened = client_async_with_config(&args.url, tcp, Some(config)).await;
+    Ok(opened.map_err(|error| cause(&error))?.0)
 }
 
 impl Stream {
-    fn new(socket: WebSocketStream<TcpStream>, plan: Plan, args: Rc<Args>) -> Self {
-        Self { socket, plan, args, opened: now(), results: 0, final_result: false }
+    fn new(socket: WebSocketStream<TcpStream>, plan: Plan, args: Rc<Args>, told: Told) -> Self {
+        Self { socket, plan, args, told, opened: now(), sent: 0, results: 0, final_result: false }
     }
 
     async fn run(mut self) -> Ending {
@@ -83,41 +95,37 @@ impl Stream {
         }
         let limit = self.args.close_timeout;
         match timeout(limit, self.close()).await {
-            Ok(Ok(())) => Ending::Clean { results: self.results },
+            Ok(Ok(())) => Ending::Clean { results: self.results, sent: self.sent },
             Ok(Err(why)) => Ending::Cut { why },
             Err(_) => Ending::Cut { why: format!("no clean close within {}", humantime::format_duration(limit)) },
         }
     }
 
-    /// Sends audio or `KeepAlive` until the planned end; anything that ends the stream earlier is an error.
+    /// Does what is planned until the planned end; anything that ends the stream earlier is an error.
     async fn follow_plan(&mut self) -> Result<(), String> {
-        let mut audio = Audio::new(self.plan.random.clone(), self.args.rate);
-        let mut frames = interval(FRAME_EVERY);
-        let mut keepalives = self.keepalives();
-        loop {
-            match self.next_event(&mut frames, &mut keepalives).await {
-                Event::Heard(message) => self.hear(message)?,
-                Event::SpeakNow => self.send(Message::binary(audio.frame())).await?,
-                Event::KeepAliveNow => self.send(control("KeepAlive")).await?,
-                Event::Over => return Ok(()),
+        let end = self.opened + self.plan.duration;
+        let mut until = self.opened;
+        for phase in self.plan.course.clone() {
+            until = phase.lasts.and_then(|lasts| until.checked_add(lasts)).unwrap_or(end).min(end);
+            let mut speech = Speech::new(phase.conduct, &self.args, &self.plan.random);
+            if let Over::Stream = self.converse(&mut speech, until).await? {
+                break;
             }
         }
+        Ok(())
     }
 
-    fn keepalives(&self) -> Interval {
-        let mut ticks = interval_at(self.opened + self.args.idle_from, self.args.keepalive_every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        ticks
-    }
-
-    async fn next_event(&mut self, frames: &mut Interval, keepalives: &mut Interval) -> Event {
-        let idle = self.plan.idles && self.opened.elapsed() >= self.args.idle_from;
-        let end = self.opened + self.plan.duration;
-        tokio::select! {
-            message = self.socket.next() => Event::Heard(message),
-            () = sleep_until(end) => Event::Over,
-            _ = frames.tick(), if !idle => Event::SpeakNow,
-            _ = keepalives.tick(), if self.plan.idles => Event::KeepAliveNow,
+    /// Speaks and listens until an instant, or until told that all is over.
+    async fn converse(&mut self, speech: &mut Speech, until: Instant) -> Result<Over, String> {
+        loop {
+            tokio::select! {
+                // The end first: a client that was held up must not say more than planned.
+                biased;
+                () = until_told(&mut self.told) => return Ok(Over::Stream),
+                () = sleep_until(until) => return Ok(Over::Phase),
+                message = self.socket.next() => self.hear(message)?,
+                message = speech.next() => self.send(message).await?,
+            }
         }
     }
 
@@ -160,12 +168,12 @@ impl Stream {
     }
 
     async fn send(&mut self, message: Message) -> Result<(), String> {
-        self.socket.send(message).await.map_err(|error| cause(&error))
+        let bytes = bytes_on_wire(&message);
+        let sending = timeout(SEND_LIMIT, self.socket.send(message)).await;
+        sending.map_err(|_| "engine reads nothing".to_owned())?.map_err(|error| cause(&error))?;
+        self.sent += bytes;
+        Ok(())
     }
-}
-
-fn control(kind: &str) -> Message {
-    Message::text(json!({ "type": kind }).to_string())
 }
 
 /// Says why in few words, without the system's error number.

@@ -61,8 +61,9 @@ impl Door {
         let mut connection = pin!(http.serve_connection(TokioIo::new(tcp), service).with_upgrades());
         // Whoever breaks off a conversation here has no claim to be heard.
         tokio::select! {
-            _ = connection.as_mut() => return,
+            biased;
             _ = stopping.wait_for(|stopping| *stopping) => {}
+            _ = connection.as_mut() => return,
         }
         // Who was accepted in time may still become a stream, which hyper refuses after this.
         if self.asked.get() {

@@ -21,6 +21,7 @@ pub(crate) struct Sim {
     /// The line that tells the real ports.
     pub(crate) listening: String,
     pub(crate) ws: String,
+    /// Where the page is: on a port of its own, or on that of the streams.
     pub(crate) metrics: String,
 }
 
@@ -42,17 +43,14 @@ impl Sim {
         command.arg0(name).args(["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]).args(args);
         let mut program = Program::start(command);
         let listening = program.wait_for("listening ");
-        let word = |key: &str| {
-            let value = listening.split(' ').find_map(|word| word.strip_prefix(key));
-            value.expect("an address in the line").to_owned()
-        };
-        Self { ws: word("ws="), metrics: word("metrics="), listening, program }
+        let word = |key: &str| listening.split(' ').find_map(|word| word.strip_prefix(key)).map(str::to_owned);
+        let page = word("metrics=").or_else(|| word("status="));
+        let [ws, metrics] = [word("ws="), page].map(|address| address.expect("an address in the line"));
+        Self { program, listening, ws, metrics }
     }
 
     pub(crate) fn client(&self, path: &str, args: &[&str]) -> Program {
-        let mut command = Command::new(example("engine_client"));
-        command.args(["--url", &format!("ws://{}{path}", self.ws)]).args(args);
-        Program::start(command)
+        client_of(&self.ws, path, args)
     }
 
     pub(crate) fn wait_for(&mut self, part: &str) -> String {
@@ -64,15 +62,20 @@ impl Sim {
     }
 
     pub(crate) fn pid(&self) -> i32 {
-        i32::try_from(self.program.running.0.id()).expect("a pid fits")
+        self.program.pid()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.pid()), signal).expect("the engine is alive");
+        self.program.signal(signal);
     }
 
     pub(crate) fn page(&self) -> String {
         self.request("GET /metrics", "")
+    }
+
+    /// The page of an API.
+    pub(crate) fn status(&self) -> String {
+        self.request("GET /v1/status", "")
     }
 
     pub(crate) fn put_page(&self, word: &str) -> String {
@@ -121,10 +124,25 @@ impl Program {
         self.running.is_running()
     }
 
+    pub(crate) fn pid(&self) -> i32 {
+        i32::try_from(self.running.0.id()).expect("a pid fits")
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid()), signal).expect("the program is alive");
+    }
+
     /// Waits for the end; `None` stands for a death by signal.
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
         self.running.exit_code()
     }
+}
+
+/// A client of whatever serves streams at this address.
+pub(crate) fn client_of(address: &str, path: &str, args: &[&str]) -> Program {
+    let mut command = Command::new(example("engine_client"));
+    command.args(["--url", &format!("ws://{address}{path}")]).args(args);
+    Program::start(command)
 }
 
 /// A process that ends with its handle.
