@@ -2,6 +2,8 @@
 //!
 //! `LAMEDUCK_HISTORIES` sets how many histories are lived through.
 
+#[path = "support/fusing.rs"]
+mod fusing;
 #[path = "support/history.rs"]
 mod history;
 #[path = "support/readings.rs"]
@@ -44,6 +46,15 @@ proptest! {
         world.happens(&Event::Wait(Duration::from_secs(70)));
         prop_assert!(world.has_released_everybody());
     }
+
+    #[test]
+    fn zero_is_never_said_against_a_source_that_can_answer(sources in fusing::sources(), words in fusing::words()) {
+        let mut sources = fusing::Sources::new(&sources);
+        for (at, (source, reading)) in words.into_iter().enumerate() {
+            sources.take(at, source, reading);
+        }
+    }
+
     #[test]
     fn an_honest_pod_is_drained_to_the_instant(plan in plan(), streams in 0..3_u64) {
         let budget = plan.budget();

@@ -189,6 +189,15 @@ mod tests {
     }
 
     #[test]
+    fn streams_beside_an_absent_selector_are_not_forgotten_when_the_page_dies() {
+        let mut census = Census::new(&[Source::Metrics, Source::Sockets]);
+        census.take(Source::Sockets, at(1), counts(&[Some(0)]));
+        census.take(Source::Metrics, at(1), counts(&[Some(3), None]));
+        census.take(Source::Metrics, at(2), fault(FaultKind::Refused));
+        assert_eq!(streams(&census), None);
+    }
+
+    #[test]
     fn lazy_series_are_zero_until_they_were_shown_and_absent_if_they_then_vanish() {
         let mut census = page();
         take(&mut census, 1, Some(0), None);

@@ -63,15 +63,19 @@ impl Witness {
             Reading::Unknown(fault) => State::Unknown(fault),
             Reading::Counts(counts) => self.count(&counts),
         };
+        if let State::Counted(Count { streams, .. }) = self.state {
+            self.remember(streams);
+        }
         self.served |= match self.source {
             Source::Metrics | Source::Lazy | Source::Status => is_of_a_page,
             // The table is the kernel's own; only what is in it is of the target.
             Source::Sockets => self.testifies(),
         };
-        if let State::Counted(count) = self.state {
-            self.last_count = Some(count.streams);
-            self.saw_streams |= count.streams > 0;
-        }
+    }
+
+    const fn remember(&mut self, streams: u64) {
+        self.last_count = Some(streams);
+        self.saw_streams |= streams > 0;
     }
 
     fn count(&mut self, counts: &[Option<Count>]) -> State {
@@ -80,10 +84,15 @@ impl Witness {
             *shown |= count.is_some();
         }
         let missed = counts.iter().zip(&self.shown).any(|(count, shown)| count.is_none() && self.misses(*shown));
+        let sum = counts.iter().flatten().fold(Count::default(), |sum, count| sum.plus(*count));
         if missed || counts.is_empty() {
+            // What the other selectors count is no whole count, but more than zero it is.
+            if sum.streams > 0 {
+                self.remember(sum.streams);
+            }
             return State::Absent;
         }
-        State::Counted(counts.iter().flatten().fold(Count::default(), |sum, count| sum.plus(*count)))
+        State::Counted(sum)
     }
 
     /// Whether it is missed that there is nothing to count on.

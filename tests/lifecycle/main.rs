@@ -7,6 +7,8 @@
 mod http;
 #[path = "../support/page.rs"]
 mod page;
+#[path = "../support/port.rs"]
+mod port;
 #[path = "../support/shell.rs"]
 mod shell;
 #[path = "../support/sidecar.rs"]
@@ -20,12 +22,14 @@ mod deadline;
 mod exit;
 mod hook;
 mod hostile;
+mod idle;
 mod pages;
 mod readiness;
 mod restart;
 mod routes;
 mod settings;
 mod sigterm;
+mod sockets;
 mod target;
 mod unserved;
 
