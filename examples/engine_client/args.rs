@@ -20,8 +20,8 @@ pub(crate) struct Args {
     #[arg(long, default_value = "ws://127.0.0.1:8080/v1/listen", value_parser = websocket_url)]
     pub(crate) url: Uri,
 
-    /// How many streams are opened, and what they do: audio, keepalive or silent, each with @BYTES for a rate of its
-    /// own if need be, and after a duration something else. Examples: 6 (all audio), 3:audio@2000, 2:keepalive,
+    /// How many streams are opened, and what they do: audio or keepalive, with @BYTES for a rate of its own a second, or
+    /// silent; and, after a duration, something else. Examples: 6 (all audio), 3:audio@2000, 2:keepalive, 1:silent,
     /// 1:audio:5s:keepalive:30s:audio. May be given several times.
     #[arg(long, value_name = "N[:WHAT[:DURATION:WHAT]...]", default_value = "1")]
     pub(crate) streams: Vec<Group>,

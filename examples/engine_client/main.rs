@@ -66,7 +66,8 @@ async fn tell(mut order: Signal, teller: watch::Sender<bool>) {
 async fn open_all(args: &Rc<Args>, told: &Told, totals: &mut Totals) -> JoinSet<Ending> {
     let every = args.arrivals.map_or(args.stagger, |arrivals| arrivals.0);
     let mut streams = JoinSet::new();
-    let (began, mut due) = (now(), now());
+    let began = now();
+    let mut due = began;
     for plan in plan::plans(args) {
         let over = args.arrivals_for.is_some_and(|limit| due - began >= limit);
         if over || !wait_until(due, told.clone()).await {

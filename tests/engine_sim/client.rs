@@ -82,7 +82,8 @@ fn keep_alive_takes_the_bytes_a_second_that_were_asked_for_and_no_more() {
         assert!(is(&ear.hear(), "KeepAlive"));
     }
     assert!(ear.bytes() >= 21 * 26 && ear.bytes().is_multiple_of(26), "{}", ear.bytes());
-    assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
+    let took = began.elapsed();
+    assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(30), "{took:?}");
 }
 
 #[test]
@@ -109,7 +110,7 @@ fn silent_stream_sends_nothing_before_its_end() {
 
 #[test]
 fn stream_changes_over_in_the_order_of_its_course() {
-    let mut ear = Ear::open(&["--streams", "1:keepalive:1s:audio:1s:keepalive", "--durations", "60s"]);
+    let mut ear = Ear::open(&["--streams", "1:keepalive:1s:audio:1s:keepalive", "--durations", "10s"]);
     let mut changes = Vec::new();
     while changes.len() < 3 {
         let speaks = ear.hear().is_binary();
@@ -183,7 +184,7 @@ fn arrivals_that_nobody_listens_to_are_refused_and_not_tried_again() {
 #[test]
 fn arrivals_that_were_cut_are_told_from_those_that_were_refused() {
     let engine = Sim::start(&["--max-active", "5"]);
-    let mut client = engine.client("/v1/listen", &["--arrivals", "50/s", "--durations", "1h"]);
+    let mut client = engine.client("/v1/listen", &["--arrivals", "50/s", "--arrivals-for", "30s", "--durations", "1h"]);
     client.wait_for("REFUSED: HTTP 503");
     engine.signal(Signal::SIGUSR2);
     client.wait_for("REFUSED: connection refused");

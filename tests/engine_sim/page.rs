@@ -95,7 +95,9 @@ fn page_lies_whatever_is_open() {
     assert!(page.contains("engine_active_requests{kind=\"batch\"} 0\n"));
     assert!(page.contains("engine_flux_used_streams 0\n"));
     assert!(engine.put_page("says:7").contains("200 OK"));
-    assert!(engine.page().contains(&format!("{STREAM}7\n")));
+    let page = engine.page();
+    assert!(page.contains(&format!("{STREAM}7\n")));
+    assert!(page.contains("engine_active_requests{kind=\"batch\"} 0\n"));
     assert!(engine.put_page("ok").contains("200 OK"));
     assert!(engine.page().contains(&format!("{STREAM}2\n")));
 }
