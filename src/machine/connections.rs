@@ -52,11 +52,22 @@ impl Table {
 
     /// Takes out what the kernel has shown twice, as it may while sockets come and go.
     pub fn remove_repetitions(&mut self) {
-        let key = |connection: &Connection| (connection.cookie, connection.local, connection.peer);
-        self.connections.sort_unstable_by_key(key);
-        self.connections.dedup_by_key(|connection| key(connection));
+        if self.may_repeat() {
+            let key = |it: &Connection| (it.cookie, it.local, it.peer);
+            self.connections.sort_unstable_by_key(key);
+            self.connections.dedup_by_key(|it| key(it));
+        }
         self.listening.sort_unstable();
         self.listening.dedup();
+    }
+
+    /// Whether a connection may be shown twice. Mostly the cookies tell that none is, and they are quick to sort.
+    fn may_repeat(&self) -> bool {
+        let cookies: Option<Vec<u64>> = self.connections.iter().map(|it| it.cookie).collect();
+        cookies.is_none_or(|mut cookies| {
+            cookies.sort_unstable();
+            cookies.windows(2).any(|pair| pair[0] == pair[1])
+        })
     }
 }
 
@@ -77,6 +88,14 @@ mod tests {
         table.remove_repetitions();
         assert_eq!(table.connections, [first, second]);
         assert_eq!(table.listening, [80, 8080]);
+    }
+
+    #[test]
+    fn what_is_shown_twice_is_known_by_its_cookie_too() {
+        let connections = [8, 7, 8].map(|cookie| connection("127.0.0.1:1", Some(cookie)));
+        let mut table = Table { connections: connections.to_vec(), ..Table::default() };
+        table.remove_repetitions();
+        assert_eq!(table.connections, [connections[1], connections[0]]);
     }
 
     #[test]
