@@ -103,11 +103,11 @@ impl<'a> Drain<'a> {
             }
             Step::CallLate if called >= Some(LATE) => {
                 self.story.tell(Speaker::Client, "opens stream 7", "a caller who has not heard yet");
-                self.pod.call(&[LATE_DURATION], streams_before(), self.events)?;
+                self.pod.call(&["1"], &[LATE_DURATION], streams_before(), self.events)?;
                 self.next = Step::CallTooLate;
             }
             Step::CallTooLate if signalled >= Some(TOO_LATE) => {
-                self.pod.call(&[LATE_DURATION], streams_before() + 1, self.events)?;
+                self.pod.call(&["1"], &[LATE_DURATION], streams_before() + 1, self.events)?;
                 self.next = Step::Watch;
             }
             Step::Probe | Step::CallLate | Step::CallTooLate | Step::Watch => {}

@@ -19,6 +19,10 @@ use crate::screen::Screen;
 
 /// The streams that are open when the pod is deleted: how long each lasts.
 pub(crate) const DURATIONS: [&str; 6] = ["6s", "8s", "9s", "11s", "13s", "15s"];
+/// What they do: the last but one stops speaking after two seconds, and only keeps its connection alive.
+const PLAN: [&str; 3] = ["4:audio", "1:audio:2s:keepalive", "1:audio"];
+/// How long a stream must not have worked to be idle.
+pub(crate) const IDLE_AFTER: &str = "4s";
 /// How long the engine takes to exit once it has no stream left.
 pub(crate) const EXIT_DELAY: &str = "3s";
 
@@ -72,16 +76,16 @@ impl Pod {
         screen.answer(&format!("lameduck: GET /readyz {}", ready.status));
         drop(held);
 
-        screen.heading("Its callers: six streams now, and two more later");
-        screen.command(&typed(&pod.client(&DURATIONS)));
-        pod.call(&DURATIONS, 0, events)?;
+        screen.heading("Its callers: six streams now, one of which falls silent, and two more later");
+        screen.command(&typed(&pod.client(&PLAN, &DURATIONS)));
+        pod.call(&PLAN, &DURATIONS, 0, events)?;
         pod.wait_until_counted(events)?;
         Ok(pod)
     }
 
-    /// Opens streams of these durations; `after` so many streams of other clients.
-    pub(crate) fn call(&mut self, durations: &[&str], after: u32, events: &Events) -> Result<(), Stop> {
-        let client = Process::start(&mut self.client(durations), Origin::Client { after }, events)?;
+    /// Opens streams of this plan and these durations; `after` so many streams of other clients.
+    pub(crate) fn call(&mut self, plan: &[&str], durations: &[&str], after: u32, events: &Events) -> Result<(), Stop> {
+        let client = Process::start(&mut self.client(plan, durations), Origin::Client { after }, events)?;
         self.clients.push(client);
         Ok(())
     }
@@ -126,10 +130,13 @@ impl Pod {
         self.sidecar.ended().map_or(Ok(()), |status| Err(Stop::failed("lameduck has ended", status)))
     }
 
-    fn client(&self, durations: &[&str]) -> Command {
+    fn client(&self, plan: &[&str], durations: &[&str]) -> Command {
         let mut command = Command::new(&self.programs.client);
         command.args(["--url", &format!("ws://{}/v1/listen", self.streams)]);
-        command.args(["--streams", &durations.len().to_string(), "--durations", &durations.join(",")]);
+        for streams in plan {
+            command.args(["--streams", streams]);
+        }
+        command.args(["--durations", &durations.join(",")]);
         if durations.len() > 1 {
             command.args(["--stagger", "100ms"]);
         }
@@ -169,7 +176,8 @@ fn engine(programs: &Programs) -> Command {
 fn sidecar(programs: &Programs, ports: &Ports, address: SocketAddr, directory: &Path) -> Command {
     let mut command = Command::new(&programs.lameduck);
     command.args(["sidecar", "--grace-period", "60s", "--lame-duck", "3s", "--quiet-period", "1s"]);
-    command.args(["--target-port", &ports.streams.port().to_string()]);
+    let port = ports.streams.port().to_string();
+    command.args(["--target-port", &port, "--activity-port", &port, "--idle-after", IDLE_AFTER]);
     command.args(["--metrics-url", &format!("http://{}/metrics", ports.metrics)]);
     command.args(["--listen", &address.to_string()]);
     command.arg("--state-dir").arg(directory).arg("--termination-log").arg(termination_log(directory));

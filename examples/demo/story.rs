@@ -21,8 +21,9 @@ pub(crate) struct Story<'a> {
     pub(crate) begun: Option<Instant>,
     pub(crate) signalled: Option<Instant>,
     over: Option<Instant>,
-    /// The count that was told last, and the largest.
+    /// The count that was told last, and of these the idle ones; and the largest.
     streams: Option<u64>,
+    idle: u64,
     most: u64,
 }
 
@@ -34,7 +35,16 @@ impl<'a> Story<'a> {
         let remark = "held: no answer until the drain is over";
         screen.tell(called, Speaker::Kubelet, "GET /prestop", remark);
         let record = Record::new(called);
-        Self { screen, record, begun: None, signalled: None, over: None, streams: Some(streams), most: streams }
+        Self {
+            screen,
+            record,
+            begun: None,
+            signalled: None,
+            over: None,
+            streams: Some(streams),
+            idle: 0,
+            most: streams,
+        }
     }
 
     /// Whether this is an effect whose cause has not been told: lines of different processes come by different ways.
@@ -119,15 +129,20 @@ impl<'a> Story<'a> {
     pub(crate) fn count(&mut self, status: &StatusReport) {
         let (Some(drain), Some(streams)) = (&status.drain, status.streams) else { return };
         let left = format!("{:.0} s", drain.remaining_seconds);
-        if self.streams != Some(streams) && self.over.is_none() && self.record.answer.is_none() {
-            self.streams = Some(streams);
+        let idle = status.idle_streams.unwrap_or(0);
+        if (self.streams, self.idle) != (Some(streams), idle) && self.over.is_none() && self.record.answer.is_none() {
+            let remark = match (streams, idle > self.idle) {
+                (0, _) => "must hold for 1 s to be believed",
+                (_, true) => "it sends keep-alives only, and has not worked for 4 s",
+                (_, false) => "",
+            };
+            (self.streams, self.idle) = (Some(streams), idle);
             self.most = self.most.max(streams);
-            let remark = if streams == 0 { "must hold for 1 s to be believed" } else { "" };
-            self.tell(Speaker::Lameduck, &format!("{}, {left} left", number_of(streams)), remark);
+            self.tell(Speaker::Lameduck, &format!("{}, {left} left", number_of(streams, idle)), remark);
         }
         let bar = self.screen.bar(streams, self.most);
         let held = if self.record.answer.is_none() { "hook held, 0 bytes" } else { "hook answered" };
-        self.screen.live(&format!("         {bar}  {}, {left} left, {held}", number_of(streams)));
+        self.screen.live(&format!("         {bar}  {}, {left} left, {held}", number_of(streams, idle)));
     }
 
     pub(crate) fn probed(&mut self, answer: Answer) {
@@ -148,8 +163,9 @@ fn is_signal(text: &str) -> bool {
     text.contains(" received (")
 }
 
-fn number_of(streams: u64) -> String {
-    if streams == 1 { "1 stream".to_owned() } else { format!("{streams} streams") }
+fn number_of(streams: u64, idle: u64) -> String {
+    let all = if streams == 1 { "1 stream".to_owned() } else { format!("{streams} streams") };
+    if idle == 0 { all } else { format!("{all}, {idle} of them idle") }
 }
 
 fn plain(value: &Value) -> String {

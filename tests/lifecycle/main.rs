@@ -17,6 +17,7 @@ mod sidecar;
 #[expect(dead_code, reason = "the rest is for the tests of the engine itself")]
 mod sim;
 
+mod balancers;
 mod clients;
 mod deadline;
 mod exit;

@@ -54,7 +54,7 @@ impl Sources {
                 assert!(
                     self.said.iter().any(|(source, said)| now(*source, said) == Some(streams)),
                     "nobody said {streams}"
-                )
+                );
             }
         }
         let most = self.said.iter().filter_map(|(source, said)| now(*source, said)).max().filter(|most| *most > 0);
