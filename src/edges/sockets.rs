@@ -20,7 +20,7 @@ use rustix::net::{
 
 use crate::machine::connections::{Connection, Table};
 use crate::readers::proctcp;
-use crate::readers::sockdiag::{self, Dump, Family, Progress};
+use crate::readers::sockdiag::{self, Dump, Family, MOST_PORTS, Progress};
 
 /// How long the kernel may take for a piece of its answer. It makes it while it is asked, so it never should.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -76,8 +76,8 @@ impl Default for SocketTable {
 }
 
 impl SocketTable {
-    /// Reads what the table says of these ports, of which there should be no more than some hundreds; the bytes that
-    /// each connection has received as well, where they are wanted and told.
+    /// Reads what the table says of these ports; the bytes that each connection has received as well, where they are
+    /// wanted and told.
     ///
     /// The connection `own` must be open during this call. It is left out, and where the kernel shows cookies it still
     /// is in later calls, for the server may keep its end longer than we keep ours.
@@ -92,7 +92,9 @@ impl SocketTable {
             Ok(table) => table,
             Err(Failure::Unknown(reason)) => return Err(Error(reason)),
             Err(Failure::Refused(reason)) => {
-                let told = self.read_proc(ports).map_err(|error| Error(format!("{reason}; {error}")))?;
+                let told = self
+                    .read_proc(ports)
+                    .map_err(|error| Error(format!("{reason}; {error}; one of them must be allowed")))?;
                 Table { fallback: Some(reason), ..told }
             }
         };
@@ -114,16 +116,17 @@ impl SocketTable {
     /// Asks the kernel over netlink, by a socket made for this question: an old one may hold the rest of an answer.
     fn ask(&self, ports: &[u16], with_bytes: bool) -> Result<Table, Failure> {
         let mut table = Table::default();
-        if ports.is_empty() {
-            return Ok(table);
-        }
         let refused = |errno| failure("cannot ask the kernel for its sockets over netlink", errno);
         let socket = (self.open)().map_err(refused)?;
         let port_id = port_id(socket.as_fd()).map_err(refused)?;
         let mut buffer = vec![0; BUFFER];
-        for (sequence, family) in (1..).zip([Family::V4, Family::V6]) {
-            let dump = Dump { family, ports, with_bytes, sequence, port_id };
-            exchange(socket.as_fd(), &dump, &mut buffer, &mut table)?;
+        let mut sequence = 0;
+        for family in [Family::V4, Family::V6] {
+            for ports in ports.chunks(MOST_PORTS) {
+                sequence += 1;
+                let dump = Dump { family, ports, with_bytes, sequence, port_id };
+                exchange(socket.as_fd(), &dump, &mut buffer, &mut table)?;
+            }
         }
         Ok(table)
     }

@@ -29,6 +29,8 @@ const INET_DIAG_REQ_BYTECODE: u16 = 1;
 const INET_DIAG_INFO: u16 = 2;
 /// Where `tcpi_bytes_received` stands in `struct tcp_info`; kernels before 4.1 do not have it.
 const BYTES_RECEIVED: usize = 128;
+/// How many ports one question can be about: the jumps of its filter are 16 bits wide.
+pub const MOST_PORTS: usize = 1000;
 /// The states worth showing: those of open streams, or of what may be one, and of listeners.
 const STATES: u32 = 1 << state::ESTABLISHED
     | 1 << state::FIN_WAIT1
@@ -51,7 +53,7 @@ pub enum Family {
 pub struct Dump<'a> {
     /// The family.
     pub family: Family,
-    /// The local ports, at least one of them.
+    /// The local ports, at least one of them and at most [`MOST_PORTS`].
     pub ports: &'a [u16],
     /// Whether the bytes that each connection has received are wanted.
     pub with_bytes: bool,

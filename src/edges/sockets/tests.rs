@@ -116,6 +116,14 @@ fn whoever_does_not_answer_is_given_up() {
 }
 
 #[test]
+fn more_ports_than_a_filter_holds_are_still_read() {
+    let pair = Pair::new("127.0.0.1:0", 2);
+    let ports: Vec<u16> = (1..=4000).chain([pair.port()]).collect();
+    let told = SocketTable::default().read(&ports, true, None).unwrap();
+    assert_eq!((pair.seen(&told).len(), told.fallback), (2, None));
+}
+
+#[test]
 fn want_of_files_is_unknown_and_no_refusal() {
     let error = refused(|| Err(Errno::MFILE)).read(&[80], false, None).unwrap_err();
     assert!(error.to_string().contains("Too many open files"), "{error}");

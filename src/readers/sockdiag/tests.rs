@@ -161,6 +161,14 @@ fn a_shorter_or_longer_tcp_info_is_understood() {
 }
 
 #[test]
+fn a_cookie_is_of_two_words_the_low_one_first() {
+    let mut message = socket(&[]);
+    message[HEADER + 44..HEADER + 52].copy_from_slice(&[1, 0, 0, 0, 2, 0, 0, 0]);
+    let (_, table) = read(V4, &message).unwrap();
+    assert_eq!(table.connections[0].cookie, Some(0x2_0000_0001));
+}
+
+#[test]
 fn unknown_attributes_are_passed_over() {
     // The first is padded to a multiple of four, the last is not.
     let unknown = [attribute(77, 5, &[1, 0, 0, 0]), attribute(8, 5, &[1])].concat();
