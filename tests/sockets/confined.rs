@@ -55,7 +55,8 @@ fn look_from_within(port_of_others: u16) {
     println!("confined as user {} to a network of its own: {address} was seen", line("Uid:"));
 }
 
-/// This program, from a copy in `dir`, as a confined process; `None`, with a word, where the machine does not let us make one.
+/// This program, from a copy in `dir`, as a confined process; `None`, with a word, where the machine does not let us
+/// make one.
 fn confined(dir: &Path) -> Option<Command> {
     let is_root = rustix::process::geteuid().is_root();
     let namespace: &[&str] = if is_root { &["-n"] } else { &["-Urn"] };
