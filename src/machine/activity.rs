@@ -75,13 +75,12 @@ impl Activity {
         if self.looks.back().is_some_and(|last| look.asked < last.asked + CLOSEST) {
             return;
         }
-        let first = self.looks.is_empty();
         self.looks.push_back(look);
         let mut before = std::mem::take(&mut self.watched);
         self.watched.reserve(connections.len());
         for &(cookie, received) in connections {
             let known = before.remove(&cookie);
-            let mut watched = known.unwrap_or_else(|| Watched::new(look, (!first).then_some(0)));
+            let mut watched = known.unwrap_or_else(|| Watched::new(look));
             watched.received.push_back(received);
             watched.worked = may_have_worked(&self.looks, &watched.received, self.rule.rate).max(watched.worked);
             self.watched.insert(cookie, watched);
@@ -126,9 +125,8 @@ impl Activity {
 }
 
 impl Watched {
-    /// One that was not there at the look before had received nothing then.
-    fn new(look: Look, before: Option<u64>) -> Self {
-        Self { since: look.taken, worked: None, received: before.into_iter().collect() }
+    const fn new(look: Look) -> Self {
+        Self { since: look.taken, worked: None, received: VecDeque::new() }
     }
 }
 
@@ -238,15 +236,39 @@ mod tests {
         assert_eq!(activity.working().map(|working| working.connections), Some(1));
     }
 
+    /// Looks each second, each of which took nearly as long, and says from which second on nobody is at work.
+    fn idle_from_by_slow_looks(received: impl Fn(u32) -> u64) -> Option<u32> {
+        let mut activity = activity();
+        (0..30).find(|second| {
+            let asked = look(f64::from(*second)).asked;
+            let taken = asked + Duration::from_millis(900);
+            activity.observe(Look { asked, taken }, &[(1, received(*second))]);
+            activity.working().is_some_and(|working| working.connections == 0)
+        })
+    }
+
     #[test]
     fn looks_that_took_their_time_claim_no_more_than_they_saw() {
+        // Three hundred bytes in what may have been little more than a second.
+        assert_eq!(idle_from_by_slow_looks(|second| 100 * u64::from(second)), None);
+        assert_eq!(idle_from_by_slow_looks(|second| 50 * u64::from(second)), Some(11));
+        assert_eq!(idle_from_by_slow_looks(|second| if second < 5 { 0 } else { 300 }), Some(16));
+    }
+
+    #[test]
+    fn a_stretch_of_nearly_two_seconds_is_work_where_no_second_is() {
         let mut activity = activity();
-        for second in 0..20_u32 {
-            let asked = look(second.into()).asked;
-            let taken = asked + Duration::from_millis(900);
-            activity.observe(Look { asked, taken }, &[(1, 200 * u64::from(second))]);
+        let received = |at: f64| 127 * [10.0, 10.74, 11.48].iter().filter(|burst| at >= **burst).count();
+        for quarter in 0..100_u32 {
+            let at = f64::from(quarter) / 4.0;
+            activity.observe(look(at), &[(1, u64::try_from(received(at)).unwrap())]);
+            if quarter == 80 {
+                assert_eq!(activity.working().map(|working| working.connections), Some(0));
+            }
+            if quarter == 79 {
+                assert_eq!(activity.working().map(|working| working.connections), Some(1));
+            }
         }
-        assert_eq!(activity.working().map(|working| working.connections), Some(1));
     }
 
     #[test]
