@@ -7,7 +7,7 @@ use lameduck::machine::outcome::Ending;
 use lameduck::machine::outcome::Outcome::{Drained, Expired, Idle};
 use lameduck::machine::outcome::Trigger::Hook;
 use lameduck::machine::reading::FaultKind::Refused;
-use lameduck::machine::reading::Source::Metrics;
+use lameduck::machine::reading::Source::{Metrics, Sockets};
 use lameduck::machine::reading::{Count, Reading};
 
 use crate::machine::Deed::{Kill, Release, Signal};
@@ -127,4 +127,14 @@ fn a_restarted_sidecar_kills_the_one_who_stays_on_time() {
     let mut pod = Pod::with(1, idling);
     pod.carries(&[0]).at(40).call(Hook).at(45).expect([Signal(1), Release(Idle, Some(0))]);
     pod.at(47).restarts().at(50).expect([Kill(1)]).at(60);
+}
+
+#[test]
+fn connections_that_are_counted_too_tell_no_kinds_and_deny_none() {
+    let mut pod = Pod::with(1, |policy| {
+        idling(policy);
+        policy.sources = vec![Metrics, Sockets];
+    });
+    pod.carries(&[0, 26]).at(40).counted(Some(2)).idle(Some(2)).call(Hook).at(45);
+    pod.expect([Signal(1), Release(Idle, Some(0))]).at(50).expect([Kill(1)]);
 }
