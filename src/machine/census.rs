@@ -198,6 +198,17 @@ mod tests {
     }
 
     #[test]
+    fn one_word_of_three_that_differs_divides_them_and_the_halves_of_a_page_do_not() {
+        let mut census = Census::new(&[Source::Metrics, Source::Lazy, Source::Sockets, Source::Status]);
+        take(&mut census, 1, Some(3), Some(2));
+        census.take(Source::Sockets, at(1), counts(&[Some(3)]));
+        census.take(Source::Status, at(1), counts(&[Some(3)]));
+        assert!(!census.is_divided());
+        census.take(Source::Status, at(2), counts(&[Some(4)]));
+        assert!(census.is_divided());
+    }
+
+    #[test]
     fn lazy_series_are_zero_until_they_were_shown_and_absent_if_they_then_vanish() {
         let mut census = page();
         take(&mut census, 1, Some(0), None);

@@ -138,3 +138,36 @@ fn connections_that_are_counted_too_tell_no_kinds_and_deny_none() {
     pod.carries(&[0, 26]).at(40).counted(Some(2)).idle(Some(2)).call(Hook).at(45);
     pod.expect([Signal(1), Release(Idle, Some(0))]).at(50).expect([Kill(1)]);
 }
+
+#[test]
+fn a_page_that_died_no_longer_denies_that_a_batch_is_left() {
+    let mut pod = Pod::with(2, |policy| {
+        idling(policy);
+        policy.sources = vec![Metrics, Sockets];
+    });
+    pod.carries(&[0, 0]).at(40).call(Hook).at(41).fails(Refused).at(45).expect([Signal(1)]);
+    pod.counted(Some(2)).idle(None).at(95).expect([Release(Expired, Some(2))]);
+}
+
+#[test]
+fn a_table_that_hangs_leaves_no_old_silence_to_rely_on() {
+    let mut pod = Pod::with(0, idling);
+    pod.says(&page(2, 1)).carries(&[0]).at(40).call(Hook).at(45).expect([Signal(1)]).at(50).sockets_hang();
+    pod.at(60).says(&page(1, 0)).at(95).expect([Release(Expired, Some(1))]);
+}
+
+#[test]
+fn a_look_that_was_ordered_for_the_life_before_shows_nothing_of_this_one() {
+    let mut pod = Pod::with(1, idling);
+    pod.at(40).hangs().at(41);
+    let (asked, _) = *pod.unread.last().unwrap();
+    let mut table = lameduck::machine::connections::Table::default();
+    table.connections.push(lameduck::machine::connections::Connection {
+        local: ([127, 0, 0, 1], PORT).into(),
+        peer: ([127, 0, 0, 1], 1024).into(),
+        cookie: Some(7),
+        received: Some(0),
+    });
+    pod.exits(1, Ending::Untold).sees(found(2, None)).streams(1).sockets_hang().at(42);
+    pod.input(lameduck::machine::io::Input::Connections { asked, table: Ok(table) }).counted(Some(1)).idle(None);
+}

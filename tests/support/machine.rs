@@ -61,6 +61,7 @@ pub(crate) struct Pod {
     /// The connections, and whether the table of them can be read.
     traffic: Traffic,
     table: bool,
+    table_hangs: bool,
     sighting: Option<Sighting>,
     ended: Vec<Incarnation>,
     signals_go_out: bool,
@@ -95,6 +96,7 @@ impl Pod {
             page: Page::Says(says.to_vec()),
             traffic: Traffic::begin(now),
             table: true,
+            table_hangs: false,
             sighting,
             ended: Vec::new(),
             signals_go_out: true,
@@ -187,6 +189,12 @@ impl Pod {
         self
     }
 
+    /// From now on nobody says what the socket table shows.
+    pub(crate) fn sockets_hang(&mut self) -> &mut Self {
+        self.table_hangs = true;
+        self
+    }
+
     /// From now on readings do not come back.
     pub(crate) fn hangs(&mut self) -> &mut Self {
         self.page = Page::Hangs;
@@ -273,6 +281,9 @@ impl Pod {
     }
 
     fn answer_sockets(&mut self, asked: Time) {
+        if self.table_hangs {
+            return;
+        }
         let table = self.traffic.table(self.now);
         let fault = || Fault::new(FaultKind::Unreadable, "no table");
         let counts = vec![table.count(PORT)];
