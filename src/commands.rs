@@ -1,5 +1,6 @@
 //! The commands.
 
+pub mod check;
 pub mod drain;
 pub mod sidecar;
 pub mod status;
@@ -18,7 +19,7 @@ pub enum Exit {
     Untold,
     /// Usage or settings (sysexits, `EX_USAGE`).
     Usage,
-    /// The sidecar could not be reached (`EX_UNAVAILABLE`).
+    /// The sidecar could not be reached, or something that it needs (`EX_UNAVAILABLE`).
     Unreachable,
     /// A fault of ours (`EX_SOFTWARE`).
     Fault,

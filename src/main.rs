@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use lameduck::commands::{Exit, Failure, complain, drain, say, sidecar, status};
+use lameduck::commands::{Exit, Failure, check, complain, drain, say, sidecar, status};
 use lameduck::settings::args::{AddressArgs, LogArgs, SidecarArgs};
 
 /// Lets a pod with long-lived streams leave without cutting anybody off.
@@ -40,6 +40,22 @@ enum Command {
         #[command(flatten)]
         address: AddressArgs,
     },
+    /// Rehearse a drain where the sidecar runs, with its settings: what would stand in its way, and the mend
+    ///
+    /// It takes the settings of `lameduck sidecar`. Nothing is signalled, and nothing written but a probe in the state
+    /// dir, which is removed again.
+    ///
+    /// A line beginning with ✓ is well, one with ✗ needs its mend, and one with – could not be checked, or need not.
+    ///
+    /// Exit codes: 0 all is well; 64 a setting that the sidecar refuses or ignores; 77 a permission is missing; 69
+    /// something is not there, does not answer, or does not fit. Of several the first in this order holds.
+    Check {
+        #[command(flatten)]
+        settings: Box<SidecarArgs>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -64,6 +80,7 @@ fn run(command: &Command) -> Result<Exit, Failure> {
     match command {
         Command::Sidecar(args) => sidecar::run(args),
         Command::Drain { hook, address, log } => drain::run(&address.resolve(), *hook, log),
+        Command::Check { settings, json } => check::run(settings, *json),
         Command::Status { json, address } => status::run(&address.resolve(), *json),
     }
 }

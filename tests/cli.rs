@@ -124,6 +124,30 @@ fn settings_that_cannot_work_are_refused_by_flag_value_and_mend() {
 }
 
 #[test]
+fn a_rehearsal_refuses_what_the_sidecar_refuses_and_says_the_same() {
+    for (flag, value, others, parts) in REFUSED {
+        let typed = format!("{flag}={value}");
+        let Answer { code, stdout, stderr } = lameduck(&[&["check", &typed], *others].concat(), &[]);
+        let said = stdout + &stderr;
+        assert_eq!(code, USAGE, "{typed}: {said}");
+        for part in [&[*flag], *parts].concat() {
+            assert!(said.contains(part), "{typed}: no {part:?} in {said}");
+        }
+    }
+}
+
+#[test]
+fn a_rehearsal_takes_every_setting_of_the_sidecar() {
+    let settings = |command: &str| -> Vec<String> {
+        let help = lameduck(&[command, "--help"], &[]).stdout;
+        help.lines().filter_map(|line| line.trim_start().strip_prefix("--").map(str::to_owned)).collect()
+    };
+    let (sidecar, mut check) = (settings("sidecar"), settings("check"));
+    check.retain(|setting| setting != "json");
+    assert_eq!(sidecar, check);
+}
+
+#[test]
 fn settings_from_the_environment_are_refused_as_well() {
     for (flag, value, others, parts) in REFUSED.iter().filter(|(_, value, ..)| !value.is_empty()) {
         let name = format!("LAMEDUCK{}", flag[1..].to_ascii_uppercase().replace('-', "_"));
@@ -162,14 +186,14 @@ fn what_another_version_may_know_is_refused() {
     }
     assert_refused(&["drain", "--standalone"], &[], &["--standalone"]);
     assert_refused(&["status", "--watch"], &[], &["--watch"]);
-    for command in ["check", "inject", "run", "help", "serve"] {
+    for command in ["inject", "run", "help", "serve"] {
         assert_refused(&[command], &[], &[command]);
     }
 }
 
 #[test]
 fn nothing_typed_shows_what_there_is() {
-    assert_refused(&[], &[], &["Usage: lameduck <COMMAND>", "sidecar", "drain", "status"]);
+    assert_refused(&[], &[], &["Usage: lameduck <COMMAND>", "sidecar", "drain", "status", "check"]);
 }
 
 #[test]
@@ -193,7 +217,7 @@ fn addresses_of_clients_are_refused_with_the_mend() {
 
 #[test]
 fn help_of_every_command_goes_to_stdout() {
-    for command in [&[][..], &["sidecar"], &["drain"], &["status"]] {
+    for command in [&[][..], &["sidecar"], &["drain"], &["status"], &["check"]] {
         for flag in ["--help", "-h"] {
             let Answer { code, stdout, stderr } = lameduck(&[command, &[flag]].concat(), &[]);
             assert_eq!((code, stderr.as_str()), (Some(0), ""), "{command:?} {flag}");

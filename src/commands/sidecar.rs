@@ -108,7 +108,11 @@ fn policy(settings: &Settings) -> Policy {
     }
 }
 
-fn bind(settings: &Settings) -> Result<TcpListener, Failure> {
+/// Binds the listener.
+///
+/// # Errors
+/// Says why that cannot be, and the mend.
+pub(super) fn bind(settings: &Settings) -> Result<TcpListener, Failure> {
     let address = settings.listen;
     hook::bind(address).map_err(|error| {
         let (exit, mend) = if error.kind() == io::ErrorKind::PermissionDenied {

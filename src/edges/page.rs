@@ -1,9 +1,10 @@
 //! The metrics page: one GET, read line by line as the bytes arrive.
 
+use std::fmt;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
 use hyper::{Response, StatusCode};
 
@@ -93,24 +94,55 @@ impl MetricsPage {
     }
 
     async fn fetch(&self) -> Result<Vec<Option<Sum>>, Fault> {
-        let response = http::get(&self.url, ACCEPT).await.map_err(|error| http::fault(&error))?;
+        let mut answer = Answer::ask(&self.url).await?;
+        let mut page = Page::new(&self.selectors, answer.format).telling_apart(&self.idle);
+        while let Some(bytes) = answer.next().await? {
+            page.feed(&bytes).map_err(unreadable)?;
+        }
+        page.finish(answer.framed).map_err(unreadable)
+    }
+}
+
+/// A metrics page on its way in.
+#[derive(Debug)]
+pub struct Answer {
+    body: Incoming,
+    /// The format that it is served as.
+    pub format: Format,
+    /// Whether the transport tells a whole body from one that was cut off.
+    pub framed: bool,
+}
+
+impl Answer {
+    /// Asks for the page at `url`.
+    ///
+    /// # Errors
+    /// Says why there is none. There is no timeout here: the caller has the bound.
+    pub async fn ask(url: &Url) -> Result<Self, Fault> {
+        let response = http::get(url, ACCEPT).await.map_err(|error| http::fault(&error))?;
         let format = check(&response)?;
         // Chunked, or of a stated length: then hyper fails when the body ends too soon. Otherwise nothing tells.
         let framed = response.body().size_hint().exact().is_some() || is_chunked(response.headers());
-        self.parse(response.into_body(), format, framed).await
+        Ok(Self { body: response.into_body(), format, framed })
     }
 
-    async fn parse(&self, mut body: Incoming, format: Format, framed: bool) -> Result<Vec<Option<Sum>>, Fault> {
-        let unreadable = |error| Fault::new(FaultKind::Unreadable, error);
-        let mut page = Page::new(&self.selectors, format).telling_apart(&self.idle);
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| Fault::new(FaultKind::Unreadable, format!("page cut off: {error}")))?;
-            if let Some(bytes) = frame.data_ref() {
-                page.feed(bytes).map_err(unreadable)?;
+    /// The next piece of the page; `None` at its end.
+    ///
+    /// # Errors
+    /// Fails where the page is cut off.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
+        while let Some(frame) = self.body.frame().await {
+            let frame = frame.map_err(|error| unreadable(format!("page cut off: {error}")))?;
+            if let Ok(bytes) = frame.into_data() {
+                return Ok(Some(bytes));
             }
         }
-        page.finish(framed).map_err(unreadable)
+        Ok(None)
     }
+}
+
+fn unreadable(error: impl fmt::Display) -> Fault {
+    Fault::new(FaultKind::Unreadable, error)
 }
 
 /// A series that is told apart can be idle; the others work without receiving a byte, for all that is known.

@@ -28,6 +28,36 @@ impl fmt::Display for Matcher {
     }
 }
 
+/// A process in sight, and what it is known by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its id.
+    pub pid: u32,
+    /// The basename of its argv\[0\] or of its executable.
+    pub name: String,
+}
+
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.pid)
+    }
+}
+
+impl Matcher {
+    /// Every process in sight that matches, those that are children of others too.
+    #[must_use]
+    pub fn matching(&self) -> Vec<Process> {
+        named(self.matches(&processes()))
+    }
+
+    fn matches(&self, table: &HashMap<u32, Stat>) -> HashSet<u32> {
+        match self {
+            Self::Port(port) => holders(table, *port),
+            Self::Name(name) => table.keys().copied().filter(|pid| is_named(*pid, name)).collect(),
+        }
+    }
+}
+
 /// Looks for the target.
 #[derive(Clone, Debug)]
 pub struct Seeker {
@@ -49,8 +79,7 @@ impl Seeker {
         let mut matches = match (&self.matcher, tracked) {
             (None, _) => return Sighting::Nobody,
             (Some(Matcher::Port(_)), Some(_)) => HashSet::new(),
-            (Some(Matcher::Port(port)), None) => holders(&table, *port),
-            (Some(Matcher::Name(name)), _) => table.keys().copied().filter(|pid| is_named(*pid, name)).collect(),
+            (Some(matcher), _) => matcher.matches(&table),
         };
         matches.extend(tracked.map(|tracked| tracked.pid));
         self.sort_out(&table, &matches, tracked)
@@ -72,19 +101,56 @@ impl Seeker {
 
     fn inspect(&self, table: &HashMap<u32, Stat>, pid: u32) -> Option<Found> {
         let incarnation = Incarnation { pid, started: table.get(&pid)?.started };
-        let status = Status::parse(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)?;
+        let status = status_of(pid)?;
         let obstacle = self.signal.and_then(|signal| obstacle(pid, &status, signal));
         Some(Found { incarnation, name: name_of(pid).unwrap_or_default(), obstacle })
     }
 }
 
 fn obstacle(pid: u32, status: &Status, signal: Signal) -> Option<Obstacle> {
-    let pid = Pid::from_raw(i32::try_from(pid).ok()?);
-    // Signal 0 asks for permission only (kill(2)).
-    if kill(pid, None) == Err(Errno::EPERM) {
+    if !may_signal(pid) {
         return Some(Obstacle::NotPermitted { theirs: status.uid, ours: rustix::process::geteuid().as_raw() });
     }
     (!status.catches(signal as i32)).then_some(Obstacle::NotCaught)
+}
+
+/// Whether the kernel would let a signal pass: signal 0 asks for permission only (kill(2)).
+#[must_use]
+pub fn may_signal(pid: u32) -> bool {
+    i32::try_from(pid).is_ok_and(|pid| kill(Pid::from_raw(pid), None) != Err(Errno::EPERM))
+}
+
+/// Every process in sight that has a name, but this one. Threads of the kernel have none.
+#[must_use]
+pub fn in_sight() -> Vec<Process> {
+    named(processes().into_keys())
+}
+
+/// What this process is known by.
+#[must_use]
+pub fn own_name() -> Option<String> {
+    name_of(std::process::id())
+}
+
+/// Whether anybody in this network namespace listens on a port, whoever it is.
+#[must_use]
+pub fn has_listener(port: u16) -> bool {
+    !listening(port).is_empty()
+}
+
+/// What `/proc` says of how one process takes its signals; `None` if it is gone, or cannot be read.
+#[must_use]
+pub fn status_of(pid: u32) -> Option<Status> {
+    // The name in it may be any bytes.
+    let status = fs::read(format!("/proc/{pid}/status")).ok()?;
+    Status::parse(&String::from_utf8_lossy(&status))
+}
+
+fn named(pids: impl IntoIterator<Item = u32>) -> Vec<Process> {
+    let processes = pids.into_iter().filter_map(|pid| Some(Process { pid, name: name_of(pid)? }));
+    let mut processes: Vec<Process> = processes.collect();
+    processes.sort_unstable_by_key(|process| process.pid);
+    processes
 }
 
 /// When this process started, in the unit of [`Incarnation::started`].
@@ -152,12 +218,17 @@ fn exe(pid: u32) -> Option<String> {
 
 /// The processes that hold a socket listening on `port` in this network namespace.
 fn holders(table: &HashMap<u32, Stat>, port: u16) -> HashSet<u32> {
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
-    let inodes: HashSet<u64> = tables.iter().flat_map(|table| listeners(table, port)).collect();
+    let inodes = listening(port);
     if inodes.is_empty() {
         return HashSet::new();
     }
     table.keys().copied().filter(|pid| holds_one_of(*pid, &inodes)).collect()
+}
+
+/// The sockets that listen on `port` in this network namespace.
+fn listening(port: u16) -> HashSet<u64> {
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
+    tables.iter().flat_map(|table| listeners(table, port)).collect()
 }
 
 fn holds_one_of(pid: u32, inodes: &HashSet<u64>) -> bool {

@@ -250,7 +250,7 @@ mod tests {
         let selectors = ["active", "idle"].map(|text| text.parse().unwrap());
         let mut page = Page::new(&selectors, Format::Text);
         assert_eq!(page.feed(b"idle 0\n"), Ok(()));
-        assert_eq!(page.finish(true), Ok(vec![None, Some(Sum::default())]));
+        assert_eq!(page.finish(true), Ok(vec![None, Some(Sum { series: 1, ..Sum::default() })]));
     }
 
     #[test]
@@ -260,7 +260,7 @@ mod tests {
         for piece in ["act", "", "ive 1", "2\nother", " 3\n# E", "OF\n"] {
             assert_eq!(page.feed(piece.as_bytes()), Ok(()), "{piece}");
         }
-        assert_eq!(page.finish(false), Ok(vec![Some(Sum { all: 12, others: 12 })]));
+        assert_eq!(page.finish(false), Ok(vec![Some(Sum { all: 12, others: 12, series: 1, apart: 0 })]));
     }
 
     #[test]

@@ -38,6 +38,23 @@ pub struct Status {
     pub uid: u32,
     /// The signals that it catches, as a mask: bit n − 1 is signal n.
     pub caught: u64,
+    /// Those that it ignores.
+    pub ignored: u64,
+    /// Those that its first thread holds back.
+    pub blocked: u64,
+}
+
+/// What a process does with a signal, as far as its masks show (signal(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// It has a handler for it.
+    Caught,
+    /// It ignores it, as whoever started it may have chosen: that is inherited.
+    Ignored,
+    /// It holds it back, and has no handler: it may wait for it by `sigwait` or `signalfd`, which no mask shows.
+    Blocked,
+    /// Nothing, so the kernel does, and mostly ends it.
+    Default,
 }
 
 impl Status {
@@ -46,15 +63,33 @@ impl Status {
     pub fn parse(text: &str) -> Option<Self> {
         let line = |key: &str| text.lines().find_map(|line| line.strip_prefix(key));
         let uid = line("Uid:")?.split_ascii_whitespace().next()?.parse().ok()?;
-        let caught = u64::from_str_radix(line("SigCgt:")?.trim(), 16).ok()?;
-        Some(Self { uid, caught })
+        let mask = |key: &str| u64::from_str_radix(line(key)?.trim(), 16).ok();
+        Some(Self { uid, caught: mask("SigCgt:")?, ignored: mask("SigIgn:")?, blocked: mask("SigBlk:")? })
     }
 
     /// Whether the process has a handler for the signal of this number.
     #[must_use]
     pub const fn catches(&self, signal: i32) -> bool {
-        1 <= signal && signal <= 64 && self.caught & (1 << (signal - 1)) != 0
+        contains(self.caught, signal)
     }
+
+    /// What the process does with the signal of this number.
+    #[must_use]
+    pub const fn disposition(&self, signal: i32) -> Disposition {
+        if contains(self.caught, signal) {
+            Disposition::Caught
+        } else if contains(self.ignored, signal) {
+            Disposition::Ignored
+        } else if contains(self.blocked, signal) {
+            Disposition::Blocked
+        } else {
+            Disposition::Default
+        }
+    }
+}
+
+const fn contains(mask: u64, signal: i32) -> bool {
+    1 <= signal && signal <= 64 && mask & (1 << (signal - 1)) != 0
 }
 
 /// The last part of a path, as a process is known by.
@@ -107,12 +142,32 @@ mod tests {
         assert_eq!(Stat::parse(""), None);
     }
 
+    const STATUS: &str = "Name:\tx\nUid:\t1000\t1001\t1000\t1000\nSigBlk:\t0000000000014000\n\
+        SigIgn:\t0000000000000005\nSigCgt:\t0000000000004002\n";
+
     #[test]
     fn the_mask_of_caught_signals_is_read_by_number() {
-        let status = Status::parse("Name:\tx\nUid:\t1000\t1001\t1000\t1000\nSigCgt:\t0000000000004002\n").unwrap();
+        let status = Status::parse(STATUS).unwrap();
         assert_eq!(status.uid, 1000);
         assert!(status.catches(2) && status.catches(15));
         assert!(!status.catches(1) && !status.catches(0) && !status.catches(65));
+    }
+
+    #[test]
+    fn what_is_done_with_a_signal_is_told_by_its_masks() {
+        let status = Status::parse(STATUS).unwrap();
+        let expected = [
+            (1, Disposition::Ignored),
+            (2, Disposition::Caught),
+            (3, Disposition::Ignored),
+            (15, Disposition::Caught),
+            (17, Disposition::Blocked),
+            (9, Disposition::Default),
+            (65, Disposition::Default),
+        ];
+        for (signal, disposition) in expected {
+            assert_eq!(status.disposition(signal), disposition, "{signal}");
+        }
     }
 
     #[test]

@@ -232,7 +232,8 @@ fn is_service_link(name: &str) -> bool {
 }
 
 /// Where a sidecar that listens there is reached from its own pod.
-fn beside(listen: SocketAddr) -> Url {
+#[must_use]
+pub fn beside(listen: SocketAddr) -> Url {
     let host = if listen.ip().is_unspecified() { IpAddr::from([127, 0, 0, 1]) } else { listen.ip() };
     Url::new(&host.to_string(), listen.port(), "/")
 }

@@ -18,6 +18,7 @@ mod sidecar;
 mod sim;
 
 mod balancers;
+mod check;
 mod clients;
 mod deadline;
 mod exit;

@@ -80,7 +80,8 @@ fn some_series_are_told_apart_in_every_sum() {
     let (wanted, apart) = (selectors(&["active", "other"]), selectors(&[r#"active{kind="b"}"#, "active{kind='c'}"]));
     let mut reader = Page::new(&wanted, Format::Text).telling_apart(&apart);
     reader.feed(page).unwrap();
-    let sums = [Some(Sum { all: 7, others: 1 }), Some(Sum { all: 8, others: 8 })];
+    let sums =
+        [Some(Sum { all: 7, others: 1, series: 3, apart: 2 }), Some(Sum { all: 8, others: 8, series: 1, apart: 0 })];
     assert_eq!(reader.finish(true).unwrap(), sums);
 }
 

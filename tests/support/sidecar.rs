@@ -82,12 +82,26 @@ impl Pod {
 
     /// The command of a sidecar of this pod; flags win over what is set here.
     pub(crate) fn command(&self) -> Command {
-        self.command_of(Path::new(BINARY))
+        self.command_of(Path::new(BINARY), "sidecar")
+    }
+
+    /// The command of a rehearsal with the same settings.
+    pub(crate) fn check(&self) -> Command {
+        self.command_of(Path::new(BINARY), "check")
     }
 
     /// The same as nobody in particular, from a copy of the binary that everybody may run; `None` where only root may
     /// do that, and we are not.
     pub(crate) fn command_of_nobody(&self) -> Option<Command> {
+        self.nobody("sidecar")
+    }
+
+    /// The command of a rehearsal by nobody in particular.
+    pub(crate) fn check_of_nobody(&self) -> Option<Command> {
+        self.nobody("check")
+    }
+
+    fn nobody(&self, name: &str) -> Option<Command> {
         if !rustix::process::geteuid().is_root() {
             println!("only root can start a process as somebody else");
             return None;
@@ -96,14 +110,14 @@ impl Pod {
         // Not by this process: a child that another test forks meanwhile would hold it open for writing (ETXTBSY).
         let copied = Command::new("cp").args([Path::new(BINARY), &copy]).status();
         assert!(copied.expect("cp runs").success(), "no room for a copy");
-        let mut command = self.command_of(&copy);
+        let mut command = self.command_of(&copy, name);
         command.uid(NOBODY).gid(NOBODY);
         Some(command)
     }
 
-    fn command_of(&self, binary: &Path) -> Command {
+    fn command_of(&self, binary: &Path, name: &str) -> Command {
         let mut command = Command::new(binary);
-        command.env_clear().arg("sidecar").envs([
+        command.env_clear().arg(name).envs([
             ("LAMEDUCK_TARGET", self.target.as_str()),
             ("LAMEDUCK_METRICS_URL", &self.url),
             ("LAMEDUCK_LISTEN", &self.address.to_string()),

@@ -13,6 +13,10 @@ pub struct Sum {
     pub all: u64,
     /// Of those that are not among the series told apart.
     pub others: u64,
+    /// How many series match.
+    pub series: usize,
+    /// How many of them are told apart.
+    pub apart: usize,
 }
 
 /// Adds up the series of each selector.
@@ -44,8 +48,8 @@ impl<'s> Tally<'s> {
                     None => remember(&mut self.seen, sample)?,
                 };
                 counted = Some(count);
-                let others = if self.apart.iter().any(matches) { 0 } else { count };
-                *sum = Some(sum.unwrap_or_default().plus(count, others)?);
+                let is_apart = self.apart.iter().any(matches);
+                *sum = Some(sum.unwrap_or_default().plus(count, is_apart)?);
             }
         }
         Ok(())
@@ -58,10 +62,16 @@ impl<'s> Tally<'s> {
 }
 
 impl Sum {
-    fn plus(self, all: u64, others: u64) -> Result<Self, Reason> {
-        let all = self.all.checked_add(all).ok_or(Reason::Overflow)?;
-        // It is never more than all of them.
-        Ok(Self { all, others: self.others.saturating_add(others) })
+    fn plus(self, count: u64, is_apart: bool) -> Result<Self, Reason> {
+        let all = self.all.checked_add(count).ok_or(Reason::Overflow)?;
+        let others = if is_apart { 0 } else { count };
+        Ok(Self {
+            all,
+            // It is never more than all of them.
+            others: self.others.saturating_add(others),
+            series: self.series + 1,
+            apart: self.apart + usize::from(is_apart),
+        })
     }
 }
 
