@@ -39,7 +39,8 @@ pub struct Process {
 
 impl fmt::Display for Process {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.name, self.pid)
+        // A process may give itself a whole text for its name.
+        write!(f, "{:.64} ({})", self.name, self.pid)
     }
 }
 

@@ -9,6 +9,8 @@ mod http;
 mod page;
 #[path = "../support/port.rs"]
 mod port;
+#[path = "../support/rehearsal.rs"]
+mod rehearsal;
 #[path = "../support/shell.rs"]
 mod shell;
 #[path = "../support/sidecar.rs"]

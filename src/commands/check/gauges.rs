@@ -36,8 +36,7 @@ impl<'a> Gauges<'a> {
         let text = String::from_utf8_lossy(page);
         let scrape = Scrape::parse(text.lines().map(|line| Ok(line.to_owned())));
         let samples = scrape.map(|scrape| scrape.samples).unwrap_or_default();
-        let is_gauge = |sample: &Sample| matches!(sample.value, Value::Gauge(_) | Value::Untyped(_));
-        Self { page, gauges: samples.into_iter().filter(is_gauge).collect() }
+        Self { page, gauges: samples.into_iter().filter(may_be_gauge).collect() }
     }
 
     /// What this selector could have meant.
@@ -77,6 +76,16 @@ impl<'a> Gauges<'a> {
         let selectors = [selector];
         let mut page = Page::new(&selectors, Format::Text);
         page.feed(self.page).is_ok() && page.finish(true).is_ok_and(|sums| sums[0].is_some())
+    }
+}
+
+/// Parts of counters and histograms come without a type as well: the type is that of their family.
+fn may_be_gauge(sample: &Sample) -> bool {
+    const PARTS: [&str; 6] = ["_total", "_sum", "_count", "_bucket", "_created", "_info"];
+    match sample.value {
+        Value::Gauge(_) => true,
+        Value::Untyped(_) => !PARTS.iter().any(|part| sample.metric.ends_with(part)),
+        Value::Counter(_) | Value::Histogram(_) | Value::Summary(_) => false,
     }
 }
 
@@ -134,6 +143,15 @@ mod tests {
         assert_eq!(advice.meant, None);
         assert!(advice.offer.contains("engine_max_active_requests"), "{advice:?}");
         assert!(!advice.offer.contains("_total") && !advice.offer.contains("_bucket"), "{advice:?}");
+    }
+
+    #[test]
+    fn parts_of_other_families_are_no_gauges() {
+        let page = b"# TYPE a_seconds histogram\na_seconds_bucket{le=\"1\"} 1\na_seconds_sum 1\na_seconds_count 1\n\
+            # TYPE a counter\na_total 1\n# TYPE b gauge\nb_count 1\nb 1\n# EOF\n";
+        let advice = advise(page, "c");
+        assert_eq!(advice, Advice { offer: "the page's gauges are b".to_owned(), meant: None });
+        assert_eq!(advise(page, "b{x=\"1\"}").meant.as_deref(), Some("b"));
     }
 
     #[test]

@@ -105,9 +105,7 @@ fn may_hold(dir: &Path) -> bool {
 }
 
 fn cause(error: &io::Error) -> Cause {
-    match error.kind() {
-        // A file that may not be made is missing for want of a permission.
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotFound => Cause::NotPermitted,
-        _ => Cause::World,
-    }
+    // A file that may not be made is missing for want of a permission.
+    const REFUSALS: [ErrorKind; 3] = [ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem, ErrorKind::NotFound];
+    if REFUSALS.contains(&error.kind()) { Cause::NotPermitted } else { Cause::World }
 }
