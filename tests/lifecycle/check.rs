@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
+use std::thread;
 
 use crate::Scene;
 use crate::page::Answer;
@@ -66,9 +67,10 @@ fn sidecar_that_is_running_is_no_hindrance() {
 fn address_that_somebody_else_has_is_named() {
     let scene = Scene::with_streams(0);
     let listener = TcpListener::bind(scene.pod.address).unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || listener.incoming().for_each(drop));
     let rehearsal = Rehearsal::of(&scene.pod, &[]);
     rehearsal.assert_amiss(&["listen"], 64);
-    let address = listener.local_addr().unwrap().to_string();
     rehearsal.assert("listen", false, &[&address, "no sidecar answers", "another port"]);
 }
 

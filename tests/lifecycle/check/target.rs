@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::page::Page;
 use crate::rehearsal::Rehearsal;
 use crate::shell::Shell;
-use crate::sidecar::Pod;
+use crate::sidecar::{NOBODY, Pod};
 use crate::{Scene, engine};
 
 #[test]
@@ -62,21 +62,40 @@ fn signal_that_would_kill_is_told_from_one_that_is_ignored() {
     }
 }
 
+/// A pod in whose termination message only root may write.
+fn pod_with_a_closed_termination_log(url: &str) -> Pod {
+    let pod = Pod::new(url);
+    let termination = pod.dir.join("termination");
+    fs::write(&termination, "").unwrap();
+    fs::set_permissions(&termination, fs::Permissions::from_mode(0o600)).unwrap();
+    pod
+}
+
 #[test]
 fn rehearsal_of_another_user_says_what_is_not_permitted() {
     let scene = Scene::with_streams(0);
-    let termination = scene.pod.dir.join("termination");
-    fs::write(&termination, "").unwrap();
-    fs::set_permissions(&termination, fs::Permissions::from_mode(0o600)).unwrap();
     if scene.pod.check_of_nobody().is_none() {
         return;
     }
     let rehearsal = Rehearsal::run(&|| scene.pod.check_of_nobody().unwrap());
-    rehearsal.assert_amiss(&["termination_log", "uid", "signal_permitted"], 77);
+    rehearsal.assert_amiss(&["uid", "signal_permitted"], 77);
     rehearsal.assert("uid", false, &["uid 0", "uid 65534", "runAsUser: 0"]);
     rehearsal.assert("signal_permitted", false, &["SIGINT", "EPERM"]);
     rehearsal.assert("signal_caught", true, &[]);
-    rehearsal.assert("termination_log", false, &[&termination.to_string_lossy(), "denied"]);
+}
+
+#[test]
+fn file_that_this_user_may_not_write_is_a_missing_permission() {
+    let page = Page::counting(0);
+    let pod = pod_with_a_closed_termination_log(&page.url());
+    if pod.check_of_nobody().is_none() {
+        return;
+    }
+    let _target = Shell::of_user(&pod.target, NOBODY);
+    let rehearsal = Rehearsal::run(&|| pod.check_of_nobody().unwrap());
+    rehearsal.assert_amiss(&["termination_log"], 77);
+    rehearsal.assert("termination_log", false, &[&pod.dir.to_string_lossy(), "denied"]);
+    rehearsal.assert("uid", true, &["uid 65534"]);
 }
 
 #[test]
