@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tracing::info;
 
-use crate::commands::status::{describe_outcome, fetch, known, text};
+use crate::commands::status::text::{describe_outcome, known};
+use crate::commands::status::{fetch, page};
 use crate::commands::{Exit, Failure, block_on, complain, say};
 use crate::edges::http::Url;
 use crate::edges::log::{Log, Nullable};
@@ -44,7 +45,7 @@ async fn drain(address: &Url, hook: bool, mut display: Display) -> Result<Outcom
         );
     }
     let path = if hook { "/prestop" } else { "/prestop?trigger=cli" };
-    let mut held = std::pin::pin!(text(address, path, FOREVER));
+    let mut held = std::pin::pin!(page(address, path, FOREVER));
     let answer = loop {
         tokio::select! {
             biased;
