@@ -4,6 +4,7 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use lameduck::commands::status::watch;
 use lameduck::commands::{Exit, Failure, check, complain, drain, say, sidecar, status};
 use lameduck::settings::args::{AddressArgs, LogArgs, SidecarArgs};
 
@@ -34,7 +35,10 @@ enum Command {
     },
     /// Show what the sidecar sees now
     Status {
-        /// As JSON
+        /// Keep showing it: as a live view on a terminal, which Ctrl-C ends, else as one line a change
+        #[arg(long)]
+        watch: bool,
+        /// As JSON; with --watch, one line each second
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -81,7 +85,8 @@ fn run(command: &Command) -> Result<Exit, Failure> {
         Command::Sidecar(args) => sidecar::run(args),
         Command::Drain { hook, address, log } => drain::run(&address.resolve(), *hook, log),
         Command::Check { settings, json } => check::run(settings, *json),
-        Command::Status { json, address } => status::run(&address.resolve(), *json),
+        Command::Status { watch: true, json, address } => watch::run(&address.resolve(), *json),
+        Command::Status { watch: false, json, address } => status::run(&address.resolve(), *json),
     }
 }
 

@@ -185,7 +185,6 @@ fn what_another_version_may_know_is_refused() {
         assert_refused(&["sidecar", "--grace-period=30", flag], &[], &[name]);
     }
     assert_refused(&["drain", "--standalone"], &[], &["--standalone"]);
-    assert_refused(&["status", "--watch"], &[], &["--watch"]);
     for command in ["inject", "run", "help", "serve"] {
         assert_refused(&[command], &[], &[command]);
     }

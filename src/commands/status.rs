@@ -9,7 +9,13 @@ use crate::commands::{Exit, Failure, block_on, say};
 use crate::edges::http::{self, Url};
 use crate::edges::report::StatusReport;
 
+pub mod graph;
+pub mod history;
+pub mod lines;
+pub mod screen;
 pub mod text;
+pub mod view;
+pub mod watch;
 
 /// How long the sidecar may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);

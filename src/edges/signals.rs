@@ -1,11 +1,11 @@
-//! SIGTERM to this process, and who sent it.
+//! Signals to this process, and who sent SIGTERM.
 
 use std::io;
 use std::thread;
 
 use signal_hook::consts::SIGTERM;
-use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
+use signal_hook::iterator::{Signals, SignalsInfo};
 
 /// Calls `on_sigterm` from another thread for every SIGTERM, with the sender's pid where the kernel tells it
 /// (sigaction(2), `si_pid`).
@@ -19,5 +19,15 @@ pub fn watch(mut on_sigterm: impl FnMut(Option<i32>) + Send + 'static) -> io::Re
             on_sigterm(origin.process.map(|process| process.pid));
         }
     })?;
+    Ok(())
+}
+
+/// Calls `on_signal` from another thread for every one of these signals.
+///
+/// # Errors
+/// Fails if the handlers cannot be installed or no thread be started.
+pub fn forward<const N: usize>(signals: [i32; N], mut on_signal: impl FnMut(i32) + Send + 'static) -> io::Result<()> {
+    let mut signals = Signals::new(signals)?;
+    thread::Builder::new().name("signals".into()).spawn(move || signals.forever().for_each(&mut on_signal))?;
     Ok(())
 }

@@ -90,7 +90,9 @@ fn sidecar_that_dies_under_a_client_is_unreachable() {
 #[test]
 fn nobody_there_is_said_with_the_mend() {
     let pod = Pod::new("http://127.0.0.1:1/");
-    for args in [&["drain"][..], &["drain", "--hook"], &["status"], &["status", "--json"]] {
+    let drains = [&["drain"][..], &["drain", "--hook"]];
+    let looks = [&["status"][..], &["status", "--json"], &["status", "--watch"], &["status", "--watch", "--json"]];
+    for args in drains.into_iter().chain(looks) {
         let (code, stdout, stderr) = pod.client(args);
         assert_eq!((code, stdout.as_str()), (Some(69), ""), "{args:?}");
         assert!(stderr.contains(&pod.address.to_string()) && stderr.contains("--address"), "{args:?}: {stderr}");

@@ -18,6 +18,8 @@ mod sidecar;
 #[path = "../support/sim.rs"]
 #[expect(dead_code, reason = "the rest is for the tests of the engine itself")]
 mod sim;
+#[path = "../support/terminal.rs"]
+mod terminal;
 
 mod balancers;
 mod check;
@@ -36,6 +38,7 @@ mod sigterm;
 mod sockets;
 mod target;
 mod unserved;
+mod watch;
 
 use crate::page::Page;
 use crate::shell::Shell;

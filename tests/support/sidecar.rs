@@ -156,11 +156,16 @@ impl Pod {
         serde_json::from_str(&text).ok()
     }
 
+    /// The command of a client of this sidecar.
+    pub(crate) fn client_command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(BINARY);
+        command.env_clear().args(args).args(["--address", &self.address.to_string()]);
+        command
+    }
+
     /// Runs a client of this sidecar to its end: its exit code, stdout and stderr.
     pub(crate) fn client(&self, args: &[&str]) -> (Option<i32>, String, String) {
-        let address = self.address.to_string();
-        let output = Command::new(BINARY).env_clear().args(args).args(["--address", &address]).output();
-        let output = output.expect("the client runs");
+        let output = self.client_command(args).output().expect("the client runs");
         let text = |bytes| String::from_utf8(bytes).expect("a client speaks text");
         (output.status.code(), text(output.stdout), text(output.stderr))
     }
