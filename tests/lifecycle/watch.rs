@@ -180,6 +180,9 @@ fn pipe_gets_one_plain_line_for_each_change() {
         format!("serving: streams {streams}, metrics {streams}, lazy 0; target {name} (pid {pid})")
     };
     let mut lines = vec![piped.line()];
+    // Another has asked several times meanwhile, and so has this one.
+    let mut beside = Piped::start(&scene.pod, &["--json"]);
+    (0..3).for_each(|_| drop(beside.line()));
     scene.page.count(2);
     lines.push(piped.line());
     sidecar.kill();

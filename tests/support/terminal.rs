@@ -16,6 +16,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::http::PATIENCE;
+use crate::sidecar::stopwatch;
 use crate::sim::{Running, wait_until};
 
 /// A program at a terminal of its own, killed on drop.
@@ -50,8 +51,10 @@ impl Terminal {
 
     /// Waits until what has been shown since is so.
     pub(crate) fn wait_until(&mut self, is_so: impl Fn(&str) -> bool) {
+        // A program that goes on showing something else is waited for in vain, too.
+        let waited = stopwatch();
         while !is_so(&String::from_utf8_lossy(&self.seen)) {
-            let Ok(bytes) = self.output.recv_timeout(PATIENCE) else {
+            let Ok(bytes) = self.output.recv_timeout(PATIENCE.saturating_sub(waited())) else {
                 panic!("waited in vain after {:?}", String::from_utf8_lossy(&self.seen))
             };
             self.seen.extend(bytes);

@@ -132,7 +132,7 @@ mod tests {
         history.record(0, sample(3));
         history.record(1, sample(4));
         history.record(1, sample(5));
-        assert_eq!(streams(&history, 2), [Some(3), Some(5)]);
+        assert_eq!(streams(&history, 3), [None, Some(3), Some(5)]);
         history.record(2, sample(6));
         assert_eq!(streams(&history, 3), [Some(3), Some(5), Some(6)]);
     }
