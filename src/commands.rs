@@ -1,7 +1,9 @@
 //! The commands.
 
 pub mod drain;
+pub mod install;
 pub mod sidecar;
+mod startup;
 pub mod status;
 
 use std::future::Future;

@@ -20,12 +20,14 @@ mod deadline;
 mod exit;
 mod hook;
 mod hostile;
+mod namespace;
 mod pages;
 mod readiness;
 mod restart;
 mod routes;
 mod settings;
 mod sigterm;
+mod standalone;
 mod target;
 mod unserved;
 

@@ -64,7 +64,7 @@ impl Sim {
     }
 
     pub(crate) fn pid(&self) -> i32 {
-        i32::try_from(self.program.running.0.id()).expect("a pid fits")
+        i32::try_from(self.program.pid()).expect("a pid fits")
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -115,6 +115,10 @@ impl Program {
                 return line;
             }
         }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.running.0.id()
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
