@@ -1,5 +1,4 @@
 //! What `lameduck drain` is told: as a client next to nothing, without a sidecar all that a sidecar is told.
-#![expect(clippy::doc_markdown, reason = "the comments are read in a terminal")]
 
 use std::ffi::OsStr;
 

@@ -20,6 +20,7 @@ mod deadline;
 mod exit;
 mod hook;
 mod hostile;
+mod joined;
 mod namespace;
 mod pages;
 mod readiness;

@@ -47,19 +47,30 @@ async fn drain(settings: &Settings, trigger: Trigger) -> Result<Exit, Failure> {
     // become this process.
     let begun = if trigger == Trigger::Hook { started } else { clock.now() };
     let state = settings.state_dir.as_deref().map(|dir| StateFile::of_namespace(dir, &settings.subject()));
-    let turn = match &state {
+    let place = match &state {
         Some(state) => queue_up(state.path(), trigger, &clock, begun + settings.plan.budget()).await,
         None => Place::alone(),
     };
-    let seeker = seeker(settings);
     let note = state.as_ref().and_then(|state| startup::resume(state, clock.now()));
-    let note = note.filter(|note| is_of_our_time(note, &seeker));
-    let trigger = if note.is_some() { turn.joins_as(trigger) } else { trigger };
+    let note = note.filter(|note| is_of_our_time(note, &seeker(settings)));
+    let trigger = if note.is_some() { place.joins_as(trigger) } else { trigger };
     let now = clock.now();
     let policy = Policy { own_start: watched_since(now.since(started)), ..startup::policy(settings) };
     let keeper = Keeper::new(now, policy, note);
+    let outcome = supervise(settings, keeper, clock, state, (trigger, begun)).await?;
+    Ok(Exit::after(outcome.stragglers))
+}
+
+/// Has the call of this trigger and instant answered by the machine, and tells what it came to.
+async fn supervise(
+    settings: &Settings,
+    keeper: Keeper,
+    clock: Clock,
+    state: Option<StateFile>,
+    (trigger, begun): (Trigger, Time),
+) -> Result<OutcomeReport, Failure> {
     let (queue, events) = mpsc::channel(startup::QUEUE);
-    let mut world = startup::world(settings, queue.clone(), seeker, state)?;
+    let mut world = startup::world(settings, queue.clone(), seeker(settings), state)?;
     let mut supervisor = Supervisor::new(keeper, clock, move |action| world.perform(action));
     let outcome = supervisor.called(trigger, begun);
     let mut display = Display::new();
@@ -69,15 +80,12 @@ async fn drain(settings: &Settings, trigger: Trigger) -> Result<Exit, Failure> {
         _ = supervisor.run(events) => return Err(broken(&"the loop has ended")),
     };
     display.tell_outcome(&outcome);
-    Ok(Exit::after(outcome.stragglers))
+    Ok(outcome)
 }
 
 fn tell_start(settings: &Settings, trigger: Trigger) {
-    match trigger {
-        Trigger::Cli => {
-            complain("draining this container's target; when it has ended, the kubelet restarts the container")
-        }
-        Trigger::Hook | Trigger::Sigterm => {}
+    if trigger == Trigger::Cli {
+        complain("draining this container's target; when it has ended, the kubelet restarts the container");
     }
     info!(
         version = env!("CARGO_PKG_VERSION"),
