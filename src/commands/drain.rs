@@ -11,6 +11,7 @@ use crate::settings::drain::DrainArgs;
 use display::Display;
 
 mod display;
+mod last_words;
 mod standalone;
 
 /// How often the display is brought up to date.

@@ -121,3 +121,33 @@ fn first_process_that_ignores_the_signal_goes_by_count_alone() {
     assert_eq!((code, &outcome["outcome"], &outcome["signal"]), (Some(0), &json!("drained"), &Value::Null));
     wait_until(|| fs::metadata(format!("/proc/{}", container.pid)).is_ok());
 }
+
+#[test]
+fn first_process_that_takes_the_hook_with_it_leaves_its_outcome_behind() {
+    let page = Page::counting(2);
+    let pod = Pod::new(&page.url());
+    let script = SCRIPT.replace("echo INT", "exit 0");
+    let Some(mut container) = Container::start(&pod.target, &script) else { return };
+    let mut hook = container.hook(&pod);
+    assert_eq!(container.first.exit_code(), Some(0));
+    assert_ne!(hook.process.exit_code(), Some(0), "it was killed");
+    let message = pod.termination_message().unwrap();
+    assert_eq!((&message["outcome"], &message["stragglers"]), (&json!("exited"), &Value::Null));
+    assert_eq!((&message["streams_at_start"], &message["signal"]), (&json!(2), &json!("SIGINT")));
+}
+
+#[test]
+fn last_streams_that_were_seen_to_end_are_said_to_have_ended() {
+    let page = Page::counting(2);
+    let pod = Pod::new(&page.url());
+    let Some(mut container) = Container::start(&pod.target, SCRIPT) else { return };
+    let mut command = pod.command_of(container.exec(), &[BINARY, "drain", "--standalone", "--hook"]);
+    command.args(["--grace-period", "10m", "--lame-duck", "0s", "--exit-wait", "5m"]);
+    let hook = Hook::spawn(&pod, command);
+    container.first.wait_for("INT");
+    let left = || fs::read_to_string(pod.dir.join("termination")).unwrap().contains("\"stragglers\":0");
+    assert!(!left());
+    page.count(0);
+    wait_until(left);
+    hook.process.kill();
+}

@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use crate::commands::drain::REFRESH;
 use crate::commands::drain::display::Display;
+use crate::commands::drain::last_words::LastWords;
 use crate::commands::{Exit, Failure, block_on, complain, startup};
 use crate::edges::clock::Clock;
 use crate::edges::log::Nullable;
@@ -18,7 +19,7 @@ use crate::edges::process::{Seeker, is_alive, own_age, own_start, shares_namespa
 use crate::edges::report::{OutcomeReport, StatusReport};
 use crate::edges::state::StateFile;
 use crate::edges::turn::{Holder, Turn};
-use crate::machine::io::Policy;
+use crate::machine::io::{Action, Policy};
 use crate::machine::keeper::Keeper;
 use crate::machine::note::Note;
 use crate::machine::outcome::Trigger;
@@ -71,12 +72,19 @@ async fn supervise(
 ) -> Result<OutcomeReport, Failure> {
     let (queue, events) = mpsc::channel(startup::QUEUE);
     let mut world = startup::world(settings, queue.clone(), seeker(settings), state)?;
-    let mut supervisor = Supervisor::new(keeper, clock, move |action| world.perform(action));
+    let last_words = LastWords::new(settings);
+    let noted = last_words.clone();
+    let mut supervisor = Supervisor::new(keeper, clock, move |action| {
+        if let Action::Write(note) = &action {
+            noted.by_note(note, clock.now());
+        }
+        world.perform(action)
+    });
     let outcome = supervisor.called(trigger, begun);
     let mut display = Display::new();
     let outcome = tokio::select! {
         biased;
-        outcome = watch(outcome, &queue, &mut display) => outcome?,
+        outcome = watch(outcome, &queue, &last_words, &mut display) => outcome?,
         _ = supervisor.run(events) => return Err(broken(&"the loop has ended")),
     };
     display.tell_outcome(&outcome);
@@ -183,6 +191,7 @@ async fn queue_up(note: &Path, trigger: Trigger, clock: &Clock, deadline: Time) 
 async fn watch(
     mut outcome: oneshot::Receiver<String>,
     queue: &mpsc::Sender<Event>,
+    last_words: &LastWords,
     display: &mut Display,
 ) -> Result<OutcomeReport, Failure> {
     let answer = loop {
@@ -191,6 +200,7 @@ async fn watch(
             answer = &mut outcome => break answer,
             () = tokio::time::sleep(REFRESH) => {
                 if let Some(status) = status(queue).await {
+                    last_words.by_status(&status);
                     display.show(&status);
                 }
             }
