@@ -143,8 +143,11 @@ fn last_streams_that_were_seen_to_end_are_said_to_have_ended() {
     let Some(mut container) = Container::start(&pod.target, SCRIPT) else { return };
     let mut command = pod.command_of(container.exec(), &[BINARY, "drain", "--standalone", "--hook"]);
     command.args(["--grace-period", "10m", "--lame-duck", "0s", "--exit-wait", "5m"]);
-    let hook = Hook::spawn(&pod, command);
+    let mut hook = Hook::spawn(&pod, command);
     container.first.wait_for("INT");
+    page.count(3);
+    while hook.process.wait_for("waiting")["streams"] != 3 {}
+    assert_eq!(pod.termination_message().unwrap()["stragglers"], Value::Null, "they may end with the target");
     let left = || fs::read_to_string(pod.dir.join("termination")).unwrap().contains("\"stragglers\":0");
     assert!(!left());
     page.count(0);
