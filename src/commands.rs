@@ -2,7 +2,9 @@
 
 pub mod check;
 pub mod drain;
+pub mod install;
 pub mod sidecar;
+mod startup;
 pub mod status;
 
 use std::future::Future;

@@ -13,4 +13,5 @@ pub mod sockets;
 pub mod state;
 pub mod status;
 pub mod termination;
+pub mod turn;
 pub mod watch;

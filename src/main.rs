@@ -1,12 +1,16 @@
 //! The command line.
 #![forbid(unsafe_code)]
 
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use lameduck::commands::status::watch;
-use lameduck::commands::{Exit, Failure, check, complain, drain, say, sidecar, status};
-use lameduck::settings::args::{AddressArgs, LogArgs, SidecarArgs};
+use lameduck::commands::{Exit, Failure, check, complain, drain, install, say, sidecar, status};
+use lameduck::settings::args::{AddressArgs, SidecarArgs};
+use lameduck::settings::drain::{DrainArgs, refuse_vain_flags, select_variables};
 
 /// Lets a pod with long-lived streams leave without cutting anybody off.
 #[derive(Parser)]
@@ -23,16 +27,10 @@ enum Command {
     /// Every setting is a flag and an environment variable; the flag wins; repeatable ones take one value a line.
     /// A default shown as [preset: ...] is that of the preset deepgram-engine.
     Sidecar(Box<SidecarArgs>),
-    /// Ask the sidecar on this host to drain, and wait for it
-    Drain {
-        /// This is the preStop hook of the target's container, not a person
-        #[arg(long)]
-        hook: bool,
-        #[command(flatten)]
-        address: AddressArgs,
-        #[command(flatten)]
-        log: LogArgs,
-    },
+    /// Ask the sidecar on this host to drain, or drain without one, and wait for the end
+    ///
+    /// Without --standalone this is a client of the sidecar, which has the settings.
+    Drain(Box<DrainArgs>),
     /// Show what the sidecar sees now
     Status {
         /// Keep showing it: as a live view on a terminal, which Ctrl-C ends, else as one line a change
@@ -60,6 +58,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Copy this binary to where another container of the pod can run it
+    Install {
+        /// The directory, such as that of a volume which both containers mount
+        dir: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -76,17 +79,25 @@ fn main() -> ExitCode {
 
 fn parse() -> Result<Cli, clap::Error> {
     // The environment's values are not help, and may be secret.
-    let command = Cli::command().mut_subcommands(|command| command.mut_args(|arg| arg.hide_env_values(true)));
-    Cli::from_arg_matches(&command.try_get_matches()?)
+    let mut command = Cli::command().mut_subcommands(|command| command.mut_args(|arg| arg.hide_env_values(true)));
+    let words: Vec<OsString> = std::env::args_os().collect();
+    command = command.mut_subcommand("drain", |drain| select_variables(drain, &words));
+    let matches = command.try_get_matches_from_mut(words)?;
+    if let (Some(drain), Some(typed)) = (command.find_subcommand("drain"), matches.subcommand_matches("drain")) {
+        refuse_vain_flags(drain, typed)
+            .map_err(|message| Cli::command().error(ErrorKind::ArgumentConflict, message))?;
+    }
+    Cli::from_arg_matches(&matches)
 }
 
 fn run(command: &Command) -> Result<Exit, Failure> {
     match command {
         Command::Sidecar(args) => sidecar::run(args),
-        Command::Drain { hook, address, log } => drain::run(&address.resolve(), *hook, log),
+        Command::Drain(args) => drain::run(args),
         Command::Check { settings, json } => check::run(settings, *json),
         Command::Status { watch: true, json, address } => watch::run(&address.resolve(), *json),
         Command::Status { watch: false, json, address } => status::run(&address.resolve(), *json),
+        Command::Install { dir } => install::run(dir),
     }
 }
 

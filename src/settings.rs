@@ -13,6 +13,7 @@ use crate::settings::sources::Sources;
 use crate::settings::values::Choice;
 
 pub mod args;
+pub mod drain;
 mod preset;
 pub mod sources;
 pub mod values;

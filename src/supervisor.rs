@@ -46,6 +46,15 @@ impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
         Self { keeper, clock, perform, callers: Vec::new(), metrics, narrator, signal }
     }
 
+    /// Takes a call that was made at `at`, before the loop turned; the answer will be the outcome as JSON.
+    pub fn called(&mut self, trigger: Trigger, at: Time) -> oneshot::Receiver<String> {
+        self.narrator.tell(self.keeper.snapshot(self.clock.now()));
+        let (reply, outcome) = oneshot::channel();
+        self.callers.push(Caller { trigger, reply });
+        self.handle(Input::Called(trigger, at));
+        outcome
+    }
+
     /// Turns until the machine wants to leave, and says how things stood then.
     pub async fn run(mut self, mut queue: mpsc::Receiver<Event>) -> Snapshot {
         self.narrator.tell(self.keeper.snapshot(self.clock.now()));

@@ -184,10 +184,61 @@ fn what_another_version_may_know_is_refused() {
         let name = flag.split('=').next().unwrap();
         assert_refused(&["sidecar", "--grace-period=30", flag], &[], &[name]);
     }
-    assert_refused(&["drain", "--standalone"], &[], &["--standalone"]);
     for command in ["inject", "run", "help", "serve"] {
         assert_refused(&[command], &[], &[command]);
     }
+}
+
+#[test]
+fn what_is_typed_in_vain_is_refused() {
+    let alone = |flag| [&["drain", "--standalone"], G, &[flag]].concat();
+    assert_refused(&alone("--idle-after=60s"), &[], &["--idle-after", "idle streams", "use a sidecar"]);
+    for flag in ["--listen=[::]:8089", "--on-sigterm=drain", "--accept-below=3"] {
+        assert_refused(&alone(flag), &[], &[flag.split('=').next().unwrap(), "no sidecar", "leave it out"]);
+    }
+    assert_refused(&alone("--address=127.0.0.1:1"), &[], &["--address", "keep one"]);
+    assert_refused(&["drain", "--grace-period=30"], &[], &["--grace-period", "--standalone"]);
+    assert_refused(&["drain", "--hook", "--signal=INT"], &[], &["--signal", "the sidecar has its own"]);
+}
+
+#[test]
+fn drain_without_a_sidecar_needs_what_a_sidecar_needs() {
+    assert_refused(&["drain", "--standalone"], &[], &["--grace-period is required"]);
+    assert_refused(&["drain", "--standalone"], &[("LAMEDUCK_GRACE_PERIOD", "soon")], &["'soon'"]);
+    for (flag, value, others, parts) in REFUSED.iter().filter(|(flag, ..)| !IN_VAIN.contains(flag)) {
+        let typed = format!("{flag}={value}");
+        assert_refused(&[&["drain", "--standalone", &typed], *others].concat(), &[], &[&[*flag], *parts].concat());
+    }
+}
+
+const IN_VAIN: [&str; 4] = ["--listen", "--on-sigterm", "--accept-below", "--idle-after"];
+
+#[test]
+fn a_client_does_not_stumble_over_settings_that_it_has_no_use_for() {
+    let settings = [("LAMEDUCK_GRACE_PERIOD", "soon"), ("LAMEDUCK_STATE_DIR", "/no/such/dir")];
+    for command in [&["drain"][..], &["drain", "--hook"]] {
+        let Answer { code, stderr, .. } =
+            lameduck(command, &[&settings[..], &[("LAMEDUCK_ADDRESS", "127.0.0.1:1")]].concat());
+        assert_eq!(code, Some(69), "{stderr}");
+    }
+}
+
+#[test]
+fn install_makes_a_copy_that_runs() {
+    let dir = std::env::temp_dir().join(format!("lameduck-install-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let place = dir.to_str().unwrap();
+    for _ in 0..2 {
+        let Answer { code, stdout, stderr } = lameduck(&["install", place], &[]);
+        assert_eq!((code, stdout.as_str(), stderr.as_str()), (Some(0), "", ""));
+    }
+    let version = Command::new(dir.join("lameduck")).arg("--version").output().unwrap();
+    assert!(version.status.success());
+    let names: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["lameduck"]);
+    std::fs::remove_dir_all(&dir).unwrap();
+    assert_refused(&["install", place], &[], &[place, "such as a volume's"]);
+    assert_refused(&["install"], &[], &["<DIR>"]);
 }
 
 #[test]
@@ -216,7 +267,7 @@ fn addresses_of_clients_are_refused_with_the_mend() {
 
 #[test]
 fn help_of_every_command_goes_to_stdout() {
-    for command in [&[][..], &["sidecar"], &["drain"], &["status"], &["check"]] {
+    for command in [&[][..], &["sidecar"], &["drain"], &["status"], &["check"], &["install"]] {
         for flag in ["--help", "-h"] {
             let Answer { code, stdout, stderr } = lameduck(&[command, &[flag]].concat(), &[]);
             assert_eq!((code, stderr.as_str()), (Some(0), ""), "{command:?} {flag}");

@@ -7,28 +7,21 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
+use crate::commands::startup::{self, fault};
 use crate::commands::{Exit, Failure, block_on};
 use crate::edges::clock::Clock;
 use crate::edges::hook::{self, places::Places};
-use crate::edges::log::{Log, Nullable};
-use crate::edges::process::{Seeker, own_start};
+use crate::edges::log::Nullable;
+use crate::edges::process::Seeker;
 use crate::edges::signals;
 use crate::edges::state::StateFile;
-use crate::edges::termination::TerminationLog;
-use crate::machine::io::Policy;
 use crate::machine::keeper::Keeper;
-use crate::machine::note::Note;
 use crate::machine::snapshot::{Phase, Snapshot};
-use crate::machine::time::Time;
 use crate::queue::Event;
 use crate::settings::Settings;
-use crate::settings::args::{SidecarArgs, WaitFor, unknown_variables};
+use crate::settings::args::SidecarArgs;
 use crate::supervisor::Supervisor;
-use crate::supervisor::readers::Readers;
-use crate::supervisor::world::World;
 
-/// How many events may wait for the loop before their senders do.
-const QUEUE: usize = 256;
 /// How long answers that are on their way may take to get out before the sidecar leaves.
 const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -37,9 +30,8 @@ const FAREWELL: Duration = Duration::from_millis(500);
 /// # Errors
 /// Fails at start, where something cannot work; the message names the cause and the mend.
 pub fn run(args: &SidecarArgs) -> Result<Exit, Failure> {
-    let settings = Settings::new(args).map_err(|message| Failure::new(Exit::Usage, message))?;
-    let (format, level) = args.log.resolve();
-    let _log = Log::open(format, level).map_err(|error| fault(&error))?;
+    let settings = startup::settings(args)?;
+    let _log = startup::open_log(&args.log)?;
     block_on(supervise(&settings))
 }
 
@@ -47,18 +39,15 @@ async fn supervise(settings: &Settings) -> Result<Exit, Failure> {
     let listener = bind(settings)?;
     tell_start(settings, &listener);
     let clock = Clock::start();
-    let (queue, events) = mpsc::channel(QUEUE);
+    let (queue, events) = mpsc::channel(startup::QUEUE);
     let on_sigterm = queue.clone();
     signals::watch(move |sender| drop(on_sigterm.blocking_send(Event::Sigterm(sender))))
         .map_err(|error| fault(&error))?;
-    let readers = Readers::new(&settings.sources, queue.clone());
     let state = state_file(settings, &listener);
-    let note = state.as_ref().and_then(|state| resume(state, clock.now()));
-    let keeper = Keeper::new(clock.now(), policy(settings), note);
-    let (path, create) = settings.termination_log.clone();
-    let seeker = Seeker { matcher: settings.matcher.clone(), signal: settings.signal };
-    let mut world = World::new(queue.clone(), seeker, readers, state, TerminationLog { path, create })
-        .map_err(|error| fault(&error))?;
+    let note = state.as_ref().and_then(|state| startup::resume(state, clock.now()));
+    let keeper = Keeper::new(clock.now(), startup::policy(settings), note);
+    let seeker = Seeker { matcher: settings.matcher.clone(), signal: settings.signal, shuns_guests: false };
+    let mut world = startup::world(settings, queue.clone(), seeker, state)?;
     let places = Places::default();
     let server = tokio::spawn(hook::serve(listener, queue, places.clone()));
     let left = Supervisor::new(keeper, clock, move |action| world.perform(action)).run(events).await;
@@ -90,22 +79,7 @@ fn tell_start(settings: &Settings, listener: &TcpListener) {
         activity_ports = ?settings.sources.idleness.ports,
         "started"
     );
-    for variable in unknown_variables() {
-        warn!(variable, "this version has no such setting, and ignores it");
-    }
-}
-
-fn policy(settings: &Settings) -> Policy {
-    Policy {
-        plan: settings.plan.clone(),
-        sources: settings.sources.list(),
-        signal: settings.signal.map(|signal| (signal.as_str().to_owned(), signal as i32)),
-        wait_for_exit: settings.wait_for == WaitFor::Exit,
-        idleness: settings.sources.idleness.clone(),
-        accept_below: settings.sources.accept_below,
-        on_sigterm: settings.on_sigterm,
-        own_start: own_start(),
-    }
+    startup::tell_unknown_variables();
 }
 
 /// Binds the listener.
@@ -128,20 +102,9 @@ pub(super) fn bind(settings: &Settings) -> Result<TcpListener, Failure> {
 
 fn state_file(settings: &Settings, listener: &TcpListener) -> Option<StateFile> {
     let port = listener.local_addr().map_or(0, |address| address.port());
-    let state = settings.state_dir.as_deref().map(|dir| StateFile::new(dir, port, &settings.subject()));
+    let state = settings.state_dir.as_deref().map(|dir| StateFile::new(dir, &port.to_string(), &settings.subject()));
     if state.is_none() {
         warn!("no state dir: a sidecar that restarts in a drain will not know of it");
     }
     state
-}
-
-fn resume(state: &StateFile, now: Time) -> Option<Note> {
-    state.load(now).unwrap_or_else(|error| {
-        warn!(path = %state.path().display(), %error, "the note of an earlier drain is set aside");
-        None
-    })
-}
-
-fn fault(error: &io::Error) -> Failure {
-    Failure::new(Exit::Fault, format!("cannot start: {error}"))
 }

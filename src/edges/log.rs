@@ -4,7 +4,7 @@
 //! when it falls too far behind.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -82,9 +82,11 @@ impl Drop for Log {
 }
 
 fn write_lines(backlog: &Receiver<Line>) {
+    // A command may be showing its progress on the line that the cursor is on.
+    let clear = if io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
     while let Ok(Line::Text(line)) = backlog.recv() {
         // Nobody is left to tell.
-        let _ = io::stderr().write_all(&line);
+        let _ = io::stderr().write_all(&[clear.as_bytes(), &line].concat());
     }
 }
 

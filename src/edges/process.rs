@@ -1,13 +1,15 @@
 //! Finding the target among the processes in sight, and what stands against signalling it.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 use std::{fmt, fs, io};
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rustix::time::{ClockId, clock_gettime};
 
-use crate::machine::target::{Found, Incarnation, Obstacle, Sighting};
+use crate::machine::target::{Found, Incarnation, Obstacle, Sighting, TICK};
 use crate::readers::procfs::{Stat, Status, basename, listeners, socket_inode};
 
 /// What tells the target from other processes.
@@ -27,6 +29,9 @@ impl fmt::Display for Matcher {
         }
     }
 }
+
+/// The first process of a container that has its PID namespace to itself.
+const FIRST: u32 = 1;
 
 /// A process in sight, and what it is known by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +71,10 @@ pub struct Seeker {
     pub matcher: Option<Matcher>,
     /// The signal that it will be sent, if any.
     pub signal: Option<Signal>,
+    /// Whether to pass over what was brought into this container beside its own processes, by `kubectl exec`, by a
+    /// probe or by another hook. Where containers share a PID namespace nothing tells such a guest from the first
+    /// process of another container: both have no parent.
+    pub shuns_guests: bool,
 }
 
 impl Seeker {
@@ -82,6 +91,10 @@ impl Seeker {
             (Some(Matcher::Port(_)), Some(_)) => HashSet::new(),
             (Some(matcher), _) => matcher.matches(&table),
         };
+        if self.shuns_guests {
+            let ours = own_root(&table);
+            matches.retain(|pid| [FIRST, ours].contains(&root(&table, *pid)));
+        }
         matches.extend(tracked.map(|tracked| tracked.pid));
         self.sort_out(&table, &matches, tracked)
     }
@@ -160,10 +173,31 @@ pub fn own_start() -> u64 {
     stat_of(std::process::id()).map_or(u64::MAX, |stat| stat.started)
 }
 
+/// The age of this process; zero where it cannot be known.
+#[must_use]
+pub fn own_age() -> Duration {
+    let ticks = now_in_ticks().saturating_sub(own_start());
+    TICK * u32::try_from(ticks).unwrap_or(u32::MAX)
+}
+
+/// Now, in the unit of [`Incarnation::started`], which runs on while the machine sleeps (`CLOCK_BOOTTIME`).
+fn now_in_ticks() -> u64 {
+    let now = clock_gettime(ClockId::Boottime);
+    let millis = u128::try_from(now.tv_sec).unwrap_or(0) * 1000 + u128::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000;
+    u64::try_from(millis / TICK.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// What `/proc` says of one process now; `None` if it is gone, or cannot be read.
 #[must_use]
 pub fn stat_of(pid: u32) -> Option<Stat> {
     read_stat(pid).ok()?
+}
+
+/// Whether this container shares its PID namespace with the others of its pod, whose first process is then the
+/// sandbox's.
+#[must_use]
+pub fn shares_namespace() -> bool {
+    fs::read_to_string("/proc/1/comm").is_ok_and(|name| name.trim_end() == "pause")
 }
 
 /// Whether this life of a process goes on.
@@ -242,4 +276,16 @@ fn ancestors(table: &HashMap<u32, Stat>, pid: u32) -> impl Iterator<Item = u32> 
     let parent = |pid: &u32| table.get(pid).map(|stat| stat.parent).filter(|parent| *parent != 0);
     // The table was read process by process, so a loop in it is possible, however unlikely.
     std::iter::successors(parent(&pid), parent).take(table.len())
+}
+
+/// The ancestor of a process that has no parent in sight, or the process itself.
+fn root(table: &HashMap<u32, Stat>, pid: u32) -> u32 {
+    ancestors(table, pid).last().unwrap_or(pid)
+}
+
+/// The same of this process, which is not in the table.
+fn own_root(table: &HashMap<u32, Stat>) -> u32 {
+    let own = std::process::id();
+    let parent = stat_of(own).map(|stat| stat.parent).filter(|parent| *parent != 0);
+    parent.map_or(own, |parent| root(table, parent))
 }

@@ -1,11 +1,12 @@
-//! The state dir: a drain, noted before its signal goes out, so that a restarted sidecar goes on with it.
+//! The state dir: a drain, noted before its signal goes out, so that the next process goes on with it.
 //!
 //! A pod's `/dev/shm` is shared by its containers and outlives their restarts. Writes are atomic renames; nothing is
 //! synced, because the page cache survives this process, and a machine that went down has another boot id.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -63,16 +64,26 @@ struct Over {
 }
 
 impl StateFile {
-    /// The file for the sidecar that listens on `port` and drains `subject`.
+    /// The file for whoever has this key to itself, as a sidecar has its port, and drains `subject`.
     #[must_use]
-    pub fn new(dir: &Path, port: u16, subject: &str) -> Self {
+    pub fn new(dir: &Path, key: &str, subject: &str) -> Self {
         let link = fs::read_link("/proc/self/ns/time").unwrap_or_default();
         let scope = Scope {
             boot: fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned(),
             time_namespace: link.to_string_lossy().into_owned(),
             subject: subject.to_owned(),
         };
-        Self { path: dir.join(format!("lameduck-{port}.json")), scope }
+        Self { path: dir.join(format!("lameduck-{key}.json")), scope }
+    }
+
+    /// The file for a process without a sidecar in this PID namespace: other containers of the pod write to the same
+    /// directory, and may have a target of the same name.
+    #[must_use]
+    pub fn of_namespace(dir: &Path, subject: &str) -> Self {
+        let namespace = fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino());
+        let mut digest = DefaultHasher::new();
+        subject.hash(&mut digest);
+        Self::new(dir, &format!("standalone-{namespace}-{:016x}", digest.finish()), subject)
     }
 
     /// The file's path.
@@ -213,7 +224,7 @@ mod tests {
     fn file(name: &str) -> StateFile {
         let dir = std::env::temp_dir().join(format!("lameduck-state-{}-{name}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
-        StateFile::new(&dir, 8089, "subject")
+        StateFile::new(&dir, "8089", "subject")
     }
 
     #[test]

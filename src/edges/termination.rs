@@ -1,6 +1,6 @@
 //! The termination message: what `kubectl describe pod` shows of a container that has ended.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
@@ -25,14 +25,23 @@ impl TerminationLog {
         // A pipe that nobody reads must not be waited for.
         let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
         let mut options = OpenOptions::new();
-        options.write(true).truncate(true).create(self.create).custom_flags(flags);
+        options.write(true).truncate(false).create(self.create).custom_flags(flags);
         let opened = options.open(&self.path);
         match opened {
-            Ok(mut file) => file.write_all(format!("{message}\n").as_bytes()).map(|()| true),
+            Ok(file) => replace(file, &format!("{message}\n")).map(|()| true),
             Err(error) if error.kind() == io::ErrorKind::NotFound && !self.create => Ok(false),
             Err(error) => Err(error),
         }
     }
+}
+
+/// In this order, because this process may be killed in between: an old message is better than none.
+fn replace(mut file: File, message: &str) -> io::Result<()> {
+    file.write_all(message.as_bytes())?;
+    if file.metadata()?.is_file() {
+        file.set_len(u64::try_from(message.len()).map_err(io::Error::other)?)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -47,7 +56,8 @@ mod tests {
         assert!(log.write("outcome").is_err());
         std::fs::remove_file(&log.path).unwrap();
         assert!(log.write("outcome").unwrap());
-        assert_eq!(std::fs::read_to_string(&log.path).unwrap(), "outcome\n");
+        assert!(log.write("short").unwrap());
+        assert_eq!(std::fs::read_to_string(&log.path).unwrap(), "short\n");
     }
 
     #[test]

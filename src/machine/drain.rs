@@ -67,9 +67,9 @@ pub struct View {
 impl Drain {
     /// Begins a drain.
     #[must_use]
-    pub fn begin(now: Time, plan: &Plan, trigger: Trigger, streams_at_start: Option<u64>) -> Self {
-        let stage = Stage::LameDuck { until: now + plan.lame_duck };
-        Self { trigger, begun: now, deadline: now + plan.budget(), streams_at_start, stage }
+    pub fn begin(begun: Time, plan: &Plan, trigger: Trigger, streams_at_start: Option<u64>) -> Self {
+        let stage = Stage::LameDuck { until: begun + plan.lame_duck };
+        Self { trigger, begun, deadline: begun + plan.budget(), streams_at_start, stage }
     }
 
     /// Goes on with a drain that another process began. A zero that it saw is not inherited.
@@ -87,13 +87,13 @@ impl Drain {
     }
 
     /// Starts the whole budget again: a kubelet that restarted calls the hook once more with the full grace period.
-    pub fn rebase(&mut self, now: Time, plan: &Plan) {
-        self.deadline = now + plan.budget();
+    pub fn rebase(&mut self, called: Time, plan: &Plan) {
+        self.deadline = called + plan.budget();
     }
 
     /// Goes on after the deadline, with a new one: the target has been told already, so there is no lame duck.
-    pub fn reopen(&mut self, now: Time, plan: &Plan) {
-        self.rebase(now, plan);
+    pub fn reopen(&mut self, now: Time, called: Time, plan: &Plan) {
+        self.rebase(called, plan);
         self.stage = Stage::Draining { since: now, zero: None };
     }
 

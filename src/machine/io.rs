@@ -70,6 +70,8 @@ pub enum Input {
     Tick,
     /// Somebody asks for a drain and waits for its end.
     Call(Trigger),
+    /// The same, at an earlier instant than it could be taken: its grace period runs since then.
+    Called(Trigger, Time),
     /// Such a caller has gone away.
     Hangup(Trigger),
     /// SIGTERM to the sidecar.

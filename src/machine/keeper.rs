@@ -122,7 +122,8 @@ impl Keeper {
         match input {
             // What could not be killed is the kubelet's.
             Input::Tick | Input::Killed(..) => {}
-            Input::Call(trigger) => self.call(trigger),
+            Input::Call(trigger) => self.call(trigger, self.now),
+            Input::Called(trigger, at) => self.call(trigger, at.min(self.now)),
             Input::Hangup(trigger) => self.hangup(trigger),
             Input::Terminate => self.terminate(),
             Input::Sighted { asked, sighting } => self.sighted(asked, sighting),
@@ -158,9 +159,9 @@ impl Keeper {
 
     // === one drain ===
 
-    pub(super) fn begin(&mut self, trigger: Trigger) {
+    pub(super) fn begin(&mut self, trigger: Trigger, at: Time) {
         let streams = self.census.tally().map(|tally| tally.streams);
-        self.stage = Stage::Under(Drain::begin(self.now, &self.policy.plan, trigger, streams));
+        self.stage = Stage::Under(Drain::begin(at, &self.policy.plan, trigger, streams));
         if matches!(self.leaving, Leaving::AwaitsHook(_)) {
             self.leaving = Leaving::AfterDrain;
         }

@@ -1,4 +1,4 @@
-//! What a restarted sidecar must know to go on with a drain.
+//! What the next process must know to go on with a drain.
 
 use crate::machine::outcome::{Trigger, Verdict};
 use crate::machine::target::Incarnation;

@@ -143,6 +143,8 @@ fn tell_readiness(before: &Snapshot, now: &Snapshot) {
 fn tell_obstacle(before: &Snapshot, now: &Snapshot) {
     let unsignalled = now.phase == Phase::Draining && now.drain.is_some_and(|drain| !drain.signalled);
     if let Some(reason) = &now.obstacle
+        // Nobody has looked yet, which is no reason.
+        && *reason != Unready::Starting
         && unsignalled
         && (before.obstacle != now.obstacle || before.phase != now.phase)
     {

@@ -125,7 +125,7 @@ impl World {
         let Some(state) = &self.state else { return };
         if let Err(error) = write(state) {
             let path = state.path().display();
-            warn!(%path, %error, "cannot note the drain; if the sidecar restarts, it will not know of it");
+            warn!(%path, %error, "cannot note the drain; a process that is to go on with it will not know of it");
         }
     }
 

@@ -134,3 +134,23 @@ fn expired() -> Pod {
     pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(65).expect([Release(Expired, Some(3))]);
     pod
 }
+
+#[test]
+fn a_call_that_was_made_earlier_counts_from_then() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).called(Hook, 8).deadline(63).at(13).expect([Signal(1)]);
+    pod.hangup(Hook).at(20).called(Hook, 19).deadline(74).at(74).expect([Release(Expired, Some(3))]);
+    pod.at(80).called(Hook, 78).deadline(133);
+}
+
+#[test]
+fn a_call_cannot_have_been_made_later_than_now() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).called(Hook, 12).deadline(65);
+}
+
+#[test]
+fn a_call_whose_deadline_has_gone_by_is_answered_at_once() {
+    let mut pod = Pod::serving(3);
+    pod.at(100).called(Hook, 8).expect([Release(Expired, Some(3))]);
+}

@@ -147,6 +147,11 @@ impl Pod {
         self.input(Input::Call(trigger))
     }
 
+    /// A call that was made at an earlier second.
+    pub(crate) fn called(&mut self, trigger: Trigger, seconds: impl Into<f64>) -> &mut Self {
+        self.input(Input::Called(trigger, second(seconds)))
+    }
+
     pub(crate) fn hangup(&mut self, trigger: Trigger) -> &mut Self {
         self.input(Input::Hangup(trigger))
     }

@@ -25,7 +25,7 @@ pub(crate) const QUICK: [&str; 8] =
 /// A user without any rights.
 pub(crate) const NOBODY: u32 = 65534;
 /// The sidecar, and the clients of it.
-const BINARY: &str = env!("CARGO_BIN_EXE_lameduck");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_lameduck");
 
 /// What outlives a sidecar: its place, its files and the name of its target.
 pub(crate) struct Pod {
@@ -82,26 +82,32 @@ impl Pod {
 
     /// The command of a sidecar of this pod; flags win over what is set here.
     pub(crate) fn command(&self) -> Command {
-        self.command_of(Path::new(BINARY), "sidecar")
+        self.command_of(Command::new(BINARY), &["sidecar"])
     }
 
     /// The command of a rehearsal with the same settings.
     pub(crate) fn check(&self) -> Command {
-        self.command_of(Path::new(BINARY), "check")
+        self.command_of(Command::new(BINARY), &["check"])
+    }
+
+    /// The hook of a pod that has no sidecar.
+    pub(crate) fn standalone(&self) -> Command {
+        self.command_of(Command::new(BINARY), &["drain", "--standalone", "--hook"])
     }
 
     /// The same as nobody in particular, from a copy of the binary that everybody may run; `None` where only root may
     /// do that, and we are not.
     pub(crate) fn command_of_nobody(&self) -> Option<Command> {
-        self.nobody("sidecar")
+        self.as_nobody(&["sidecar"])
     }
 
     /// The command of a rehearsal by nobody in particular.
     pub(crate) fn check_of_nobody(&self) -> Option<Command> {
-        self.nobody("check")
+        self.as_nobody(&["check"])
     }
 
-    fn nobody(&self, name: &str) -> Option<Command> {
+    /// The same of any command.
+    pub(crate) fn as_nobody(&self, words: &[&str]) -> Option<Command> {
         if !rustix::process::geteuid().is_root() {
             println!("only root can start a process as somebody else");
             return None;
@@ -110,14 +116,14 @@ impl Pod {
         // Not by this process: a child that another test forks meanwhile would hold it open for writing (ETXTBSY).
         let copied = Command::new("cp").args([Path::new(BINARY), &copy]).status();
         assert!(copied.expect("cp runs").success(), "no room for a copy");
-        let mut command = self.command_of(&copy, name);
+        let mut command = self.command_of(Command::new(copy), words);
         command.uid(NOBODY).gid(NOBODY);
         Some(command)
     }
 
-    fn command_of(&self, binary: &Path, name: &str) -> Command {
-        let mut command = Command::new(binary);
-        command.env_clear().arg(name).envs([
+    /// This program with these words, in the environment of the pod.
+    pub(crate) fn command_of(&self, mut command: Command, words: &[&str]) -> Command {
+        command.env_clear().args(words).envs([
             ("LAMEDUCK_TARGET", self.target.as_str()),
             ("LAMEDUCK_METRICS_URL", &self.url),
             ("LAMEDUCK_LISTEN", &self.address.to_string()),

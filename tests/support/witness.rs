@@ -152,6 +152,7 @@ impl Witness {
             | Input::Capacity(_)
             | Input::Killed(..)
             | Input::Call(_)
+            | Input::Called(..)
             | Input::Hangup(_)
             | Input::Terminate
             | Input::Exited(..)

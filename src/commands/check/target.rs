@@ -45,7 +45,7 @@ pub(super) async fn check(settings: &Settings) -> Vec<Check> {
     let Some(matcher) = &settings.matcher else {
         return vec![Check::open("target", "none is set: lameduck only counts and waits")];
     };
-    let seeker = Seeker { matcher: Some(matcher.clone()), signal: settings.signal };
+    let seeker = Seeker { matcher: Some(matcher.clone()), signal: settings.signal, shuns_guests: false };
     let needed = settings.signal.is_some() || settings.wait_for == WaitFor::Exit;
     let bound = settings.plan.scrape_timeout;
     // The name of a process is read from its memory, which it may have locked.

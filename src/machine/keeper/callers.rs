@@ -2,23 +2,24 @@
 
 use crate::machine::keeper::{Keeper, Stage};
 use crate::machine::outcome::{Outcome, Trigger};
+use crate::machine::time::Time;
 
 impl Keeper {
-    pub(super) fn call(&mut self, trigger: Trigger) {
+    pub(super) fn call(&mut self, trigger: Trigger, at: Time) {
         let first_hook = trigger == Trigger::Hook && self.hooks == 0;
         self.callers += 1;
         self.hooks += usize::from(trigger == Trigger::Hook);
         match &mut self.stage {
-            Stage::Serving => self.begin(trigger),
+            Stage::Serving => self.begin(trigger, at),
             Stage::Under(drain) if first_hook => {
-                drain.rebase(self.now, &self.policy.plan);
+                drain.rebase(at, &self.policy.plan);
                 self.write_note();
             }
             Stage::Under(_) => {}
             Stage::Done { verdict, .. } => {
                 let verdict = *verdict;
                 if trigger == Trigger::Hook && self.reopens(verdict.outcome) {
-                    self.reopen();
+                    self.reopen(at);
                 } else {
                     self.release(verdict);
                 }
@@ -42,10 +43,10 @@ impl Keeper {
         }
     }
 
-    fn reopen(&mut self) {
+    fn reopen(&mut self, called: Time) {
         if let Stage::Done { drain, .. } = &self.stage {
             let mut drain = drain.clone();
-            drain.reopen(self.now, &self.policy.plan);
+            drain.reopen(self.now, called, &self.policy.plan);
             self.stage = Stage::Under(drain);
             self.write_note();
         }

@@ -30,7 +30,7 @@ impl Keeper {
             (Leaving::Now, _, _) | (_, _, OnSigterm::Exit) => Leaving::Now,
             (_, Stage::Under(_) | Stage::Done { .. }, _) => Leaving::AfterDrain,
             (_, Stage::Serving, OnSigterm::Drain) => {
-                self.begin(Trigger::Sigterm);
+                self.begin(Trigger::Sigterm, self.now);
                 Leaving::AfterDrain
             }
             (Leaving::AwaitsHook(until), Stage::Serving, OnSigterm::Auto) => Leaving::AwaitsHook(until),

@@ -1,18 +1,13 @@
 //! The target over its incarnations: who it is, when it has ended, and the one signal.
 
-use std::time::Duration;
-
 use crate::machine::census::{Census, Tally};
 use crate::machine::drain::stragglers_of_exit;
 use crate::machine::io::Action;
 use crate::machine::keeper::connections::Connections;
 use crate::machine::keeper::{Keeper, Seen, Stage, Target};
 use crate::machine::outcome::{Ending, Outcome};
-use crate::machine::target::{Found, Incarnation, Sighting};
+use crate::machine::target::{Found, Incarnation, Sighting, TICK};
 use crate::machine::time::Time;
-
-/// The unit of [`Incarnation::started`]: the kernel shows user space 100 ticks a second (`USER_HZ`, time(7)).
-const TICK: Duration = Duration::from_millis(10);
 
 impl Keeper {
     pub(super) fn sighted(&mut self, asked: Time, sighting: Sighting) {

@@ -1,0 +1,222 @@
+//! `lameduck drain --standalone`: the whole drain in this process, by the same machine and edges as a sidecar's.
+//!
+//! Several such processes are one drain: whoever has the turn does it and the others wait. When it ends they read what
+//! it came to from the state dir; if it died instead, one of them goes on from there.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tracing::{info, warn};
+
+use crate::commands::drain::REFRESH;
+use crate::commands::drain::display::Display;
+use crate::commands::drain::last_words::LastWords;
+use crate::commands::{Exit, Failure, block_on, complain, startup};
+use crate::edges::clock::Clock;
+use crate::edges::log::Nullable;
+use crate::edges::process::{Seeker, is_alive, own_age, own_start, shares_namespace};
+use crate::edges::report::{OutcomeReport, StatusReport};
+use crate::edges::state::StateFile;
+use crate::edges::turn::{Holder, Turn};
+use crate::machine::io::{Action, Policy};
+use crate::machine::keeper::Keeper;
+use crate::machine::note::Note;
+use crate::machine::outcome::Trigger;
+use crate::machine::target::{Sighting, TICK};
+use crate::machine::time::Time;
+use crate::queue::{Event, Question};
+use crate::settings::Settings;
+use crate::settings::drain::DrainArgs;
+use crate::supervisor::Supervisor;
+
+/// How often a process that waits for its turn asks for it.
+const TURN_LOOK: Duration = Duration::from_millis(50);
+
+/// Drains without a sidecar.
+pub(super) fn run(args: &DrainArgs) -> Result<Exit, Failure> {
+    let settings = startup::settings(&args.settings)?;
+    let _log = startup::open_log(&args.settings.log)?;
+    block_on(drain(&settings, if args.hook { Trigger::Hook } else { Trigger::Cli }))
+}
+
+async fn drain(settings: &Settings, trigger: Trigger) -> Result<Exit, Failure> {
+    let clock = Clock::start();
+    tell_start(settings, trigger);
+    let started = clock.now() - own_age();
+    // A pod's grace period runs while its hook is still being started; a person has no such clock, and may have a shell
+    // become this process.
+    let begun = if trigger == Trigger::Hook { started } else { clock.now() };
+    let state = settings.state_dir.as_deref().map(|dir| StateFile::of_namespace(dir, &settings.subject()));
+    let place = match &state {
+        Some(state) => queue_up(state.path(), trigger, &clock, begun + settings.plan.budget()).await,
+        None => Place::alone(),
+    };
+    let note = state.as_ref().and_then(|state| startup::resume(state, clock.now()));
+    let note = note.filter(|note| is_of_our_time(note, &seeker(settings)));
+    let trigger = if note.is_some() { place.joins_as(trigger) } else { trigger };
+    let now = clock.now();
+    let policy = Policy { own_start: watched_since(now.since(started)), ..startup::policy(settings) };
+    let keeper = Keeper::new(now, policy, note);
+    let outcome = supervise(settings, keeper, clock, state, (trigger, begun)).await?;
+    Ok(Exit::after(outcome.stragglers))
+}
+
+/// Has the call of this trigger and instant answered by the machine, and tells what it came to.
+async fn supervise(
+    settings: &Settings,
+    keeper: Keeper,
+    clock: Clock,
+    state: Option<StateFile>,
+    (trigger, begun): (Trigger, Time),
+) -> Result<OutcomeReport, Failure> {
+    let (queue, events) = mpsc::channel(startup::QUEUE);
+    let mut world = startup::world(settings, queue.clone(), seeker(settings), state)?;
+    let last_words = LastWords::new(settings);
+    let noted = last_words.clone();
+    let mut supervisor = Supervisor::new(keeper, clock, move |action| {
+        if let Action::Write(note) = &action {
+            noted.by_note(note, clock.now());
+        }
+        world.perform(action)
+    });
+    let outcome = supervisor.called(trigger, begun);
+    let mut display = Display::new();
+    let outcome = tokio::select! {
+        biased;
+        outcome = watch(outcome, &queue, &last_words, &mut display) => outcome?,
+        _ = supervisor.run(events) => return Err(broken(&"the loop has ended")),
+    };
+    display.tell_outcome(&outcome);
+    Ok(outcome)
+}
+
+fn tell_start(settings: &Settings, trigger: Trigger) {
+    if trigger == Trigger::Cli {
+        complain("draining this container's target; when it has ended, the kubelet restarts the container");
+    }
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        trigger = trigger.name(),
+        grace_period_seconds = settings.plan.grace_period.as_secs_f64(),
+        budget_seconds = settings.plan.budget().as_secs_f64(),
+        target = ?Nullable(settings.matcher.as_ref()),
+        signal = ?Nullable(settings.signal_name()),
+        metrics_url = ?Nullable(settings.sources.page.as_ref().map(|(url, _)| url)),
+        streams_ports = ?settings.sources.streams_ports,
+        "started"
+    );
+    startup::tell_unknown_variables();
+    if std::env::var_os("LAMEDUCK_IDLE_AFTER").is_some_and(|window| window != "off") {
+        warn!("LAMEDUCK_IDLE_AFTER is ignored: only a sidecar can end a target that stays for idle streams");
+    }
+    if settings.state_dir.is_none() {
+        warn!("no state dir: a second process cannot join this drain, nor go on with it, and would signal again");
+    }
+}
+
+/// When the machine begins to watch, in ticks since boot, at this age of the process. Rounded so that a target which
+/// is not younger than this process is not taken for one that came after the hook.
+fn watched_since(age: Duration) -> u64 {
+    let ticks = age.as_nanos().div_ceil(TICK.as_nanos());
+    own_start().saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX))
+}
+
+fn seeker(settings: &Settings) -> Seeker {
+    Seeker { matcher: settings.matcher.clone(), signal: settings.signal, shuns_guests: !shares_namespace() }
+}
+
+/// Whether a note may be about what is there now: a life that has ended leaves nothing to the one after it.
+fn is_of_our_time(note: &Note, seeker: &Seeker) -> bool {
+    let ended = note.incarnation.is_some_and(|incarnation| !is_alive(incarnation).unwrap_or(true));
+    !ended || seeker.seek(None) == Sighting::Nobody
+}
+
+/// Where this process stands among those that drain the same target.
+struct Place {
+    /// Ours from now on; `None` where turns cannot be taken.
+    _turn: Option<Turn>,
+    /// Whom we waited for.
+    before: Option<Holder>,
+}
+
+impl Place {
+    const fn alone() -> Self {
+        Self { _turn: None, before: None }
+    }
+
+    /// As whom this process joins the drain that it finds: a hook that came while another was there moves no deadline
+    /// and opens nothing again.
+    fn joins_as(&self, trigger: Trigger) -> Trigger {
+        match self.before {
+            Some(Holder { trigger: Trigger::Hook, .. }) => Trigger::Cli,
+            Some(Holder { trigger: Trigger::Cli | Trigger::Sigterm, .. }) | None => trigger,
+        }
+    }
+}
+
+/// Waits for our turn, but not beyond our own deadline.
+async fn queue_up(note: &Path, trigger: Trigger, clock: &Clock, deadline: Time) -> Place {
+    let path = note.with_extension("lock");
+    let alone = |error: &dyn std::fmt::Display| {
+        warn!(path = %path.display(), %error, "cannot take turns: a second process would not join this drain");
+        Place::alone()
+    };
+    let turn = match Turn::open(&path) {
+        Ok(turn) => turn,
+        Err(error) => return alone(&error),
+    };
+    let mut waited = false;
+    loop {
+        match turn.take() {
+            Ok(true) => break,
+            Ok(false) if clock.now() >= deadline => return alone(&"the process before this one does not end"),
+            Ok(false) if !waited => {
+                let pid = Nullable(turn.holder().map(|holder| holder.pid));
+                info!(?pid, "another process does this drain: waiting for it");
+                waited = true;
+            }
+            Ok(false) => tokio::time::sleep(TURN_LOOK).await,
+            Err(error) => return alone(&error),
+        }
+    }
+    let before = turn.holder().filter(|_| waited);
+    if let Err(error) = turn.sign(Holder { trigger, pid: std::process::id() }) {
+        warn!(path = %path.display(), %error, "cannot sign for this drain: one that joins it may move its deadline");
+    }
+    Place { _turn: Some(turn), before }
+}
+
+/// Shows the progress until the outcome is there.
+async fn watch(
+    mut outcome: oneshot::Receiver<String>,
+    queue: &mpsc::Sender<Event>,
+    last_words: &LastWords,
+    display: &mut Display,
+) -> Result<OutcomeReport, Failure> {
+    let answer = loop {
+        tokio::select! {
+            biased;
+            answer = &mut outcome => break answer,
+            () = tokio::time::sleep(REFRESH) => {
+                if let Some(status) = status(queue).await {
+                    last_words.by_status(&status);
+                    display.show(&status);
+                }
+            }
+        }
+    };
+    display.clear();
+    let answer = answer.map_err(|error| broken(&error))?;
+    serde_json::from_str(&answer).map_err(|error| broken(&error))
+}
+
+async fn status(queue: &mpsc::Sender<Event>) -> Option<StatusReport> {
+    let (reply, status) = oneshot::channel();
+    queue.send(Event::Question(Question::Status(reply))).await.ok()?;
+    serde_json::from_str(&status.await.ok()?).ok()
+}
+
+fn broken(error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(Exit::Fault, format!("the drain broke off: {error}"))
+}

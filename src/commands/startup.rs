@@ -1,0 +1,80 @@
+//! What the commands that drain have in common: from settings to the machine and its world.
+
+use std::io;
+
+use tokio::sync::mpsc;
+use tracing::warn;
+
+use crate::commands::{Exit, Failure};
+use crate::edges::log::Log;
+use crate::edges::process::{Seeker, own_start};
+use crate::edges::state::StateFile;
+use crate::edges::termination::TerminationLog;
+use crate::machine::io::Policy;
+use crate::machine::note::Note;
+use crate::machine::time::Time;
+use crate::queue::Event;
+use crate::settings::Settings;
+use crate::settings::args::{LogArgs, SidecarArgs, WaitFor, unknown_variables};
+use crate::supervisor::readers::Readers;
+use crate::supervisor::world::World;
+
+/// How many events may wait for the loop before their senders do.
+pub(super) const QUEUE: usize = 256;
+
+/// What was typed, as it is meant.
+pub(super) fn settings(args: &SidecarArgs) -> Result<Settings, Failure> {
+    Settings::new(args).map_err(|message| Failure::new(Exit::Usage, message))
+}
+
+/// Opens the log, which is written for as long as it is kept.
+pub(super) fn open_log(log: &LogArgs) -> Result<Log, Failure> {
+    let (format, level) = log.resolve();
+    Log::open(format, level).map_err(|error| fault(&error))
+}
+
+/// Says which variables of the environment are no settings.
+pub(super) fn tell_unknown_variables() {
+    for variable in unknown_variables() {
+        warn!(variable, "this version has no such setting, and ignores it");
+    }
+}
+
+/// What the machine keeps to, by the settings.
+pub(super) fn policy(settings: &Settings) -> Policy {
+    Policy {
+        plan: settings.plan.clone(),
+        sources: settings.sources.list(),
+        signal: settings.signal.map(|signal| (signal.as_str().to_owned(), signal as i32)),
+        wait_for_exit: settings.wait_for == WaitFor::Exit,
+        idleness: settings.sources.idleness.clone(),
+        accept_below: settings.sources.accept_below,
+        on_sigterm: settings.on_sigterm,
+        own_start: own_start(),
+    }
+}
+
+/// The world behind the machine's actions.
+pub(super) fn world(
+    settings: &Settings,
+    queue: mpsc::Sender<Event>,
+    seeker: Seeker,
+    state: Option<StateFile>,
+) -> Result<World, Failure> {
+    let (path, create) = settings.termination_log.clone();
+    let readers = Readers::new(&settings.sources, queue.clone());
+    World::new(queue, seeker, readers, state, TerminationLog { path, create }).map_err(|error| fault(&error))
+}
+
+/// The drain that an earlier process left, if there is one that can be used.
+pub(super) fn resume(state: &StateFile, now: Time) -> Option<Note> {
+    state.load(now).unwrap_or_else(|error| {
+        warn!(path = %state.path().display(), %error, "the note of an earlier drain is set aside");
+        None
+    })
+}
+
+/// The failure of a command that could not start.
+pub(super) fn fault(error: &io::Error) -> Failure {
+    Failure::new(Exit::Fault, format!("cannot start: {error}"))
+}

@@ -1,0 +1,109 @@
+//! Turns: of several processes that are to drain the same target, one does it at a time.
+//!
+//! The lock is the kernel's and goes with its holder, however that ends (flock(2)). The file stays where it is: one
+//! that is removed and made again would be two locks.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, OFlags, flock};
+
+use crate::machine::outcome::Trigger;
+
+/// No signature is longer than this, in bytes.
+const LONGEST: usize = 64;
+
+/// The turn of this process, once it is taken, until it is dropped.
+#[derive(Debug)]
+pub struct Turn(File);
+
+/// Who has the turn, or had it last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Why it drains.
+    pub trigger: Trigger,
+    /// Its process id.
+    pub pid: u32,
+}
+
+impl Turn {
+    /// Opens the file of the lock, and makes it where it is not there.
+    ///
+    /// # Errors
+    /// Fails where it can be neither.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        // What is no file, or leads elsewhere, must neither be waited for nor followed.
+        let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOFOLLOW).bits()).map_err(io::Error::other)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
+        options.open(path).map(Self)
+    }
+
+    /// Takes the turn, unless another process has it.
+    ///
+    /// # Errors
+    /// Fails where the file cannot be locked at all.
+    pub fn take(&self) -> io::Result<bool> {
+        match flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(true),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Signs for the turn that was taken.
+    ///
+    /// # Errors
+    /// Fails where the file cannot be written.
+    pub fn sign(&self, holder: Holder) -> io::Result<()> {
+        self.0.set_len(0)?;
+        let mut signature = Vec::new();
+        writeln!(signature, "{} {}", holder.trigger.name(), holder.pid)?;
+        self.0.write_all_at(&signature, 0)
+    }
+
+    /// Who signed last; `None` if nobody did, or not legibly.
+    #[must_use]
+    pub fn holder(&self) -> Option<Holder> {
+        let mut signature = [0; LONGEST];
+        let length = self.0.read_at(&mut signature, 0).ok()?;
+        let (trigger, pid) = std::str::from_utf8(&signature[..length]).ok()?.trim_end().split_once(' ')?;
+        Some(Holder { trigger: Trigger::from_name(trigger)?, pid: pid.parse().ok()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOOK: Holder = Holder { trigger: Trigger::Hook, pid: 17 };
+
+    #[test]
+    fn one_has_the_turn_at_a_time_and_the_others_see_who() {
+        let path = std::env::temp_dir().join(format!("lameduck-turn-{}", std::process::id()));
+        let open = || Turn::open(&path).unwrap();
+        let first = open();
+        assert!(first.take().unwrap());
+        assert_eq!(open().holder(), None);
+        first.sign(Holder { trigger: Trigger::Cli, pid: 4_000_000 }).unwrap();
+        first.sign(HOOK).unwrap();
+        let second = open();
+        assert!(!second.take().unwrap());
+        assert_eq!(second.holder(), Some(HOOK));
+        drop(first);
+        assert!(second.take().unwrap());
+        assert_eq!(second.holder(), Some(HOOK), "it is remembered who was before");
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_lock_is_not_followed() {
+        let path = std::env::temp_dir().join(format!("lameduck-turn-link-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        std::os::unix::fs::symlink("/dev/null", &path).unwrap();
+        assert!(Turn::open(&path).is_err());
+        std::fs::remove_file(&path).unwrap();
+    }
+}
