@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# The images: lameduck from the Dockerfile, the simulated engine, and what holds a pod's namespaces.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+cd "$here/../../.."
+parts=$LAMEDUCK_CLUSTER_PARTS
+store=$parts/buildah
+export BUILDAH="buildah --root $store/root --runroot $store/run --storage-driver vfs"
+mkdir -p "$parts/images" "$store"
+
+have() { $BUILDAH images --quiet "$1" >/dev/null 2>&1; }
+
+save() { # NAME: the image as a file that containerd reads
+    rm -f "$parts/images/$1.tar"
+    $BUILDAH push --quiet "localhost/$1:test" "oci-archive:$parts/images/$1.tar:localhost/$1:test"
+}
+
+one_file() { # NAME FILE [PATH]: an image that holds one static program
+    local container
+    container=$($BUILDAH from scratch)
+    $BUILDAH copy --quiet "$container" "$2" "$3" >/dev/null
+    $BUILDAH config --entrypoint "[\"$3\"]" "$container"
+    $BUILDAH commit --quiet --rm "$container" "localhost/$1:test" >/dev/null
+    save "$1"
+}
+
+lameduck() {
+    have localhost/rust-base || "$here/base.sh" localhost/rust-base "$store"
+    local registry="${CARGO_HOME:-$HOME/.cargo}/registry"
+    mkdir -p "$registry"
+    $BUILDAH bud --quiet --isolation chroot --build-arg BASE=localhost/rust-base \
+        --volume "$registry:/usr/local/cargo/registry" --tag localhost/lameduck:test . >/dev/null
+    save lameduck
+}
+
+# The engine is called as the real one is, so that lameduck's defaults find it. The client runs outside.
+engine() {
+    local triple
+    triple=$(rustc -vV | sed -n 's/^host: //p')
+    RUSTFLAGS="-C target-feature=+crt-static" CARGO_PROFILE_DEV_DEBUG=false CARGO_PROFILE_DEV_STRIP=symbols \
+        cargo build --quiet --target "$triple" --target-dir "$parts/static" --example engine_sim --example engine_client
+    cp "$parts/static/$triple/debug/examples/engine_client" "$parts/bin/"
+    one_file engine "$parts/static/$triple/debug/examples/engine_sim" /impeller
+}
+
+pause() {
+    cc -static -O2 -s -o "$parts/bin/pause" "$here/pause.c"
+    one_file pause "$parts/bin/pause" /pause
+}
+
+pause
+engine
+lameduck
+ls -l --block-size=1 "$parts/images"

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# The kubelet's settings: nothing that would need a cgroup manager, or be in the way of quick tests.
+#
+#   kubelet.sh DIRECTORY
+set -euo pipefail
+work=$1
+cat <<YAML
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+address: 0.0.0.0
+authentication: {anonymous: {enabled: true}, webhook: {enabled: false}}
+authorization: {mode: AlwaysAllow}
+cgroupDriver: cgroupfs
+cgroupRoot: /
+cgroupsPerQOS: false
+containerRuntimeEndpoint: unix://$work/containerd.sock
+enforceNodeAllocatable: []
+failSwapOn: false
+localStorageCapacityIsolation: false
+makeIPTablesUtilChains: false
+podLogsDir: $work/log/pods
+registerNode: true
+staticPodPath: $work/manifests
+syncFrequency: 10s
+YAML

@@ -1,0 +1,10 @@
+//! What the scenarios are told with.
+
+pub(crate) mod client;
+pub(crate) mod clock;
+pub(crate) mod cluster;
+pub(crate) mod log;
+pub(crate) mod manifest;
+pub(crate) mod place;
+pub(crate) mod pod;
+pub(crate) mod runner;

@@ -1,0 +1,46 @@
+//! The cluster that the scenarios run in: its files, and kubectl.
+
+use std::env;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+/// Where this cluster's logs, pids and keys are.
+pub(crate) fn folder() -> PathBuf {
+    env::var_os("LAMEDUCK_CLUSTER").expect("tests/cluster/run sets LAMEDUCK_CLUSTER").into()
+}
+
+/// Where the programs are that the cluster was built from.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let parts = env::var_os("LAMEDUCK_CLUSTER_PARTS").expect("tests/cluster/run sets LAMEDUCK_CLUSTER_PARTS");
+    PathBuf::from(parts).join("bin").join(name)
+}
+
+/// A file of this repository.
+pub(crate) fn repository(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// What kubectl printed; panics if it failed.
+pub(crate) fn kubectl(args: &[&str]) -> String {
+    kubectl_with("", args)
+}
+
+/// The same with something to read.
+pub(crate) fn kubectl_with(input: &str, args: &[&str]) -> String {
+    let output = try_kubectl(input, args);
+    assert!(output.status.success(), "kubectl {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+pub(crate) fn try_kubectl(input: &str, args: &[&str]) -> Output {
+    let mut child = Command::new(program("kubectl"))
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("kubectl was built");
+    child.stdin.take().expect("stdin is piped").write_all(input.as_bytes()).expect("kubectl reads its input");
+    child.wait_with_output().expect("kubectl ends")
+}

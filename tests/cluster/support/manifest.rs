@@ -1,0 +1,89 @@
+//! The manifests under `k8s-examples/`, made to run here: local images, the simulated engine, no GPU.
+
+use serde_json::{Value, json};
+
+use crate::support::cluster::{kubectl, repository};
+
+/// The main container's name in the examples.
+pub(crate) const ENGINE: &str = "deepgram-engine";
+/// The sidecar's.
+pub(crate) const LAMEDUCK: &str = "lameduck";
+
+/// A Deployment or a Pod.
+#[derive(Clone, Debug)]
+pub(crate) struct Manifest(pub(crate) Value);
+
+impl Manifest {
+    /// The Deployment of this example, with what cannot be had here replaced.
+    pub(crate) fn example(file: &str) -> Self {
+        let path = repository(&format!("k8s-examples/{file}"));
+        let path = path.to_str().expect("the path is text");
+        let text = kubectl(&["create", "--dry-run=client", "--output", "json", "--filename", path]);
+        let mut objects = serde_json::Deserializer::from_str(&text).into_iter::<Value>().map(Result::unwrap);
+        let deployment = objects.find(|object| object["kind"] == "Deployment").expect("a Deployment");
+        Self(deployment).at_home()
+    }
+
+    fn at_home(mut self) -> Self {
+        let engine = self.container(ENGINE);
+        engine["image"] = json!("localhost/engine:test");
+        engine["imagePullPolicy"] = json!("Never");
+        engine["resources"] = json!({"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}});
+        for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
+            engine[probe]["periodSeconds"] = json!(1);
+        }
+        engine.as_object_mut().unwrap().remove("command");
+        let lameduck = self.container(LAMEDUCK);
+        lameduck["image"] = json!("localhost/lameduck:test");
+        lameduck["imagePullPolicy"] = json!("Never");
+        self.engine(&[])
+    }
+
+    /// One pod of the Deployment, without it.
+    pub(crate) fn pod(self, name: &str) -> Self {
+        let mut pod = self.0["spec"]["template"].clone();
+        pod["apiVersion"] = json!("v1");
+        pod["kind"] = json!("Pod");
+        pod["metadata"]["name"] = json!(name);
+        Self(pod)
+    }
+
+    /// Sets the grace period, and tells it to lameduck.
+    pub(crate) fn grace(mut self, seconds: u32) -> Self {
+        self.spec()["terminationGracePeriodSeconds"] = json!(seconds);
+        self.setting("LAMEDUCK_GRACE_PERIOD", &seconds.to_string())
+    }
+
+    /// What the engine is told at its start.
+    pub(crate) fn engine(mut self, args: &[&str]) -> Self {
+        let common = ["--listen", "0.0.0.0:8080"];
+        self.container(ENGINE)["args"] = json!([&common, args].concat());
+        self
+    }
+
+    /// Sets one of lameduck's variables.
+    pub(crate) fn setting(mut self, name: &str, value: &str) -> Self {
+        let variables = self.container(LAMEDUCK)["env"].as_array_mut().expect("the example has an env");
+        variables.retain(|variable| variable["name"] != name);
+        variables.push(json!({"name": name, "value": value}));
+        self
+    }
+
+    /// Changes whatever else is to be different.
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    /// The pod's spec.
+    pub(crate) fn spec(&mut self) -> &mut Value {
+        if self.0["kind"] == "Pod" { &mut self.0["spec"] } else { &mut self.0["spec"]["template"]["spec"] }
+    }
+
+    pub(crate) fn container(&mut self, name: &str) -> &mut Value {
+        let spec = self.spec().as_object_mut().expect("a spec");
+        let lists = spec.iter_mut().filter(|(key, _)| matches!(key.as_str(), "containers" | "initContainers"));
+        let mut containers = lists.flat_map(|(_, list)| list.as_array_mut().expect("a list"));
+        containers.find(|container| container["name"] == name).unwrap_or_else(|| panic!("no container {name}"))
+    }
+}

@@ -1,0 +1,135 @@
+//! One pod: what it says, and what is shown of it.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::client::Client;
+use crate::support::clock::{PATIENCE, poll};
+use crate::support::cluster::folder;
+use crate::support::log::Log;
+use crate::support::manifest::{ENGINE, LAMEDUCK};
+use crate::support::place::{Place, text};
+
+/// A pod of a scenario.
+pub(crate) struct Pod<'a> {
+    place: &'a Place,
+    pub(crate) name: String,
+    uid: String,
+    /// What the engine says, in its first life.
+    pub(crate) engine: Log,
+    /// What lameduck says, in its first life.
+    pub(crate) lameduck: Log,
+}
+
+impl<'a> Pod<'a> {
+    pub(crate) fn new(place: &'a Place, name: &str, uid: &str) -> Self {
+        let log = |container: &str| log(place, name, uid, container, 0);
+        Self { place, name: name.to_owned(), uid: uid.to_owned(), engine: log(ENGINE), lameduck: log(LAMEDUCK) }
+    }
+
+    /// What a later life of a container says; the first is number 0.
+    pub(crate) fn log(&self, container: &str, life: u32) -> Log {
+        log(self.place, &self.name, &self.uid, container, life)
+    }
+
+    /// Everything that was shown of it, in order.
+    pub(crate) fn history(&self) -> Vec<Value> {
+        let ours = |event: &Value| event["object"]["metadata"]["uid"] == self.uid.as_str();
+        self.place.history().into_iter().filter(ours).collect()
+    }
+
+    /// Waits until what is shown of it now is like this.
+    pub(crate) fn wait_until(&self, what: &str, like_this: impl Fn(&Value) -> bool) -> Value {
+        self.wait_longer(PATIENCE, what, like_this)
+    }
+
+    pub(crate) fn wait_longer(&self, patience: Duration, what: &str, like_this: impl Fn(&Value) -> bool) -> Value {
+        let now = || self.history().pop().map(|event| event["object"].clone()).filter(|pod| like_this(pod));
+        poll(patience, now).unwrap_or_else(|| panic!("pod {} is not {what}", self.name))
+    }
+
+    pub(crate) fn wait_ready(&self) {
+        self.wait_until("ready", is_ready);
+    }
+
+    /// Whether it was ever shown like this.
+    pub(crate) fn was(&self, like_this: impl Fn(&Value) -> bool) -> bool {
+        self.history().iter().any(|event| like_this(&event["object"]))
+    }
+
+    /// Waits until nothing is left of it.
+    pub(crate) fn wait_gone(&self) {
+        let gone = || self.history().iter().any(|event| event["type"] == "DELETED").then_some(());
+        poll(PATIENCE * 2, gone).unwrap_or_else(|| panic!("pod {} does not go", self.name));
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.history().iter().any(|event| event["type"] == "DELETED")
+    }
+
+    pub(crate) fn ip(&self) -> String {
+        text(&self.wait_until("given an address", |pod| pod["status"]["podIP"].is_string())["status"]["podIP"])
+    }
+
+    /// Callers of its engine.
+    pub(crate) fn client(&self, args: &[&str]) -> Client {
+        Client::start(&format!("{}:8080", self.ip()), args)
+    }
+
+    pub(crate) fn delete(&self, args: &[&str]) {
+        self.place.kubectl(&[&["delete", "pod", &self.name, "--wait=false"], args].concat());
+    }
+
+    /// The outcome in lameduck's log, which must have come by now, and must be its last word.
+    pub(crate) fn outcome(&self) -> Value {
+        let lines = self.lameduck.lines();
+        let last = lines.last().unwrap_or_else(|| panic!("lameduck of {} has said nothing", self.name));
+        let outcome: Value = serde_json::from_str(last).unwrap_or_default();
+        assert!(outcome["outcome"].is_string(), "the last word is no outcome: {last}");
+        outcome
+    }
+
+    /// The outcome that `kubectl get pod` shows as lameduck's termination message.
+    pub(crate) fn termination_message(&self) -> Value {
+        let messages: Vec<String> =
+            self.history().iter().filter_map(|event| terminated(&event["object"], LAMEDUCK)).collect();
+        let message = messages.last().unwrap_or_else(|| panic!("no termination message was shown of {}", self.name));
+        serde_json::from_str(message).unwrap_or_else(|error| panic!("{error}: {message:?}"))
+    }
+}
+
+fn log(place: &Place, name: &str, uid: &str, container: &str, life: u32) -> Log {
+    let pod = format!("{}_{name}_{uid}", place.name());
+    Log::open(folder().join("log/pods").join(pod).join(container).join(format!("{life}.log")))
+}
+
+pub(crate) fn is_ready(pod: &Value) -> bool {
+    condition(pod, "Ready")
+}
+
+pub(crate) fn is_terminating(pod: &Value) -> bool {
+    pod["metadata"]["deletionTimestamp"].is_string()
+}
+
+fn condition(pod: &Value, name: &str) -> bool {
+    let conditions = pod["status"]["conditions"].as_array();
+    conditions.is_some_and(|all| all.iter().any(|one| one["type"] == name && one["status"] == "True"))
+}
+
+/// What is shown of a container, whichever list it stands in.
+pub(crate) fn status<'a>(pod: &'a Value, container: &str) -> Option<&'a Value> {
+    let lists = ["containerStatuses", "initContainerStatuses"].map(|list| pod["status"][list].as_array());
+    lists.into_iter().flatten().flatten().find(|status| status["name"] == container)
+}
+
+/// How often a container was started again.
+pub(crate) fn restarts(pod: &Value, container: &str) -> u64 {
+    status(pod, container).and_then(|status| status["restartCount"].as_u64()).unwrap_or(0)
+}
+
+fn terminated(pod: &Value, container: &str) -> Option<String> {
+    let status = status(pod, container)?;
+    let ended = [&status["state"], &status["lastState"]].map(|state| &state["terminated"]["message"]);
+    ended.into_iter().find_map(|message| message.as_str()).map(str::to_owned)
+}
