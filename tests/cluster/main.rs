@@ -4,20 +4,45 @@
 //! `kubectl get pod` showed meanwhile.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "../support/http.rs"]
+#[expect(dead_code, reason = "the rest is for tests of single answers")]
+mod http;
 mod support;
 
+mod classic;
 mod delete;
+mod examples;
+mod kubelet;
+mod lives;
+mod rollout;
+mod scaling;
+mod unready;
 
 use std::process::ExitCode;
 
 use crate::support::runner::{Company, Scenario, run};
 
 fn main() -> ExitCode {
-    let scenarios = [delete::SCENARIOS].concat();
-    run(&scenarios)
+    // The last one leaves the cluster without its API server.
+    let themes = [
+        delete::SCENARIOS,
+        unready::SCENARIOS,
+        lives::SCENARIOS,
+        classic::SCENARIOS,
+        scaling::SCENARIOS,
+        examples::SCENARIOS,
+        rollout::SCENARIOS,
+        kubelet::SCENARIOS,
+    ];
+    run(&themes.concat())
 }
 
 /// A scenario that others may run beside.
 const fn together(name: &'static str, run: fn() -> String) -> Scenario {
     Scenario { name, company: Company::Others, run }
+}
+
+/// A scenario that disturbs the node, or measures it.
+const fn alone(name: &'static str, run: fn() -> String) -> Scenario {
+    Scenario { name, company: Company::Nobody, run }
 }

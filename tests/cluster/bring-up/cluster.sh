@@ -29,11 +29,15 @@ network() {
     echo 1 > /proc/sys/net/ipv4/ip_forward
 }
 
-start() { # NAME COMMAND...: starts it, notes its pid, and keeps a script that starts it again
+prepare() { # NAME COMMAND...: keeps a script that starts it and notes its pid, for now and for scenarios
     local name=$1
     shift
     printf '#!/bin/sh\n%s >> %s 2>&1 &\necho $! > %s\n' "${*@Q}" "$work/log/$name.log" "$work/pid/$name" > "$work/start/$name"
-    sh "$work/start/$name"
+}
+
+start() { # NAME COMMAND...
+    prepare "$@"
+    sh "$work/start/$1"
 }
 
 wait_for() { # SECONDS COMMAND...
@@ -72,8 +76,11 @@ control_plane() {
 
 node() {
     "$here/kubelet.sh" "$work" > "$work/kubelet.yaml"
+    local settings=(--hostname-override "$node" --node-ip "$address")
     start kubelet kubelet --config "$work/kubelet.yaml" --kubeconfig "$work/kubelet.kubeconfig" \
-        --hostname-override "$node" --node-ip "$address" --root-dir "$work/kubelet"
+        --root-dir "$work/kubelet" "${settings[@]}"
+    { cat "$work/kubelet.yaml"; echo "staticPodPath: $work/manifests"; } > "$work/kubelet-alone.yaml"
+    prepare kubelet-alone kubelet --config "$work/kubelet-alone.yaml" --root-dir "$work/kubelet-alone" "${settings[@]}"
     cat > "$work/proxy.yaml" <<YAML
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration

@@ -24,12 +24,20 @@ one_file() { # NAME FILE [PATH]: an image that holds one static program
     save "$1"
 }
 
+unchanged() { # NAME PATH...: whether the image is younger than all of these
+    local name=$1
+    shift
+    [ -e "$parts/images/$name.tar" ] && [ -z "$(find "$@" -newer "$parts/images/$name.tar" -print -quit)" ]
+}
+
 lameduck() {
+    unchanged lameduck Dockerfile Cargo.toml Cargo.lock src pidfd-exit && return
     have localhost/rust-base || "$here/base.sh" localhost/rust-base "$store"
     local registry="${CARGO_HOME:-$HOME/.cargo}/registry"
     mkdir -p "$registry"
     $BUILDAH bud --quiet --isolation chroot --build-arg BASE=localhost/rust-base \
-        --volume "$registry:/usr/local/cargo/registry" --tag localhost/lameduck:test . >/dev/null
+        --volume "$registry:/usr/local/cargo/registry" --tag localhost/lameduck:test . > "$parts/dockerfile.log" 2>&1 ||
+        { cat "$parts/dockerfile.log" >&2; return 1; }
     save lameduck
 }
 
@@ -40,7 +48,7 @@ engine() {
     RUSTFLAGS="-C target-feature=+crt-static" CARGO_PROFILE_DEV_DEBUG=false CARGO_PROFILE_DEV_STRIP=symbols \
         cargo build --quiet --target "$triple" --target-dir "$parts/static" --example engine_sim --example engine_client
     cp "$parts/static/$triple/debug/examples/engine_client" "$parts/bin/"
-    one_file engine "$parts/static/$triple/debug/examples/engine_sim" /impeller
+    one_file engine "$parts/static/$triple/debug/examples/engine_sim" /bin/impeller
 }
 
 pause() {
@@ -51,4 +59,5 @@ pause() {
 pause
 engine
 lameduck
-ls -l --block-size=1 "$parts/images"
+size=$($BUILDAH images --json localhost/lameduck:test | sed -nE 's/.*"size": "(.*)".*/\1/p')
+echo "image: lameduck is $size unpacked"

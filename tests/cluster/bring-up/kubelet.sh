@@ -11,7 +11,7 @@ address: 0.0.0.0
 authentication: {anonymous: {enabled: true}, webhook: {enabled: false}}
 authorization: {mode: AlwaysAllow}
 cgroupDriver: cgroupfs
-cgroupRoot: /
+cgroupRoot: /${work##*/}
 cgroupsPerQOS: false
 containerRuntimeEndpoint: unix://$work/containerd.sock
 enforceNodeAllocatable: []
@@ -19,7 +19,6 @@ failSwapOn: false
 localStorageCapacityIsolation: false
 makeIPTablesUtilChains: false
 podLogsDir: $work/log/pods
-registerNode: true
-staticPodPath: $work/manifests
+readOnlyPort: 10255
 syncFrequency: 10s
 YAML

@@ -20,7 +20,8 @@ impl Manifest {
         let path = path.to_str().expect("the path is text");
         let text = kubectl(&["create", "--dry-run=client", "--output", "json", "--filename", path]);
         let mut objects = serde_json::Deserializer::from_str(&text).into_iter::<Value>().map(Result::unwrap);
-        let deployment = objects.find(|object| object["kind"] == "Deployment").expect("a Deployment");
+        let mut deployment = objects.find(|object| object["kind"] == "Deployment").expect("a Deployment");
+        deployment["metadata"].as_object_mut().unwrap().remove("namespace");
         Self(deployment).at_home()
     }
 
@@ -32,11 +33,10 @@ impl Manifest {
         for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
             engine[probe]["periodSeconds"] = json!(1);
         }
-        engine.as_object_mut().unwrap().remove("command");
         let lameduck = self.container(LAMEDUCK);
         lameduck["image"] = json!("localhost/lameduck:test");
         lameduck["imagePullPolicy"] = json!("Never");
-        self.engine(&[])
+        self.engine("")
     }
 
     /// One pod of the Deployment, without it.
@@ -54,10 +54,10 @@ impl Manifest {
         self.setting("LAMEDUCK_GRACE_PERIOD", &seconds.to_string())
     }
 
-    /// What the engine is told at its start.
-    pub(crate) fn engine(mut self, args: &[&str]) -> Self {
-        let common = ["--listen", "0.0.0.0:8080"];
-        self.container(ENGINE)["args"] = json!([&common, args].concat());
+    /// Further options of the simulated engine, beside the arguments that the example has for the real one.
+    pub(crate) fn engine(mut self, options: &str) -> Self {
+        let options = format!("--listen 0.0.0.0:8080 {options}");
+        self.container(ENGINE)["env"] = json!([{"name": "ENGINE_SIM_ARGS", "value": options}]);
         self
     }
 
@@ -69,9 +69,20 @@ impl Manifest {
         self
     }
 
-    /// Changes whatever else is to be different.
-    pub(crate) fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
-        change(&mut self);
+    /// Renames a Deployment, and sets how many pods it has.
+    pub(crate) fn deployment(mut self, name: &str, replicas: u32) -> Self {
+        self.0["metadata"]["name"] = json!(name);
+        self.0["spec"]["replicas"] = json!(replicas);
+        let labels = json!({"app": name});
+        self.0["spec"]["selector"]["matchLabels"] = labels.clone();
+        self.0["spec"]["template"]["metadata"]["labels"] = labels;
+        self
+    }
+
+    /// Takes lameduck out, and its hook.
+    pub(crate) fn without_lameduck(mut self) -> Self {
+        self.container(ENGINE).as_object_mut().unwrap().remove("lifecycle");
+        self.spec().as_object_mut().unwrap().remove("initContainers");
         self
     }
 

@@ -1,14 +1,17 @@
 //! One pod: what it says, and what is shown of it.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::http::{Call, Response};
 use crate::support::client::Client;
 use crate::support::clock::{PATIENCE, poll};
 use crate::support::cluster::folder;
 use crate::support::log::Log;
 use crate::support::manifest::{ENGINE, LAMEDUCK};
+use crate::support::node;
 use crate::support::place::{Place, text};
 
 /// A pod of a scenario.
@@ -31,6 +34,11 @@ impl<'a> Pod<'a> {
     /// What a later life of a container says; the first is number 0.
     pub(crate) fn log(&self, container: &str, life: u32) -> Log {
         log(self.place, &self.name, &self.uid, container, life)
+    }
+
+    /// The process of one of its containers, by its program's name.
+    pub(crate) fn process(&self, program: &str) -> i32 {
+        node::process(&self.name, program)
     }
 
     /// Everything that was shown of it, in order.
@@ -72,22 +80,46 @@ impl<'a> Pod<'a> {
         text(&self.wait_until("given an address", |pod| pod["status"]["podIP"].is_string())["status"]["podIP"])
     }
 
+    /// Where one of its ports is.
+    pub(crate) fn address(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.ip().parse().expect("an address"), port)
+    }
+
+    /// What lameduck answers on this path.
+    pub(crate) fn ask(&self, path: &str) -> Response {
+        Call::get(self.address(8089), path).response()
+    }
+
     /// Callers of its engine.
     pub(crate) fn client(&self, args: &[&str]) -> Client {
-        Client::start(&format!("{}:8080", self.ip()), args)
+        Client::start(&self.address(8080).to_string(), args)
     }
 
     pub(crate) fn delete(&self, args: &[&str]) {
         self.place.kubectl(&[&["delete", "pod", &self.name, "--wait=false"], args].concat());
     }
 
-    /// The outcome in lameduck's log, which must have come by now, and must be its last word.
+    /// The outcome in lameduck's log, which must be its last word.
     pub(crate) fn outcome(&self) -> Value {
         let lines = self.lameduck.lines();
         let last = lines.last().unwrap_or_else(|| panic!("lameduck of {} has said nothing", self.name));
         let outcome: Value = serde_json::from_str(last).unwrap_or_default();
         assert!(outcome["outcome"].is_string(), "the last word is no outcome: {last}");
         outcome
+    }
+
+    /// Panics unless the log and the termination message of a pod that is gone both tell this outcome.
+    pub(crate) fn assert_outcome(&self, outcome: &str, stragglers: u64, signal: Option<&str>) {
+        for told in [self.outcome(), self.termination_message()] {
+            let facts = json!([told["outcome"], told["stragglers"], told["signal"]]);
+            assert_eq!(facts, json!([outcome, stragglers, signal]), "{told}");
+        }
+    }
+
+    /// The exit code that was shown of a container's first life.
+    pub(crate) fn exit_code(&self, container: &str) -> Option<i64> {
+        let code = |pod: &Value| status(pod, container)?["state"]["terminated"]["exitCode"].as_i64();
+        self.history().iter().find_map(|event| code(&event["object"]))
     }
 
     /// The outcome that `kubectl get pod` shows as lameduck's termination message.

@@ -1,0 +1,54 @@
+//! The manifests under `k8s-examples/` as they are, before a real API server.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::cluster::{kubectl, repository, try_kubectl};
+use crate::support::place::Place;
+use crate::support::runner::Scenario;
+use crate::together;
+
+pub(crate) const SCENARIOS: &[Scenario] = &[together(
+    "examples: each passes strict validation under the Pod Security level that it claims",
+    strict_validation,
+)];
+
+/// What needs definitions that no package registry has; these were checked by reading.
+const UNAVAILABLE: [&str; 1] = ["pod-monitor.yaml"];
+
+fn strict_validation() -> String {
+    let places = ["baseline", "restricted"].map(|level| (level, place(level)));
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(repository("k8s-examples")).unwrap().map(|file| file.unwrap().path()).collect();
+    files.retain(|file| {
+        file.extension().is_some_and(|end| end == "yaml") && !UNAVAILABLE.iter().any(|name| file.ends_with(name))
+    });
+    for file in &files {
+        let claimed = claim(file);
+        let (_, place) = places.iter().find(|(level, _)| *level == claimed).expect("a level");
+        validate(place.name(), file);
+    }
+    format!("{} files; not to be had here: {}", files.len(), UNAVAILABLE.join(", "))
+}
+
+fn place(level: &str) -> Place {
+    let place = Place::new(&format!("examples-{level}"), level);
+    kubectl(&["label", "namespace", place.name(), &format!("pod-security.kubernetes.io/warn={level}")]);
+    place
+}
+
+/// The level that a file's comments name; one without pods fits the strictest.
+fn claim(file: &Path) -> String {
+    let text = fs::read_to_string(file).unwrap();
+    let claimed = text.split_once("Pod Security level \"").and_then(|(_, rest)| rest.split_once('"'));
+    claimed.map_or("restricted", |(level, _)| level).to_owned()
+}
+
+fn validate(namespace: &str, file: &Path) {
+    let file = file.to_str().unwrap();
+    let args = ["--namespace", namespace, "apply", "--dry-run=server", "--validate=strict", "--filename", file];
+    let output = try_kubectl("", &args);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    // What a workload's pods would violate is only a warning.
+    assert!(output.status.success() && complaint.is_empty(), "{file}: {complaint}");
+}

@@ -1,0 +1,95 @@
+//! A container dies, and the pod lives on.
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::support::manifest::{ENGINE, LAMEDUCK, Manifest};
+use crate::support::node::signal;
+use crate::support::place::Place;
+use crate::support::pod::{Pod, is_ready, restarts};
+use crate::support::runner::Scenario;
+use crate::together;
+
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    together("lives: a sidecar killed while serving begins no drain, and is ready again", a_killed_sidecar),
+    together("lives: an engine that crashes in mid-stream is awaited, and the pod ready again", a_crashed_engine),
+    together("lives: a liveness failure is a drain, a restart, and a pod that is ready again", a_liveness_failure),
+];
+
+fn native(name: &str) -> Manifest {
+    Manifest::example("native-sidecar.yaml").pod(name).grace(60)
+}
+
+fn a_killed_sidecar() -> String {
+    let place = Place::new("lives-sidecar", "restricted");
+    let pod = place.start(&native("lives-sidecar"));
+    pod.wait_ready();
+    let client = pod.client(&["--streams", "3", "--durations", "20s"]);
+    pod.engine.wait_for("stream 3 opened");
+    signal(pod.process("lameduck"), Signal::SIGKILL);
+    wait_for_next_life(&pod, LAMEDUCK);
+    let again = pod.log(LAMEDUCK, 1);
+    again.wait_for("\"ready\"");
+    client.endings().assert_clean(3);
+
+    assert_eq!(again.count("drain begins") + again.count("going on with a drain"), 0, "no drain");
+    assert_eq!(pod.engine.count("received"), 0, "no signal");
+    assert_eq!(pod.ask("/status").json()["phase"], "serving");
+    "3 streams clean, no drain, no signal, serving again".to_owned()
+}
+
+fn a_crashed_engine() -> String {
+    let place = Place::new("lives-crash", "restricted");
+    let pod = place.start(&native("lives-crash"));
+    pod.wait_ready();
+    let client = pod.client(&["--streams", "3", "--durations", "60s"]);
+    pod.engine.wait_for("stream 3 opened");
+    signal(pod.process("impeller"), Signal::SIGUSR2);
+    assert_eq!(client.endings().cut, 3);
+    wait_for_next_life(&pod, ENGINE);
+
+    assert_eq!(pod.lameduck.count("drain begins"), 0, "nothing is left to drain");
+    assert_eq!(pod.ask("/status").json()["phase"], "serving");
+    deleted_with_a_stream(&place, &pod);
+    "3 streams cut by the crash, no drain; the next engine drained as ever".to_owned()
+}
+
+fn a_liveness_failure() -> String {
+    let place = Place::new("lives-liveness", "restricted");
+    let pod = place.start(&native("lives-liveness"));
+    pod.wait_ready();
+    let client = pod.client(&["--streams", "3", "--durations", "15s,18s,21s"]);
+    pod.engine.wait_for("stream 3 opened");
+    signal(pod.process("impeller"), Signal::SIGUSR1);
+    pod.lameduck.wait_for("drain begins");
+    pod.engine.wait_for("SIGINT received (1)");
+    client.endings().assert_clean(3);
+    wait_for_next_life(&pod, ENGINE);
+
+    assert!(!place.events("Unhealthy").is_empty(), "the kubelet saw it");
+    assert_eq!(pod.engine.count("SIGTERM received"), 0, "it left by itself");
+    let outcome = pod.lameduck.wait_for("\"stragglers\":0");
+    assert!(outcome.contains("\"drained\"") || outcome.contains("\"exited\""), "{outcome}");
+    pod.lameduck.wait_for("serving again");
+    place.assert_hooks_succeeded();
+    deleted_with_a_stream(&place, &pod);
+    "3 streams clean, engine restarted, ready again; the next engine drained as ever".to_owned()
+}
+
+fn wait_for_next_life(pod: &Pod, container: &str) {
+    let alive = |pod: &Value| restarts(pod, container) == 1 && is_ready(pod);
+    pod.wait_until(&format!("ready with a restarted {container}"), alive);
+}
+
+/// A later life of the engine can do what the first one could.
+fn deleted_with_a_stream(place: &Place, pod: &Pod) {
+    let engine = pod.log(ENGINE, 1);
+    let client = pod.client(&["--durations", "10s"]);
+    engine.wait_for("stream 1 opened");
+    pod.delete(&[]);
+    client.endings().assert_clean(1);
+    pod.wait_gone();
+    assert_eq!(engine.count("SIGINT received (1)"), 1, "the new life is signalled once");
+    assert_eq!(pod.outcome()["stragglers"], 0);
+    place.assert_hooks_succeeded();
+}
