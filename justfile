@@ -27,5 +27,9 @@ bench:
 histories count="1000000":
     LAMEDUCK_HISTORIES={{count}} cargo test --release --test machine_properties
 
+# The scenarios on a real Kubernetes; needs root. `just cluster delete` runs those with that word in their names.
+cluster *words:
+    tests/cluster/run {{words}}
+
 deny:
     cargo deny check
