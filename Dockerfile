@@ -16,6 +16,7 @@ WORKDIR /build
 
 # The dependencies are a layer of their own, which lasts as long as these files do not change.
 COPY Cargo.toml Cargo.lock ./
+COPY lean-regex lean-regex
 COPY pidfd-exit pidfd-exit
 RUN set -eu; \
     case "$TARGETARCH" in \
@@ -24,7 +25,7 @@ RUN set -eu; \
         *) echo "no such platform: $TARGETARCH (amd64 or arm64)" >&2; exit 64 ;; \
     esac > target-triple; \
     mkdir src benches; \
-    printf '//! A stand-in.\nfn main() {}\n' | tee src/main.rs benches/footprint.rs > benches/reader.rs; \
+    printf '//! A stand-in.\nfn main() {}\n' | tee src/main.rs benches/footprint.rs benches/sockets.rs > benches/reader.rs; \
     echo '//! A stand-in.' > src/lib.rs; \
     cargo build --locked --release --bin lameduck --target "$(cat target-triple)"
 
