@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod drain;
+pub mod inject;
 pub mod install;
 pub mod sidecar;
 mod startup;

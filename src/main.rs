@@ -7,8 +7,9 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use lameduck::commands::inject::InjectArgs;
 use lameduck::commands::status::watch;
-use lameduck::commands::{Exit, Failure, check, complain, drain, install, say, sidecar, status};
+use lameduck::commands::{Exit, Failure, check, complain, drain, inject, install, say, sidecar, status};
 use lameduck::settings::args::{AddressArgs, SidecarArgs};
 use lameduck::settings::drain::{DrainArgs, refuse_vain_flags, select_variables};
 
@@ -42,6 +43,10 @@ enum Command {
         #[command(flatten)]
         address: AddressArgs,
     },
+    /// Put the sidecar into manifests: from stdin to stdout, every other byte as it was
+    ///
+    /// A Helm post-renderer, or a pipe before `kubectl apply -f -`. Says on stderr what it changed and what it left.
+    Inject(Box<InjectArgs>),
     /// Rehearse a drain where the sidecar runs, with its settings: what would stand in its way, and the mend
     ///
     /// It takes the settings of `lameduck sidecar`. Nothing is signalled, and nothing written but a probe in the state
@@ -95,6 +100,7 @@ fn run(command: &Command) -> Result<Exit, Failure> {
         Command::Sidecar(args) => sidecar::run(args),
         Command::Drain(args) => drain::run(args),
         Command::Check { settings, json } => check::run(settings, *json),
+        Command::Inject(args) => inject::run(args),
         Command::Status { watch: true, json, address } => watch::run(&address.resolve(), *json),
         Command::Status { watch: false, json, address } => status::run(&address.resolve(), *json),
         Command::Install { dir } => install::run(dir),

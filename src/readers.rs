@@ -7,3 +7,4 @@ pub mod proctcp;
 pub mod selector;
 pub mod sockdiag;
 mod tcp;
+pub mod yaml;

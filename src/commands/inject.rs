@@ -1,0 +1,233 @@
+//! `lameduck inject`: manifests on stdin, the same manifests with the sidecar on stdout.
+
+use std::io::{IsTerminal, Read, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+
+use crate::commands::{Exit, Failure, complain};
+use crate::inject::ours::Shape;
+use crate::inject::pick::Wanted;
+use crate::inject::{self, Done, Request, Setting, remove};
+use crate::settings::Settings;
+use crate::settings::args::{Preset, SidecarArgs};
+use crate::settings::values::Choice;
+
+/// What is typed to `lameduck inject`.
+#[derive(Args, Clone, Debug)]
+pub struct InjectArgs {
+    /// lameduck's image; no registry is assumed [required]
+    #[arg(long, value_name = "IMAGE", conflicts_with = "remove")]
+    image: Option<String>,
+
+    /// Only this workload, e.g. Deployment/deepgram-engine; repeatable [default: all that are for the preset]
+    #[arg(long, value_name = "KIND/NAME", value_parser = workload)]
+    workload: Vec<String>,
+
+    /// The main container [default: the one that runs the target or, with a vendor's preset, has its image]
+    #[arg(long, value_name = "NAME", conflicts_with = "remove")]
+    container: Option<String>,
+
+    /// A further container whose SIGTERM waits for the drain; repeatable
+    #[arg(long, value_name = "NAME", conflicts_with = "remove")]
+    hold: Vec<String>,
+
+    /// The main container's uid, where the manifest does not say it: only the same user may signal it
+    #[arg(long, value_name = "UID", conflicts_with = "remove")]
+    run_as_user: Option<u32>,
+
+    /// As an ordinary container instead of a native sidecar, for Kubernetes before 1.29
+    #[arg(long, conflicts_with_all = ["standalone", "remove"])]
+    classic: bool,
+
+    /// No sidecar: the hook does the whole drain inside the main container, without port and shared processes
+    #[arg(long, conflicts_with = "remove")]
+    standalone: bool,
+
+    /// Take out what was injected
+    #[arg(long)]
+    remove: bool,
+
+    /// The sidecar's settings
+    #[command(flatten)]
+    settings: TypedSettings,
+}
+
+/// The sidecar's settings as they were typed: the very flags of `lameduck sidecar`, but from the command line alone,
+/// since this environment is not the sidecar's.
+#[derive(Clone, Debug)]
+struct TypedSettings {
+    args: SidecarArgs,
+    typed: Vec<Setting>,
+}
+
+impl Args for TypedSettings {
+    fn augment_args(command: Command) -> Command {
+        let known: Vec<_> = command.get_arguments().map(|arg| arg.get_id().clone()).collect();
+        let command = SidecarArgs::augment_args(command).next_help_heading("Settings of the sidecar");
+        let grace_period = "The grace period of pod and sidecar [default: the pod's terminationGracePeriodSeconds]";
+        let command = command.mut_arg("grace_period", |arg| arg.help(grace_period));
+        // Paths are the pod's, and cannot be looked at from here.
+        let command = command
+            .mut_arg("state_dir", |arg| arg.value_parser(state_dir))
+            .mut_arg("termination_log", |arg| arg.value_parser(termination_log));
+        command.mut_args(|arg| if known.contains(arg.get_id()) { arg } else { here(arg) })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+fn here(arg: Arg) -> Arg {
+    arg.env(None).help_heading("Settings of the sidecar")
+}
+
+impl FromArgMatches for TypedSettings {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let command = SidecarArgs::augment_args(Command::new("sidecar"));
+        let typed = command.get_arguments().filter_map(|arg| setting(arg, matches)).collect();
+        Ok(Self { args: SidecarArgs::from_arg_matches(matches)?, typed })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// A flag of the sidecar and what was typed behind it; the grace period goes its own way.
+fn setting(arg: &Arg, matches: &ArgMatches) -> Option<Setting> {
+    let id = arg.get_id().as_str();
+    if id == "grace_period" || matches.value_source(id) != Some(ValueSource::CommandLine) {
+        return None;
+    }
+    let values = matches.get_raw(id)?.map(|value| value.to_string_lossy().into_owned()).collect();
+    let variable = arg.get_env()?.to_str()?.to_owned();
+    Some(Setting { flag: arg.get_long()?.to_owned(), variable, values })
+}
+
+/// Reads manifests from stdin, and writes them to stdout.
+///
+/// # Errors
+/// Fails, with nothing on stdout, where the manifests cannot be read, nothing in them is meant, or what is meant cannot
+/// be changed without harm.
+pub fn run(args: &InjectArgs) -> Result<Exit, Failure> {
+    let usage = |message: String| Failure::new(Exit::Usage, message);
+    let request = if args.remove { None } else { Some(request(args).map_err(usage)?) };
+    let text = manifests().map_err(usage)?;
+    let Done { text, told } = match request {
+        Some(request) => inject::inject(&text, &request, &|seconds| check(&args.settings.args, seconds)),
+        None => remove::remove(&text, &Wanted { workloads: args.workload.clone(), ..Wanted::default() }),
+    }
+    .map_err(usage)?;
+    for line in &told {
+        complain(line);
+    }
+    let mut stdout = std::io::stdout().lock();
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    written.map_err(|error| Failure::new(Exit::Fault, format!("the manifests could not be written: {error}")))?;
+    Ok(Exit::Done)
+}
+
+fn manifests() -> Result<String, String> {
+    if std::io::stdin().is_terminal() {
+        complain("reading manifests from the terminal; end them with Ctrl-D");
+    }
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().lock().read_to_end(&mut bytes);
+    read.map_err(|error| format!("the manifests cannot be read: {error}"))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        format!("the manifests are not UTF-8 (at byte {at}); write them in UTF-8")
+    })
+}
+
+fn request(args: &InjectArgs) -> Result<Request, String> {
+    let settings = &args.settings.args;
+    let shape = match (args.classic, args.standalone) {
+        (true, _) => Shape::Classic,
+        (false, true) => Shape::Standalone,
+        (false, false) => Shape::Native,
+    };
+    Ok(Request {
+        wanted: wanted(args),
+        shape,
+        image: image(args)?,
+        settings: args.settings.typed.clone(),
+        grace_period: settings.grace_period.map(whole_seconds).transpose()?,
+        run_as_user: args.run_as_user,
+        port: port(args, shape)?,
+    })
+}
+
+fn image(args: &InjectArgs) -> Result<String, String> {
+    let image =
+        args.image.as_deref().map(str::trim).filter(|image| !image.is_empty() && !image.contains(char::is_whitespace));
+    let missing = "--image is required: name lameduck's image where your cluster can pull it, \
+                   e.g. --image registry.example.com/lameduck:0.1.0";
+    image.map(str::to_owned).ok_or_else(|| missing.to_owned())
+}
+
+fn port(args: &InjectArgs, shape: Shape) -> Result<u16, String> {
+    let listen = args.settings.args.listen.0;
+    let is_typed = args.settings.typed.iter().any(|setting| setting.flag == "listen");
+    if shape == Shape::Standalone && is_typed {
+        return Err("--listen: a standalone drain listens nowhere; leave it out".into());
+    }
+    if listen.ip().is_loopback() {
+        return Err(format!("--listen {listen}: the kubelet cannot reach loopback; write e.g. [::]:{}", listen.port()));
+    }
+    if listen.port() == 0 {
+        return Err(format!("--listen {listen}: the hook needs a port that is known; write e.g. [::]:8089"));
+    }
+    Ok(listen.port())
+}
+
+fn wanted(args: &InjectArgs) -> Wanted {
+    let settings = &args.settings.args;
+    let (program, image) = match settings.preset {
+        Preset::DeepgramEngine => (Some("impeller"), Some("self-hosted-engine")),
+        Preset::Generic => (None, None),
+    };
+    Wanted {
+        workloads: args.workload.clone(),
+        container: args.container.clone(),
+        hold: args.hold.clone(),
+        program: settings.target.clone().or(program.map(str::to_owned)),
+        image: image.filter(|_| settings.target.is_none()),
+    }
+}
+
+/// Kubernetes counts grace periods in whole seconds.
+fn whole_seconds(grace_period: Duration) -> Result<u64, String> {
+    if grace_period.subsec_nanos() != 0 {
+        return Err("--grace-period: terminationGracePeriodSeconds counts whole seconds; round it".into());
+    }
+    Ok(grace_period.as_secs())
+}
+
+/// Whether the sidecar would start with these settings.
+fn check(args: &SidecarArgs, grace_period: u64) -> Result<(), String> {
+    let grace_period = Some(Duration::from_secs(grace_period));
+    Settings::new(&SidecarArgs { grace_period, ..args.clone() }).map(drop)
+}
+
+fn workload(text: &str) -> Result<String, String> {
+    match text.split_once('/') {
+        Some((kind, name)) if !kind.is_empty() && !name.is_empty() => Ok(text.to_owned()),
+        _ => Err("write KIND/NAME, e.g. Deployment/deepgram-engine".into()),
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "what a value parser returns")]
+fn state_dir(text: &str) -> Result<Choice<PathBuf>, String> {
+    Ok(Choice((text != "none").then(|| text.into())))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "what a value parser returns")]
+fn termination_log(text: &str) -> Result<PathBuf, String> {
+    Ok(text.into())
+}

@@ -1,0 +1,133 @@
+//! Manifests in, the same manifests out with the sidecar. Pure: text to text.
+//!
+//! The text is read into a tree of places ([`crate::readers::yaml`]); [`pods`] finds what describes pods, [`pick`]
+//! chooses their containers, [`plan`] and [`remove`] say what is to change, [`ours`] what it looks like, and [`splice`]
+//! writes it between bytes that stay as they were.
+
+pub mod ours;
+pub mod part;
+pub mod pick;
+pub mod plan;
+pub mod pods;
+pub mod remove;
+pub mod splice;
+
+use crate::inject::ours::Shape;
+use crate::inject::pick::Wanted;
+use crate::inject::plan::Planner;
+use crate::inject::pods::{Manifests, Pod};
+use crate::inject::splice::Splice;
+use crate::readers::yaml;
+
+/// The sidecar's name, by which it is found again.
+pub const SIDECAR: &str = "lameduck";
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// To which containers.
+    pub wanted: Wanted,
+    /// As what.
+    pub shape: Shape,
+    /// The sidecar's image.
+    pub image: String,
+    /// The settings that were typed.
+    pub settings: Vec<Setting>,
+    /// The grace period for pod and sidecar, in seconds; `None` takes the pod's.
+    pub grace_period: Option<u64>,
+    /// The main container's uid, where the manifest does not say it.
+    pub run_as_user: Option<u32>,
+    /// The port that the sidecar listens on.
+    pub port: u16,
+}
+
+/// A setting of the sidecar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Its flag, with dashes.
+    pub flag: String,
+    /// Its variable.
+    pub variable: String,
+    /// What was typed, in order.
+    pub values: Vec<String>,
+}
+
+/// Manifests that were changed, and what is to be said of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// The manifests.
+    pub text: String,
+    /// What was changed and what was left, a line each.
+    pub told: Vec<String>,
+}
+
+/// Whether the settings fit a grace period, in seconds; the error names what does not.
+pub type Check<'a> = &'a dyn Fn(u64) -> Result<(), String>;
+
+/// Writes the sidecar into manifests, or brings the one that is there up to date.
+///
+/// # Errors
+/// Names the cause and the mend, where the manifests cannot be read, nothing in them is meant, or what is meant cannot
+/// be changed without harm.
+pub fn inject(text: &str, request: &Request, check: Check) -> Result<Done, String> {
+    let documents = read(text)?;
+    let manifests = find(&documents, &request.wanted)?;
+    let mut planners = Vec::new();
+    let mut left = manifests.others;
+    for pod in &manifests.pods {
+        match request.wanted.pick(pod)? {
+            Some(picked) => planners.push(Planner::new(pod, picked, request, text)?),
+            None => left.push(pod.title()),
+        }
+    }
+    if planners.is_empty() {
+        return Err(nothing(&request.wanted, &left));
+    }
+    if planners.iter().any(Planner::is_of_another_shape) {
+        return reshape(text, &planners, request, check);
+    }
+    let mut splice = Splice::new(text);
+    let mut told = Vec::new();
+    for planner in planners {
+        planner.plan(&mut splice, &mut told, check)?;
+    }
+    told.extend((!left.is_empty()).then(|| format!("left as they are: {}", left.join(", "))));
+    Ok(Done { text: splice.apply(), told })
+}
+
+/// Takes out what stands elsewhere first, so that each shape is written as if it were the only one.
+fn reshape(text: &str, planners: &[Planner], request: &Request, check: Check) -> Result<Done, String> {
+    let mut splice = Splice::new(text);
+    let mut told = Vec::new();
+    for planner in planners.iter().filter(|planner| planner.is_of_another_shape()) {
+        told.extend(remove::take_out(planner.pod(), &mut splice)?);
+    }
+    let mut done = inject(&splice.apply(), request, check)?;
+    done.told.splice(0..0, told);
+    Ok(done)
+}
+
+fn read(text: &str) -> Result<Vec<yaml::Document>, String> {
+    yaml::read(text).map_err(|error| format!("the manifests cannot be read: {error}; mend that, or render them anew"))
+}
+
+fn find<'a>(documents: &'a [yaml::Document], wanted: &Wanted) -> Result<Manifests<'a>, String> {
+    let manifests = pods::find(documents);
+    let missing: Vec<_> = wanted.missing(&manifests.pods).collect();
+    if missing.is_empty() {
+        return Ok(manifests);
+    }
+    let there: Vec<_> = manifests.pods.iter().map(Pod::title).collect();
+    let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
+    Err(format!("--workload {}: not among the manifests; the workloads there are: {there}", missing.join(", ")))
+}
+
+fn nothing(wanted: &Wanted, left: &[String]) -> String {
+    let what = match (&wanted.container, &wanted.program) {
+        (Some(name), _) => format!("no workload has a container named {name}"),
+        (None, Some(program)) => format!("no container runs {program}"),
+        (None, None) => "nothing says which container to drain".to_owned(),
+    };
+    let seen = if left.is_empty() { "no manifests".to_owned() } else { left.join(", ") };
+    format!("nothing to change: {what}; seen: {seen}. Name what is meant with --workload KIND/NAME or --container NAME")
+}

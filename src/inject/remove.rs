@@ -1,0 +1,134 @@
+//! Taking the sidecar out again.
+
+use crate::inject::ours::{Present, Shape};
+use crate::inject::pick::Wanted;
+use crate::inject::pods::{Container, Pod};
+use crate::inject::splice::Splice;
+use crate::inject::{Done, SIDECAR, find, read};
+use crate::readers::yaml::{Found, Layout, Node};
+
+/// Where our hook could be if no sidecar of ours says where it listens.
+const NO_PORT: u16 = 0;
+
+/// Takes the sidecar, its hooks and what belongs to them out of manifests.
+///
+/// # Errors
+/// Names the cause and the mend, where the manifests cannot be read or nothing of ours is in them.
+pub fn remove(text: &str, wanted: &Wanted) -> Result<Done, String> {
+    let documents = read(text)?;
+    let manifests = find(&documents, wanted)?;
+    let mut splice = Splice::new(text);
+    let mut told = Vec::new();
+    for pod in manifests.pods.iter().filter(|pod| wanted.includes(pod)) {
+        if let Some(line) = take_out(pod, &mut splice)? {
+            told.push(line);
+            told.extend(pod.text(&["terminationGracePeriodSeconds"]).map(|seconds| {
+                let title = pod.title();
+                format!("{title}: terminationGracePeriodSeconds stays {seconds}: what it was before is not known")
+            }));
+        }
+    }
+    if splice.is_empty() {
+        return Err("nothing to remove: no workload that is meant has a container named lameduck".into());
+    }
+    Ok(Done { text: splice.apply(), told })
+}
+
+/// Takes everything of ours out of a pod, and says what; `None` if there is nothing.
+///
+/// # Errors
+/// Names the cause and the mend, where that would change more than this pod.
+pub(super) fn take_out(pod: &Pod, splice: &mut Splice) -> Result<Option<String>, String> {
+    let present = Present::find(pod);
+    let Some((list, sidecar)) = present.container else { return Ok(None) };
+    let title = pod.title();
+    if let Some(stuck) = &pod.stuck {
+        return Err(format!("{title}: {stuck}"));
+    }
+    if sidecar.is_alias || pod.document.get(pod.spec, list).is_some_and(|list| pod.document.is_repeated(list)) {
+        let line = sidecar.node.line;
+        return Err(format!("{title}: line {line}: an anchor and its aliases share the sidecar; take it out by hand"));
+    }
+    let mut parts = vec!["the sidecar".to_owned()];
+    for container in pod.containers("containers").iter().filter(|container| container.name != SIDECAR) {
+        if hook(pod, &present, present.port.unwrap_or(NO_PORT), container, splice) {
+            parts.push(format!("the hook of container {}", container.name));
+        }
+    }
+    let mut gone = Vec::new();
+    if present.shape == Some(Shape::Standalone) {
+        item(pod, pod.spec, "volumes", &mut gone, splice);
+    }
+    item(pod, pod.spec, list, &mut gone, splice);
+    if present.shape != Some(Shape::Standalone)
+        && let Some(index) = shared_processes(pod, &gone)
+    {
+        parts.push("shareProcessNamespace".to_owned());
+        gone.push(index);
+    }
+    gone.sort_unstable();
+    splice.remove_entries(pod.spec, &gone);
+    Ok(Some(format!("{title}: taken out: {}", parts.join(", "))))
+}
+
+/// Takes our item out of a list, or marks the whole entry as gone if nothing else was ever in it.
+fn item(pod: &Pod, map: &Node, key: &str, gone: &mut Vec<usize>, splice: &mut Splice) {
+    let Found::Own(place, entry) = pod.document.find(map, key) else { return };
+    let items = entry.value.items();
+    let name = |item| pod.document.get(item, "name").and_then(Node::text);
+    let Some(index) = items.iter().position(|item| name(item) == Some(SIDECAR)) else { return };
+    if items.len() == 1 && is_ours_whole(map, place, &entry.value, gone) {
+        gone.push(place);
+    } else {
+        splice.remove_item(&entry.value, index);
+    }
+}
+
+/// Whether an entry that holds only ours was written by us: in the style of its surroundings, and in flow style at the
+/// front. Otherwise it was there and empty, like `initContainers: []`.
+fn is_ours_whole(map: &Node, place: usize, value: &Node, gone: &[usize]) -> bool {
+    match (map.layout(), value.layout()) {
+        (Some(Layout::Block), Some(Layout::Block)) => true,
+        (Some(Layout::Flow(_)), Some(Layout::Flow(_))) => {
+            let ours = |index: &usize| {
+                gone.contains(index) || map.entries()[*index].key.text().is_some_and(|key| OURS.contains(&key))
+            };
+            (0..place).all(|index| ours(&index))
+        }
+        _ => false,
+    }
+}
+
+/// What is written in front of others in flow style.
+const OURS: &[&str] =
+    &["terminationGracePeriodSeconds", "shareProcessNamespace", "initContainers", "volumeMounts", "volumes"];
+
+/// The entry that shares the process namespace, if it stands where we write it: what was there before is not ours.
+fn shared_processes(pod: &Pod, gone: &[usize]) -> Option<usize> {
+    let Found::Own(index, entry) = pod.document.find(pod.spec, "shareProcessNamespace") else { return None };
+    let next = pod.spec.entries().get(index + 1);
+    let is_before_ours = gone.contains(&(index + 1));
+    let is_before_containers = next.is_some_and(|next| next.key.text() == Some("containers"));
+    let is_at_front = matches!(pod.spec.layout(), Some(Layout::Flow(_))) && index <= 1;
+    let is_ours = entry.value.plain() == Some("true") && (is_before_ours || is_before_containers || is_at_front);
+    is_ours.then_some(index)
+}
+
+/// Takes our hook, and what belongs to it, out of a container. Tells whether there was one.
+pub(super) fn hook(pod: &Pod, present: &Present, port: u16, container: &Container, splice: &mut Splice) -> bool {
+    let Found::Own(place, lifecycle) = pod.document.find(container.node, "lifecycle") else { return false };
+    let Found::Own(index, hook) = pod.document.find(&lifecycle.value, "preStop") else { return false };
+    if container.is_alias || !present.owns(pod, &hook.value, port) {
+        return false;
+    }
+    let mut gone = Vec::new();
+    item(pod, container.node, "volumeMounts", &mut gone, splice);
+    if lifecycle.value.entries().len() == 1 && is_ours_whole(container.node, place, &lifecycle.value, &gone) {
+        gone.push(place);
+    } else {
+        splice.remove_entries(&lifecycle.value, &[index]);
+    }
+    gone.sort_unstable();
+    splice.remove_entries(container.node, &gone);
+    true
+}

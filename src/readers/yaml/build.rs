@@ -1,0 +1,178 @@
+//! From the parser's events to the tree.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
+
+use super::{Document, Entry, Kind, Layout, Malformed, Node, Style};
+
+/// How deep nodes may nest; those of Kubernetes stay below 50.
+const DEEPEST: usize = 500;
+
+/// Reads every document of a stream.
+///
+/// # Errors
+/// Says where it is no YAML.
+pub fn read(text: &str) -> Result<Vec<Document>, Malformed> {
+    let mut builder = Builder { text, offsets: Offsets::new(text), open: Vec::new(), documents: Vec::new() };
+    let mut repeated = HashSet::new();
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event.map_err(|error| malformed(&error))?;
+        if let Event::Alias(anchor) = event {
+            repeated.insert(anchor);
+        }
+        builder.take(event, span)?;
+    }
+    let documents = builder.documents.into_iter();
+    Ok(documents.map(|root| Document { root, repeated: repeated.clone() }).collect())
+}
+
+fn malformed(error: &ScanError) -> Malformed {
+    let marker = error.marker();
+    Malformed { line: marker.line(), column: marker.col() + 1, what: error.info().to_owned() }
+}
+
+/// The parser counts characters; text is sliced by bytes.
+struct Offsets(Option<Vec<usize>>);
+
+impl Offsets {
+    fn new(text: &str) -> Self {
+        let table = || text.char_indices().map(|(offset, _)| offset).chain([text.len()]).collect();
+        Self((!text.is_ascii()).then(table))
+    }
+
+    fn byte(&self, character: usize, length: usize) -> usize {
+        match &self.0 {
+            Some(table) => table.get(character).copied().unwrap_or(length),
+            None => character.min(length),
+        }
+    }
+}
+
+struct Builder<'a> {
+    text: &'a str,
+    offsets: Offsets,
+    /// The lists and maps that have begun, the outermost first; in a map keys and values take turns.
+    open: Vec<(Node, Vec<Node>)>,
+    documents: Vec<Node>,
+}
+
+impl Builder<'_> {
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Malformed> {
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let kind = Kind::Scalar { text: text.into_owned(), style: style_of(style) };
+                let node = self.node(kind, span, anchor, tag.is_some());
+                self.close(node);
+            }
+            Event::Alias(anchor) => {
+                let node = self.node(Kind::Alias(anchor), span, 0, false);
+                self.close(node);
+            }
+            Event::SequenceStart(anchor, tag) => {
+                let kind = Kind::List { items: Vec::new(), layout: Layout::Block, dashes: Vec::new() };
+                self.begin(self.node(kind, span, anchor, tag.is_some()))?;
+            }
+            Event::MappingStart(anchor, tag) => {
+                let kind = Kind::Map { entries: Vec::new(), layout: Layout::Block };
+                self.begin(self.node(kind, span, anchor, tag.is_some()))?;
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.end(span),
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => {}
+        }
+        Ok(())
+    }
+
+    fn node(&self, kind: Kind, span: Span, anchor: usize, tagged: bool) -> Node {
+        Node { kind, span: self.bytes(span), column: span.start.col(), line: span.start.line(), anchor, tagged }
+    }
+
+    fn bytes(&self, span: Span) -> Range<usize> {
+        let byte = |character| self.offsets.byte(character, self.text.len());
+        byte(span.start.index())..byte(span.end.index())
+    }
+
+    fn begin(&mut self, node: Node) -> Result<(), Malformed> {
+        if self.open.len() == DEEPEST {
+            let what = format!("nested more than {DEEPEST} levels deep");
+            return Err(Malformed { line: node.line, column: node.column + 1, what });
+        }
+        self.open.push((node, Vec::new()));
+        Ok(())
+    }
+
+    fn end(&mut self, span: Span) {
+        let Some((mut node, children)) = self.open.pop() else { return };
+        let closing = self.bytes(span);
+        // A collection in flow style ends by a bracket, one in block style by nothing.
+        let layout = if closing.is_empty() { Layout::Block } else { Layout::Flow(node.span.end) };
+        let start = node.span.start;
+        node.kind = match node.kind {
+            Kind::Map { .. } => Kind::Map { entries: self.entries(children), layout },
+            Kind::List { .. } | Kind::Scalar { .. } | Kind::Alias(_) => {
+                let dashes = if layout == Layout::Block { self.dashes(&node, &children) } else { Vec::new() };
+                Kind::List { items: children, layout, dashes }
+            }
+        };
+        let last = node.items().last().or_else(|| node.entries().last().map(|entry| &entry.value));
+        let content = last.map_or(node.span.end, |last| last.span.end);
+        node.span = start..if layout == Layout::Block { content } else { closing.end };
+        self.close(node);
+    }
+
+    /// Pairs keys with values. A value that is not there stands after its colon.
+    fn entries(&self, children: Vec<Node>) -> Vec<Entry> {
+        let mut children = children.into_iter();
+        let mut entries = Vec::new();
+        while let (Some(key), Some(mut value)) = (children.next(), children.next()) {
+            if value.span.is_empty() && matches!(value.kind, Kind::Scalar { .. }) {
+                let after = self.text[key.span.end..].trim_start();
+                let colon = self.text.len() - after.len() + usize::from(after.starts_with(':'));
+                value.span = colon..colon;
+            }
+            entries.push(Entry { key, value });
+        }
+        entries
+    }
+
+    fn dashes(&self, list: &Node, items: &[Node]) -> Vec<usize> {
+        let mut from = list.span.start;
+        let mut dashes = Vec::new();
+        for item in items {
+            let dash = self.dash(from);
+            dashes.push(dash);
+            from = item.span.end.max(dash + 1);
+        }
+        dashes
+    }
+
+    /// The next dash: before it there may be properties, blanks and comments.
+    fn dash(&self, from: usize) -> usize {
+        let mut at = from;
+        loop {
+            let rest = &self.text[at..];
+            at += match rest.bytes().next() {
+                Some(b'#') => rest.find('\n').unwrap_or(rest.len()),
+                Some(b'&' | b'!') => rest.find(char::is_whitespace).unwrap_or(rest.len()),
+                Some(byte) if byte.is_ascii_whitespace() => 1,
+                _ => return at,
+            };
+        }
+    }
+
+    fn close(&mut self, node: Node) {
+        match self.open.last_mut() {
+            Some((_, children)) => children.push(node),
+            None => self.documents.push(node),
+        }
+    }
+}
+
+fn style_of(style: ScalarStyle) -> Style {
+    match style {
+        ScalarStyle::Plain => Style::Plain,
+        ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => Style::Quoted,
+        ScalarStyle::Literal | ScalarStyle::Folded => Style::Block,
+    }
+}
