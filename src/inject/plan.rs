@@ -1,6 +1,6 @@
 //! What is to change in a pod so that the sidecar is in it.
 
-use crate::inject::ours::{self, Present, Shape, User};
+use crate::inject::ours::{self, Present, Shape};
 use crate::inject::part::{Manner, Part};
 use crate::inject::pick::Picked;
 use crate::inject::pods::{Container, Pod};

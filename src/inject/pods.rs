@@ -2,6 +2,9 @@
 
 use crate::readers::yaml::{Document, Found, Node};
 
+/// How deep Lists are looked for in Lists: one may hold itself by an alias.
+const DEEPEST: usize = 4;
+
 /// A pod, or the template of pods, and where it stands.
 #[derive(Debug)]
 pub struct Pod<'a> {
@@ -46,23 +49,23 @@ pub struct Container<'a> {
 pub fn find(documents: &[Document]) -> Manifests<'_> {
     let mut found = Manifests::default();
     for document in documents {
-        found.take(document, &document.root, document.is_repeated(&document.root));
+        found.take(document, &document.root, document.is_repeated(&document.root), DEEPEST);
     }
     found
 }
 
 impl<'a> Manifests<'a> {
-    fn take(&mut self, document: &'a Document, node: &'a Node, repeated: bool) {
+    fn take(&mut self, document: &'a Document, node: &'a Node, repeated: bool, depth: usize) {
         let manifest = document.resolve(node);
         let text = |path: &[&str]| document.at(manifest, path).and_then(Node::text);
         let Some(kind) = text(&["kind"]) else { return };
         if kind.ends_with("List") {
-            let Some(list) = document.get(manifest, "items") else { return };
+            let (Some(list), Some(depth)) = (document.get(manifest, "items"), depth.checked_sub(1)) else { return };
             let repeated = repeated || document.is_repeated(list);
-            return list
-                .items()
-                .iter()
-                .for_each(|item| self.take(document, item, repeated || document.is_repeated(item)));
+            for item in list.items() {
+                self.take(document, item, repeated || document.is_repeated(item), depth);
+            }
+            return;
         }
         let name = text(&["metadata", "name"]).or_else(|| text(&["metadata", "generateName"])).unwrap_or("(no name)");
         let path = path(kind, text(&["apiVersion"]));

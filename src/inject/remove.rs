@@ -77,31 +77,22 @@ fn item(pod: &Pod, map: &Node, key: &str, gone: &mut Vec<usize>, splice: &mut Sp
     let items = entry.value.items();
     let name = |item| pod.document.get(item, "name").and_then(Node::text);
     let Some(index) = items.iter().position(|item| name(item) == Some(SIDECAR)) else { return };
-    if items.len() == 1 && is_ours_whole(map, place, &entry.value, gone) {
+    if items.len() == 1 && is_ours_whole(map, &entry.value, splice) {
         gone.push(place);
     } else {
         splice.remove_item(&entry.value, index);
     }
 }
 
-/// Whether an entry that holds only ours was written by us: in the style of its surroundings, and in flow style at the
-/// front. Otherwise it was there and empty, like `initContainers: []`.
-fn is_ours_whole(map: &Node, place: usize, value: &Node, gone: &[usize]) -> bool {
+/// Whether an entry that holds only ours was written by us, in the style of its surroundings. Otherwise it was there and
+/// empty, like `initContainers: []`.
+fn is_ours_whole(map: &Node, value: &Node, splice: &Splice) -> bool {
     match (map.layout(), value.layout()) {
         (Some(Layout::Block), Some(Layout::Block)) => true,
-        (Some(Layout::Flow(_)), Some(Layout::Flow(_))) => {
-            let ours = |index: &usize| {
-                gone.contains(index) || map.entries()[*index].key.text().is_some_and(|key| OURS.contains(&key))
-            };
-            (0..place).all(|index| ours(&index))
-        }
+        (Some(Layout::Flow(_)), Some(Layout::Flow(open))) => !splice.was_empty(open),
         _ => false,
     }
 }
-
-/// What is written in front of others in flow style.
-const OURS: &[&str] =
-    &["terminationGracePeriodSeconds", "shareProcessNamespace", "initContainers", "volumeMounts", "volumes"];
 
 /// The entry that shares the process namespace, if it stands where we write it: what was there before is not ours.
 fn shared_processes(pod: &Pod, gone: &[usize]) -> Option<usize> {
@@ -123,7 +114,7 @@ pub(super) fn hook(pod: &Pod, present: &Present, port: u16, container: &Containe
     }
     let mut gone = Vec::new();
     item(pod, container.node, "volumeMounts", &mut gone, splice);
-    if lifecycle.value.entries().len() == 1 && is_ours_whole(container.node, place, &lifecycle.value, &gone) {
+    if lifecycle.value.entries().len() == 1 && is_ours_whole(container.node, &lifecycle.value, splice) {
         gone.push(place);
     } else {
         splice.remove_entries(&lifecycle.value, &[index]);

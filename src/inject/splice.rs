@@ -14,6 +14,9 @@ pub struct Splice<'a> {
     edits: Vec<(Range<usize>, String)>,
 }
 
+/// What is written in front of the first thing in brackets that stood there empty, and so are left when it goes.
+const FILLED: &str = " ";
+
 /// A place that cannot be edited without touching what is not ours, and the mend.
 pub type Stuck = String;
 
@@ -94,7 +97,7 @@ impl<'a> Splice<'a> {
     fn insert_flow(&mut self, open: usize, first: Option<usize>, new: Vec<String>, manner: Manner) {
         let Some(first) = first else {
             let comma = if manner.compact { "," } else { ", " };
-            return self.edits.push((open..open, new.join(comma)));
+            return self.edits.push((open..open, format!("{FILLED}{}", new.join(comma))));
         };
         let gap = &self.text[open..first];
         let gap = match gap {

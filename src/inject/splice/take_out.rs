@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Splice;
+use super::{FILLED, Splice};
 use crate::readers::yaml::{Kind, Layout, Node};
 
 impl Splice<'_> {
@@ -11,8 +11,8 @@ impl Splice<'_> {
         let entries = map.entries();
         let spans: Vec<_> = entries.iter().map(|entry| entry.key.span.start..entry.value.span.end).collect();
         match map.layout() {
-            Some(Layout::Flow(_)) => self.remove_flow(&spans, gone),
-            Some(Layout::Block) | None => gone.iter().for_each(|index| self.remove_lines(&spans, *index)),
+            Some(Layout::Flow(open)) => self.remove_flow(open, &spans, gone),
+            Some(Layout::Block) | None => self.remove_lines(&spans, gone),
         }
     }
 
@@ -20,43 +20,71 @@ impl Splice<'_> {
     pub fn remove_item(&mut self, list: &Node, index: usize) {
         let Kind::List { items, dashes, layout } = &list.kind else { return };
         match layout {
-            Layout::Flow(_) => {
+            Layout::Flow(open) => {
                 let spans: Vec<_> = items.iter().map(|item| item.span.clone()).collect();
-                self.remove_flow(&spans, &[index]);
+                self.remove_flow(*open, &spans, &[index]);
             }
             Layout::Block => {
                 let spans: Vec<_> = items.iter().zip(dashes).map(|(item, dash)| *dash..item.span.end).collect();
-                self.remove_lines(&spans, index);
+                self.remove_lines(&spans, &[index]);
             }
         }
     }
 
-    fn remove_flow(&mut self, spans: &[Range<usize>], gone: &[usize]) {
+    /// Whether brackets stood there empty before the first thing in them was written.
+    #[must_use]
+    pub fn was_empty(&self, open: usize) -> bool {
+        self.text[open..].starts_with(FILLED)
+    }
+
+    fn remove_flow(&mut self, open: usize, spans: &[Range<usize>], gone: &[usize]) {
         let is_gone = |index: &usize| gone.contains(index);
         for &index in gone {
             let is_tail = (index + 1..spans.len()).all(|later| is_gone(&later));
             let is_after = !(0..index).all(|earlier| is_gone(&earlier));
+            let blank = if gone.len() == spans.len() && index == 0 && self.was_empty(open) { FILLED.len() } else { 0 };
             let place = match spans.get(index + 1) {
                 _ if is_tail && is_after => spans[index - 1].end..spans[index].end,
-                Some(next) => spans[index].start..next.start,
-                None => spans[index].clone(),
+                Some(next) => spans[index].start - blank..next.start,
+                None => spans[index].start - blank..self.behind_comma(spans[index].end),
             };
             self.edits.push((place, String::new()));
         }
     }
 
-    fn remove_lines(&mut self, spans: &[Range<usize>], index: usize) {
-        let span = &spans[index];
+    /// Behind the comma that follows a place, if one does: it would be the only thing left.
+    fn behind_comma(&self, end: usize) -> usize {
+        let rest = &self.text[end..];
+        let after = rest.trim_start();
+        if after.starts_with(',') { self.text.len() - after.len() + 1 } else { end }
+    }
+
+    fn remove_lines(&mut self, spans: &[Range<usize>], gone: &[usize]) {
+        let mut from = 0;
+        for &index in gone {
+            // The first key of an item stands on the line of its dash, and what stays takes its place.
+            let stays = (index + 1..spans.len()).find(|later| !gone.contains(later));
+            match stays.filter(|_| index >= from && !self.begins_line(spans[index].start)) {
+                Some(stays) => {
+                    self.edits.push((spans[index].start..spans[stays].start, String::new()));
+                    from = stays;
+                }
+                None if index >= from => self.remove_line(&spans[index]),
+                None => {}
+            }
+        }
+    }
+
+    fn begins_line(&self, at: usize) -> bool {
+        self.text[self.line_start(at)..at].bytes().all(|byte| byte == b' ')
+    }
+
+    fn remove_line(&mut self, span: &Range<usize>) {
         let start = self.line_start(span.start);
-        let own = self.text[start..span.start].bytes().all(|byte| byte == b' ');
-        let place = match spans.get(index + 1) {
-            Some(next) if !own => span.start..next.start,
-            _ if self.text[..span.end].ends_with('\n') => start..span.end,
-            _ => start..self.line_end(span.end),
-        };
-        // The line end that was put in front of it, where the text had none.
-        let first = if self.text[place.clone()].ends_with('\n') || !own { place.start } else { self.eol_before(start) };
-        self.edits.push((first..place.end, String::new()));
+        let end = if self.text[..span.end].ends_with('\n') { span.end } else { self.line_end(span.end) };
+        // Where the text had no last line end, one was put in front.
+        let start = if self.text[..end].ends_with('\n') { start } else { self.eol_before(start) };
+        self.edits.push((start..end, String::new()));
     }
 
     fn eol_before(&self, start: usize) -> usize {

@@ -10,6 +10,9 @@ use super::{Document, Entry, Kind, Layout, Malformed, Node, Style};
 /// How deep nodes may nest; those of Kubernetes stay below 50.
 const DEEPEST: usize = 500;
 
+/// How an anchor and a tag begin.
+const PROPERTIES: &[u8] = b"&!";
+
 /// Reads every document of a stream.
 ///
 /// # Errors
@@ -63,11 +66,15 @@ impl Builder<'_> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let kind = Kind::Scalar { text: text.into_owned(), style: style_of(style) };
-                let node = self.node(kind, span, anchor, tag.is_some());
+                let mut node = self.node(kind, span, anchor, tag.is_some());
+                node.span.end = self.end_of_scalar(&node.span, style);
                 self.close(node);
             }
             Event::Alias(anchor) => {
-                let node = self.node(Kind::Alias(anchor), span, 0, false);
+                let mut node = self.node(Kind::Alias(anchor), span, 0, false);
+                let name = &self.text[node.span.clone()];
+                let ends = |letter: char| letter.is_whitespace() || ",[]{}".contains(letter);
+                node.span.end = node.span.start + name.find(ends).unwrap_or(name.len());
                 self.close(node);
             }
             Event::SequenceStart(anchor, tag) => {
@@ -93,6 +100,22 @@ impl Builder<'_> {
         byte(span.start.index())..byte(span.end.index())
     }
 
+    /// The parser takes blanks and a comment behind a scalar for parts of it, and what indents the next line.
+    fn end_of_scalar(&self, span: &Range<usize>, style: ScalarStyle) -> usize {
+        let scalar = &self.text[span.clone()];
+        match style {
+            ScalarStyle::Plain => span.start + scalar.trim_end().len(),
+            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => {
+                let quote = self.skip(span.start, PROPERTIES);
+                quote + quoted(&self.text[quote..])
+            }
+            ScalarStyle::Literal | ScalarStyle::Folded => {
+                let trimmed = scalar.trim_end_matches(' ');
+                if trimmed.ends_with('\n') { span.start + trimmed.len() } else { span.end }
+            }
+        }
+    }
+
     fn begin(&mut self, node: Node) -> Result<(), Malformed> {
         if self.open.len() == DEEPEST {
             let what = format!("nested more than {DEEPEST} levels deep");
@@ -104,20 +127,30 @@ impl Builder<'_> {
 
     fn end(&mut self, span: Span) {
         let Some((mut node, children)) = self.open.pop() else { return };
+        // A collection in flow style ends by something, one in block style by nothing. Where a comma stands before the
+        // bracket, the parser says that it ends there.
         let closing = self.bytes(span);
-        // A collection in flow style ends by a bracket, one in block style by nothing.
-        let layout = if closing.is_empty() { Layout::Block } else { Layout::Flow(node.span.end) };
-        let start = node.span.start;
+        let (layout, end) = if closing.is_empty() {
+            (Layout::Block, None)
+        } else {
+            let open = self.skip(node.span.start, PROPERTIES) + 1;
+            (Layout::Flow(open), Some(self.skip(closing.start, b",") + 1))
+        };
         node.kind = match node.kind {
             Kind::Map { .. } => Kind::Map { entries: self.entries(children), layout },
             Kind::List { .. } | Kind::Scalar { .. } | Kind::Alias(_) => {
                 let dashes = if layout == Layout::Block { self.dashes(&node, &children) } else { Vec::new() };
+                if let Some(dash) = dashes.first() {
+                    node.span.start = node.span.start.min(*dash);
+                    node.column = self.column(*dash);
+                }
                 Kind::List { items: children, layout, dashes }
             }
         };
+        let start = node.span.start;
         let last = node.items().last().or_else(|| node.entries().last().map(|entry| &entry.value));
         let content = last.map_or(node.span.end, |last| last.span.end);
-        node.span = start..if layout == Layout::Block { content } else { closing.end };
+        node.span = start..end.unwrap_or(content).min(self.text.len());
         self.close(node);
     }
 
@@ -137,7 +170,10 @@ impl Builder<'_> {
     }
 
     fn dashes(&self, list: &Node, items: &[Node]) -> Vec<usize> {
-        let mut from = list.span.start;
+        // Where the dashes are not indented, the parser says that the list begins behind the first.
+        let before = self.open.last().and_then(|(_, siblings)| siblings.last());
+        let key = before.filter(|_| matches!(self.open.last(), Some((Node { kind: Kind::Map { .. }, .. }, _))));
+        let mut from = key.map_or(list.span.start, |key| key.span.end);
         let mut dashes = Vec::new();
         for item in items {
             let dash = self.dash(from);
@@ -147,16 +183,27 @@ impl Builder<'_> {
         dashes
     }
 
-    /// The next dash: before it there may be properties, blanks and comments.
+    fn column(&self, at: usize) -> usize {
+        let line = self.text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+        self.text[line..at].trim_start_matches('\u{feff}').chars().count()
+    }
+
+    /// The next dash: before it there may be a colon, an anchor and a tag.
     fn dash(&self, from: usize) -> usize {
+        self.skip(from, b":&!")
+    }
+
+    /// What follows behind blanks and comments, and behind words that begin so; a comma and a colon are words.
+    fn skip(&self, from: usize, words: &[u8]) -> usize {
         let mut at = from;
         loop {
             let rest = &self.text[at..];
             at += match rest.bytes().next() {
                 Some(b'#') => rest.find('\n').unwrap_or(rest.len()),
-                Some(b'&' | b'!') => rest.find(char::is_whitespace).unwrap_or(rest.len()),
+                Some(byte @ (b',' | b':')) if words.contains(&byte) => 1,
+                Some(byte) if words.contains(&byte) => rest.find(char::is_whitespace).unwrap_or(rest.len()),
                 Some(byte) if byte.is_ascii_whitespace() => 1,
-                _ => return at,
+                Some(_) | None => return at,
             };
         }
     }
@@ -167,6 +214,22 @@ impl Builder<'_> {
             None => self.documents.push(node),
         }
     }
+}
+
+/// The length of what is in quotes at the start of a text, quotes included.
+fn quoted(text: &str) -> usize {
+    let quote = text.chars().next();
+    let mut letters = text.char_indices().skip(1);
+    while let Some((at, letter)) = letters.next() {
+        let next = text[at + letter.len_utf8()..].chars().next();
+        let is_escape = letter == '\\' && quote == Some('"') || letter == '\'' && next == Some('\'');
+        if is_escape {
+            letters.next();
+        } else if Some(letter) == quote {
+            return at + 1;
+        }
+    }
+    text.len()
 }
 
 fn style_of(style: ScalarStyle) -> Style {
