@@ -116,7 +116,8 @@ fn setting(arg: &Arg, matches: &ArgMatches) -> Option<Setting> {
 /// be changed without harm.
 pub fn run(args: &InjectArgs) -> Result<Exit, Failure> {
     let usage = |message: String| Failure::new(Exit::Usage, message);
-    let request = if args.remove { None } else { Some(request(args).map_err(usage)?) };
+    let request = if args.remove { nothing_else(args).map(|()| None) } else { request(args).map(Some) };
+    let request = request.map_err(usage)?;
     let text = manifests().map_err(usage)?;
     let Done { text, told } = match request {
         Some(request) => inject::inject(&text, &request, &|seconds| check(&args.settings.args, seconds)),
@@ -130,6 +131,15 @@ pub fn run(args: &InjectArgs) -> Result<Exit, Failure> {
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     written.map_err(|error| Failure::new(Exit::Fault, format!("the manifests could not be written: {error}")))?;
     Ok(Exit::Done)
+}
+
+/// What is taken out has no settings.
+fn nothing_else(args: &InjectArgs) -> Result<(), String> {
+    let typed = args.settings.typed.first().map(|setting| setting.flag.as_str());
+    match typed.or(args.settings.args.grace_period.map(|_| "grace-period")) {
+        Some(flag) => Err(format!("--{flag}: --remove takes no settings; leave it out")),
+        None => Ok(()),
+    }
 }
 
 fn manifests() -> Result<String, String> {

@@ -146,19 +146,23 @@ impl<'a> Splice<'a> {
     }
 
     /// Writes an item into a list, as the first.
-    pub fn prepend(&mut self, key_end: usize, list: &Node, item: &Part, manner: Manner) {
-        let Kind::List { items, dashes, layout } = &list.kind else { return };
-        match layout {
-            Layout::Flow(open) => {
+    ///
+    /// # Errors
+    /// Fails where the first dash has no plain place on its line.
+    pub fn prepend(&mut self, key_end: usize, list: &Node, item: &Part, manner: Manner) -> Result<(), Stuck> {
+        let Kind::List { items, dashes, layout } = &list.kind else { return Ok(()) };
+        match (layout, dashes.first()) {
+            (Layout::Flow(open), _) => {
                 let first = items.first().map(|item| item.span.start);
                 self.insert_flow(*open, first, vec![item.flow(manner)], manner);
+                Ok(())
             }
-            Layout::Block => {
-                let Some(dash) = dashes.first() else { return };
-                let column = self.column(*dash);
-                // A block list under a key begins on a line of its own.
-                let _ = self.insert_lines(*dash, column, key_end, &part::block_item(item, manner));
+            (Layout::Block, Some(dash)) => {
+                let lines = part::block_item(item, manner);
+                let placed = self.insert_lines(*dash, self.column(*dash), key_end, &lines);
+                placed.map_err(|()| format!("line {}: begin the list on a line of its own, under `key:`", list.line))
             }
+            (Layout::Block, None) => Ok(()),
         }
     }
 
@@ -207,12 +211,16 @@ impl<'a> Splice<'a> {
     /// Writes a value where a key has none.
     ///
     /// # Errors
-    /// Fails where the missing value has an anchor or a tag.
+    /// Fails where the missing value has an anchor or a tag, or its key no colon.
     pub fn fill(&mut self, null: &Node, value: &Part, manner: Manner) -> Result<(), Stuck> {
         if null.anchor != 0 || null.tagged {
             return Err(format!("line {}: an anchor or a tag without a value; take it out", null.line));
         }
-        let blank = if null.span.is_empty() { " " } else { "" };
+        let is_missing = null.span.is_empty();
+        if is_missing && !self.text[..null.span.start].ends_with(':') {
+            return Err(format!("line {}: a key without a colon; write `key:`", null.line));
+        }
+        let blank = if is_missing { " " } else { "" };
         self.edits.push((null.span.clone(), format!("{blank}{}", value.flow(manner))));
         Ok(())
     }

@@ -150,6 +150,8 @@ fn shapes_that_do_not_fit_are_refused() {
     let two = deployment("", "").replace("      containers:\n", "      containers:\n      - {name: second}\n");
     assert_refused(&two, &[IMAGE, "--standalone", "--hold=second"], &["--hold", "--standalone"]);
     assert_refused(CHART, &["--remove", IMAGE], &["--remove", "--image"]);
+    assert_refused(CHART, &["--remove", "--signal=none"], &["--signal", "--remove", "leave it out"]);
+    assert_refused(CHART, &["--remove", "--grace-period=5"], &["--grace-period", "--remove", "leave it out"]);
 }
 
 #[test]
@@ -193,6 +195,21 @@ fn what_is_no_yaml_is_refused_with_its_place() {
 fn lists_that_are_none_are_refused() {
     assert_manifest_refused(&deployment("initContainers: none", ""), &["line 8", "initContainers is no list"]);
     assert_manifest_refused(&deployment("", "lifecycle: soon"), &["container app", "lifecycle is no map"]);
+}
+
+#[test]
+fn keys_in_unusual_places_are_refused() {
+    let flow = deployment("", "").replace("- name: app\n        image: app:1\n", "- {name: app, lifecycle, x: y,\n");
+    for manifest in [
+        deployment("? initContainers\n: - name: first", ""),
+        deployment("? volumes\n: - name: first", ""),
+        deployment("", "? lifecycle"),
+        flow.replace("[impeller]\n", "[impeller]}\n"),
+    ] {
+        assert_refused(&manifest, &[IMAGE, USER, "--standalone"], &["line ", "key:"]);
+    }
+    let explicit = "kind: Pod\nspec:\n  ? containers\n  : [{name: app, command: [impeller]}]\n";
+    assert_manifest_refused(explicit, &["`containers` on a line of its own"]);
 }
 
 #[test]

@@ -159,7 +159,8 @@ impl Builder<'_> {
         let mut children = children.into_iter();
         let mut entries = Vec::new();
         while let (Some(key), Some(mut value)) = (children.next(), children.next()) {
-            if value.span.is_empty() && matches!(value.kind, Kind::Scalar { .. }) {
+            // The parser may take what follows for its place.
+            if value.plain() == Some("") && value.anchor == 0 {
                 let after = self.text[key.span.end..].trim_start();
                 let colon = self.text.len() - after.len() + usize::from(after.starts_with(':'));
                 value.span = colon..colon;
