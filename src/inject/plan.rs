@@ -160,7 +160,7 @@ impl<'a> Planner<'a> {
         match items.iter().position(|item| name(item) == Some(SIDECAR)) {
             Some(index) if self.pod.document.is_repeated(&items[index]) => return Err(shared(&items[index])),
             Some(index) => splice.rewrite_item(list, index, item, self.manner),
-            None => splice.prepend(entry.key.span.end, list, item, self.manner)?,
+            None => splice.prepend(list, item, self.manner)?,
         }
         Ok(())
     }

@@ -86,9 +86,8 @@ impl<'a> Splice<'a> {
             }
             Some(Layout::Block) | None => {
                 let lines: Vec<_> = new.iter().flat_map(|(key, value)| part::block_entry(key, value, manner)).collect();
-                let floor = before.checked_sub(1).map_or(0, |last| entries[last].value.span.end);
                 let key = &entries[before].key;
-                self.insert_lines(key.span.start, key.column, floor, &lines)
+                self.insert_lines(key.span.start, key.column, &lines)
                     .map_err(|()| format!("line {}: write `{}` on a line of its own", key.line, key_text(key)))
             }
         }
@@ -112,13 +111,13 @@ impl<'a> Splice<'a> {
     }
 
     /// Writes lines in front of what stands at a place, above the comments that belong to it.
-    fn insert_lines(&mut self, at: usize, column: usize, floor: usize, lines: &[String]) -> Result<(), ()> {
+    fn insert_lines(&mut self, at: usize, column: usize, lines: &[String]) -> Result<(), ()> {
         let start = self.line_start(at);
         let eol = self.eol(at);
         let prefix = &self.text[start..at];
         let indent = " ".repeat(column);
         if prefix.bytes().all(|byte| byte == b' ') {
-            let place = self.above_comments(start, column, floor);
+            let place = self.above_comments(start, column);
             let text = lines.iter().flat_map(|line| [&indent, line.as_str(), eol]).collect();
             self.edits.push((place..place, text));
         } else if prefix.bytes().all(|byte| matches!(byte, b' ' | b'-')) {
@@ -131,13 +130,14 @@ impl<'a> Splice<'a> {
         Ok(())
     }
 
-    fn above_comments(&self, start: usize, column: usize, floor: usize) -> usize {
+    /// What stands in a value is indented deeper than its key, so it is not taken for a comment.
+    fn above_comments(&self, start: usize, column: usize) -> usize {
         let mut place = start;
         while place > 0 {
             let above = self.line_start(place - 1);
             let line = &self.text[above..place];
             let blanks = line.len() - line.trim_start_matches(' ').len();
-            if above < floor || blanks != column || !line[blanks..].starts_with('#') {
+            if blanks != column || !line[blanks..].starts_with('#') {
                 break;
             }
             place = above;
@@ -149,7 +149,7 @@ impl<'a> Splice<'a> {
     ///
     /// # Errors
     /// Fails where the first dash has no plain place on its line.
-    pub fn prepend(&mut self, key_end: usize, list: &Node, item: &Part, manner: Manner) -> Result<(), Stuck> {
+    pub fn prepend(&mut self, list: &Node, item: &Part, manner: Manner) -> Result<(), Stuck> {
         let Kind::List { items, dashes, layout } = &list.kind else { return Ok(()) };
         match (layout, dashes.first()) {
             (Layout::Flow(open), _) => {
@@ -159,7 +159,7 @@ impl<'a> Splice<'a> {
             }
             (Layout::Block, Some(dash)) => {
                 let lines = part::block_item(item, manner);
-                let placed = self.insert_lines(*dash, self.column(*dash), key_end, &lines);
+                let placed = self.insert_lines(*dash, self.column(*dash), &lines);
                 placed.map_err(|()| format!("line {}: begin the list on a line of its own, under `key:`", list.line))
             }
             (Layout::Block, None) => Ok(()),

@@ -146,6 +146,8 @@ fn shapes_that_do_not_fit_are_refused() {
     let job = deployment("", "").replace("apps/v1", "batch/v1").replace("Deployment", "Job");
     assert_refused(&job, &[IMAGE, USER, "--classic"], &["Job/web", "never complete", "--classic"]);
     assert_refused(CHART, &[IMAGE, "--classic", "--standalone"], &["--classic", "--standalone"]);
+    let open = "kind: Pod\nspec:\n  containers:\n  - name: a\n    command:\n    - impeller\n    - |\n      x";
+    assert_refused(open, &[IMAGE, USER, "--classic"], &["block scalar", "end it by a newline"]);
     assert_refused(CHART, &[IMAGE, "--standalone", "--listen=[::]:1"], &["--listen", "leave it out"]);
     let two = deployment("", "").replace("      containers:\n", "      containers:\n      - {name: second}\n");
     assert_refused(&two, &[IMAGE, "--standalone", "--hold=second"], &["--hold", "--standalone"]);

@@ -252,3 +252,29 @@ fn comments_stay_with_what_they_are_about() {
         assert!(out.contains(part), "no {part:?} in {out}");
     }
 }
+
+#[test]
+fn a_comment_of_another_indentation_belongs_to_what_is_before() {
+    let pod =
+        "kind: Pod\nspec:\n  x: \"a\n    # b\"\n    # of x\n  containers:\n  - name: a\n    command: [impeller]\n";
+    let out = injected(pod, &[USER]);
+    assert!(out.contains("  x: \"a\n    # b\"\n    # of x\n  shareProcessNamespace: true\n"), "{out}");
+}
+
+#[test]
+fn what_is_only_told_of_the_engine_does_not_run_it() {
+    let pod = "kind: Pod\nspec:\n  containers:\n  - {name: watch, args: [--watch, impeller]}\n  - {name: a, args: [impeller]}\n";
+    assert!(
+        injected(pod, &[USER]).contains("{lifecycle: {preStop: {httpGet: {path: /prestop, port: 8089}}}, name: a,")
+    );
+}
+
+#[test]
+fn blanks_in_brackets_stay() {
+    let pod = |hook: &str| {
+        format!(
+            "kind: Pod\nspec:\n  containers:\n  - name: a\n    image: b\n    lifecycle: {{ preStop: {hook} }} # c\n    command: [impeller]\n"
+        )
+    };
+    assert!(injected(&pod("null"), &[USER]).contains(&pod("{httpGet: {path: /prestop, port: 8089}}")[25..]));
+}

@@ -240,3 +240,61 @@ fn style_of(style: ScalarStyle) -> Style {
         ScalarStyle::Literal | ScalarStyle::Folded => Style::Block,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the values of a map are, as they stand in the text.
+    fn values(text: &str) -> Vec<&str> {
+        let documents = read(text).unwrap();
+        documents[0].root.entries().iter().map(|entry| &text[entry.value.span.clone()]).collect()
+    }
+
+    #[test]
+    fn a_place_is_what_is_written_and_nothing_around_it() {
+        let text = "a: [ x # 1\n , \"y\" # 2\n ] # 3\nb: &k \"q \\\" '\" # 4\nc: 'it''s' # 5\nd: {x: 1, } # 6\ne: é ü # 7\nf: *k # 8\n\
+                    g: # 9\nh: |  # 10\n    x\n\n  # 11\ni: - 1\n";
+        let text = text.replace("i: - 1\n", "i:\n- 1\n-\n  - 2 # 12\n# 13\n");
+        let expected = [
+            "[ x # 1\n , \"y\" # 2\n ]",
+            "&k \"q \\\" '\"",
+            "'it''s'",
+            "{x: 1, }",
+            "é ü",
+            "*k",
+            "",
+            "|  # 10\n    x\n\n",
+            "- 1\n-\n  - 2",
+        ];
+        let values = values(&text);
+        assert_eq!(values[..7], expected[..7]);
+        assert!(values[7].ends_with("x\n\n"), "{:?}", values[7]);
+        assert_eq!(values[8], expected[8]);
+    }
+
+    #[test]
+    fn dashes_are_found_wherever_they_stand() {
+        let text = "a:\n- 1\n- # two\n  2\nb: &x\n  # three\n  - 3\n  -\n";
+        let documents = read(text).unwrap();
+        let dashes: Vec<_> = documents[0]
+            .root
+            .entries()
+            .iter()
+            .map(|entry| match &entry.value.kind {
+                Kind::List { dashes, .. } => dashes.iter().map(|dash| &text[*dash..=*dash]).collect(),
+                Kind::Scalar { .. } | Kind::Map { .. } | Kind::Alias(_) => Vec::new(),
+            })
+            .collect();
+        assert_eq!(dashes, [["-", "-"], ["-", "-"]]);
+        assert_eq!(documents[0].root.entries()[0].value.column, 0);
+        assert_eq!(documents[0].root.entries()[1].value.column, 2);
+    }
+
+    #[test]
+    fn a_place_is_right_behind_letters_of_many_bytes_and_a_byte_order_mark() {
+        let text = "\u{feff}é: ü𝄞\nb: c\n";
+        assert_eq!(values(text), ["ü𝄞", "c"]);
+        assert_eq!(read(text).unwrap()[0].root.entries()[1].key.line, 2);
+    }
+}
