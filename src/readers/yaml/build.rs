@@ -100,17 +100,17 @@ impl Builder<'_> {
         byte(span.start.index())..byte(span.end.index())
     }
 
-    /// The parser takes blanks and a comment behind a scalar for parts of it, and what indents the next line.
+    /// The parser takes blanks and a comment behind what is in quotes for parts of it, and behind a block scalar what
+    /// indents the next line.
     fn end_of_scalar(&self, span: &Range<usize>, style: ScalarStyle) -> usize {
-        let scalar = &self.text[span.clone()];
         match style {
-            ScalarStyle::Plain => span.start + scalar.trim_end().len(),
+            ScalarStyle::Plain => span.end,
             ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => {
                 let quote = self.skip(span.start, PROPERTIES);
                 quote + quoted(&self.text[quote..])
             }
             ScalarStyle::Literal | ScalarStyle::Folded => {
-                let trimmed = scalar.trim_end_matches(' ');
+                let trimmed = self.text[span.clone()].trim_end_matches(' ');
                 if trimmed.ends_with('\n') { span.start + trimmed.len() } else { span.end }
             }
         }
