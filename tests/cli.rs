@@ -305,17 +305,3 @@ fn listener_that_is_not_on_loopback_is_where_clients_look() {
     assert_eq!(code, Some(69));
     assert!(stderr.contains("http://127.0.0.9:1/status"), "{stderr}");
 }
-
-#[test]
-fn this_binary_is_brought_to_where_another_container_can_run_it() {
-    let dir = std::env::temp_dir().join(format!("lameduck-install-{}", std::process::id()));
-    std::fs::create_dir(&dir).unwrap();
-    let place = dir.to_str().unwrap();
-    for _ in 0..2 {
-        assert_eq!(lameduck(&["install", place], &[]).code, Some(0));
-    }
-    let version = Command::new(dir.join("lameduck")).arg("--version").output().unwrap();
-    std::fs::remove_dir_all(&dir).unwrap();
-    assert!(String::from_utf8(version.stdout).unwrap().starts_with("lameduck "));
-    assert_refused(&["install", "/no/such/dir"], &[], &["/no/such/dir/lameduck", "mount a volume"]);
-}

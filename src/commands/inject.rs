@@ -13,6 +13,7 @@ use crate::inject::pick::Wanted;
 use crate::inject::{self, Done, Request, Setting, remove};
 use crate::settings::Settings;
 use crate::settings::args::{Preset, SidecarArgs};
+use crate::settings::drain::objection_to_standalone;
 use crate::settings::values::Choice;
 
 /// What is typed to `lameduck inject`.
@@ -162,6 +163,11 @@ fn request(args: &InjectArgs) -> Result<Request, String> {
         (false, true) => Shape::Standalone,
         (false, false) => Shape::Native,
     };
+    if args.standalone {
+        for Setting { flag, .. } in &args.settings.typed {
+            objection_to_standalone(flag).map_or(Ok(()), |why| Err(format!("--{flag}: {why}")))?;
+        }
+    }
     Ok(Request {
         wanted: wanted(args),
         shape,
@@ -169,7 +175,7 @@ fn request(args: &InjectArgs) -> Result<Request, String> {
         settings: args.settings.typed.clone(),
         grace_period: settings.grace_period.map(whole_seconds).transpose()?,
         run_as_user: args.run_as_user,
-        port: port(args, shape)?,
+        port: port(args)?,
     })
 }
 
@@ -181,12 +187,8 @@ fn image(args: &InjectArgs) -> Result<String, String> {
     image.map(str::to_owned).ok_or_else(|| missing.to_owned())
 }
 
-fn port(args: &InjectArgs, shape: Shape) -> Result<u16, String> {
+fn port(args: &InjectArgs) -> Result<u16, String> {
     let listen = args.settings.args.listen.0;
-    let is_typed = args.settings.typed.iter().any(|setting| setting.flag == "listen");
-    if shape == Shape::Standalone && is_typed {
-        return Err("--listen: a standalone drain listens nowhere; leave it out".into());
-    }
     if listen.ip().is_loopback() {
         return Err(format!("--listen {listen}: the kubelet cannot reach loopback; write e.g. [::]:{}", listen.port()));
     }
@@ -200,6 +202,7 @@ fn wanted(args: &InjectArgs) -> Wanted {
     let settings = &args.settings.args;
     let (program, image) = match settings.preset {
         Preset::DeepgramEngine => (Some("impeller"), Some("self-hosted-engine")),
+        Preset::DeepgramApi => (Some("stem"), Some("self-hosted-api")),
         Preset::Generic => (None, None),
     };
     Wanted {

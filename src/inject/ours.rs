@@ -96,7 +96,7 @@ pub fn hook(port: u16) -> Part {
 /// The hook that does the whole drain itself.
 #[must_use]
 pub fn standalone_hook(request: &Request, grace_period: u64) -> Part {
-    let first = [BINARY.to_owned(), "drain".to_owned(), "--standalone".to_owned()];
+    let first = [BINARY, "drain", "--standalone", "--hook"].map(str::to_owned);
     let grace_period = format!("--grace-period={grace_period}");
     let flags = request.settings.iter().flat_map(|setting| {
         let Setting { flag, values, .. } = setting;

@@ -74,10 +74,18 @@ fn objection(id: &str, standalone: bool) -> Option<&'static str> {
         return (!CLIENT.contains(&id)).then_some(vain);
     }
     match id {
+        ADDRESS => Some("--standalone asks no sidecar; keep one of the two"),
+        _ => objection_to_standalone(id),
+    }
+}
+
+/// What stands against a setting of a sidecar, by its id or flag, where there is none.
+#[must_use]
+pub fn objection_to_standalone(setting: &str) -> Option<&'static str> {
+    match setting.replace('-', "_").as_str() {
         IDLE_AFTER => Some(
             "--standalone cannot end a target that then stays for its idle streams, so it waits for them; leave it out, or use a sidecar",
         ),
-        ADDRESS => Some("--standalone asks no sidecar; keep one of the two"),
-        _ => SIDECAR_ONLY.contains(&id).then_some("--standalone has no port and is no sidecar; leave it out"),
+        id => SIDECAR_ONLY.contains(&id).then_some("--standalone has no port and is no sidecar; leave it out"),
     }
 }

@@ -149,6 +149,8 @@ fn shapes_that_do_not_fit_are_refused() {
     let open = "kind: Pod\nspec:\n  containers:\n  - name: a\n    command:\n    - impeller\n    - |\n      x";
     assert_refused(open, &[IMAGE, USER, "--classic"], &["block scalar", "end it by a newline"]);
     assert_refused(CHART, &[IMAGE, "--standalone", "--listen=[::]:1"], &["--listen", "leave it out"]);
+    assert_refused(CHART, &[IMAGE, "--standalone", "--idle-after=60s"], &["--idle-after", "use a sidecar"]);
+    assert_refused(CHART, &[IMAGE, "--standalone", "--accept-below=3"], &["--accept-below", "leave it out"]);
     let two = deployment("", "").replace("      containers:\n", "      containers:\n      - {name: second}\n");
     assert_refused(&two, &[IMAGE, "--standalone", "--hold=second"], &["--hold", "--standalone"]);
     assert_refused(CHART, &["--remove", IMAGE], &["--remove", "--image"]);

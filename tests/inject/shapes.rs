@@ -80,6 +80,7 @@ const STANDALONE_HOOK: &str = r#"          lifecycle:
                   - /lameduck/lameduck
                   - drain
                   - "--standalone"
+                  - "--hook"
                   - "--grace-period=1800"
                   - "--signal=none"
 "#;
