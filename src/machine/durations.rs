@@ -180,6 +180,8 @@ mod tests {
             assert!(told >= truth * 0.999 && told <= truth.max(0.01) * 1.0906, "{percent}: {told} for {truth}");
         }
         assert_eq!(of([]).quantile(50), None);
+        // By the nearest rank, 99 of a hundred are ten of ten.
+        assert_eq!(of((1..=10).map(Duration::from_secs)).quantile(99), Some(Duration::from_secs(10)));
     }
 
     #[test]
@@ -191,6 +193,7 @@ mod tests {
         let two = many.all_ended_in(&[second(50), second(50)]).unwrap();
         assert!(two > one, "{two:?}");
         assert_eq!(many.all_ended_in(&[second(500)]), None);
+        assert_eq!(many.all_ended_in(&[second(100)]), None);
         assert_eq!(many.all_ended_in(&[]), None);
         assert_eq!(of((1..20).map(second)).all_ended_in(&[second(1)]), None);
     }

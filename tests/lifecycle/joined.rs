@@ -158,8 +158,8 @@ fn lock_that_cannot_be_taken_does_not_keep_a_hook_from_its_work() {
 #[test]
 fn a_stopped_process_does_not_hold_the_next_hook_beyond_its_deadline() {
     let scene = Scene::with_streams(1);
-    let mut first = Hook::start(&scene.pod, &SHORT);
-    first.process.wait_for("drain begins");
+    let mut first = Hook::start(&scene.pod, &QUICK);
+    first.process.wait_for("signal sent");
     first.process.signal(Signal::SIGSTOP);
     let (code, outcome) = Hook::start(&scene.pod, &SHORT).end();
     assert_eq!(outcome["outcome"], "expired");

@@ -56,10 +56,10 @@ impl Hook {
 #[test]
 fn real_streams_end_by_themselves_before_the_hook_returns() {
     let (mut engine, pod) = engine(&["--second-signal-quits"]);
-    let mut client = engine.client("/v1/listen", &["--streams", "3", "--durations", "2s,3s,4s"]);
+    let mut client = engine.client("/v1/listen", &["--streams", "3", "--durations", "4s,5s,6s"]);
     engine.wait_for("stream 3 opened");
     let mut hook = Hook::start(&pod, &QUICK);
-    assert_eq!(hook.process.wait_for("drain begins")["trigger"], "hook");
+    assert_eq!(hook.process.wait_for("started")["trigger"], "hook");
     hook.process.wait_for("waiting");
     let (code, outcome) = hook.end();
     assert_eq!((code, &outcome["stragglers"]), (Some(0), &json!(0)), "{outcome}");

@@ -101,3 +101,11 @@ fn the_pages_own_limit_is_taken_and_zero_is_none() {
     pod.input(Input::Capacity(0));
     assert_eq!(pod.keeper.unaccepting(), None);
 }
+
+#[test]
+fn the_targets_end_is_the_end_of_its_streams() {
+    let mut pod = Pod::with(1, both);
+    pod.at(5).carries(&[0]).at(20).exits(1, lameduck::machine::outcome::Ending::Code(0));
+    let lived = pod.lived.iter().map(std::time::Duration::as_secs).collect::<Vec<_>>();
+    assert_eq!((lived, pod.keeper.durations().count()), (vec![14], 1));
+}

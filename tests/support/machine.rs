@@ -67,6 +67,8 @@ pub(crate) struct Pod {
     signals_go_out: bool,
     answers: VecDeque<Input>,
     deeds: Vec<(Time, Deed)>,
+    /// How long streams lasted that have ended.
+    pub(crate) lived: Vec<Duration>,
 }
 
 impl Pod {
@@ -102,6 +104,7 @@ impl Pod {
             signals_go_out: true,
             answers: VecDeque::new(),
             deeds: Vec::new(),
+            lived: Vec::new(),
         };
         pod.act();
         pod
@@ -277,7 +280,7 @@ impl Pod {
                 self.done(Deed::Kill(incarnation.pid));
                 return Some(Input::Killed(incarnation, true));
             }
-            Action::Lived(_) => {}
+            Action::Lived(life) => self.lived.push(life),
             Action::Conclude(verdict) => self.verdict = Some(verdict),
             Action::Release(verdict) => self.done(Deed::Release(verdict.outcome, verdict.stragglers)),
             Action::Leave => self.done(Deed::Leave),
