@@ -12,6 +12,7 @@ mod support;
 mod classic;
 mod delete;
 mod examples;
+mod idle;
 mod kubelet;
 mod lives;
 mod rollout;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         unready::SCENARIOS,
         lives::SCENARIOS,
         classic::SCENARIOS,
+        idle::SCENARIOS,
         scaling::SCENARIOS,
         examples::SCENARIOS,
         rollout::SCENARIOS,
