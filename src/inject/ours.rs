@@ -7,6 +7,8 @@ use crate::readers::yaml::Node;
 
 /// Where a standalone drain's binary is mounted.
 pub const MOUNT: &str = "/lameduck";
+/// Where the volume is in the container that fills it: in its image, `MOUNT` is the binary itself.
+const INSTALL: &str = "/install";
 /// The standalone binary.
 pub const BINARY: &str = "/lameduck/lameduck";
 /// The hook's path.
@@ -137,8 +139,8 @@ pub fn installer(request: &Request) -> Part {
     Part::Map(vec![
         ("name", Part::text(SIDECAR)),
         ("image", Part::text(&request.image)),
-        ("args", Part::texts(["install", MOUNT])),
-        ("volumeMounts", Part::List(vec![mount(false)])),
+        ("args", Part::texts(["install", INSTALL])),
+        ("volumeMounts", Part::List(vec![mount(INSTALL, false)])),
         ("securityContext", restricted(User { uid: NOBODY, gid: None })),
         ("resources", resources()),
     ])
@@ -152,9 +154,9 @@ pub fn volume() -> Part {
 
 /// Where the binary is seen.
 #[must_use]
-pub fn mount(read_only: bool) -> Part {
+pub fn mount(path: &'static str, read_only: bool) -> Part {
     let read_only = read_only.then(|| ("readOnly", Part::bare(true)));
-    let entries = [("name", Part::text(SIDECAR)), ("mountPath", Part::text(MOUNT))];
+    let entries = [("name", Part::text(SIDECAR)), ("mountPath", Part::text(path))];
     Part::Map(entries.into_iter().chain(read_only).collect())
 }
 

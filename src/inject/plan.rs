@@ -168,7 +168,7 @@ impl<'a> Planner<'a> {
     fn hook(&self, container: &Container<'a>, hook: &Part, splice: &mut Splice) -> Result<(), String> {
         let mut missing = Missing::new();
         if self.request.shape == Shape::Standalone {
-            self.item(container.node, "volumeMounts", &ours::mount(true), splice, &mut missing)?;
+            self.item(container.node, "volumeMounts", &ours::mount(ours::MOUNT, true), splice, &mut missing)?;
         }
         match self.find(container.node, "lifecycle") {
             Found::Absent => missing.push(("lifecycle", Part::Map(vec![("preStop", hook.clone())]))),

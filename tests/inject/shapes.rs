@@ -112,7 +112,11 @@ fn the_vendors_chart_gets_a_standalone_drain_without_port_and_shared_processes()
     );
     assert!(!out.contains("shareProcessNamespace") && !out.contains("8089"), "{out}");
     let spec = pod_spec(&out);
-    assert_eq!(container(&spec, "initContainers", "lameduck")["args"][0], "install");
+    let installer = container(&spec, "initContainers", "lameduck");
+    assert_eq!(installer["args"][0], "install");
+    // In its own image, /lameduck is the binary: nothing can be mounted there.
+    assert_eq!(installer["args"][1], "/install");
+    assert_eq!(installer["volumeMounts"][0]["mountPath"], "/install");
 }
 
 #[test]
