@@ -13,6 +13,7 @@ mod classic;
 mod delete;
 mod examples;
 mod idle;
+mod inject;
 mod kubelet;
 mod lives;
 mod rollout;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         lives::SCENARIOS,
         classic::SCENARIOS,
         idle::SCENARIOS,
+        inject::SCENARIOS,
         scaling::SCENARIOS,
         examples::SCENARIOS,
         rollout::SCENARIOS,

@@ -1,5 +1,6 @@
 //! What the scenarios are told with.
 
+pub(crate) mod chart;
 pub(crate) mod client;
 pub(crate) mod clock;
 pub(crate) mod cluster;

@@ -15,13 +15,14 @@ save() { # NAME: the image as a file that containerd reads
     $BUILDAH push --quiet "localhost/$1:test" "oci-archive:$parts/images/$1.tar:localhost/$1:test"
 }
 
-one_file() { # NAME FILE [PATH]: an image that holds one static program
-    local container
+one_file() { # NAME FILE USER PATH...: an image that holds one static program, which starts by its first path
+    local name=$1 file=$2 user=$3 path container
+    shift 3
     container=$($BUILDAH from scratch)
-    $BUILDAH copy --quiet "$container" "$2" "$3" >/dev/null
-    $BUILDAH config --entrypoint "[\"$3\"]" "$container"
-    $BUILDAH commit --quiet --rm "$container" "localhost/$1:test" >/dev/null
-    save "$1"
+    for path; do $BUILDAH copy --quiet "$container" "$file" "$path" >/dev/null; done
+    $BUILDAH config --entrypoint "[\"$1\"]" --user "$user" "$container"
+    $BUILDAH commit --quiet --rm "$container" "localhost/$name:test" >/dev/null
+    save "$name"
 }
 
 unchanged() { # NAME PATH...: whether the image is younger than all of these
@@ -31,7 +32,7 @@ unchanged() { # NAME PATH...: whether the image is younger than all of these
 }
 
 lameduck() {
-    unchanged lameduck Dockerfile Cargo.toml Cargo.lock src pidfd-exit && return
+    unchanged lameduck Dockerfile Cargo.toml Cargo.lock src pidfd-exit lean-regex && return
     have localhost/rust-base || "$here/base.sh" localhost/rust-base "$store"
     local registry="${CARGO_HOME:-$HOME/.cargo}/registry"
     mkdir -p "$registry"
@@ -41,19 +42,19 @@ lameduck() {
     save lameduck
 }
 
-# The engine is called as the real one is, so that lameduck's defaults find it. The client runs outside.
+# Engine and API are called as the real ones are, so that lameduck's presets find them. The client runs outside.
 engine() {
     local triple
     triple=$(rustc -vV | sed -n 's/^host: //p')
     RUSTFLAGS="-C target-feature=+crt-static" CARGO_PROFILE_DEV_DEBUG=false CARGO_PROFILE_DEV_STRIP=symbols \
         cargo build --quiet --target "$triple" --target-dir "$parts/static" --example engine_sim --example engine_client
     cp "$parts/static/$triple/debug/examples/engine_client" "$parts/bin/"
-    one_file engine "$parts/static/$triple/debug/examples/engine_sim" /bin/impeller
+    one_file engine "$parts/static/$triple/debug/examples/engine_sim" 1000:1000 /bin/impeller /bin/stem
 }
 
 pause() {
     cc -static -O2 -s -o "$parts/bin/pause" "$here/pause.c"
-    one_file pause "$parts/bin/pause" /pause
+    one_file pause "$parts/bin/pause" 0:0 /pause
 }
 
 pause

@@ -26,17 +26,15 @@ impl Manifest {
     }
 
     fn at_home(mut self) -> Self {
-        let engine = self.container(ENGINE);
-        engine["image"] = json!("localhost/engine:test");
-        engine["imagePullPolicy"] = json!("Never");
-        engine["resources"] = json!({"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}});
-        for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
-            engine[probe]["periodSeconds"] = json!(1);
+        for container in self.containers() {
+            container["imagePullPolicy"] = json!("Never");
+            if container["name"] == LAMEDUCK {
+                container["image"] = json!("localhost/lameduck:test");
+            } else {
+                simulate(container);
+            }
         }
-        let lameduck = self.container(LAMEDUCK);
-        lameduck["image"] = json!("localhost/lameduck:test");
-        lameduck["imagePullPolicy"] = json!("Never");
-        self.engine("")
+        self
     }
 
     /// One pod of the Deployment, without it.
@@ -55,9 +53,13 @@ impl Manifest {
     }
 
     /// Further options of the simulated engine, beside the arguments that the example has for the real one.
-    pub(crate) fn engine(mut self, options: &str) -> Self {
-        let options = format!("--listen 0.0.0.0:8080 {options}");
-        self.container(ENGINE)["env"] = json!([{"name": "ENGINE_SIM_ARGS", "value": options}]);
+    pub(crate) fn engine(self, options: &str) -> Self {
+        self.simulated(ENGINE, options)
+    }
+
+    /// The same for another container that the simulated engine stands in for.
+    pub(crate) fn simulated(mut self, container: &str, options: &str) -> Self {
+        set_options(self.container(container), options);
         self
     }
 
@@ -92,9 +94,30 @@ impl Manifest {
     }
 
     pub(crate) fn container(&mut self, name: &str) -> &mut Value {
-        let spec = self.spec().as_object_mut().expect("a spec");
-        let lists = spec.iter_mut().filter(|(key, _)| matches!(key.as_str(), "containers" | "initContainers"));
-        let mut containers = lists.flat_map(|(_, list)| list.as_array_mut().expect("a list"));
+        let mut containers = self.containers();
         containers.find(|container| container["name"] == name).unwrap_or_else(|| panic!("no container {name}"))
     }
+
+    fn containers(&mut self) -> impl Iterator<Item = &mut Value> {
+        let spec = self.spec().as_object_mut().expect("a spec");
+        let lists = spec.iter_mut().filter(|(key, _)| matches!(key.as_str(), "containers" | "initContainers"));
+        lists.flat_map(|(_, list)| list.as_array_mut().expect("a list"))
+    }
+}
+
+/// Puts the simulated engine in the place of what cannot be had.
+fn simulate(container: &mut Value) {
+    container["image"] = json!("localhost/engine:test");
+    container["resources"] = json!({"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}});
+    for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
+        if let Some(probe) = container.get_mut(probe) {
+            probe["periodSeconds"] = json!(1);
+        }
+    }
+    set_options(container, "");
+}
+
+fn set_options(container: &mut Value, options: &str) {
+    let options = format!("--listen 0.0.0.0:8080 {options}");
+    container["env"] = json!([{"name": "ENGINE_SIM_ARGS", "value": options}]);
 }

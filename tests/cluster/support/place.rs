@@ -39,8 +39,20 @@ impl Place {
     }
 
     pub(crate) fn apply(&self, manifest: &Manifest) {
-        let args = ["--namespace", &self.name, "apply", "--validate=strict", "--filename", "-"];
-        kubectl_with(&manifest.0.to_string(), &args);
+        self.apply_text(&manifest.0.to_string());
+    }
+
+    pub(crate) fn apply_text(&self, manifests: &str) {
+        kubectl_with(manifests, &["--namespace", &self.name, "apply", "--validate=strict", "--filename", "-"]);
+    }
+
+    /// Panics unless the API server takes these manifests in strict validation, and has nothing to say.
+    pub(crate) fn validate(&self, input: &str, manifests: &[&str]) {
+        let args = ["--namespace", &self.name, "apply", "--dry-run=server", "--validate=strict"];
+        let output = try_kubectl(input, &[&args, manifests].concat());
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        // What a workload's pods would violate is only a warning.
+        assert!(output.status.success() && complaint.is_empty(), "{}: {complaint}", manifests.join(" "));
     }
 
     /// Creates one pod, which is also its name.

@@ -124,8 +124,13 @@ impl<'a> Pod<'a> {
 
     /// The outcome that `kubectl get pod` shows as lameduck's termination message.
     pub(crate) fn termination_message(&self) -> Value {
+        self.message_of(LAMEDUCK)
+    }
+
+    /// The same where this container shows it.
+    pub(crate) fn message_of(&self, container: &str) -> Value {
         let messages: Vec<String> =
-            self.history().iter().filter_map(|event| terminated(&event["object"], LAMEDUCK)).collect();
+            self.history().iter().filter_map(|event| terminated(&event["object"], container)).collect();
         let message = messages.last().unwrap_or_else(|| panic!("no termination message was shown of {}", self.name));
         serde_json::from_str(message).unwrap_or_else(|error| panic!("{error}: {message:?}"))
     }

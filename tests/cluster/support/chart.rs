@@ -1,0 +1,64 @@
+//! The vendor's chart as Helm renders it, and the pipe through `lameduck inject`.
+
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use crate::support::cluster::{kubectl, repository};
+use crate::support::place::Place;
+
+/// The Deployment's name in the chart, and its main container's.
+pub(crate) const NAME: &str = "deepgram-engine";
+
+/// What the chart asks for and this node does not have, and what stands in for it. Nothing else is changed.
+const STAND_INS: [(&str, &str); 10] = [
+    ("quay.io/deepgram/self-hosted-engine:release-260812", "localhost/engine:test"),
+    ("imagePullPolicy: IfNotPresent", "imagePullPolicy: Never"),
+    ("              nvidia.com/gpu: 1\n", ""),
+    ("\"30Gi\"", "\"32Mi\""),
+    ("\"40Gi\"", "\"64Mi\""),
+    ("\"4000m\"", "\"10m\""),
+    ("          persistentVolumeClaim:\n            claimName: models\n", "          emptyDir: {}\n"),
+    ("          env:\n", "          env:\n            - {name: ENGINE_SIM_ARGS, value: \"--listen 0.0.0.0:8080\"}\n"),
+    ("  replicas: 2\n", "  replicas: 1\n"),
+    ("      imagePullSecrets:\n        - name: dg-regcred\n", ""),
+];
+
+/// The chart as it is.
+pub(crate) fn original() -> String {
+    fs::read_to_string(repository("tests/fixtures/manifests/engine-chart.yaml")).unwrap()
+}
+
+/// The part of it that is about engines, made to run here.
+pub(crate) fn at_home() -> String {
+    let text = original();
+    let (engine, _) =
+        text.split_once("---\n# Source: deepgram-self-hosted/templates/api/").expect("the API comes last");
+    STAND_INS.iter().fold(engine.to_owned(), |text, (part, stand_in)| {
+        assert!(text.contains(part), "the chart has no {part:?}");
+        text.replace(part, stand_in)
+    })
+}
+
+/// What the chart expects to find: its account, its key, and a node for its engines.
+pub(crate) fn prepare(place: &Place) {
+    place.kubectl(&["create", "serviceaccount", "deepgram-engine-sa"]);
+    place.kubectl(&["create", "secret", "generic", "dg-self-hosted-api-key", "--from-literal=DEEPGRAM_API_KEY=none"]);
+    kubectl(&["label", "node", "--all", "--overwrite", "k8s.deepgram.com/node-type=engine"]);
+}
+
+/// What `lameduck inject` makes of these manifests; panics if it refuses.
+pub(crate) fn inject(manifests: &str, args: &[&str]) -> String {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_lameduck"))
+        .arg("inject")
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("lameduck was built");
+    child.stdin.take().expect("stdin is piped").write_all(manifests.as_bytes()).expect("it reads its input");
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "inject {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+    String::from_utf8(output.stdout).expect("manifests are text")
+}
