@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::cluster::{kubectl, repository};
+use crate::support::cluster::repository;
 use crate::support::place::Place;
 use crate::support::runner::Scenario;
 use crate::together;
@@ -17,7 +17,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[together(
 const UNAVAILABLE: [&str; 1] = ["pod-monitor.yaml"];
 
 fn strict_validation() -> String {
-    let places = ["baseline", "restricted"].map(|level| (level, place(level)));
+    let places = ["baseline", "restricted"].map(|level| (level, Place::new(&format!("examples-{level}"), level)));
     let mut files: Vec<PathBuf> =
         fs::read_dir(repository("k8s-examples")).unwrap().map(|file| file.unwrap().path()).collect();
     files.retain(|file| {
@@ -29,12 +29,6 @@ fn strict_validation() -> String {
         place.validate("", &["--filename", file.to_str().unwrap()]);
     }
     format!("{} files; not to be had here: {}", files.len(), UNAVAILABLE.join(", "))
-}
-
-fn place(level: &str) -> Place {
-    let place = Place::new(&format!("examples-{level}"), level);
-    kubectl(&["label", "namespace", place.name(), &format!("pod-security.kubernetes.io/warn={level}")]);
-    place
 }
 
 /// The level that a file's comments name; one without pods fits the strictest.

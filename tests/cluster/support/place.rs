@@ -26,7 +26,8 @@ impl Place {
     /// A namespace that holds its pods to this Pod Security level.
     pub(crate) fn new(name: &str, level: &str) -> Self {
         kubectl(&["create", "namespace", name]);
-        kubectl(&["label", "namespace", name, &format!("pod-security.kubernetes.io/enforce={level}")]);
+        let labels = ["enforce", "warn"].map(|mode| format!("pod-security.kubernetes.io/{mode}={level}"));
+        kubectl(&["label", "namespace", name, &labels[0], &labels[1]]);
         poll(PATIENCE, || {
             try_kubectl("", &["-n", name, "get", "serviceaccount", "default"]).status.success().then_some(())
         });
