@@ -18,6 +18,7 @@ mod kubelet;
 mod lives;
 mod rollout;
 mod scaling;
+mod shapes;
 mod unready;
 
 use std::process::ExitCode;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         classic::SCENARIOS,
         idle::SCENARIOS,
         inject::SCENARIOS,
+        shapes::SCENARIOS,
         scaling::SCENARIOS,
         examples::SCENARIOS,
         rollout::SCENARIOS,

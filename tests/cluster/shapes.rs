@@ -1,0 +1,115 @@
+//! Other pods than an engine with a sidecar: no sidecar at all, the API, and a proxy before the engine.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::support::client::Client;
+use crate::support::clock::{PATIENCE, now, poll, since};
+use crate::support::cluster::folder;
+use crate::support::manifest::{ENGINE, LAMEDUCK, Manifest};
+use crate::support::place::Place;
+use crate::support::runner::Scenario;
+use crate::together;
+
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    together("exec-in-main: the hook drains alone, and the engine's own exit takes it along", exec_in_main),
+    together("api: its own exit ends the drain", the_api),
+    together("two containers: a proxy that carries the hook serves until the engine's streams are over", a_proxy),
+];
+
+const API: &str = "deepgram-api";
+
+fn exec_in_main() -> String {
+    let place = Place::new("exec-in-main", "restricted");
+    let mut manifest = Manifest::example("exec-in-main.yaml").pod("exec-in-main").engine("--exit-delay 4s");
+    manifest.spec()["terminationGracePeriodSeconds"] = json!(60);
+    let command = &mut manifest.container(ENGINE)["lifecycle"]["preStop"]["exec"]["command"];
+    let last = command.as_array_mut().unwrap().last_mut().unwrap();
+    assert_eq!(*last, "--grace-period=3600");
+    *last = json!("--grace-period=60");
+    let pod = place.start(&manifest);
+    pod.wait_ready();
+    let check = ["exec", "exec-in-main", "-c", ENGINE, "--", "/lameduck/lameduck", "check", "--grace-period=60"];
+    let rehearsal = place.kubectl(&check);
+    let client = pod.client(&["--streams", "4", "--durations", "10s,12s,14s,16s"]);
+    pod.engine.wait_for("stream 4 opened");
+    let deleted = now();
+    pod.delete(&[]);
+    client.endings().assert_clean(4);
+    pod.wait_gone();
+    let seconds = since(deleted).as_secs();
+
+    assert_eq!(pod.engine.count("SIGINT received"), 1, "one signal");
+    assert_eq!(pod.engine.count("SIGTERM received"), 0, "and no other");
+    let outcome = pod.message_of(ENGINE);
+    assert_eq!(
+        json!([outcome["outcome"], outcome["streams_at_start"], outcome["stragglers"]]),
+        json!(["exited", 4, 0])
+    );
+    assert_eq!(pod.exit_code(ENGINE), Some(0));
+    assert_eq!(pod.exit_code(LAMEDUCK), Some(0), "it only brought the binary");
+    let hook = end_of_hook(&place);
+    assert!(seconds < 50, "gone after {seconds} s of 60");
+    let rehearsal = rehearsal.lines().last().unwrap_or_default();
+    format!("{rehearsal}; 4 streams clean, one SIGINT, exited, gone after {seconds} s of 60; {hook}")
+}
+
+/// The kernel has ended the hook together with the engine, which is its container's first process.
+fn end_of_hook(place: &Place) -> String {
+    let event = poll(PATIENCE, || place.events("FailedPreStopHook").pop()).expect("the kubelet tells a hook's failure");
+    let log = fs::read_to_string(folder().join("log/kubelet.log")).unwrap();
+    let killed = "drain --standalone --hook --grace-period=60' exited with 137";
+    assert!(log.contains(killed), "the kubelet's log does not say {killed:?}");
+    format!("the hook exited with 137 (event: {event})")
+}
+
+fn the_api() -> String {
+    let place = Place::new("api", "restricted");
+    let manifest = Manifest::example("api-pod.yaml").pod("api").grace(60).simulated(API, "--role api --exit-delay 3s");
+    let pod = place.start(&manifest);
+    pod.wait_ready();
+    let api = pod.log(API, 0);
+    let client = pod.client(&["--streams", "3", "--durations", "10s,12s,14s"]);
+    api.wait_for("stream 3 opened");
+    let deleted = now();
+    pod.delete(&[]);
+    client.endings().assert_clean(3);
+    pod.wait_gone();
+    let seconds = since(deleted).as_secs();
+
+    assert_eq!(api.count("SIGINT received"), 1, "one signal");
+    assert_eq!(api.count("SIGTERM received"), 0, "and no other");
+    pod.assert_outcome("exited", 0, Some("SIGINT"));
+    assert_eq!((pod.exit_code(API), pod.exit_code(LAMEDUCK)), (Some(0), Some(0)));
+    place.assert_hooks_succeeded();
+    assert!(seconds < 50, "gone after {seconds} s of 60");
+    format!("3 streams clean, one SIGINT, exited, gone after {seconds} s of 60")
+}
+
+/// Something that cuts its streams at SIGTERM stands in for the proxy.
+fn a_proxy() -> String {
+    let place = Place::new("two-containers", "restricted");
+    let mut manifest = Manifest::example("two-containers.yaml")
+        .pod("two-containers")
+        .grace(60)
+        .simulated("proxy", "--listen 0.0.0.0:8443 --metrics 127.0.0.1:9992 --on-signal quit");
+    manifest.container("proxy")["command"] = json!(["stem"]);
+    let pod = place.start(&manifest);
+    pod.wait_ready();
+    let proxy = pod.log("proxy", 0);
+    let by_proxy = Client::start(&pod.address(8443).to_string(), &["--streams", "2", "--durations", "12s,14s"]);
+    proxy.wait_for("stream 2 opened");
+    let at_engine = pod.client(&["--streams", "2", "--durations", "12s,18s"]);
+    pod.engine.wait_for("stream 2 opened");
+    pod.delete(&[]);
+    by_proxy.endings().assert_clean(2);
+    at_engine.endings().assert_clean(2);
+    pod.wait_gone();
+
+    assert_eq!(pod.engine.count("SIGINT received"), 1, "one signal");
+    assert_eq!((proxy.count("SIGINT received"), proxy.count("SIGTERM received")), (0, 1));
+    assert_eq!(pod.outcome()["stragglers"], 0);
+    place.assert_hooks_succeeded();
+    "2 streams over the proxy and 2 at the engine clean; the proxy had SIGTERM alone, after them".to_owned()
+}
