@@ -43,8 +43,8 @@ fn measure_all() -> Result<()> {
     for count in [10, 1000, 10_000] {
         clients.push(Clients::connect(&listener, count - accepted.len(), &mut accepted)?);
         let mut table = SocketTable::default();
-        measure(count, "netlink, with bytes", || Ok(table.read(&[port], true, None)?))?;
-        measure(count, "netlink, without", || Ok(table.read(&[port], false, None)?))?;
+        measure(count, "netlink, with bytes", || Ok(table.read(&[port], true, &[])?))?;
+        measure(count, "netlink, without", || Ok(table.read(&[port], false, &[])?))?;
         measure(count, "/proc/net/tcp and tcp6", || read_proc(port))?;
     }
     Ok(())

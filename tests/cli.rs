@@ -68,6 +68,7 @@ const REFUSED: &[(&str, &str, &[&str], &[&str])] = &[
     ("--idle-after", "soon", G, &["'soon'", "30m"]),
     ("--idle-after", "1s", G, &["1s", "at least 2s"]),
     ("--idle-after", "1m", PAGE, &["60s", "--activity-port"]),
+    ("--idle-after", "1m", TWO_PORTS, &["60s", "--streams-port 80", "--activity-port"]),
     ("--idle-after", "1m", PAGE_AND_PORT, &["60s", "--idle-streams"]),
     ("--idle-after", "1m", &["--grace-period=30", "--wait-for=exit"], &["60s", "--wait-for exit"]),
     ("--idle-after", "1m", &["--grace-period=30", "--preset=deepgram-api"], &["60s", "--wait-for exit"]),
@@ -106,6 +107,7 @@ const G: &[&str] = &["--grace-period=30"];
 const GENERIC: &[&str] = &["--grace-period=30", "--preset=generic"];
 const PAGE: &[&str] = &["--grace-period=30", "--preset=generic", "--metrics-url=http://a/", "--streams=up"];
 
+const TWO_PORTS: &[&str] = &["--grace-period=30", "--preset=generic", "--streams-port=80", "--activity-port=81"];
 const PAGE_AND_PORT: &[&str] = &[
     "--grace-period=30",
     "--preset=generic",

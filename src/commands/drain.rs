@@ -45,21 +45,51 @@ async fn drain(address: &Url, hook: bool, display: &mut Display) -> Result<Outco
         );
     }
     let path = if hook { "/prestop" } else { "/prestop?trigger=cli" };
-    let mut held = std::pin::pin!(page(address, path, FOREVER));
-    let answer = loop {
-        tokio::select! {
-            biased;
-            answer = &mut held => break answer,
-            () = tokio::time::sleep(REFRESH) => {
-                // A sidecar that does not answer this once says so by the held call, if it has gone.
-                if let Ok(status) = fetch(address).await {
-                    display.show(&status);
-                }
-            }
-        }
-    };
+    let mut left = None;
+    let mut answer = hold(address, path, display, &mut left).await;
+    if let (true, Err(_), Some(left)) = (hook, &answer, left) {
+        // To the kubelet a hook that fails is one that is over. The sidecar may come back, and goes on with its drain.
+        let again = tokio::time::timeout(left, hold_again(address, path, display)).await;
+        answer = again.unwrap_or(answer);
+    }
     display.clear();
     let answer = answer?;
     serde_json::from_str(&answer)
         .map_err(|error| Failure::new(Exit::Unreachable, format!("the sidecar's answer is not an outcome: {error}")))
+}
+
+/// Waits for the sidecar's answer, and keeps what is left of the drain's time.
+async fn hold(
+    address: &Url,
+    path: &str,
+    display: &mut Display,
+    left: &mut Option<Duration>,
+) -> Result<String, Failure> {
+    let mut held = std::pin::pin!(page(address, path, FOREVER));
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut held => return answer,
+            () = tokio::time::sleep(REFRESH) => {
+                *left = left.map(|left| left.saturating_sub(REFRESH));
+                // A sidecar that does not answer this once says so by the held call, if it has gone.
+                if let Ok(status) = fetch(address).await {
+                    let remaining = status.drain.as_ref().map(|drain| drain.remaining_seconds);
+                    *left = remaining.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).or(*left);
+                    display.show(&status);
+                }
+            }
+        }
+    }
+}
+
+/// Asks until a sidecar is there that holds the call to its end.
+async fn hold_again(address: &Url, path: &str, display: &mut Display) -> Result<String, Failure> {
+    loop {
+        tokio::time::sleep(REFRESH).await;
+        let answer = hold(address, path, display, &mut None).await;
+        if answer.is_ok() {
+            return answer;
+        }
+    }
 }

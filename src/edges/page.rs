@@ -7,6 +7,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
 use hyper::{Response, StatusCode};
+use tokio::net::TcpStream;
 
 use crate::edges::http::{self, Url};
 use crate::machine::reading::{Count, Fault, FaultKind, Reading, Source};
@@ -68,9 +69,25 @@ impl MetricsPage {
             .collect()
     }
 
-    /// Reads the page, for at most `bound`; every source gets an answer.
-    pub async fn read(&self, bound: Duration) -> Found {
-        let result = match tokio::time::timeout(bound, self.fetch()).await {
+    /// The port that it is on.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.url.port()
+    }
+
+    /// Connects to the page. Whoever counts connections must know this one, for it is no stream.
+    ///
+    /// # Errors
+    /// Says why nobody can be reached within `bound`.
+    pub async fn connect(&self, bound: Duration) -> Result<TcpStream, Fault> {
+        let late = || Err(Fault::new(FaultKind::Unanswered, format!("no connection within {bound:?}")));
+        let connection = async { http::connect(&self.url).await.map_err(|error| http::fault(&error)) };
+        tokio::time::timeout(bound, connection).await.unwrap_or_else(|_| late())
+    }
+
+    /// Reads the page over this connection, for at most `bound`; every source gets an answer.
+    pub async fn read(&self, connection: Result<TcpStream, Fault>, bound: Duration) -> Found {
+        let result = match tokio::time::timeout(bound, self.fetch(connection)).await {
             Ok(result) => result,
             Err(_) => Err(Fault::new(FaultKind::Unanswered, format!("no whole page within {bound:?}"))),
         };
@@ -93,8 +110,8 @@ impl MetricsPage {
         }
     }
 
-    async fn fetch(&self) -> Result<Vec<Option<Sum>>, Fault> {
-        let mut answer = Answer::ask(&self.url).await?;
+    async fn fetch(&self, connection: Result<TcpStream, Fault>) -> Result<Vec<Option<Sum>>, Fault> {
+        let mut answer = Answer::over(connection?, &self.url).await?;
         let mut page = Page::new(&self.selectors, answer.format).telling_apart(&self.idle);
         while let Some(bytes) = answer.next().await? {
             page.feed(&bytes).map_err(unreadable)?;
@@ -119,7 +136,11 @@ impl Answer {
     /// # Errors
     /// Says why there is none. There is no timeout here: the caller has the bound.
     pub async fn ask(url: &Url) -> Result<Self, Fault> {
-        let response = http::get(url, ACCEPT).await.map_err(|error| http::fault(&error))?;
+        Self::over(http::connect(url).await.map_err(|error| http::fault(&error))?, url).await
+    }
+
+    async fn over(stream: TcpStream, url: &Url) -> Result<Self, Fault> {
+        let response = http::ask(stream, url, ACCEPT).await.map_err(|error| http::fault(&error))?;
         let format = check(&response)?;
         // Chunked, or of a stated length: then hyper fails when the body ends too soon. Otherwise nothing tells.
         let framed = response.body().size_hint().exact().is_some() || is_chunked(response.headers());

@@ -79,15 +79,15 @@ impl SocketTable {
     /// Reads what the table says of these ports; the bytes that each connection has received as well, where they are
     /// wanted and told.
     ///
-    /// The connection `own` must be open during this call. It is left out, and where the kernel shows cookies it still
-    /// is in later calls, for the server may keep its end longer than we keep ours.
+    /// Our `own` connections must be open during this call. They are left out, and where the kernel shows cookies they
+    /// still are in later calls, for the server may keep its end longer than we keep ours.
     ///
     /// It waits for nobody but computes, in proportion to the connections: it belongs on a blocking thread where there
     /// may be thousands (`cargo bench --bench sockets`).
     ///
     /// # Errors
     /// Fails where the table is not known as a whole. That is no zero.
-    pub fn read(&mut self, ports: &[u16], with_bytes: bool, own: Option<Own>) -> Result<Table, Error> {
+    pub fn read(&mut self, ports: &[u16], with_bytes: bool, own: &[Own]) -> Result<Table, Error> {
         let mut table = match self.ask(ports, with_bytes) {
             Ok(table) => table,
             Err(Failure::Unknown(reason)) => return Err(Error(reason)),
@@ -104,9 +104,9 @@ impl SocketTable {
     }
 
     /// Leaves out what is ours, and forgets of it what is there no more: a cookie is never given twice.
-    fn leave_out(&mut self, ports: &[u16], table: &mut Table, own: Option<Own>) {
+    fn leave_out(&mut self, ports: &[u16], table: &mut Table, own: &[Own]) {
         let known = |it: &Connection| it.cookie.is_some() && self.own.iter().any(|own| own.cookie == it.cookie);
-        let is_ours = |it: &mut Connection| own.is_some_and(|own| own.is_other_end(it)) || known(it);
+        let is_ours = |it: &mut Connection| own.iter().any(|own| own.is_other_end(it)) || known(it);
         let ours: Vec<Connection> = table.connections.extract_if(.., is_ours).collect();
         let may_be_there = |own: &Connection| table.fallback.is_some() || !ports.contains(&own.port());
         self.own.retain(may_be_there);

@@ -99,6 +99,14 @@ impl Activity {
         self.watched.iter().filter_map(move |(cookie, watched)| worked(watched).then_some(*cookie))
     }
 
+    /// Whether one may have worked after this instant, and within a window.
+    #[must_use]
+    pub fn has_worked_since(&self, since: Time) -> bool {
+        let newest = self.looks.back().map_or(since, |look| look.asked);
+        let from = since.max(newest - self.rule.window);
+        self.watched.values().any(|watched| watched.worked > Some(from))
+    }
+
     /// Who may be at work; `None` while nobody can know, or where there is no connection at all, which means a wrong
     /// port and not idleness.
     #[must_use]

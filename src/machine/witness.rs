@@ -124,11 +124,11 @@ impl Witness {
 
     /// How many streams it counts that are never idle; `None` while it cannot say.
     ///
-    /// The socket table tells no kinds, and so denies none.
+    /// A socket table that cannot be read tells of nobody; whether streams work is then not known anyway.
     pub(super) const fn never_idle(&self) -> Option<u64> {
         match (self.source, self.counted()) {
-            (Source::Sockets, _) => Some(0),
-            (Source::Metrics | Source::Lazy | Source::Status, Some(count)) => Some(count.never_idle),
+            (_, Some(count)) => Some(count.never_idle),
+            (Source::Sockets, None) => Some(0),
             (Source::Metrics | Source::Lazy | Source::Status, None) => None,
         }
     }

@@ -41,8 +41,8 @@ fn entry<'a>(mut fields: impl Iterator<Item = &'a str>) -> Option<Entry> {
     let (unacknowledged, _) = fields.next()?.split_once(':')?;
     let unacknowledged = u32::from_str_radix(unacknowledged, 16).ok()?;
     // The inode is the last of the fields that every kernel has written.
-    fields.nth(4)?.parse::<u64>().ok()?;
-    Some(Entry { state, unacknowledged, connection: Connection { local, peer, cookie: None, received: None } })
+    let held = fields.nth(4)?.parse::<u64>().ok()? != 0;
+    Some(Entry { state, unacknowledged, held, connection: Connection { local, peer, cookie: None, received: None } })
 }
 
 /// Reads an address such as `0100007F:1F90`: words of the network's bytes, each printed as a number of this machine.
@@ -101,7 +101,9 @@ mod tests {
     #[test]
     fn an_end_alone_that_waits_to_be_acknowledged_is_no_stream() {
         let line = SIX.replace("00000002:", "00000001:");
-        assert_eq!(peers(&read(&[&line], &[8080]).unwrap()).len(), 0);
+        assert_eq!(peers(&read(&[&line.replace("4714", "0")], &[8080]).unwrap()).len(), 0);
+        // One that a process still holds only ended its own sending.
+        assert_eq!(peers(&read(&[&line], &[8080]).unwrap()).len(), 1);
     }
 
     #[test]

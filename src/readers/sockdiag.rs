@@ -34,6 +34,7 @@ pub const MOST_PORTS: usize = 1000;
 /// The states worth showing: those of open streams, or of what may be one, and of listeners.
 const STATES: u32 = 1 << state::ESTABLISHED
     | 1 << state::FIN_WAIT1
+    | 1 << state::FIN_WAIT2
     | 1 << state::CLOSE_WAIT
     | 1 << state::LAST_ACK
     | 1 << state::LISTEN
@@ -177,7 +178,8 @@ impl Dump<'_> {
             cookie: Some(high << 32 | low),
             received: bytes_received(attributes)?,
         };
-        Entry { state: socket[1], unacknowledged: u32_of(socket, 60), connection }.enter(self.ports, table);
+        let (unacknowledged, held) = (u32_of(socket, 60), u32_of(socket, 68) != 0);
+        Entry { state: socket[1], unacknowledged, held, connection }.enter(self.ports, table);
         Ok(())
     }
 

@@ -109,6 +109,11 @@ impl Sources {
                 "nothing tells idle streams from working ones; name the port of the streams with --activity-port",
             );
         }
+        if let Some(port) = self.streams_ports.iter().find(|port| !self.idleness.ports.contains(port)) {
+            return refuse(&format!(
+                "nothing tells the idle streams of --streams-port {port} from working ones; name that port with --activity-port, too"
+            ));
+        }
         match wait_for {
             WaitFor::Exit => {
                 return refuse("with --wait-for exit only the target's own exit ends a drain; keep one of them");

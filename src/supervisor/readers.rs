@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tracing::warn;
 
@@ -12,7 +13,7 @@ use crate::edges::sockets::{Own, SocketTable};
 use crate::edges::status::StatusPage;
 use crate::machine::connections::Table;
 use crate::machine::io::Input;
-use crate::machine::reading::{Fault, FaultKind, Reading, Source};
+use crate::machine::reading::{Count, Fault, FaultKind, Reading, Source};
 use crate::machine::time::Time;
 use crate::queue::Event;
 use crate::settings::sources::Sources;
@@ -32,6 +33,8 @@ struct Sockets {
     table: Arc<Mutex<SocketTable>>,
     watched: Arc<[u16]>,
     counted: Arc<[u16]>,
+    /// Those whose connections tell idle streams from working ones.
+    active: Arc<[u16]>,
     with_bytes: bool,
     /// Whether it was said that the table is poor.
     warned: Arc<AtomicBool>,
@@ -48,6 +51,7 @@ impl Readers {
             with_bytes: !sources.idleness.ports.is_empty(),
             watched: watched.clone().into(),
             counted: sources.streams_ports.clone().into(),
+            active: sources.idleness.ports.clone().into(),
             warned: Arc::default(),
         };
         Self {
@@ -60,14 +64,22 @@ impl Readers {
 
     /// Asks everyone, each for at most `bound`.
     pub fn ask(&self, asked: Time, bound: Duration) {
-        if let Some(page) = self.page.clone() {
-            tokio::spawn(self.clone().ask_page(page, asked, bound));
+        if let Some(page) = self.page.clone().filter(|page| !self.watches(page.port())) {
+            let readers = self.clone();
+            tokio::spawn(async move {
+                let connection = page.connect(bound).await;
+                readers.ask_page(&page, connection, asked, bound).await;
+            });
         }
-        tokio::spawn(self.clone().ask_port(asked, bound));
+        tokio::spawn(self.clone().ask_ports(asked, bound));
     }
 
-    async fn ask_page(self, page: Arc<MetricsPage>, asked: Time, bound: Duration) {
-        let found = page.read(bound).await;
+    fn watches(&self, port: u16) -> bool {
+        self.sockets.as_ref().is_some_and(|sockets| sockets.watched.contains(&port))
+    }
+
+    async fn ask_page(&self, page: &MetricsPage, connection: Connection, asked: Time, bound: Duration) {
+        let found = page.read(connection, bound).await;
         if let Some(most) = found.capacity {
             self.tell(Input::Capacity(most)).await;
         }
@@ -76,30 +88,44 @@ impl Readers {
         }
     }
 
-    /// The status page is on a port whose connections may be counted, so our own must be open while the table is read.
-    async fn ask_port(self, asked: Time, bound: Duration) {
-        let connection = match &self.status {
-            Some(status) => Some(status.connect(bound).await),
-            None => None,
-        };
-        let stream = connection.as_ref().and_then(|connection| connection.as_ref().ok());
-        let own = stream.and_then(|stream| Some(Own::new(stream.local_addr().ok()?, stream.peer_addr().ok()?)));
+    /// Asks the socket table, and the pages on ports whose connections may be counted: ours must be open, and known,
+    /// while the table is read.
+    async fn ask_ports(self, asked: Time, bound: Duration) {
+        let page = self.page.as_deref().filter(|page| self.watches(page.port()));
+        let connect_page = async { Some((page?, page?.connect(bound).await)) };
+        let status = self.status.as_deref();
+        let connect_status = async { Some((status?, status?.connect(bound).await)) };
+        let (page, status) = tokio::join!(connect_page, connect_status);
         if let Some(sockets) = &self.sockets {
+            let connections = [page.as_ref().map(|(_, it)| it), status.as_ref().map(|(_, it)| it)];
+            let own: Vec<Own> = connections.into_iter().flatten().filter_map(own).collect();
             self.ask_sockets(sockets, own, asked).await;
         }
-        if let (Some(status), Some(connection)) = (&self.status, connection) {
-            let reading = match connection {
-                Ok(stream) => status.read(stream, bound).await,
-                Err(fault) => Reading::Unknown(fault),
-            };
-            self.tell(Input::Counted { asked, source: Source::Status, reading }).await;
-        }
+        let ask_page = async {
+            if let Some((page, connection)) = page {
+                self.ask_page(page, connection, asked, bound).await;
+            }
+        };
+        let ask_status = async {
+            if let Some((status, connection)) = status {
+                self.ask_status(status, connection, asked, bound).await;
+            }
+        };
+        tokio::join!(ask_page, ask_status);
     }
 
-    async fn ask_sockets(&self, sockets: &Sockets, own: Option<Own>, asked: Time) {
+    async fn ask_status(&self, status: &StatusPage, connection: Connection, asked: Time, bound: Duration) {
+        let reading = match connection {
+            Ok(stream) => status.read(stream, bound).await,
+            Err(fault) => Reading::Unknown(fault),
+        };
+        self.tell(Input::Counted { asked, source: Source::Status, reading }).await;
+    }
+
+    async fn ask_sockets(&self, sockets: &Sockets, own: Vec<Own>, asked: Time) {
         let table = sockets.read(own).await;
         let reading = match &table {
-            Ok(table) => Reading::Counts(sockets.counted.iter().map(|port| table.count(*port)).collect()),
+            Ok(table) => Reading::Counts(sockets.counted.iter().map(|port| sockets.count(table, *port)).collect()),
             Err(fault) => Reading::Unknown(fault.clone()),
         };
         self.tell(Input::Connections { asked, table }).await;
@@ -114,13 +140,28 @@ impl Readers {
     }
 }
 
+/// A connection, or why there is none.
+type Connection = Result<TcpStream, Fault>;
+
+fn own(connection: &Connection) -> Option<Own> {
+    let stream = connection.as_ref().ok()?;
+    Some(Own::new(stream.local_addr().ok()?, stream.peer_addr().ok()?))
+}
+
 impl Sockets {
+    /// The streams on a port. Where nothing tells whether they work, none of them is ever known to be idle.
+    fn count(&self, table: &Table, port: u16) -> Option<Count> {
+        let count = table.count(port)?;
+        let told_apart = self.active.contains(&port);
+        Some(if told_apart { count } else { Count { never_idle: count.streams, ..count } })
+    }
+
     /// Reads the table on a thread of its own: with thousands of connections that takes the kernel milliseconds.
-    async fn read(&self, own: Option<Own>) -> Result<Table, Fault> {
+    async fn read(&self, own: Vec<Own>) -> Result<Table, Fault> {
         let (table, ports, with_bytes) = (Arc::clone(&self.table), Arc::clone(&self.watched), self.with_bytes);
         let read = move || {
             let mut sockets = table.lock().unwrap_or_else(PoisonError::into_inner);
-            sockets.read(&ports, with_bytes, own)
+            sockets.read(&ports, with_bytes, &own)
         };
         let read = tokio::task::spawn_blocking(read).await;
         if let Ok(Ok(Table { fallback: Some(why), .. })) = &read

@@ -16,7 +16,7 @@ use crate::edges::state::StateFile;
 use crate::edges::termination::TerminationLog;
 use crate::edges::watch::Watch;
 use crate::machine::io::{Action, Input};
-use crate::machine::outcome::{Ending, Verdict};
+use crate::machine::outcome::{Ending, Outcome, Verdict};
 use crate::machine::target::Incarnation;
 use crate::machine::time::Time;
 use crate::queue::Event;
@@ -133,6 +133,9 @@ impl World {
         let report = OutcomeReport::new(verdict, self.signal.map(Signal::as_str));
         if let Err(error) = self.termination.write(&report.to_json()) {
             warn!(path = %self.termination.path.display(), %error, "cannot leave the outcome for the kubelet");
+        }
+        if verdict.outcome == Outcome::Idle {
+            info!("a target that stays for its idle streams will be killed an exit margin from now");
         }
         info!(
             outcome = report.outcome,

@@ -1,5 +1,7 @@
 //! `lameduck drain` and `lameduck status` against a real sidecar.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::thread;
 
 use nix::sys::signal::Signal;
@@ -7,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::Scene;
 use crate::page::Answer;
-use crate::sidecar::{Pod, Sidecar};
+use crate::sidecar::{BINARY, Pod, QUICK, Sidecar};
+use crate::sim;
 
 const SHORT: [&str; 6] = ["--grace-period", "1s", "--lame-duck", "0s", "--quiet-period", "100ms"];
 
@@ -132,4 +135,26 @@ fn status_is_for_people_and_with_json_for_machines() {
     hook.outcome();
     let text = scene.pod.client(&["status"]).1;
     assert!(text.contains("drained after") && text.contains("stragglers: 0"), "{text}");
+}
+
+#[test]
+fn drain_as_a_hook_outlives_the_sidecar_and_is_held_by_the_next() {
+    let mut scene = Scene::with_streams(2);
+    let sidecar = scene.serve_quick();
+    let address = scene.pod.address.to_string();
+    let mut command = Command::new(BINARY);
+    command.env_clear().args(["drain", "--hook", "--log-format", "json", "--address", &address]);
+    let mut hook = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(hook.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("waiting")), "it has seen how long it may wait");
+    scene.target.wait_for("INT");
+    sidecar.kill();
+    let again = scene.pod.start(&QUICK);
+    again.wait_for_status("/phase", "draining");
+    sim::wait_until(|| again.metric("lameduck_hook_callers") == Some(1.0));
+    assert!(hook.try_wait().unwrap().is_none());
+    scene.page.count(0);
+    let output = hook.wait_with_output().unwrap();
+    let outcome: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &outcome["outcome"]), (Some(0), &json!("drained")));
 }

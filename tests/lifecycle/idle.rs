@@ -173,3 +173,14 @@ fn an_engine_with_idle_streams_shows_them_without_being_asked_to_end_for_them() 
     sidecar.wait_for_status("/streams", 1);
     sidecar.wait_for_status("/idle_streams", 0);
 }
+
+#[test]
+fn streams_on_a_port_that_nothing_tells_of_are_never_idle() {
+    let (scene, counted, active) =
+        (Scene::with_streams(0), Port::new("127.0.0.1:0").unwrap(), Port::new("127.0.0.1:0").unwrap());
+    let [streams, activity] = [&counted, &active].map(|port| port.number().to_string());
+    let (_speaks, _silent) = (counted.connect(), active.connect());
+    let sidecar = scene.serve(&[&QUICK[..], &["--streams-port", &streams, "--activity-port", &activity]].concat());
+    sidecar.wait_for_status("/streams", 1);
+    sidecar.wait_for_status("/idle_streams", 0);
+}

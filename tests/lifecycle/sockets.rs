@@ -217,3 +217,15 @@ fn the_limit_may_be_the_pages_own() {
     scene.page.set(page(3));
     crate::sim::wait_until(|| sidecar.get("/accepting").status == 503);
 }
+
+#[test]
+fn our_own_question_for_a_page_on_the_port_of_the_streams_is_no_stream() {
+    let scene = Scene::with_streams(0);
+    let port = scene.pod.url.trim_end_matches("/metrics").rsplit(':').next().unwrap().to_owned();
+    let sidecar = scene.serve(&[&QUICK[..], &["--streams-port", &port]].concat());
+    for _ in 0..50 {
+        sidecar.wait_for_readings(1);
+        assert_eq!(sidecar.status()["streams"], 0, "{}", sidecar.status());
+    }
+    assert_eq!(sidecar.hook().outcome()["outcome"], "drained");
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lameduck::machine::io::{Idleness, Policy};
 use lameduck::machine::outcome::Ending;
 use lameduck::machine::outcome::Outcome::{Drained, Expired, Idle};
-use lameduck::machine::outcome::Trigger::Hook;
+use lameduck::machine::outcome::Trigger::{Cli, Hook};
 use lameduck::machine::reading::FaultKind::Refused;
 use lameduck::machine::reading::Source::{Metrics, Sockets};
 use lameduck::machine::reading::{Count, Reading};
@@ -170,4 +170,24 @@ fn a_look_that_was_ordered_for_the_life_before_shows_nothing_of_this_one() {
     });
     pod.exits(1, Ending::Untold).sees(found(2, None)).streams(1).sockets_hang().at(42);
     pod.input(lameduck::machine::io::Input::Connections { asked, table: Ok(table) }).counted(Some(1)).idle(None);
+}
+
+#[test]
+fn a_target_that_works_again_within_the_exit_margin_is_not_killed_for_it() {
+    let mut pod = Pod::with(1, idling);
+    pod.carries(&[0]).at(40).call(Hook).at(45).expect([Signal(1), Release(Idle, Some(0))]);
+    pod.at(46).carries(&[2000]).at(60).carries(&[0]).at(79).at(80).expect([Kill(1)]);
+}
+
+#[test]
+fn a_target_that_a_person_drained_and_nobody_told_is_not_killed() {
+    let silent = |policy: &mut Policy| {
+        idling(policy);
+        policy.signal = None;
+    };
+    let mut pod = Pod::with(1, silent);
+    pod.carries(&[0]).at(40).call(Cli).at(45).expect([Release(Idle, Some(0))]).at(60);
+    // After a hook the kubelet tells it.
+    let mut pod = Pod::with(1, silent);
+    pod.carries(&[0]).at(40).call(Hook).at(45).expect([Release(Idle, Some(0))]).at(50).expect([Kill(1)]);
 }

@@ -43,16 +43,16 @@ impl Server {
         self.client_of(&self.address().ip().to_string())
     }
 
-    fn read(&mut self, own: Option<Own>) -> Table {
+    fn read(&mut self, own: &[Own]) -> Table {
         self.table.read(&[self.address().port()], true, own).unwrap()
     }
 
     /// Its connections. Others may use the same port at other addresses.
     fn connections(&mut self) -> Vec<Connection> {
-        self.connections_without(None)
+        self.connections_without(&[])
     }
 
-    fn connections_without(&mut self, own: Option<Own>) -> Vec<Connection> {
+    fn connections_without(&mut self, own: &[Own]) -> Vec<Connection> {
         let address = self.address();
         let table = self.read(own);
         assert_eq!(table.fallback, None, "netlink is to be tested here");
@@ -99,7 +99,7 @@ fn five_connections_are_five(address: &str, hosts: [&str; 5]) {
     assert_eq!(server.connections(), []);
     let clients = hosts.map(|host| server.client_of(host));
     server.wait_for(5);
-    assert_eq!(server.read(None).listening, [server.address().port()]);
+    assert_eq!(server.read(&[]).listening, [server.address().port()]);
     let mut peers = clients.each_ref().map(|client| client.local_addr().unwrap());
     let mut seen: Vec<SocketAddr> = server.connections().iter().map(|it| it.peer).collect();
     peers.sort();
@@ -136,7 +136,7 @@ fn several_ports_are_read_at_once() {
     let mut servers = [(); 3].map(|()| Server::new("127.0.0.1:0"));
     let _clients = servers.each_mut().map(Server::client);
     let ports = servers.each_ref().map(|server| server.address().port());
-    let table = SocketTable::default().read(&ports, false, None).unwrap();
+    let table = SocketTable::default().read(&ports, false, &[]).unwrap();
     for port in ports {
         assert!(table.listening.contains(&port));
         let here = |it: &&Connection| it.local == SocketAddr::from(([127, 0, 0, 1], port));
@@ -153,6 +153,19 @@ fn a_client_that_has_only_ended_its_own_side_still_counts() {
     wait_until(|| server.connection_of(&client).unwrap().received == Some(1));
     server.accepted.clear();
     server.wait_for(0);
+}
+
+#[test]
+fn a_server_that_has_only_ended_its_own_side_still_receives() {
+    let mut server = Server::new("127.0.0.1:0");
+    let client = server.client();
+    server.accepted[0].shutdown(Shutdown::Write).unwrap();
+    // The client has the end when it reads it; both sides are then as they stay.
+    assert_eq!((&client).read(&mut [0]).unwrap(), 0);
+    assert_eq!(server.connections().len(), 1);
+    server.accepted.clear();
+    server.wait_for(0);
+    drop(client);
 }
 
 #[test]
@@ -227,14 +240,14 @@ fn our_own_connection_is_left_out_until_the_server_lets_go_of_it() {
     let peers = |connections: Vec<Connection>| connections.iter().map(|it| it.peer).collect::<Vec<_>>();
     let other = [theirs.local_addr().unwrap()];
     assert_eq!(server.connections().len(), 2);
-    assert_eq!(peers(server.connections_without(Some(own(&ours)))), other);
+    assert_eq!(peers(server.connections_without(&[own(&ours)])), other);
     drop(ours);
     // The server keeps its end (CLOSE_WAIT): who does not know that it was ours counts it.
     let mut stranger = SocketTable::default();
-    assert_eq!(stranger.read(&[server.address().port()], false, None).unwrap().connections.len(), 2);
+    assert_eq!(stranger.read(&[server.address().port()], false, &[]).unwrap().connections.len(), 2);
     assert_eq!(peers(server.connections()), other);
     let next = server.client();
-    assert_eq!(peers(server.connections_without(Some(own(&next)))), other);
+    assert_eq!(peers(server.connections_without(&[own(&next)])), other);
     drop(next);
     assert_eq!(peers(server.connections()), other);
 }
@@ -247,7 +260,7 @@ fn a_connection_from_the_same_address_to_another_port_is_not_ours() {
     let from = ours.local_addr().unwrap();
     // One connection is ours, and by the other end alone both would be.
     let as_if = Own::new(from, servers[1].address());
-    let read = |own| SocketTable::default().read(&ports, false, Some(own)).unwrap().connections;
+    let read = |own| SocketTable::default().read(&ports, false, &[own]).unwrap().connections;
     assert!(read(as_if).iter().any(|it| it.peer == from));
     assert!(!read(own(&ours)).iter().any(|it| it.peer == from));
 }
@@ -258,16 +271,16 @@ fn our_own_connection_is_known_on_a_listener_of_both_families() {
         let mut server = Server::new("[::]:0");
         for host in ["127.0.0.1", "::1"] {
             let ours = server.client_of(host);
-            assert_eq!(server.connections_without(Some(own(&ours))), []);
+            assert_eq!(server.connections_without(&[own(&ours)]), []);
         }
         let port = server.address().port();
         let mapped = server.client_of("::ffff:127.0.0.1");
         assert_eq!(mapped.peer_addr().unwrap(), format!("[::ffff:127.0.0.1]:{port}").parse().unwrap());
-        assert_eq!(server.connections_without(Some(own(&mapped))), []);
+        assert_eq!(server.connections_without(&[own(&mapped)]), []);
     }
 }
 
 #[test]
 fn no_ports_have_no_connections() {
-    assert_eq!(SocketTable::default().read(&[], true, None), Ok(Table::default()));
+    assert_eq!(SocketTable::default().read(&[], true, &[]), Ok(Table::default()));
 }

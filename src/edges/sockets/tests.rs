@@ -41,7 +41,7 @@ impl Pair {
         table.connections.iter().filter(|it| it.local == local).map(|it| it.peer).collect()
     }
 
-    fn read(&self, table: &mut SocketTable, own: Option<Own>) -> (Vec<SocketAddr>, Table) {
+    fn read(&self, table: &mut SocketTable, own: &[Own]) -> (Vec<SocketAddr>, Table) {
         let told = table.read(&[self.port()], true, own).unwrap();
         (self.seen(&told), told)
     }
@@ -56,8 +56,8 @@ fn netlink_and_proc_tell_the_same() {
         }
         let pair = Pair::new(address, 5);
         pair.ends[0][0].shutdown(std::net::Shutdown::Write).unwrap();
-        let (seen, told) = pair.read(&mut SocketTable::default(), None);
-        let (seen_by_proc, told_by_proc) = pair.read(&mut refused(|| Err(Errno::PERM)), None);
+        let (seen, told) = pair.read(&mut SocketTable::default(), &[]);
+        let (seen_by_proc, told_by_proc) = pair.read(&mut refused(|| Err(Errno::PERM)), &[]);
         assert_eq!(seen.len(), 5);
         let sorted = |mut peers: Vec<SocketAddr>| {
             peers.sort();
@@ -73,10 +73,10 @@ fn netlink_and_proc_tell_the_same() {
 #[test]
 fn who_falls_back_to_proc_says_why() {
     let pair = Pair::new("127.0.0.1:0", 1);
-    let reason = |open| pair.read(&mut refused(open), None).1.fallback.unwrap();
+    let reason = |open| pair.read(&mut refused(open), &[]).1.fallback.unwrap();
     assert!(reason(|| Err(Errno::PERM)).contains("Operation not permitted"));
     assert!(reason(|| Err(Errno::PROTONOSUPPORT)).contains("netlink"));
-    assert_eq!(pair.read(&mut SocketTable::default(), None).1.fallback, None);
+    assert_eq!(pair.read(&mut SocketTable::default(), &[]).1.fallback, None);
 }
 
 /// A netlink socket on which processes talk to each other.
@@ -96,7 +96,7 @@ fn among_processes(peer: u32) -> Result<OwnedFd, Errno> {
 #[test]
 fn a_kernel_that_takes_no_question_is_a_refusal() {
     let pair = Pair::new("127.0.0.1:0", 1);
-    let (seen, told) = pair.read(&mut refused(|| among_processes(0)), None);
+    let (seen, told) = pair.read(&mut refused(|| among_processes(0)), &[]);
     assert_eq!(seen.len(), 1);
     assert!(told.fallback.unwrap().contains("Connection refused"));
 }
@@ -111,7 +111,7 @@ fn whoever_does_not_answer_is_given_up() {
         std::mem::forget(deaf);
         Ok(socket)
     };
-    let error = refused(silent).read(&[80], false, None).unwrap_err().to_string();
+    let error = refused(silent).read(&[80], false, &[]).unwrap_err().to_string();
     assert!(error.contains("does not tell"), "{error}");
 }
 
@@ -119,13 +119,13 @@ fn whoever_does_not_answer_is_given_up() {
 fn more_ports_than_a_filter_holds_are_still_read() {
     let pair = Pair::new("127.0.0.1:0", 2);
     let ports: Vec<u16> = (1..=4000).chain([pair.port()]).collect();
-    let told = SocketTable::default().read(&ports, true, None).unwrap();
+    let told = SocketTable::default().read(&ports, true, &[]).unwrap();
     assert_eq!((pair.seen(&told).len(), told.fallback), (2, None));
 }
 
 #[test]
 fn want_of_files_is_unknown_and_no_refusal() {
-    let error = refused(|| Err(Errno::MFILE)).read(&[80], false, None).unwrap_err();
+    let error = refused(|| Err(Errno::MFILE)).read(&[80], false, &[]).unwrap_err();
     assert!(error.to_string().contains("Too many open files"), "{error}");
 }
 
@@ -134,13 +134,13 @@ fn proc_without_ipv6_tells_and_proc_without_tcp_does_not() {
     let dir = std::env::temp_dir().join(format!("lameduck-sockets-{}", std::process::id()));
     fs::create_dir_all(&dir).unwrap();
     let mut table = SocketTable { proc: dir.clone(), ..refused(|| Err(Errno::ACCESS)) };
-    let error = table.read(&[80], false, None).unwrap_err().to_string();
+    let error = table.read(&[80], false, &[]).unwrap_err().to_string();
     assert!(error.contains("Permission denied") && error.contains("cannot read"), "{error}");
     let titles = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
     let line = "0: 0100007F:0050 0100007F:9C40 01 00000000:00000000 00:00000000 00000000 0 0 4712 1 0 20 4 30 10 -1";
     let mut told = |text: String| {
         fs::write(dir.join("tcp"), text).unwrap();
-        table.read(&[80], false, None).map(|table| table.connections.len()).map_err(|error| error.to_string())
+        table.read(&[80], false, &[]).map(|table| table.connections.len()).map_err(|error| error.to_string())
     };
     assert_eq!(told(titles.to_owned()), Ok(0));
     assert_eq!(told(format!("{titles}{line}\n{line}\n")), Ok(1));
@@ -155,27 +155,27 @@ fn our_own_connection_is_left_out_by_proc_while_it_is_open() {
     let pair = Pair::new("127.0.0.1:0", 3);
     let mut table = refused(|| Err(Errno::PERM));
     let own = pair.own(1);
-    let (seen, _) = pair.read(&mut table, Some(own));
+    let (seen, _) = pair.read(&mut table, &[own]);
     assert_eq!(seen.len(), 2);
     assert!(!seen.contains(&own.local));
-    assert_eq!(pair.read(&mut table, None).0.len(), 3);
+    assert_eq!(pair.read(&mut table, &[]).0.len(), 3);
 }
 
 #[test]
 fn what_is_ours_is_forgotten_when_it_is_gone() {
     let mut pair = Pair::new("127.0.0.1:0", 2);
     let mut table = SocketTable::default();
-    assert_eq!(pair.read(&mut table, Some(pair.own(0))).0.len(), 1);
+    assert_eq!(pair.read(&mut table, &[pair.own(0)]).0.len(), 1);
     assert_eq!(table.own.len(), 1);
     // It is neither where one did not look, nor where cookies are not shown.
-    table.read(&[1], false, None).unwrap();
+    table.read(&[1], false, &[]).unwrap();
     table.open = || Err(Errno::PERM);
-    pair.read(&mut table, None);
+    pair.read(&mut table, &[]);
     assert_eq!(table.own.len(), 1);
     table.open = open;
     drop(pair.ends.swap_remove(0));
-    assert_eq!(pair.read(&mut table, None).0.len(), 1);
+    assert_eq!(pair.read(&mut table, &[]).0.len(), 1);
     while !table.own.is_empty() {
-        pair.read(&mut table, None);
+        pair.read(&mut table, &[]);
     }
 }

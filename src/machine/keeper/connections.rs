@@ -8,7 +8,7 @@ use crate::machine::durations::Durations;
 use crate::machine::io::{Action, Idleness};
 use crate::machine::keeper::{Keeper, Stage};
 use crate::machine::lives::Lives;
-use crate::machine::outcome::{Outcome, Verdict};
+use crate::machine::outcome::{Outcome, Trigger, Verdict};
 use crate::machine::reading::Fault;
 use crate::machine::time::Time;
 
@@ -112,10 +112,16 @@ impl Keeper {
     }
 
     /// When a target that stays after `idle` is killed: it would wait for its idle streams to the grace period's end.
+    ///
+    /// One that nobody told to stop, or that has been seen at work since, is not.
     pub(super) fn kills_at(&self) -> Option<Time> {
-        let Stage::Done { at, verdict: Verdict { outcome: Outcome::Idle, .. }, .. } = &self.stage else { return None };
+        let Stage::Done { at, verdict, drain } = &self.stage else { return None };
+        let &Verdict { outcome: Outcome::Idle, signalled, .. } = verdict else { return None };
         self.target.as_ref().filter(|target| target.alive && !target.killed)?;
-        Some(*at + self.policy.plan.exit_margin)
+        // After a hook and with SIGTERM the kubelet tells it; a person only looks on.
+        let told = signalled || drain.trigger != Trigger::Cli;
+        let works_again = self.connections.activity.has_worked_since(*at);
+        (told && !works_again).then_some(*at + self.policy.plan.exit_margin)
     }
 
     pub(super) fn kill_who_stays(&mut self) {
