@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::str::FromStr;
+use std::time::Duration;
 
 use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
@@ -137,6 +138,17 @@ pub async fn connect(url: &Url) -> Result<TcpStream, Error> {
         let refused = error.kind() == io::ErrorKind::ConnectionRefused;
         if refused { Error::Refused } else { Error::Connect(error) }
     })
+}
+
+/// Connects to where the page of a source is. Whoever counts connections must know this one, for it is no stream.
+///
+/// # Errors
+/// Says why nobody can be reached within `bound`.
+pub async fn reach(url: &Url, bound: Duration) -> Result<TcpStream, Fault> {
+    match tokio::time::timeout(bound, connect(url)).await {
+        Ok(connection) => connection.map_err(|error| fault(&error)),
+        Err(_) => Err(Fault::new(FaultKind::Unanswered, format!("no connection within {bound:?}"))),
+    }
 }
 
 /// Asks for the page over this connection.

@@ -61,28 +61,17 @@ impl MetricsPage {
     }
 
     /// The sources that this page is read for.
-    #[must_use]
-    pub fn sources(&self) -> Vec<Source> {
+    fn sources(&self) -> Vec<Source> {
         [(Source::Metrics, self.steady > 0), (Source::Lazy, self.lazy > 0)]
             .into_iter()
             .filter_map(|(source, has)| has.then_some(source))
             .collect()
     }
 
-    /// The port that it is on.
+    /// Where it is.
     #[must_use]
-    pub const fn port(&self) -> u16 {
-        self.url.port()
-    }
-
-    /// Connects to the page. Whoever counts connections must know this one, for it is no stream.
-    ///
-    /// # Errors
-    /// Says why nobody can be reached within `bound`.
-    pub async fn connect(&self, bound: Duration) -> Result<TcpStream, Fault> {
-        let late = || Err(Fault::new(FaultKind::Unanswered, format!("no connection within {bound:?}")));
-        let connection = async { http::connect(&self.url).await.map_err(|error| http::fault(&error)) };
-        tokio::time::timeout(bound, connection).await.unwrap_or_else(|_| late())
+    pub const fn url(&self) -> &Url {
+        &self.url
     }
 
     /// Reads the page over this connection, for at most `bound`; every source gets an answer.

@@ -37,24 +37,24 @@ impl StatusPage {
         Self { url }
     }
 
-    /// Connects to the page. Whoever counts connections must know this one, for it is no stream.
-    ///
-    /// # Errors
-    /// Says why nobody can be reached within `bound`.
-    pub async fn connect(&self, bound: Duration) -> Result<TcpStream, Fault> {
-        self.within(bound, async { http::connect(&self.url).await.map_err(|error| http::fault(&error)) }).await
+    /// Where it is.
+    #[must_use]
+    pub const fn url(&self) -> &Url {
+        &self.url
     }
 
     /// Reads the page over this connection, for at most `bound`.
-    pub async fn read(&self, stream: TcpStream, bound: Duration) -> Reading {
-        match self.within(bound, self.fetch(stream)).await {
+    pub async fn read(&self, connection: Result<TcpStream, Fault>, bound: Duration) -> Reading {
+        let late = || Err(Fault::new(FaultKind::Unanswered, format!("no whole page within {bound:?}")));
+        match tokio::time::timeout(bound, self.fetch(connection)).await.unwrap_or_else(|_| late()) {
             Ok(fields) => Reading::Counts(vec![fields.count()]),
-            Err(fault) => Reading::Unknown(fault),
+            Err(fault) => Reading::Unknown(Fault { text: format!("{}: {}", self.url, fault.text), ..fault }),
         }
     }
 
-    async fn fetch(&self, stream: TcpStream) -> Result<Fields, Fault> {
-        let response = http::ask(stream, &self.url, "application/json").await.map_err(|error| http::fault(&error))?;
+    async fn fetch(&self, connection: Result<TcpStream, Fault>) -> Result<Fields, Fault> {
+        let response =
+            http::ask(connection?, &self.url, "application/json").await.map_err(|error| http::fault(&error))?;
         let status = response.status();
         if status != StatusCode::OK {
             return Err(Fault::new(FaultKind::Unanswered, format!("status {status}, not 200 OK")));
@@ -62,12 +62,6 @@ impl StatusPage {
         let body = Limited::new(response.into_body(), LARGEST).collect().await;
         let body = body.map_err(|error| Fault::new(FaultKind::Unreadable, format!("page cut off: {error}")))?;
         serde_json::from_slice(&body.to_bytes()).map_err(|error| Fault::new(FaultKind::Unreadable, error))
-    }
-
-    async fn within<T>(&self, bound: Duration, exchange: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
-        let late = || Err(Fault::new(FaultKind::Unanswered, format!("no whole page within {bound:?}")));
-        let result = tokio::time::timeout(bound, exchange).await.unwrap_or_else(|_| late());
-        result.map_err(|fault| Fault { text: format!("{}: {}", self.url, fault.text), ..fault })
     }
 }
 

@@ -1,4 +1,4 @@
-//! One round of readings: every source is asked at once, each on a task of its own.
+//! One round of readings: every source is asked, and those that have no port in common do not wait for one another.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tracing::warn;
 
+use crate::edges::http;
 use crate::edges::page::MetricsPage;
 use crate::edges::sockets::{Own, SocketTable};
 use crate::edges::status::StatusPage;
@@ -35,7 +36,6 @@ struct Sockets {
     counted: Arc<[u16]>,
     /// Those whose connections tell idle streams from working ones.
     active: Arc<[u16]>,
-    with_bytes: bool,
     /// Whether it was said that the table is poor.
     warned: Arc<AtomicBool>,
 }
@@ -48,7 +48,6 @@ impl Readers {
         let watched = sources.watched_ports();
         let sockets = || Sockets {
             table: Arc::default(),
-            with_bytes: !sources.idleness.ports.is_empty(),
             watched: watched.clone().into(),
             counted: sources.streams_ports.clone().into(),
             active: sources.idleness.ports.clone().into(),
@@ -64,10 +63,10 @@ impl Readers {
 
     /// Asks everyone, each for at most `bound`.
     pub fn ask(&self, asked: Time, bound: Duration) {
-        if let Some(page) = self.page.clone().filter(|page| !self.watches(page.port())) {
+        if let Some(page) = self.page.clone().filter(|page| !self.watches(page.url().port())) {
             let readers = self.clone();
             tokio::spawn(async move {
-                let connection = page.connect(bound).await;
+                let connection = http::reach(page.url(), bound).await;
                 readers.ask_page(&page, connection, asked, bound).await;
             });
         }
@@ -91,10 +90,10 @@ impl Readers {
     /// Asks the socket table, and the pages on ports whose connections may be counted: ours must be open, and known,
     /// while the table is read.
     async fn ask_ports(self, asked: Time, bound: Duration) {
-        let page = self.page.as_deref().filter(|page| self.watches(page.port()));
-        let connect_page = async { Some((page?, page?.connect(bound).await)) };
+        let page = self.page.as_deref().filter(|page| self.watches(page.url().port()));
+        let connect_page = async { Some((page?, http::reach(page?.url(), bound).await)) };
         let status = self.status.as_deref();
-        let connect_status = async { Some((status?, status?.connect(bound).await)) };
+        let connect_status = async { Some((status?, http::reach(status?.url(), bound).await)) };
         let (page, status) = tokio::join!(connect_page, connect_status);
         if let Some(sockets) = &self.sockets {
             let connections = [page.as_ref().map(|(_, it)| it), status.as_ref().map(|(_, it)| it)];
@@ -108,18 +107,11 @@ impl Readers {
         };
         let ask_status = async {
             if let Some((status, connection)) = status {
-                self.ask_status(status, connection, asked, bound).await;
+                let reading = status.read(connection, bound).await;
+                self.tell(Input::Counted { asked, source: Source::Status, reading }).await;
             }
         };
         tokio::join!(ask_page, ask_status);
-    }
-
-    async fn ask_status(&self, status: &StatusPage, connection: Connection, asked: Time, bound: Duration) {
-        let reading = match connection {
-            Ok(stream) => status.read(stream, bound).await,
-            Err(fault) => Reading::Unknown(fault),
-        };
-        self.tell(Input::Counted { asked, source: Source::Status, reading }).await;
     }
 
     async fn ask_sockets(&self, sockets: &Sockets, own: Vec<Own>, asked: Time) {
@@ -158,7 +150,7 @@ impl Sockets {
 
     /// Reads the table on a thread of its own: with thousands of connections that takes the kernel milliseconds.
     async fn read(&self, own: Vec<Own>) -> Result<Table, Fault> {
-        let (table, ports, with_bytes) = (Arc::clone(&self.table), Arc::clone(&self.watched), self.with_bytes);
+        let (table, ports, with_bytes) = (Arc::clone(&self.table), Arc::clone(&self.watched), !self.active.is_empty());
         let read = move || {
             let mut sockets = table.lock().unwrap_or_else(PoisonError::into_inner);
             sockets.read(&ports, with_bytes, &own)
