@@ -1,5 +1,7 @@
 //! The one queue: everything that happens to the sidecar comes to the event loop through it.
 
+use std::net::IpAddr;
+
 use tokio::sync::oneshot;
 
 use crate::machine::io::Input;
@@ -21,6 +23,8 @@ pub enum Event {
 pub enum Question {
     /// Hold this caller until the drain is over; the answer is the outcome as JSON.
     Prestop(Trigger, oneshot::Sender<String>),
+    /// Hold this caller as long, and start nothing: it comes from there without the token. `None` if too many wait so.
+    Wait(IpAddr, oneshot::Sender<Option<String>>),
     /// A held caller has gone away.
     Hangup,
     /// Why is the pod not ready, if it is not?

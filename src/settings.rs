@@ -33,6 +33,8 @@ pub struct Settings {
     pub wait_for: WaitFor,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where the token is that a hook call from another host must carry.
+    pub token_file: Option<PathBuf>,
     /// What SIGTERM means.
     pub on_sigterm: OnSigterm,
     /// Where drains are noted.
@@ -65,6 +67,7 @@ impl Settings {
             signal: args.signal.clone().map_or(preset.signal, |choice| choice.0),
             wait_for,
             listen: args.listen.0,
+            token_file: args.token_file.clone(),
             on_sigterm: match args.on_sigterm {
                 SigtermPolicy::Auto => OnSigterm::Auto,
                 SigtermPolicy::Drain => OnSigterm::Drain,

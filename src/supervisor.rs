@@ -13,8 +13,10 @@ use crate::machine::reading::Source;
 use crate::machine::snapshot::Snapshot;
 use crate::machine::time::Time;
 use crate::queue::{Event, Question};
+use crate::supervisor::callers::Callers;
 use crate::supervisor::narrator::Narrator;
 
+mod callers;
 pub mod narrator;
 pub mod readers;
 pub mod world;
@@ -26,15 +28,10 @@ pub struct Supervisor<P> {
     keeper: Keeper,
     clock: Clock,
     perform: P,
-    callers: Vec<Caller>,
+    callers: Callers,
     metrics: Metrics,
     narrator: Narrator,
     signal: Option<String>,
-}
-
-struct Caller {
-    trigger: Trigger,
-    reply: oneshot::Sender<String>,
 }
 
 impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
@@ -43,14 +40,14 @@ impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
         let metrics = Metrics::new(keeper.sources());
         let signal = keeper.signal_name().map(str::to_owned);
         let narrator = Narrator::default();
-        Self { keeper, clock, perform, callers: Vec::new(), metrics, narrator, signal }
+        Self { keeper, clock, perform, callers: Callers::default(), metrics, narrator, signal }
     }
 
     /// Takes a call that was made at `at`, before the loop turned; the answer will be the outcome as JSON.
     pub fn called(&mut self, trigger: Trigger, at: Time) -> oneshot::Receiver<String> {
         self.narrator.tell(self.keeper.snapshot(self.clock.now()));
         let (reply, outcome) = oneshot::channel();
-        self.callers.push(Caller { trigger, reply });
+        self.callers.call(trigger, reply);
         self.handle(Input::Called(trigger, at));
         outcome
     }
@@ -113,7 +110,8 @@ impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
         while let Some(action) = self.keeper.poll_action() {
             match action {
                 Action::Leave => return true,
-                Action::Release(verdict) => self.release(&verdict),
+                Action::Release(verdict) => self.callers.release(&self.outcome(&verdict)),
+                Action::Dismiss(waiter, verdict) => self.callers.dismiss(waiter, self.outcome(&verdict)),
                 Action::Conclude(verdict) => {
                     self.metrics.drained(&verdict);
                     self.perform(action);
@@ -137,12 +135,8 @@ impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
         }
     }
 
-    fn release(&mut self, verdict: &Verdict) {
-        let outcome = OutcomeReport::new(verdict, self.signal.as_deref()).to_json();
-        for caller in self.callers.drain(..) {
-            // One that has just gone away needs no answer.
-            let _ = caller.reply.send(outcome.clone());
-        }
+    fn outcome(&self, verdict: &Verdict) -> String {
+        OutcomeReport::new(verdict, self.signal.as_deref()).to_json()
     }
 
     fn answer(&mut self, question: Question) {
@@ -151,8 +145,15 @@ impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
         match question {
             Question::Prestop(trigger, reply) => {
                 self.forget_the_gone();
-                self.callers.push(Caller { trigger, reply });
+                self.callers.call(trigger, reply);
                 self.handle(Input::Call(trigger));
+            }
+            Question::Wait(peer, reply) => {
+                self.forget_the_gone();
+                self.narrator.tokenless(self.clock.now(), peer);
+                if let Some(waiter) = self.callers.wait(reply) {
+                    self.handle(Input::Wait(waiter));
+                }
             }
             Question::Hangup => self.forget_the_gone(),
             Question::Ready(reply) => drop(reply.send(self.keeper.unready().map(|unready| unready.to_string()))),
@@ -169,11 +170,8 @@ impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
     }
 
     fn forget_the_gone(&mut self) {
-        let (gone, here) = self.callers.drain(..).partition(|caller| caller.reply.is_closed());
-        self.callers = here;
-        let gone: Vec<Caller> = gone;
-        for caller in gone {
-            self.handle(Input::Hangup(caller.trigger));
+        for gone in self.callers.take_gone() {
+            self.handle(gone);
         }
     }
 }

@@ -25,3 +25,5 @@ mod sigterm;
 mod sockets;
 #[path = "machine_scripts/unserved.rs"]
 mod unserved;
+#[path = "machine_scripts/waiters.rs"]
+mod waiters;

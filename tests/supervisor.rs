@@ -102,6 +102,7 @@ fn perform(fake: &Rc<RefCell<Fake>>, queue: &mpsc::Sender<Event>, clock: Clock, 
         | Action::Lived(_)
         | Action::Conclude(_)
         | Action::Release(_)
+        | Action::Dismiss(..)
         | Action::Leave => return None,
     };
     queue.try_send(Event::Input(answer)).unwrap();

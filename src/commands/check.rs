@@ -51,6 +51,7 @@ async fn rehearse(args: &SidecarArgs, settings: &Settings) -> Vec<Check> {
     checks.push(listen);
     checks.push(places::state_dir(settings, args.state_dir.is_some()));
     checks.push(places::termination_log(settings));
+    checks.extend(places::token_file(settings));
     checks.extend(target);
     checks.extend(page);
     checks.extend(ports);

@@ -10,7 +10,9 @@ use tracing::{info, warn};
 use crate::commands::startup::{self, fault};
 use crate::commands::{Exit, Failure, block_on};
 use crate::edges::clock::Clock;
-use crate::edges::hook::{self, places::Places};
+use crate::edges::hook::places::Places;
+use crate::edges::hook::token::TokenFile;
+use crate::edges::hook::{self, Desk};
 use crate::edges::log::Nullable;
 use crate::edges::process::Seeker;
 use crate::edges::signals;
@@ -36,6 +38,7 @@ pub fn run(args: &SidecarArgs) -> Result<Exit, Failure> {
 }
 
 async fn supervise(settings: &Settings) -> Result<Exit, Failure> {
+    let token = token(settings)?;
     let listener = bind(settings)?;
     tell_start(settings, &listener);
     let clock = Clock::start();
@@ -49,7 +52,7 @@ async fn supervise(settings: &Settings) -> Result<Exit, Failure> {
     let seeker = Seeker { matcher: settings.matcher.clone(), signal: settings.signal, shuns_guests: false };
     let mut world = startup::world(settings, queue.clone(), seeker, state)?;
     let places = Places::default();
-    let server = tokio::spawn(hook::serve(listener, queue, places.clone()));
+    let server = tokio::spawn(hook::serve(listener, Desk { queue, token }, places.clone()));
     let left = Supervisor::new(keeper, clock, move |action| world.perform(action)).run(events).await;
     server.abort();
     places.wait_until_free(FAREWELL).await;
@@ -80,6 +83,18 @@ fn tell_start(settings: &Settings, listener: &TcpListener) {
         "started"
     );
     startup::tell_unknown_variables();
+}
+
+/// Reads the token, where one is wanted.
+///
+/// # Errors
+/// Says why that cannot be, and the mend.
+pub(super) fn token(settings: &Settings) -> Result<Option<TokenFile>, Failure> {
+    let Some(path) = &settings.token_file else { return Ok(None) };
+    TokenFile::open(path).map(Some).map_err(|error| {
+        let mend = "mount the Secret there, with one key that holds the token alone";
+        Failure::new(Exit::Usage, format!("--token-file {}: {error}; {mend}", path.display()))
+    })
 }
 
 /// Binds the listener.

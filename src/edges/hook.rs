@@ -6,12 +6,13 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -25,8 +26,10 @@ use crate::machine::outcome::Trigger;
 use crate::queue::{Event, Question};
 
 use self::places::{Place, Places};
+use self::token::{TokenFile, is_of_own_host};
 
 pub mod places;
+pub mod token;
 
 /// How long a caller may take to send its request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -63,13 +66,23 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(1024)
 }
 
+/// Whom callers meet: the way to the loop, and what a caller from another host must know.
+#[derive(Debug)]
+pub struct Desk {
+    /// The way to the loop.
+    pub queue: Queue,
+    /// The token that a hook call from another host must carry, if one is wanted.
+    pub token: Option<TokenFile>,
+}
+
 /// Serves until the task is dropped.
-pub async fn serve(listener: TcpListener, queue: Queue, places: Places) {
+pub async fn serve(listener: TcpListener, desk: Desk, places: Places) {
+    let desk = Arc::new(desk);
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 let Some(place) = places.take().await else { return };
-                tokio::spawn(converse(stream, queue.clone(), place));
+                tokio::spawn(converse(stream, peer.ip(), Arc::clone(&desk), place));
             }
             Err(error) => {
                 // Out of descriptors, most likely: they come back when callers leave.
@@ -80,9 +93,10 @@ pub async fn serve(listener: TcpListener, queue: Queue, places: Places) {
     }
 }
 
-async fn converse(stream: TcpStream, queue: Queue, place: Place) {
-    let (queue, place) = (&queue, &place);
-    let service = service_fn(move |request| async move { Ok::<_, Infallible>(attend(&request, queue, place).await) });
+async fn converse(stream: TcpStream, peer: IpAddr, desk: Arc<Desk>, place: Place) {
+    let (desk, place) = (&*desk, &place);
+    let service =
+        service_fn(move |request| async move { Ok::<_, Infallible>(attend(&request, peer, desk, place).await) });
     // Half-closed callers are gone: then hyper drops the call at once, and its place among the waiting is freed.
     let connection = http1::Builder::new()
         .half_close(false)
@@ -100,13 +114,13 @@ async fn converse(stream: TcpStream, queue: Queue, place: Place) {
     }
 }
 
-async fn attend(request: &Request<Incoming>, queue: &Queue, place: &Place) -> Answer {
+async fn attend(request: &Request<Incoming>, peer: IpAddr, desk: &Desk, place: &Place) -> Answer {
     place.is_served();
     if is_prestop(request) {
         place.is_held();
-        return prestop(request, queue).await;
+        return prestop(request, peer, desk).await;
     }
-    let answer = respond(request, queue).await;
+    let answer = respond(request, &desk.queue).await;
     place.is_silent();
     answer
 }
@@ -138,20 +152,36 @@ async fn respond(request: &Request<Incoming>, queue: &Queue) -> Answer {
     }
 }
 
-async fn prestop(request: &Request<Incoming>, queue: &Queue) -> Answer {
+/// Holds the caller until the drain is over. One who may not ask for it is held all the same: the kubelet takes a
+/// refusal for the hook's end, and goes on to its SIGTERM at once.
+async fn prestop(request: &Request<Incoming>, peer: IpAddr, desk: &Desk) -> Answer {
     let trigger = match request.uri().query() {
         Some("trigger=cli") => Trigger::Cli,
         Some(_) | None => Trigger::Hook,
     };
+    let queue = &desk.queue;
     let mut guard = HangupGuard(Some(queue));
-    let outcome = ask(queue, |reply| Question::Prestop(trigger, reply)).await;
+    let outcome = if desk.may_ask(request, peer) {
+        ask(queue, |reply| Question::Prestop(trigger, reply)).await.map(Some)
+    } else {
+        ask(queue, |reply| Question::Wait(peer, reply)).await
+    };
     guard.0 = None;
     let mut answer = match outcome {
-        Some(outcome) => body(StatusCode::OK, "application/json", outcome + "\n"),
+        Some(Some(outcome)) => body(StatusCode::OK, "application/json", outcome + "\n"),
+        Some(None) => text(StatusCode::SERVICE_UNAVAILABLE, "too many callers without the token wait already"),
         None => leaving(),
     };
     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     answer
+}
+
+impl Desk {
+    /// Whether a caller from there may ask for a drain.
+    fn may_ask(&self, request: &Request<Incoming>, peer: IpAddr) -> bool {
+        let Some(token) = &self.token else { return true };
+        is_of_own_host(peer) || token.is_in(request.headers().get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes))
+    }
 }
 
 /// Tells the loop when a held call is dropped, which is what hyper does when its caller leaves.

@@ -72,6 +72,13 @@ impl Drain {
         Self { trigger, begun, deadline: begun + plan.budget(), streams_at_start, stage }
     }
 
+    /// Begins a wait as long as a drain that nobody is told of: it has no lame duck.
+    #[must_use]
+    pub fn begin_untold(begun: Time, plan: &Plan, streams_at_start: Option<u64>) -> Self {
+        let stage = Stage::Draining { since: begun, zero: None };
+        Self { trigger: Trigger::Hook, begun, deadline: begun + plan.budget(), streams_at_start, stage }
+    }
+
     /// Goes on with a drain that another process began. A zero that it saw is not inherited.
     #[must_use]
     pub fn resume(

@@ -63,6 +63,10 @@ pub enum OnSigterm {
     Auto,
 }
 
+/// One who waits as if for a drain, and may not ask for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Waiter(pub u64);
+
 /// What happens to the keeper.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
@@ -74,6 +78,10 @@ pub enum Input {
     Called(Trigger, Time),
     /// Such a caller has gone away.
     Hangup(Trigger),
+    /// Somebody waits as if for a drain, and may not ask for one.
+    Wait(Waiter),
+    /// Such a waiter has gone away.
+    Forsake(Waiter),
     /// SIGTERM to the sidecar.
     Terminate,
     /// The answer to [`Action::Seek`].
@@ -142,6 +150,8 @@ pub enum Action {
     Conclude(Verdict),
     /// Answer every caller.
     Release(Verdict),
+    /// Answer one waiter.
+    Dismiss(Waiter, Verdict),
     /// Leave.
     Leave,
 }

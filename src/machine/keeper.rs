@@ -18,6 +18,7 @@ use crate::machine::time::Time;
 
 use connections::Connections;
 use leaving::Leaving;
+use waiters::Waiting;
 
 mod callers;
 mod connections;
@@ -25,6 +26,7 @@ mod fullness;
 mod leaving;
 mod readings;
 mod sightings;
+mod waiters;
 
 #[derive(Clone, Debug)]
 pub(super) enum Stage {
@@ -73,6 +75,7 @@ pub struct Keeper {
     pub(super) leaving: Leaving,
     pub(super) hooks: usize,
     pub(super) callers: usize,
+    pub(super) waiters: Vec<Waiting>,
     pub(super) rounds: Rounds,
     /// When the last exit was told: what a search saw that was ordered before may be the dead.
     pub(super) bereft: Option<Time>,
@@ -103,6 +106,7 @@ impl Keeper {
             leaving: Leaving::No,
             hooks: 0,
             callers: 0,
+            waiters: Vec::new(),
             rounds: Rounds::default(),
             bereft: None,
             started: now,
@@ -125,6 +129,8 @@ impl Keeper {
             Input::Call(trigger) => self.call(trigger, self.now),
             Input::Called(trigger, at) => self.call(trigger, at.min(self.now)),
             Input::Hangup(trigger) => self.hangup(trigger),
+            Input::Wait(waiter) => self.wait(waiter),
+            Input::Forsake(waiter) => self.forsake(waiter),
             Input::Terminate => self.terminate(),
             Input::Sighted { asked, sighting } => self.sighted(asked, sighting),
             Input::Exited(incarnation, ending) => self.exited(incarnation, ending),
@@ -151,10 +157,11 @@ impl Keeper {
             Stage::Done { .. } => self.serves_again_at().into_iter().chain(self.kills_at()).min(),
         };
         let leaving = match self.leaving {
-            Leaving::AwaitsHook(until) => Some(until),
-            Leaving::No | Leaving::AfterDrain | Leaving::Now => None,
+            Leaving::AwaitsHook(until) if self.waiters.is_empty() => Some(until),
+            Leaving::AwaitsHook(_) | Leaving::No | Leaving::AfterDrain | Leaving::Now => None,
         };
-        [stage, leaving].into_iter().flatten().fold(self.round_due(), Time::min)
+        let waiters = self.waiters.iter().map(|waiting| waiting.drain.timeout());
+        [stage, leaving].into_iter().flatten().chain(waiters).fold(self.round_due(), Time::min)
     }
 
     // === one drain ===
@@ -185,7 +192,7 @@ impl Keeper {
         }
     }
 
-    fn view(&self) -> View {
+    pub(super) fn view(&self) -> View {
         let exiting = self.target.as_ref().is_some_and(|target| target.alive && target.signalled);
         let (tally, only_idle) = (self.census.tally(), self.only_idle_as_of());
         View { tally, only_idle, exiting, wait_for_exit: self.policy.wait_for_exit }
@@ -200,6 +207,7 @@ impl Keeper {
         self.write_note();
         self.actions.push_back(Action::Conclude(verdict));
         self.release(verdict);
+        self.dismiss_all(verdict);
     }
 
     fn release(&mut self, verdict: Verdict) {
@@ -226,6 +234,7 @@ impl Keeper {
     fn advance(&mut self) {
         self.give_up_on_readings();
         self.advance_drain();
+        self.advance_waiters();
         self.kill_who_stays();
         if self.serves_again_at().is_some_and(|at| self.now >= at) {
             self.serve_again();
@@ -280,6 +289,7 @@ impl Keeper {
     fn round_due(&self) -> Time {
         let exiting = self.view().exiting;
         let plan = &self.policy.plan;
+        // Waiters add no looks of their own: strangers must not have the sources read at will.
         match &self.stage {
             Stage::Under(drain) => self.rounds.due(self.now, plan.poll_interval, drain.looks(plan, exiting)),
             Stage::Serving | Stage::Done { .. } => self.rounds.due(self.now, plan.poll_interval, std::iter::empty()),

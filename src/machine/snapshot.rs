@@ -64,7 +64,7 @@ pub struct Snapshot {
     pub drain: Option<DrainView>,
     /// Its verdict, once it is over.
     pub verdict: Option<Verdict>,
-    /// Hook callers that wait.
+    /// Hook callers that wait, those who may not ask for a drain among them.
     pub hooks: usize,
 }
 
@@ -115,7 +115,7 @@ impl Keeper {
                 Stage::Serving | Stage::Under(_) => None,
                 Stage::Done { verdict, .. } => Some(*verdict),
             },
-            hooks: self.hooks,
+            hooks: self.hooks + self.waiters.len(),
         }
     }
 

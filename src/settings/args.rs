@@ -107,6 +107,10 @@ pub struct SidecarArgs {
     #[arg(long, env = "LAMEDUCK_LISTEN", value_name = "ADDRESS", default_value_t = Listen(DEFAULT_LISTEN))]
     pub listen: Listen,
 
+    /// A file with the token that a /prestop from another host must carry in its header Authorization: Bearer …; without it a call is held, but starts no drain [default: none]
+    #[arg(long, env = "LAMEDUCK_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+
     /// What SIGTERM to the sidecar means
     #[arg(long, env = "LAMEDUCK_ON_SIGTERM", value_name = "POLICY", default_value = "auto")]
     pub on_sigterm: SigtermPolicy,

@@ -8,7 +8,7 @@ use clap::{ArgMatches, Args, Command};
 use crate::settings::args::{AddressArgs, SidecarArgs};
 
 /// The settings of a sidecar that mean nothing without one.
-const SIDECAR_ONLY: [&str; 3] = ["listen", "on_sigterm", "accept_below"];
+const SIDECAR_ONLY: [&str; 4] = ["listen", "token_file", "on_sigterm", "accept_below"];
 /// What only a process can do that outlives the hook.
 const IDLE_AFTER: &str = "idle_after";
 /// What a client is told as well.

@@ -1,12 +1,19 @@
 //! The log of what happens: told once, when it changes. The outcome is the last line about a drain.
 
-use tracing::{debug, info, warn};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tracing::{debug, error, info, warn};
 
 use crate::edges::log::Nullable;
 use crate::machine::gate::Unready;
 use crate::machine::reading::Source;
 use crate::machine::snapshot::{Phase, Snapshot};
+use crate::machine::time::Time;
 use crate::machine::witness::{State, Witness};
+
+/// Strangers must not fill the log: so long after a call without the token was told, further ones are only counted.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// Remembers what has been told.
 #[derive(Debug, Default)]
@@ -14,6 +21,8 @@ pub struct Narrator {
     before: Option<Snapshot>,
     /// Whether it was told of this target that the sources disagree.
     divided: bool,
+    /// The calls without the token since one was told, and when that was.
+    tokenless: (u64, Option<Time>),
 }
 
 impl Narrator {
@@ -46,6 +55,22 @@ impl Narrator {
         });
         let words = words.collect::<Vec<_>>().join(", ");
         warn!(words, "the sources disagree about the streams; the largest count holds");
+    }
+
+    /// Tells of a call without the token.
+    pub fn tokenless(&mut self, now: Time, peer: IpAddr) {
+        let (calls, told) = &mut self.tokenless;
+        *calls += 1;
+        if told.is_some_and(|told| now < told + SILENCE) {
+            return;
+        }
+        error!(
+            %peer,
+            calls = std::mem::take(calls),
+            "a call of /prestop without the token is held, but turns nothing unready and signals nobody; if it is the \
+             kubelet's, give its hook the header `Authorization: Bearer …` with what is in --token-file"
+        );
+        *told = Some(now);
     }
 
     /// Tells of a SIGTERM and who sent it; after an outcome only to those who look closely, for that is the last line.

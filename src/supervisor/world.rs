@@ -73,7 +73,7 @@ impl World {
             Action::Signal(incarnation) => return Some(self.send_signal(incarnation)),
             Action::Kill(incarnation) => return Some(self.kill(incarnation)),
             Action::Conclude(verdict) => self.conclude(&verdict),
-            Action::Lived(_) | Action::Release(_) | Action::Leave => {}
+            Action::Lived(_) | Action::Release(_) | Action::Dismiss(..) | Action::Leave => {}
         }
         None
     }

@@ -83,10 +83,10 @@ fn settings_that_the_sidecar_refuses_or_ignores_come_first() {
     rehearsal.assert("settings", false, &["--exit-margin", "--grace-period"]);
     let command = || {
         let mut command = scene.pod.check();
-        command.env("LAMEDUCK_TOKEN_FILE", "/token");
+        command.env("LAMEDUCK_TOKENFILE", "/token");
         command
     };
     let rehearsal = Rehearsal::run(&command);
     rehearsal.assert_amiss(&["variables", "page"], 64);
-    rehearsal.assert("variables", false, &["LAMEDUCK_TOKEN_FILE"]);
+    rehearsal.assert("variables", false, &["LAMEDUCK_TOKENFILE"]);
 }

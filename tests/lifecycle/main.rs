@@ -40,6 +40,7 @@ mod sigterm;
 mod sockets;
 mod standalone;
 mod target;
+mod token;
 mod unserved;
 mod watch;
 

@@ -10,7 +10,7 @@ use lameduck::machine::reading::FaultKind::Refused;
 use lameduck::machine::reading::Source::{Metrics, Sockets};
 use lameduck::machine::reading::{Count, Reading};
 
-use crate::machine::Deed::{Kill, Release, Signal};
+use crate::machine::Deed::{Dismiss, Kill, Release, Signal};
 use crate::machine::{PORT, Pod, found};
 
 /// Idle after 20 s, of a grace period of 60.
@@ -190,4 +190,10 @@ fn a_target_that_a_person_drained_and_nobody_told_is_not_killed() {
     // After a hook the kubelet tells it.
     let mut pod = Pod::with(1, silent);
     pod.carries(&[0]).at(40).call(Hook).at(45).expect([Release(Idle, Some(0))]).at(50).expect([Kill(1)]);
+}
+
+#[test]
+fn idle_streams_alone_hold_no_waiter_and_nobody_is_killed_for_it() {
+    let mut pod = Pod::with(2, idling);
+    pod.carries(&[26, 0]).at(39.5).wait(1).at(40).expect([Dismiss(1, Idle, Some(0))]).ready().at(110);
 }

@@ -22,6 +22,10 @@ pub(crate) enum Event {
     Call(Trigger),
     /// One of the callers goes away.
     Hangup(usize),
+    /// Somebody waits who may not ask for a drain.
+    Stranger,
+    /// One of these goes away.
+    Forsake(usize),
     Sigterm,
     /// The streams on the target from now on.
     Streams(u64),
@@ -79,6 +83,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => millis(90_000).prop_map(Event::Jump),
         4 => trigger().prop_map(Event::Call),
         2 => (0..4_usize).prop_map(Event::Hangup),
+        2 => Just(Event::Stranger),
+        1 => (0..4_usize).prop_map(Event::Forsake),
         1 => Just(Event::Sigterm),
         5 => prop_oneof![2 => Just(0), 1 => 1..5_u64].prop_map(Event::Streams),
         1 => prop_oneof![2 => Just(0), 1 => 1..3_u64].prop_map(Event::Batch),

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use lameduck::machine::gate::Unready;
-use lameduck::machine::io::{Action, Input, Policy};
+use lameduck::machine::io::{Action, Input, Policy, Waiter};
 use lameduck::machine::keeper::Keeper;
 use lameduck::machine::note::Note;
 use lameduck::machine::outcome::{Ending, Outcome, Trigger, Verdict};
@@ -36,6 +36,8 @@ pub(crate) enum Deed {
     Kill(u32),
     /// Every caller is answered, with so many stragglers.
     Release(Outcome, Option<u64>),
+    /// This waiter is answered, with so many stragglers.
+    Dismiss(u64, Outcome, Option<u64>),
     /// The sidecar leaves.
     Leave,
 }
@@ -53,6 +55,8 @@ pub(crate) struct Pod {
     pub(crate) policy: Policy,
     pub(crate) note: Option<Note>,
     pub(crate) verdict: Option<Verdict>,
+    /// The answer of the last waiter that was let go.
+    pub(crate) dismissed: Option<Verdict>,
     /// The readings and searches that were ordered and not answered.
     pub(crate) unread: Vec<(Time, Duration)>,
     pub(crate) unsought: Vec<Time>,
@@ -92,6 +96,7 @@ impl Pod {
             policy,
             note: None,
             verdict: None,
+            dismissed: None,
             unread: Vec::new(),
             unsought: Vec::new(),
             now,
@@ -157,6 +162,15 @@ impl Pod {
 
     pub(crate) fn hangup(&mut self, trigger: Trigger) -> &mut Self {
         self.input(Input::Hangup(trigger))
+    }
+
+    /// Somebody waits who may not ask for a drain.
+    pub(crate) fn wait(&mut self, waiter: u64) -> &mut Self {
+        self.input(Input::Wait(Waiter(waiter)))
+    }
+
+    pub(crate) fn forsake(&mut self, waiter: u64) -> &mut Self {
+        self.input(Input::Forsake(Waiter(waiter)))
     }
 
     pub(crate) fn sigterm(&mut self) -> &mut Self {
@@ -283,6 +297,10 @@ impl Pod {
             Action::Lived(life) => self.lived.push(life),
             Action::Conclude(verdict) => self.verdict = Some(verdict),
             Action::Release(verdict) => self.done(Deed::Release(verdict.outcome, verdict.stragglers)),
+            Action::Dismiss(waiter, verdict) => {
+                self.dismissed = Some(verdict);
+                self.done(Deed::Dismiss(waiter.0, verdict.outcome, verdict.stragglers));
+            }
             Action::Leave => self.done(Deed::Leave),
         }
         None

@@ -16,8 +16,27 @@ impl Witness {
         assert!(!self.early || verdict.outcome == Outcome::Unserved, "a signal in the lame duck");
         self.early = false;
         assert_eq!(verdict.signalled, self.sent, "nobody knows of that signal");
+        self.must_be_true(now, &drain, verdict);
+        if let Some(drain) = &mut self.drain {
+            drain.over = Some((now, *verdict));
+        }
+    }
+
+    /// One is let go who may not ask for a drain, and came then: by the verdict of the drain, or by what was seen.
+    pub(crate) fn dismisses(&self, now: Time, called: Time, verdict: &Verdict) {
+        let deadline = called + self.policy.plan.budget();
+        match &self.drain {
+            Some(Drain { over: Some((_, over)), .. }) if over == verdict => return,
+            Some(Drain { over: None, .. }) => assert!(now >= deadline, "let go within a drain"),
+            Some(_) | None => {}
+        }
+        assert_eq!(verdict.took, now.since(called));
+        self.must_be_true(now, &Drain { begun: called, deadline, since: called, over: None }, verdict);
+    }
+
+    fn must_be_true(&self, now: Time, drain: &Drain, verdict: &Verdict) {
         match verdict.outcome {
-            Outcome::Drained => self.drained(now, &drain),
+            Outcome::Drained => self.drained(now, drain),
             Outcome::Expired => {
                 assert!(now >= drain.deadline, "expired before the deadline");
                 self.claims(now, verdict.stragglers, None);
@@ -26,7 +45,7 @@ impl Witness {
                 let ending = self.ended.expect("an exit that was told");
                 self.claims(now, verdict.stragglers, Some(ending));
             }
-            Outcome::Unserved => self.unserved(&drain),
+            Outcome::Unserved => self.unserved(drain),
             Outcome::Idle => {
                 let idleness = &self.policy.idleness;
                 assert!(idleness.ends_drain && !idleness.ports.is_empty() && !self.policy.wait_for_exit);
@@ -34,9 +53,6 @@ impl Witness {
                 assert!(self.readings.fresh(now, Duration::MAX) > Some(0), "nobody is idle");
                 assert!(verdict.idle_streams > 0 && verdict.stragglers == Some(0));
             }
-        }
-        if let Some(drain) = &mut self.drain {
-            drain.over = Some((now, *verdict));
         }
     }
 

@@ -6,7 +6,7 @@ mod verdicts;
 use std::time::Duration;
 
 use lameduck::machine::io::OnSigterm;
-use lameduck::machine::io::{Action, Input, Policy};
+use lameduck::machine::io::{Action, Input, Policy, Waiter};
 use lameduck::machine::keeper::Keeper;
 use lameduck::machine::note::Note;
 use lameduck::machine::outcome::{Ending, Outcome, Trigger, Verdict};
@@ -154,6 +154,8 @@ impl Witness {
             | Input::Call(_)
             | Input::Called(..)
             | Input::Hangup(_)
+            | Input::Wait(_)
+            | Input::Forsake(_)
             | Input::Terminate
             | Input::Exited(..)
             | Input::Signalled(..) => {}
@@ -194,7 +196,8 @@ impl Witness {
             Action::Erase => self.erases(now),
             Action::Signal(incarnation) => self.signals(now, *incarnation, note),
             Action::Kill(incarnation) => self.kills(now, *incarnation),
-            Action::Lived(_) => {}
+            // Who was let go by whom, the world knows.
+            Action::Lived(_) | Action::Dismiss(..) => {}
             Action::Conclude(verdict) => self.concludes(now, verdict),
             Action::Release(verdict) => {
                 let over = self.drain.as_ref().and_then(|drain| drain.over);
@@ -274,7 +277,7 @@ impl Witness {
 
     // === how things stand when all actions are done ===
 
-    pub(crate) fn looks(&mut self, now: Time, keeper: &Keeper, callers: usize) {
+    pub(crate) fn looks(&mut self, now: Time, keeper: &Keeper, callers: usize, waiters: &[(Waiter, Time)]) {
         assert!(keeper.poll_timeout() > now, "it wants to be woken in the past");
         let snapshot = keeper.snapshot(now);
         let deadline = self.drain.as_ref().map(|drain| drain.deadline);
@@ -297,7 +300,11 @@ impl Witness {
             (self.target, self.ended, self.signalled, self.sent) = (None, None, false, false);
         }
         self.must_have_been_told();
-        self.must_have_left(now);
+        if waiters.is_empty() {
+            self.must_have_left(now);
+        }
+        let budget = self.policy.plan.budget();
+        assert!(waiters.iter().all(|(_, called)| now < *called + budget), "a stranger is held beyond the deadline");
     }
 
     fn must_have_been_told(&self) {

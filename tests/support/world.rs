@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use lameduck::machine::connections::Table;
-use lameduck::machine::io::{Action, Input, Policy};
+use lameduck::machine::io::{Action, Input, Policy, Waiter};
 use lameduck::machine::keeper::Keeper;
 use lameduck::machine::note::Note;
 use lameduck::machine::outcome::{Ending, Outcome, Trigger, Verdict};
@@ -35,6 +35,9 @@ pub(crate) struct World {
     note: Option<Note>,
     witness: Witness,
     callers: Vec<Trigger>,
+    /// Those who may not ask for a drain, and when they came.
+    waiters: Vec<(Waiter, Time)>,
+    strangers: u64,
     pending: Vec<(Time, Input)>,
     life: Option<Life>,
     lives: u32,
@@ -67,6 +70,8 @@ impl World {
             now: START,
             note: None,
             callers: Vec::new(),
+            waiters: Vec::new(),
+            strangers: 0,
             pending: Vec::new(),
             life: None,
             lives: 0,
@@ -98,7 +103,7 @@ impl World {
 
     /// Whether nobody waits any more.
     pub(crate) fn has_released_everybody(&self) -> bool {
-        self.callers.is_empty()
+        self.callers.is_empty() && self.waiters.is_empty()
     }
 
     /// Lets one thing happen.
@@ -115,7 +120,12 @@ impl World {
                 let trigger = self.callers.remove(which);
                 self.input(Input::Hangup(trigger));
             }
-            Event::Hangup(_) => {}
+            Event::Stranger => self.wait_tokenless(),
+            Event::Forsake(which) if which < self.waiters.len() => {
+                let (waiter, _) = self.waiters.remove(which);
+                self.input(Input::Forsake(waiter));
+            }
+            Event::Hangup(_) | Event::Forsake(_) => {}
             Event::Sigterm => {
                 self.witness.sigterm(self.now);
                 self.input(Input::Terminate);
@@ -180,7 +190,7 @@ impl World {
                 self.keeper.handle(self.now, input);
             }
         }
-        self.witness.looks(self.now, &self.keeper, self.callers.len());
+        self.witness.looks(self.now, &self.keeper, self.callers.len(), &self.waiters);
         if self.polite {
             self.leave_politely();
         }
@@ -190,6 +200,7 @@ impl World {
     fn dies(&mut self, away: Duration, anew: bool) {
         self.death = None;
         self.callers.clear();
+        self.waiters.clear();
         self.pending.clear();
         self.watched = None;
         self.now = self.now + away;
@@ -222,6 +233,11 @@ impl World {
             Action::Conclude(verdict) => self.concludes(&verdict),
             Action::Lived(_) => {}
             Action::Release(_) => self.callers.clear(),
+            Action::Dismiss(waiter, verdict) => {
+                let which = self.waiters.iter().position(|(waiting, _)| *waiting == waiter).expect("nobody waits so");
+                let (_, called) = self.waiters.remove(which);
+                self.witness.dismisses(self.now, called, &verdict);
+            }
             Action::Leave => self.dies(Duration::from_millis(10), false),
         }
         None
@@ -330,6 +346,13 @@ impl World {
         self.callers.push(trigger);
         self.witness.call(self.now, trigger, hooks);
         self.input(Input::Call(trigger));
+    }
+
+    fn wait_tokenless(&mut self) {
+        let waiter = Waiter(self.strangers);
+        self.strangers += 1;
+        self.waiters.push((waiter, self.now));
+        self.input(Input::Wait(waiter));
     }
 
     fn batch(&mut self, batch: u64) {

@@ -1,4 +1,5 @@
-//! The places that the sidecar needs: an address to listen on, a directory for its notes, a file for the outcome.
+//! The places that the sidecar needs: an address to listen on, a directory for its notes, a file for the outcome, and
+//! one for the token.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -98,6 +99,19 @@ pub(super) fn termination_log(settings: &Settings) -> Check {
             "let this user write it, or name another file with --termination-log",
         ),
     }
+}
+
+/// Whether there is a token, where one is wanted.
+pub(super) fn token_file(settings: &Settings) -> Option<Check> {
+    const NAME: &str = "token_file";
+    let path = settings.token_file.as_ref()?.display();
+    Some(match sidecar::token(settings) {
+        Ok(_) => Check::well(NAME, format!("{path} holds a token")),
+        Err(failure) => {
+            let (detail, mend) = failure.message.split_once("; ").unwrap_or((&failure.message, "choose another"));
+            Check::amiss(NAME, Cause::Settings, detail.to_owned(), mend)
+        }
+    })
 }
 
 fn may_hold(dir: &Path) -> bool {

@@ -33,7 +33,7 @@ impl Keeper {
     }
 
     /// Whether a hook that comes after the drain has something left to wait for.
-    fn reopens(&self, outcome: Outcome) -> bool {
+    pub(super) fn reopens(&self, outcome: Outcome) -> bool {
         let ended = self.target.as_ref().is_some_and(|target| !target.alive);
         match outcome {
             Outcome::Expired => !ended,

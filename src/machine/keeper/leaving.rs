@@ -52,10 +52,11 @@ impl Keeper {
         match (self.leaving, &self.stage) {
             (Leaving::No, _) | (Leaving::AfterDrain, Stage::Under(_)) => false,
             (Leaving::Now, _) | (Leaving::AfterDrain, Stage::Serving) => true,
-            (Leaving::AwaitsHook(until), _) => self.now >= until || !self.may_have_work(),
+            // Its end would end their calls, and a kubelet among them would go on to its SIGTERM.
+            (Leaving::AwaitsHook(until), _) => (self.now >= until && self.waiters.is_empty()) || !self.may_have_work(),
             (Leaving::AfterDrain, Stage::Done { .. }) => match &self.target {
                 Some(target) => !target.alive,
-                None => self.callers == 0,
+                None => self.callers == 0 && self.waiters.is_empty(),
             },
         }
     }

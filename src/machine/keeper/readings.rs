@@ -1,5 +1,6 @@
 //! What the sources answer, and what that means for the drain.
 
+use crate::machine::drain::Drain;
 use crate::machine::keeper::{Keeper, Seen, Stage};
 use crate::machine::outcome::Outcome;
 use crate::machine::reading::{Fault, FaultKind, Reading, Source};
@@ -12,10 +13,19 @@ impl Keeper {
             return;
         }
         self.census.take(source, asked, reading);
-        if !self.rounds.is_under_way() {
+        if self.rounds.is_under_way() {
+            self.doubt();
+        } else {
             self.judge();
-        } else if let Stage::Under(drain) = &mut self.stage {
-            drain.doubt(self.census.tally());
+        }
+    }
+
+    /// Takes back zeros that what is known now does not bear out.
+    pub(super) fn doubt(&mut self) {
+        let tally = self.census.tally();
+        let drain = if let Stage::Under(drain) = &mut self.stage { Some(drain) } else { None };
+        for drain in drain.into_iter().chain(self.waiters.iter_mut().map(|waiting| &mut waiting.drain)) {
+            drain.doubt(tally);
         }
     }
 
@@ -41,13 +51,20 @@ impl Keeper {
     pub(super) fn judge(&mut self) {
         self.divided = self.census.is_divided().then(|| self.divided.unwrap_or(self.now));
         self.fill();
+        self.judge_drain();
+        self.judge_waiters();
+    }
+
+    fn judge_drain(&mut self) {
         let (view, awaits_search) = (self.view(), self.awaits_search());
         let Stage::Under(drain) = &mut self.stage else { return };
         if let Some(outcome) = drain.judge(&self.policy.plan, view) {
             if !awaits_search {
                 self.finish(outcome, Some(0));
             }
-        } else if self.never_served() {
+        } else if let Stage::Under(drain) = &self.stage
+            && self.never_served(drain)
+        {
             self.signal();
             self.finish(Outcome::Unserved, Some(0));
         }
@@ -55,8 +72,7 @@ impl Keeper {
 
     /// Whether there cannot be anything to wait for: nothing was ever read, a fresh look at every source fails, and
     /// no reading can have been missed.
-    fn never_served(&self) -> bool {
-        let Stage::Under(drain) = &self.stage else { return false };
+    pub(super) fn never_served(&self, drain: &Drain) -> bool {
         let heard = self.census.heard() || drain.streams_at_start.is_some();
         let failed = |kinds| !heard && self.census.all_failed(drain.begun, kinds);
         match &self.target {

@@ -73,6 +73,8 @@ impl Keeper {
     fn start_over(&mut self) {
         self.serve_again();
         self.forget_readings();
+        // Whoever waits may have seen a zero of what was here before.
+        self.doubt();
     }
 
     /// Takes the drain back. Who lives on has served before, so its readings are kept.
@@ -102,17 +104,13 @@ impl Keeper {
         let signalled = target.signalled;
         self.seen = None;
         self.bereft = Some(self.now);
+        let ours = self.policy.signal.as_ref().map_or(0, |(_, number)| *number);
+        let cut = stragglers_of_exit(signalled, ending, ours, self.fresh_streams());
         if let Stage::Under(drain) = &self.stage {
             let outcome = drain.exited(self.policy.wait_for_exit);
-            let ours = self.policy.signal.as_ref().map_or(0, |(_, number)| *number);
-            let stragglers = match outcome {
-                Outcome::Drained => Some(0),
-                Outcome::Exited | Outcome::Idle | Outcome::Expired | Outcome::Unserved => {
-                    stragglers_of_exit(signalled, ending, ours, self.fresh_streams())
-                }
-            };
-            self.finish(outcome, stragglers);
+            self.finish(outcome, if outcome == Outcome::Drained { Some(0) } else { cut });
         }
+        self.release_waiters_at_exit(cut);
         self.forget_readings();
         if matches!(self.stage, Stage::Serving) {
             self.target = None;
@@ -159,7 +157,7 @@ impl Keeper {
             verdict.signalled = false;
         }
         for action in &mut self.actions {
-            if let Action::Conclude(verdict) | Action::Release(verdict) = action {
+            if let Action::Conclude(verdict) | Action::Release(verdict) | Action::Dismiss(_, verdict) = action {
                 verdict.signalled = false;
             }
         }

@@ -1,0 +1,184 @@
+//! The token that a caller from another host must carry, read from a file that may change at any time.
+//!
+//! The file is read again at every such call, so that a Secret that was changed counts at once, however its volume is
+//! swapped (the kubelet renames a symbolic link, `..data`).
+
+use std::hint::black_box;
+use std::io::{self, Read};
+use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::fs::OFlags;
+use tracing::warn;
+
+/// No token is longer than this, in bytes: a request's head must hold it.
+const LONGEST: u64 = 4096;
+
+/// A file that holds the token, and the last token that it held.
+#[derive(Debug)]
+pub struct TokenFile {
+    path: PathBuf,
+    last: Mutex<Last>,
+}
+
+#[derive(Debug)]
+struct Last {
+    token: Vec<u8>,
+    /// Whether the file has held no token since.
+    spoilt: bool,
+}
+
+impl TokenFile {
+    /// Reads the token for the first time.
+    ///
+    /// # Errors
+    /// Fails where the file cannot be read, or what it holds can be no token.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let last = Mutex::new(Last { token: read(path)?, spoilt: false });
+        Ok(Self { path: path.to_owned(), last })
+    }
+
+    /// Whether one of these `Authorization` headers carries the token (RFC 6750, section 2.1).
+    pub fn is_in<'a>(&self, headers: impl IntoIterator<Item = &'a [u8]>) -> bool {
+        headers.into_iter().filter_map(bearer).any(|presented| is_same(presented, &self.current()))
+    }
+
+    /// What the file holds now; what it held last where it holds nothing that could be a token.
+    fn current(&self) -> Vec<u8> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let Last { token, spoilt } = &mut *last;
+        match read(&self.path) {
+            Ok(now) => (*token, *spoilt) = (now, false),
+            // Told once: strangers must not fill the log.
+            Err(error) if !std::mem::replace(spoilt, true) => {
+                let path = self.path.display();
+                warn!(%path, %error, "--token-file cannot be read again; the token that it held last counts on");
+            }
+            Err(_) => {}
+        }
+        token.clone()
+    }
+}
+
+/// Whether a caller from there is of our own host, and needs no token. IPv4 callers of an IPv6 socket are IPv4-mapped.
+#[must_use]
+pub fn is_of_own_host(peer: IpAddr) -> bool {
+    peer.to_canonical().is_loopback()
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    // A pipe that nobody writes to must not be waited for.
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let mut text = Vec::new();
+    file.take(LONGEST + 1).read_to_end(&mut text)?;
+    let token = text.trim_ascii();
+    if token.is_empty() {
+        return Err(io::Error::other("it is empty"));
+    }
+    if text.len() as u64 > LONGEST || !token.iter().all(u8::is_ascii_graphic) {
+        return Err(io::Error::other("it holds more than one word of at most 4096 visible ASCII characters"));
+    }
+    Ok(token.to_vec())
+}
+
+/// What a header presents under the scheme `Bearer`, whose name is written in any case (RFC 9110, section 11.1).
+fn bearer(header: &[u8]) -> Option<&[u8]> {
+    let (scheme, presented) = header.split_at_checked(b"Bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| presented.trim_ascii())
+}
+
+/// Compares in a time that tells nothing of where the two differ.
+fn is_same(presented: &[u8], token: &[u8]) -> bool {
+    let lengths = presented.len() ^ token.len();
+    let different = presented.iter().zip(token).fold(lengths, |different, (a, b)| different | usize::from(a ^ b));
+    black_box(different) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, content: &[u8]) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("lameduck-token-{}-{name}", std::process::id()));
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    #[test]
+    fn only_the_whole_token_is_the_token() {
+        let file = TokenFile::open(&file("whole", b"s3cret-Token\n")).unwrap();
+        for (header, is_it) in [
+            ("Bearer s3cret-Token", true),
+            ("bearer s3cret-Token", true),
+            ("BEARER   s3cret-Token ", true),
+            ("Bearer s3cret-Toke", false),
+            ("Bearer s3cret-Tokenn", false),
+            ("Bearer s3cret-token", false),
+            ("Bearer S3cret-Token", false),
+            ("Bearer s3cret-Token s3cret-Token", false),
+            ("Bearer ", false),
+            ("Bearer", false),
+            ("", false),
+            ("s3cret-Token", false),
+            ("Basic s3cret-Token", false),
+            ("Bearers3cret-Token", false),
+        ] {
+            assert_eq!(file.is_in([header.as_bytes()]), is_it, "{header:?}");
+        }
+        assert!(!file.is_in([]));
+        assert!(file.is_in([b"Basic eA==".as_slice(), b"Bearer s3cret-Token"]));
+    }
+
+    #[test]
+    fn a_changed_file_counts_at_once() {
+        let path = file("changed", b"one");
+        let file = TokenFile::open(&path).unwrap();
+        std::fs::write(&path, "two").unwrap();
+        assert!(file.is_in([b"Bearer two".as_slice()]));
+        assert!(!file.is_in([b"Bearer one".as_slice()]));
+    }
+
+    #[test]
+    fn a_file_that_is_gone_or_spoilt_leaves_the_last_token() {
+        let path = file("spoilt", b"one");
+        let file = TokenFile::open(&path).unwrap();
+        for spoilt in [&b""[..], b" \n", b"two words", b"\xff"] {
+            std::fs::write(&path, spoilt).unwrap();
+            assert!(file.is_in([b"Bearer one".as_slice()]), "{spoilt:?}");
+            assert!(!file.is_in([b"Bearer ".as_slice()]), "{spoilt:?}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert!(file.is_in([b"Bearer one".as_slice()]));
+    }
+
+    #[test]
+    fn what_can_be_no_token_is_refused_at_start() {
+        for spoilt in [&b""[..], b" \n", b"two words", b"\xff", b"a\0b", &[b'x'; 4097]] {
+            assert!(TokenFile::open(&file("refused", spoilt)).is_err(), "{spoilt:?}");
+        }
+        assert!(TokenFile::open(&file("longest", &[b'x'; 4096])).is_ok());
+        assert!(TokenFile::open(Path::new("/nonexistent")).is_err());
+        assert!(TokenFile::open(Path::new("/")).is_err());
+    }
+
+    #[test]
+    fn a_caller_of_our_own_host_comes_from_loopback_by_either_protocol() {
+        for (peer, own) in [
+            ("127.0.0.1", true),
+            ("127.9.9.9", true),
+            ("::1", true),
+            ("::ffff:127.0.0.1", true),
+            ("10.0.0.7", false),
+            ("::ffff:10.0.0.7", false),
+            ("fe80::1", false),
+            ("::127.0.0.1", false),
+            ("::", false),
+            ("0.0.0.0", false),
+        ] {
+            assert_eq!(is_of_own_host(peer.parse().unwrap()), own, "{peer}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Those who may not ask for a drain, and wait all the same: a hook that is refused releases the kubelet's SIGTERM.
+//!
+//! Each has a drain of its own that nobody is told of: it makes nothing unready, signals nobody and is noted nowhere.
+//! While a true drain is under way they wait for its end, each to its own deadline at the longest.
+
+use crate::machine::drain::{Drain, Left};
+use crate::machine::io::{Action, Waiter};
+use crate::machine::keeper::{Keeper, Stage};
+use crate::machine::outcome::{Outcome, Verdict};
+
+/// One who waits.
+#[derive(Clone, Debug)]
+pub(in crate::machine) struct Waiting {
+    waiter: Waiter,
+    pub(super) drain: Drain,
+}
+
+impl Keeper {
+    pub(super) fn wait(&mut self, waiter: Waiter) {
+        match &self.stage {
+            Stage::Done { verdict, .. } if !self.reopens(verdict.outcome) => self.dismiss(waiter, *verdict),
+            Stage::Serving | Stage::Under(_) | Stage::Done { .. } => {
+                let streams = self.census.tally().map(|tally| tally.streams);
+                let drain = Drain::begin_untold(self.now, &self.policy.plan, streams);
+                self.waiters.push(Waiting { waiter, drain });
+            }
+        }
+    }
+
+    pub(super) fn forsake(&mut self, waiter: Waiter) {
+        self.waiters.retain(|waiting| waiting.waiter != waiter);
+    }
+
+    /// Lets time pass: whose deadline has come is let go.
+    pub(super) fn advance_waiters(&mut self) {
+        let (now, view) = (self.now, self.view());
+        let cut = self.fresh_streams();
+        self.let_go(|_, drain| {
+            let outcome = drain.advance(now, view)?;
+            Some((outcome, if outcome == Outcome::Drained { Some(0) } else { cut }))
+        });
+    }
+
+    /// Takes the sources' word: whose streams have all ended is let go, unless a true drain is still to end.
+    pub(super) fn judge_waiters(&mut self) {
+        let (plan, view) = (self.policy.plan.clone(), self.view());
+        let drains = matches!(self.stage, Stage::Under(_));
+        self.let_go(|keeper, drain| {
+            let over = drain.judge(&plan, view).or_else(|| keeper.never_served(drain).then_some(Outcome::Unserved));
+            over.filter(|_| !drains).map(|outcome| (outcome, Some(0)))
+        });
+    }
+
+    /// The target has ended, and so many streams with it.
+    pub(super) fn release_waiters_at_exit(&mut self, cut: Option<u64>) {
+        let wait_for_exit = self.policy.wait_for_exit;
+        self.let_go(|_, drain| {
+            let outcome = drain.exited(wait_for_exit);
+            Some((outcome, if outcome == Outcome::Drained { Some(0) } else { cut }))
+        });
+    }
+
+    /// Lets those go whose wait is over, by what it came to and how many streams were cut.
+    fn let_go(&mut self, mut over: impl FnMut(&Self, &mut Drain) -> Option<(Outcome, Option<u64>)>) {
+        for mut waiting in std::mem::take(&mut self.waiters) {
+            match over(self, &mut waiting.drain) {
+                None => self.waiters.push(waiting),
+                Some((outcome, stragglers)) => {
+                    let signalled = self.target.as_ref().is_some_and(|target| target.signalled);
+                    let left = Left { stragglers, idle_streams: self.idle_left(outcome) };
+                    self.dismiss(waiting.waiter, waiting.drain.verdict(self.now, outcome, left, signalled));
+                }
+            }
+        }
+    }
+
+    /// A true drain is over, and with it everybody's wait.
+    pub(super) fn dismiss_all(&mut self, verdict: Verdict) {
+        for waiting in std::mem::take(&mut self.waiters) {
+            self.dismiss(waiting.waiter, verdict);
+        }
+    }
+
+    fn dismiss(&mut self, waiter: Waiter, verdict: Verdict) {
+        self.actions.push_back(Action::Dismiss(waiter, verdict));
+    }
+}
