@@ -19,6 +19,7 @@ mod lives;
 mod rollout;
 mod scaling;
 mod shapes;
+mod token;
 mod unready;
 
 use std::process::ExitCode;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         idle::SCENARIOS,
         inject::SCENARIOS,
         shapes::SCENARIOS,
+        token::SCENARIOS,
         scaling::SCENARIOS,
         examples::SCENARIOS,
         rollout::SCENARIOS,

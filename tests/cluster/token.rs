@@ -1,0 +1,61 @@
+//! A token that hook calls from other hosts must carry: the kubelet is another host to the pod.
+
+use serde_json::{Value, json};
+
+use crate::support::manifest::{ENGINE, LAMEDUCK, Manifest};
+use crate::support::place::Place;
+use crate::support::pod::is_ready;
+use crate::support::runner::Scenario;
+use crate::together;
+
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    together("token: a hook that carries it drains the pod", a_hook_that_carries_it),
+    together("token: a hook whose header was forgotten cuts nobody", a_hook_whose_header_was_forgotten),
+];
+
+const TOKEN: &str = "correct-horse.battery+staple";
+
+/// Gives lameduck the token of a Secret, and the hook these headers.
+fn guarded(place: &Place, name: &str, headers: &Value) -> Manifest {
+    place.kubectl(&["create", "secret", "generic", "lameduck", &format!("--from-literal=token={TOKEN}")]);
+    let mut manifest = Manifest::example("native-sidecar.yaml").pod(name).grace(60);
+    manifest = manifest.setting("LAMEDUCK_TOKEN_FILE", "/etc/lameduck/token");
+    manifest.spec()["volumes"] = json!([{"name": "token", "secret": {"secretName": "lameduck"}}]);
+    let mounts = json!([{"name": "token", "mountPath": "/etc/lameduck", "readOnly": true}]);
+    manifest.container(LAMEDUCK)["volumeMounts"] = mounts;
+    manifest.container(ENGINE)["lifecycle"]["preStop"]["httpGet"]["httpHeaders"] = headers.clone();
+    manifest
+}
+
+fn a_hook_that_carries_it() -> String {
+    let place = Place::new("token-carried", "restricted");
+    let headers = json!([{"name": "Authorization", "value": format!("Bearer {TOKEN}")}]);
+    let pod = place.start(&guarded(&place, "token-carried", &headers));
+    pod.wait_ready();
+    let client = pod.client(&["--streams", "2", "--durations", "10s,12s"]);
+    pod.engine.wait_for("stream 2 opened");
+    pod.delete(&[]);
+    client.endings().assert_clean(2);
+    pod.wait_gone();
+    assert_eq!(pod.engine.count("SIGINT received"), 1, "one signal");
+    pod.assert_outcome("drained", 0, Some("SIGINT"));
+    place.assert_hooks_succeeded();
+    "2 streams clean, one SIGINT, drained".to_owned()
+}
+
+fn a_hook_whose_header_was_forgotten() -> String {
+    let place = Place::new("token-forgotten", "restricted");
+    let pod = place.start(&guarded(&place, "token-forgotten", &json!([])));
+    pod.wait_ready();
+    let client = pod.client(&["--streams", "2", "--durations", "10s,12s"]);
+    pod.engine.wait_for("stream 2 opened");
+    pod.delete(&[]);
+    pod.lameduck.wait_for("a call of /prestop without the token is held");
+    client.endings().assert_clean(2);
+    pod.wait_gone();
+    assert!(pod.was(is_ready));
+    assert_eq!(pod.engine.count("SIGINT received"), 0, "lameduck signals nobody");
+    assert_eq!(pod.engine.count("SIGTERM received"), 1, "the kubelet does, when the streams have ended");
+    place.assert_hooks_succeeded();
+    "2 streams clean, held until then, no signal but the kubelet's".to_owned()
+}
