@@ -52,6 +52,8 @@ pub(crate) struct World {
     polite: bool,
     twice: bool,
     reading: Option<Duration>,
+    /// How long the reading takes that was ordered last.
+    last_reading: Duration,
     search: Duration,
     death: Option<(u8, Duration, bool)>,
     /// When the work of the target was changed last.
@@ -86,6 +88,7 @@ impl World {
             polite: false,
             twice: false,
             reading: Some(Duration::ZERO),
+            last_reading: Duration::ZERO,
             search: Duration::ZERO,
             death: None,
             changed: START,
@@ -259,6 +262,7 @@ impl World {
 
     fn read(&mut self, asked: Time) {
         let Some(time) = self.reading else { return };
+        self.last_reading = time;
         if !self.policy.idleness.ports.is_empty() || self.policy.sources.contains(&Source::Sockets) {
             let table = self.sockets();
             // A reading at the very instant at which it is given up may be taken or not, so none is made to wait there.
@@ -334,7 +338,7 @@ impl World {
         let life = self.life.as_mut().expect("somebody is idle");
         life.traffic.pass(now);
         // Whatever has changed since the readings were taken, they cannot know.
-        let unread = self.reading.unwrap_or_default() + Duration::from_millis(200);
+        let unread = self.last_reading + Duration::from_millis(200);
         let worked = life.traffic.worked().filter(|worked| *worked + window > now + unread);
         assert!(self.changed + unread >= now || (worked.is_none() && life.batch == 0), "work is cut: {life:?}");
     }
