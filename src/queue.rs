@@ -25,6 +25,8 @@ pub enum Question {
     Prestop(Trigger, oneshot::Sender<String>),
     /// Hold this caller as long, and start nothing: it comes from there without the token. `None` if too many wait so.
     Wait(IpAddr, oneshot::Sender<Option<String>>),
+    /// A hook called this path, which does not exist.
+    Astray(String),
     /// A held caller has gone away.
     Hangup,
     /// Why is the pod not ready, if it is not?

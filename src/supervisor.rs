@@ -111,7 +111,10 @@ impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
             match action {
                 Action::Leave => return true,
                 Action::Release(verdict) => self.callers.release(&self.outcome(&verdict)),
-                Action::Dismiss(waiter, verdict) => self.callers.dismiss(waiter, self.outcome(&verdict)),
+                Action::Dismiss(waiter, verdict) => {
+                    self.narrator.dismissed(self.clock.now(), &verdict);
+                    self.callers.dismiss(waiter, self.outcome(&verdict));
+                }
                 Action::Conclude(verdict) => {
                     self.metrics.drained(&verdict);
                     self.perform(action);
@@ -150,11 +153,13 @@ impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
             }
             Question::Wait(peer, reply) => {
                 self.forget_the_gone();
-                self.narrator.tokenless(self.clock.now(), peer);
-                if let Some(waiter) = self.callers.wait(reply) {
+                let waiter = self.callers.wait(reply);
+                self.narrator.tokenless(self.clock.now(), peer, waiter.is_some());
+                if let Some(waiter) = waiter {
                     self.handle(Input::Wait(waiter));
                 }
             }
+            Question::Astray(path) => self.narrator.astray(self.clock.now(), &path),
             Question::Hangup => self.forget_the_gone(),
             Question::Ready(reply) => drop(reply.send(self.keeper.unready().map(|unready| unready.to_string()))),
             Question::Accepting(reply) => drop(reply.send(self.keeper.unaccepting().map(|why| why.to_string()))),

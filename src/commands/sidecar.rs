@@ -11,7 +11,7 @@ use crate::commands::startup::{self, fault};
 use crate::commands::{Exit, Failure, block_on};
 use crate::edges::clock::Clock;
 use crate::edges::hook::places::Places;
-use crate::edges::hook::token::TokenFile;
+use crate::edges::hook::token::{TokenFile, is_of_own_host};
 use crate::edges::hook::{self, Desk};
 use crate::edges::log::Nullable;
 use crate::edges::process::Seeker;
@@ -82,6 +82,13 @@ fn tell_start(settings: &Settings, listener: &TcpListener) {
         activity_ports = ?settings.sources.idleness.ports,
         "started"
     );
+    if settings.token_file.is_some() && !(listen.ip().is_unspecified() || is_of_own_host(listen.ip())) {
+        warn!(
+            %listen,
+            "--token-file spares callers by loopback, and nothing here is reached by loopback: `lameduck drain` of this \
+             pod will be taken for a stranger's; listen on [::] or 127.0.0.1"
+        );
+    }
     startup::tell_unknown_variables();
 }
 

@@ -20,7 +20,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::net::sockopt::set_ipv6_v6only;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{debug, error, warn};
+use tracing::{debug, warn};
 
 use crate::machine::outcome::Trigger;
 use crate::queue::{Event, Question};
@@ -35,6 +35,9 @@ pub mod token;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How large a request's head may be, in bytes.
 const HEAD_SIZE: usize = 16 * 1024;
+
+/// How much of a wrong path is shown, in characters.
+const PATH_SHOWN: usize = 100;
 
 type Queue = mpsc::Sender<Event>;
 type Answer = Response<Full<Bytes>>;
@@ -148,7 +151,7 @@ async fn respond(request: &Request<Incoming>, queue: &Queue) -> Answer {
             Some(page) => body(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", page),
             None => leaving(),
         },
-        _ => not_found(request),
+        _ => not_found(request, queue),
     }
 }
 
@@ -212,14 +215,12 @@ async fn ask<T>(queue: &Queue, question: impl FnOnce(oneshot::Sender<T>) -> Ques
     answer.await.ok()
 }
 
-fn not_found(request: &Request<Incoming>) -> Answer {
+fn not_found(request: &Request<Incoming>, queue: &Queue) -> Answer {
     let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("");
     if agent.starts_with("kube-lifecycle/") {
-        let path = request.uri().path();
-        error!(
-            path,
-            "a hook called a path that does not exist, and the kubelet takes that for success; set it to /prestop"
-        );
+        let path = request.uri().path().chars().take(PATH_SHOWN).collect();
+        // A full queue has more to do than to tell of this.
+        let _ = queue.try_send(Event::Question(Question::Astray(path)));
     }
     text(StatusCode::NOT_FOUND, "not found; there are /prestop /readyz /accepting /livez /status /metrics")
 }

@@ -7,13 +7,11 @@ use tracing::{debug, error, info, warn};
 
 use crate::edges::log::Nullable;
 use crate::machine::gate::Unready;
+use crate::machine::outcome::Verdict;
 use crate::machine::reading::Source;
 use crate::machine::snapshot::{Phase, Snapshot};
 use crate::machine::time::Time;
 use crate::machine::witness::{State, Witness};
-
-/// Strangers must not fill the log: so long after a call without the token was told, further ones are only counted.
-const SILENCE: Duration = Duration::from_secs(10);
 
 /// Remembers what has been told.
 #[derive(Debug, Default)]
@@ -21,8 +19,10 @@ pub struct Narrator {
     before: Option<Snapshot>,
     /// Whether it was told of this target that the sources disagree.
     divided: bool,
-    /// The calls without the token since one was told, and when that was.
-    tokenless: (u64, Option<Time>),
+    held: Hush,
+    refused: Hush,
+    let_go: Hush,
+    astray: Hush,
 }
 
 impl Narrator {
@@ -57,20 +57,43 @@ impl Narrator {
         warn!(words, "the sources disagree about the streams; the largest count holds");
     }
 
-    /// Tells of a call without the token.
-    pub fn tokenless(&mut self, now: Time, peer: IpAddr) {
-        let (calls, told) = &mut self.tokenless;
-        *calls += 1;
-        if told.is_some_and(|told| now < told + SILENCE) {
+    /// Tells of a call without the token, which is held unless too many are.
+    pub fn tokenless(&mut self, now: Time, peer: IpAddr, is_held: bool) {
+        let peer = peer.to_canonical();
+        if !is_held {
+            if let Some(calls) = self.refused.breaks(now) {
+                error!(%peer, calls, "a call of /prestop without the token is refused: too many wait already");
+            }
+        } else if let Some(calls) = self.held.breaks(now) {
+            error!(
+                %peer,
+                calls,
+                "a call of /prestop without the token is held, but turns nothing unready and signals nobody; if it is the \
+                 kubelet's, give its hook the header `Authorization: Bearer …` with what is in --token-file"
+            );
+        }
+    }
+
+    /// Tells of a call without the token that is answered while there may be streams: its pod may end now.
+    pub fn dismissed(&mut self, now: Time, verdict: &Verdict) {
+        if verdict.stragglers == Some(0) {
             return;
         }
-        error!(
-            %peer,
-            calls = std::mem::take(calls),
-            "a call of /prestop without the token is held, but turns nothing unready and signals nobody; if it is the \
-             kubelet's, give its hook the header `Authorization: Bearer …` with what is in --token-file"
-        );
-        *told = Some(now);
+        if let Some(calls) = self.let_go.breaks(now) {
+            let (outcome, stragglers) = (verdict.outcome.name(), Nullable(verdict.stragglers));
+            warn!(outcome, ?stragglers, calls, "a call of /prestop without the token is over");
+        }
+    }
+
+    /// Tells of a hook that calls what is not there.
+    pub fn astray(&mut self, now: Time, path: &str) {
+        if let Some(calls) = self.astray.breaks(now) {
+            error!(
+                path,
+                calls,
+                "a hook called a path that does not exist, and the kubelet takes that for success; set it to /prestop"
+            );
+        }
     }
 
     /// Tells of a SIGTERM and who sent it; after an outcome only to those who look closely, for that is the last line.
@@ -80,6 +103,27 @@ impl Narrator {
             Some(Phase::Done) => debug!(?sender, "SIGTERM received"),
             Some(Phase::Serving | Phase::LameDuck | Phase::Draining) | None => info!(?sender, "SIGTERM received"),
         }
+    }
+}
+
+/// What strangers can cause must not fill the log: after one that was told, further ones are only counted for a while.
+#[derive(Debug, Default)]
+struct Hush {
+    untold: u64,
+    told: Option<Time>,
+}
+
+impl Hush {
+    const LASTS: Duration = Duration::from_secs(10);
+
+    /// How many there were since the last that was told, if this one is to be told.
+    fn breaks(&mut self, now: Time) -> Option<u64> {
+        self.untold += 1;
+        if self.told.is_some_and(|told| now < told + Self::LASTS) {
+            return None;
+        }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.untold))
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::Scene;
@@ -146,16 +147,30 @@ fn other_methods_are_refused_and_start_nothing() {
 
 #[test]
 fn wrong_path_of_a_hook_is_an_error_that_names_the_right_one() {
-    let scene = Scene::with_streams(0);
-    let mut sidecar = scene.serve_quick();
     for path in ["/", "/preStop", "/prestop/", "//prestop", "/drain?x=1"] {
+        let scene = Scene::with_streams(0);
+        let mut sidecar = scene.serve_quick();
         let answer = sidecar.ask("GET", path, "User-Agent: kube-lifecycle/1.33\r\n");
         assert_eq!(answer.status, 404, "{path}");
         let line = sidecar.wait_for("a path that does not exist");
         assert_eq!((&line["level"], line["message"].as_str().unwrap().contains("/prestop")), (&json!("ERROR"), true));
+        assert_eq!(line["path"], path.split('?').next().unwrap());
+        assert_eq!(sidecar.get("/prestopp").status, 404);
+        assert_eq!(sidecar.status()["phase"], "serving");
     }
-    assert_eq!(sidecar.get("/prestopp").status, 404);
-    assert_eq!(sidecar.status()["phase"], "serving");
+}
+
+#[test]
+fn a_flood_of_wrong_paths_does_not_fill_the_log() {
+    let scene = Scene::with_streams(0);
+    let mut sidecar = scene.serve_quick();
+    let long = format!("/{}", "x".repeat(5000));
+    for _ in 0..50 {
+        sidecar.ask("GET", &long, "User-Agent: kube-lifecycle/1.33\r\n");
+    }
+    sidecar.signal(Signal::SIGTERM);
+    let told: Vec<_> = sidecar.log().iter().filter(|line| line["level"] == "ERROR").collect();
+    assert!(matches!(told[..], [line] if line["path"].as_str().unwrap().len() == 100), "{told:?}");
 }
 
 #[test]

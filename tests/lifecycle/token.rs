@@ -104,9 +104,13 @@ fn a_call_without_the_token_is_held_and_turns_nothing_unready_and_signals_nobody
 
 #[test]
 fn a_call_without_the_token_is_held_until_its_deadline_at_the_longest() {
-    let Some(guarded) = Guarded::with_streams(2, &["--grace-period", "1s"]) else { return };
+    let Some(mut guarded) = Guarded::with_streams(2, &["--grace-period", "1s"]) else { return };
     let outcome = guarded.call("").outcome();
-    assert_eq!((&outcome["outcome"], &outcome["stragglers"]), (&json!("expired"), &json!(2)));
+    assert_eq!(outcome["outcome"], "expired");
+    // Where the machine is slow, the last reading may be too old to tell.
+    assert!(outcome["stragglers"] == 2 || outcome["stragglers"].is_null(), "{outcome}");
+    let told = guarded.sidecar.wait_for("without the token is over");
+    assert_eq!((&told["outcome"], &told["stragglers"]), (&outcome["outcome"], &outcome["stragglers"]));
     assert_eq!(guarded.scene.target.signals(), 0);
 }
 
@@ -140,6 +144,7 @@ fn sixty_four_wait_without_the_token_and_more_are_refused_but_not_those_who_have
     let refused = guarded.call("").response();
     assert_eq!(refused.status, 503, "{refused:?}");
     assert!(refused.body.contains("too many"), "{refused:?}");
+    guarded.sidecar.wait_for("without the token is refused");
     // Who leaves makes room for another.
     drop(waiters.pop());
     guarded.waits_for_held(63);
@@ -167,6 +172,13 @@ fn a_token_that_changes_counts_at_once_and_one_that_vanishes_counts_on() {
     guarded.sidecar.wait_for("held last counts on");
     guarded.scene.page.count(0);
     assert_eq!(waiter.outcome(), hook.outcome());
+}
+
+#[test]
+fn an_address_of_the_pod_alone_shuts_its_own_people_out_and_that_is_said_at_start() {
+    let Some(mut guarded) = Guarded::with_streams(0, &QUICK) else { return };
+    let told = guarded.sidecar.wait_for("is reached by loopback");
+    assert_eq!((&told["level"], &told["listen"]), (&json!("WARN"), &json!(guarded.outside.to_string())));
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The token that a caller from another host must carry, read from a file that may change at any time.
 //!
 //! The file is read again at every such call, so that a Secret that was changed counts at once, however its volume is
-//! swapped (the kubelet renames a symbolic link, `..data`).
+//! swapped (the kubelet renames a symbolic link, `..data`). Each line is a token: a pod's hook keeps the one that it was
+//! made with, so that the old one must count beside the new until the last such pod is gone.
 
 use std::hint::black_box;
 use std::io::{self, Read};
@@ -13,10 +14,10 @@ use std::sync::{Mutex, PoisonError};
 use rustix::fs::OFlags;
 use tracing::warn;
 
-/// No token is longer than this, in bytes: a request's head must hold it.
+/// The file is no longer than this, in bytes.
 const LONGEST: u64 = 4096;
 
-/// A file that holds the token, and the last token that it held.
+/// A file that holds the token, or several, and what it held last.
 #[derive(Debug)]
 pub struct TokenFile {
     path: PathBuf,
@@ -25,8 +26,8 @@ pub struct TokenFile {
 
 #[derive(Debug)]
 struct Last {
-    token: Vec<u8>,
-    /// Whether the file has held no token since.
+    tokens: Vec<Vec<u8>>,
+    /// Whether the file has held none since.
     spoilt: bool,
 }
 
@@ -36,21 +37,26 @@ impl TokenFile {
     /// # Errors
     /// Fails where the file cannot be read, or what it holds can be no token.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let last = Mutex::new(Last { token: read(path)?, spoilt: false });
+        let last = Mutex::new(Last { tokens: read(path)?, spoilt: false });
         Ok(Self { path: path.to_owned(), last })
     }
 
     /// Whether one of these `Authorization` headers carries the token (RFC 6750, section 2.1).
     pub fn is_in<'a>(&self, headers: impl IntoIterator<Item = &'a [u8]>) -> bool {
-        headers.into_iter().filter_map(bearer).any(|presented| is_same(presented, &self.current()))
+        let mut presented = headers.into_iter().filter_map(bearer).peekable();
+        if presented.peek().is_none() {
+            return false;
+        }
+        let tokens = self.current();
+        presented.any(|presented| tokens.iter().any(|token| is_same(presented, token)))
     }
 
     /// What the file holds now; what it held last where it holds nothing that could be a token.
-    fn current(&self) -> Vec<u8> {
+    fn current(&self) -> Vec<Vec<u8>> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let Last { token, spoilt } = &mut *last;
+        let Last { tokens, spoilt } = &mut *last;
         match read(&self.path) {
-            Ok(now) => (*token, *spoilt) = (now, false),
+            Ok(now) => (*tokens, *spoilt) = (now, false),
             // Told once: strangers must not fill the log.
             Err(error) if !std::mem::replace(spoilt, true) => {
                 let path = self.path.display();
@@ -58,7 +64,7 @@ impl TokenFile {
             }
             Err(_) => {}
         }
-        token.clone()
+        tokens.clone()
     }
 }
 
@@ -68,20 +74,21 @@ pub fn is_of_own_host(peer: IpAddr) -> bool {
     peer.to_canonical().is_loopback()
 }
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+fn read(path: &Path) -> io::Result<Vec<Vec<u8>>> {
     // A pipe that nobody writes to must not be waited for.
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
     let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     let mut text = Vec::new();
     file.take(LONGEST + 1).read_to_end(&mut text)?;
-    let token = text.trim_ascii();
-    if token.is_empty() {
+    let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let tokens: Vec<Vec<u8>> = lines.filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect();
+    if tokens.is_empty() {
         return Err(io::Error::other("it is empty"));
     }
-    if text.len() as u64 > LONGEST || !token.iter().all(u8::is_ascii_graphic) {
-        return Err(io::Error::other("it holds more than one word of at most 4096 visible ASCII characters"));
+    if text.len() as u64 > LONGEST || !tokens.iter().flatten().all(u8::is_ascii_graphic) {
+        return Err(io::Error::other("its lines are no words of visible ASCII characters, 4096 in all"));
     }
-    Ok(token.to_vec())
+    Ok(tokens)
 }
 
 /// What a header presents under the scheme `Bearer`, whose name is written in any case (RFC 9110, section 11.1).
@@ -139,6 +146,14 @@ mod tests {
         std::fs::write(&path, "two").unwrap();
         assert!(file.is_in([b"Bearer two".as_slice()]));
         assert!(!file.is_in([b"Bearer one".as_slice()]));
+    }
+
+    #[test]
+    fn every_line_is_a_token_so_that_an_old_one_counts_beside_its_successor() {
+        let file = TokenFile::open(&file("lines", b"new-one\r\n\nold-one\n")).unwrap();
+        for (header, is_it) in [("Bearer new-one", true), ("Bearer old-one", true), ("Bearer new-oneold-one", false)] {
+            assert_eq!(file.is_in([header.as_bytes()]), is_it, "{header:?}");
+        }
     }
 
     #[test]
