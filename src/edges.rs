@@ -5,6 +5,7 @@ pub mod hook;
 pub mod http;
 pub mod log;
 pub mod metrics;
+pub mod own;
 pub mod page;
 pub mod process;
 pub mod report;

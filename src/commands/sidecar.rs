@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use crate::commands::startup::{self, fault};
+use crate::commands::startup::{self, UNNOTED, fault};
 use crate::commands::{Exit, Failure, block_on};
 use crate::edges::clock::Clock;
 use crate::edges::hook::places::Places;
@@ -124,9 +124,13 @@ pub(super) fn bind(settings: &Settings) -> Result<TcpListener, Failure> {
 
 fn state_file(settings: &Settings, listener: &TcpListener) -> Option<StateFile> {
     let port = listener.local_addr().map_or(0, |address| address.port());
-    let state = settings.state_dir.as_deref().map(|dir| StateFile::new(dir, &port.to_string(), &settings.subject()));
-    if state.is_none() {
+    let Some(dir) = settings.state_dir.as_deref() else {
         warn!("no state dir: a sidecar that restarts in a drain will not know of it");
+        return None;
+    };
+    let state = StateFile::of_port(dir, port, &settings.subject());
+    if let Err(error) = state.probe() {
+        warn!(path = %dir.display(), %error, "no drain can be noted in the state dir: {UNNOTED}");
     }
-    state
+    Some(state)
 }

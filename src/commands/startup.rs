@@ -22,6 +22,9 @@ use crate::supervisor::world::World;
 /// How many events may wait for the loop before their senders do.
 pub(super) const QUEUE: usize = 256;
 
+/// What it means that a drain cannot be noted.
+pub(super) const UNNOTED: &str = "a process that is to go on with a drain will not know of it, and would signal again";
+
 /// What was typed, as it is meant.
 pub(super) fn settings(args: &SidecarArgs) -> Result<Settings, Failure> {
     Settings::new(args).map_err(|message| Failure::new(Exit::Usage, message))
@@ -69,7 +72,11 @@ pub(super) fn world(
 /// The drain that an earlier process left, if there is one that can be used.
 pub(super) fn resume(state: &StateFile, now: Time) -> Option<Note> {
     state.load(now).unwrap_or_else(|error| {
-        warn!(path = %state.path().display(), %error, "the note of an earlier drain is set aside");
+        let path = state.path().display();
+        warn!(%path, %error, "the note of an earlier drain is set aside");
+        if let Err(error) = state.set_aside() {
+            warn!(%path, %error, "what is there cannot be moved away: remove it, or name another --state-dir; {UNNOTED}");
+        }
         None
     })
 }

@@ -2,24 +2,30 @@
 //!
 //! A pod's `/dev/shm` is shared by its containers and outlives their restarts. Writes are atomic renames; nothing is
 //! synced, because the page cache survives this process, and a machine that went down has another boot id.
+//!
+//! Anybody may put things there. So a note is believed only if it lies in a file that is ours alone, is whole, is about
+//! what we drain, and could have been written by now.
 
-use std::fs;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
-use crate::machine::note::Note;
+use crate::edges::own;
+use crate::machine::note::{Note, Over};
 use crate::machine::outcome::{Outcome, Trigger, Verdict};
+use crate::machine::plan::LONGEST_GRACE;
 use crate::machine::target::Incarnation;
 use crate::machine::time::Time;
 
 /// No note is longer than this, in bytes.
 const LARGEST: u64 = 64 * 1024;
+/// How far two processes may differ in what time it is: each has been interrupted when it first looked.
+const SKEW: Duration = Duration::from_secs(1);
 
 /// Where drains are noted.
 #[derive(Clone, Debug)]
@@ -29,7 +35,8 @@ pub struct StateFile {
 }
 
 /// What a note must agree in with the process that reads it, or it is about something else.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Scope {
     /// One boot of the machine: times since boot mean nothing in another.
     boot: String,
@@ -39,9 +46,10 @@ struct Scope {
     subject: String,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+/// A note as it is written. A field that we do not know may mean that another does not mean what we think.
+#[derive(Debug, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Record {
-    #[serde(flatten)]
     scope: Scope,
     pid: Option<u32>,
     started: Option<u64>,
@@ -50,21 +58,25 @@ struct Record {
     deadline: Duration,
     streams_at_start: Option<u64>,
     signalled: bool,
-    over: Option<Over>,
+    over: Option<Ended>,
+    /// Of all the rest: one digit that is not as it was written may name another process.
+    digest: u64,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Over {
+#[derive(Debug, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ended {
     at: Duration,
     outcome: String,
     stragglers: Option<u64>,
     idle_streams: u64,
     took: Duration,
     signalled: bool,
+    told: bool,
 }
 
 impl StateFile {
-    /// The file for whoever has this key to itself, as a sidecar has its port, and drains `subject`.
+    /// The file for whoever has this key to itself, and drains `subject`.
     #[must_use]
     pub fn new(dir: &Path, key: &str, subject: &str) -> Self {
         let link = fs::read_link("/proc/self/ns/time").unwrap_or_default();
@@ -76,14 +88,20 @@ impl StateFile {
         Self { path: dir.join(format!("lameduck-{key}.json")), scope }
     }
 
+    /// The file for the sidecar on this port. Its network is the pod's, while a directory may be that of several (the
+    /// machine's `/dev/shm`, by `hostIPC`).
+    #[must_use]
+    pub fn of_port(dir: &Path, port: u16, subject: &str) -> Self {
+        Self::new(dir, &format!("{port}-{}", namespace("net")), subject)
+    }
+
     /// The file for a process without a sidecar in this PID namespace: other containers of the pod write to the same
     /// directory, and may have a target of the same name.
     #[must_use]
     pub fn of_namespace(dir: &Path, subject: &str) -> Self {
-        let namespace = fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino());
         let mut digest = DefaultHasher::new();
         subject.hash(&mut digest);
-        Self::new(dir, &format!("standalone-{namespace}-{:016x}", digest.finish()), subject)
+        Self::new(dir, &format!("standalone-{}-{:016x}", namespace("pid"), digest.finish()), subject)
     }
 
     /// The file's path.
@@ -95,43 +113,100 @@ impl StateFile {
     /// The drain that an earlier process left under way, if there is one.
     ///
     /// # Errors
-    /// Fails where the file is there but cannot be used; it should then be ignored.
+    /// Fails where something is there that cannot be believed; it should then be set aside.
     pub fn load(&self, now: Time) -> io::Result<Option<Note>> {
-        let text = match self.read() {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        let file = match own::open(&self.path, OpenOptions::new().read(true)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        let record: Record = serde_json::from_slice(&text).map_err(io::Error::other)?;
-        if record.scope != self.scope {
-            return Err(io::Error::other("it is about another boot, time namespace or target"));
-        }
-        let note = record.note().ok_or_else(|| io::Error::other("it names an unknown trigger or outcome"))?;
+        let mut text = Vec::new();
+        file.take(LARGEST).read_to_end(&mut text)?;
+        let note = self.believe(&text, now)?;
         // Without a process to know it by, a drain is over with its deadline.
         let stale = note.incarnation.is_none() && now >= note.deadline;
         Ok((!stale).then_some(note))
     }
 
-    /// Reads what is there, and neither waits (for the other end of a pipe) nor reads without end.
-    fn read(&self) -> io::Result<Vec<u8>> {
-        let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
-        let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(&self.path)?;
-        let mut text = Vec::new();
-        file.take(LARGEST).read_to_end(&mut text)?;
-        Ok(text)
+    fn believe(&self, text: &[u8], now: Time) -> io::Result<Note> {
+        let record: Record = serde_json::from_slice(text).map_err(io::Error::other)?;
+        if record.scope != self.scope {
+            return Err(io::Error::other("it is about another boot, time namespace or target"));
+        }
+        let note = record.note().ok_or_else(|| io::Error::other("it names an unknown trigger or outcome"))?;
+        if record.digest != record.seal().digest {
+            return Err(io::Error::other("it is not as it was written"));
+        }
+        if is_of_the_future(&note, now) {
+            return Err(io::Error::other("it tells of times that are still to come"));
+        }
+        Ok(note)
     }
 
     /// Notes a drain.
     ///
     /// # Errors
-    /// Fails where the file cannot be written; what was there before is then still there, whole.
+    /// Fails where the file cannot be written; what was there before is then mostly still there.
     pub fn write(&self, note: &Note) -> io::Result<()> {
-        let text = serde_json::to_vec(&Record::new(self.scope.clone(), note)).map_err(io::Error::other)?;
-        let temporary = self.path.with_extension("tmp");
-        let _ = fs::remove_file(&temporary);
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-        file.write_all(&text)?;
-        fs::rename(&temporary, &self.path)
+        let record = Record::new(self.scope.clone(), note).seal();
+        let text = serde_json::to_vec(&record).map_err(io::Error::other)?;
+        // Where there is no room for another file there still is the old one, which would have the signal sent again.
+        self.replace(&text).or_else(|error| self.overwrite(&text).map_err(|_| error))
+    }
+
+    fn replace(&self, text: &[u8]) -> io::Result<()> {
+        self.with_new(|temporary, mut file| {
+            file.write_all(text)?;
+            fs::rename(temporary, &self.path)
+        })
+    }
+
+    /// Not at one stroke, and who reads it in between has no note. One of at most a page is written without a break.
+    fn overwrite(&self, text: &[u8]) -> io::Result<()> {
+        let file = own::open(&self.path, OpenOptions::new().write(true))?;
+        file.write_all_at(text, 0)?;
+        file.set_len(u64::try_from(text.len()).map_err(io::Error::other)?)
+    }
+
+    /// Does something with a new file, of which nothing stays behind where that fails.
+    fn with_new(&self, act: impl FnOnce(&Path, File) -> io::Result<()>) -> io::Result<()> {
+        let (path, file) = self.new_file()?;
+        let done = act(&path, file);
+        if done.is_err() {
+            let _ = fs::remove_file(&path);
+        }
+        done
+    }
+
+    /// A new file, under a name that takes the place of what a process left that died, or under one that nobody can
+    /// foresee: where only its owner may remove a file (the sticky bit), the first may be taken for good.
+    fn new_file(&self) -> io::Result<(PathBuf, File)> {
+        let usual = self.path.with_extension("tmp");
+        let _ = fs::remove_file(&usual);
+        if let Ok(file) = own::create(&usual) {
+            return Ok((usual, file));
+        }
+        let other = self.path.with_extension(format!("{:016x}.tmp", RandomState::new().hash_one(())));
+        own::create(&other).map(|file| (other, file))
+    }
+
+    /// Finds out whether notes could be written now, and would be believed.
+    ///
+    /// # Errors
+    /// Says what stands against it.
+    pub fn probe(&self) -> io::Result<()> {
+        self.with_new(|path, mut file| {
+            file.write_all(b"probe")?;
+            fs::remove_file(path)
+        })
+    }
+
+    /// Puts what is in the place of the note aside, whatever it is: it makes room, and is not believed later either.
+    ///
+    /// # Errors
+    /// Fails where it cannot be moved: in a directory with the sticky bit, what belongs to somebody else.
+    pub fn set_aside(&self) -> io::Result<()> {
+        fs::rename(&self.path, self.path.with_extension("aside")).or_else(|_| self.erase())
     }
 
     /// Strikes the note out.
@@ -140,10 +215,21 @@ impl StateFile {
     /// Fails where the file is there and cannot be removed.
     pub fn erase(&self) -> io::Result<()> {
         match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             Ok(()) | Err(_) => Ok(()),
         }
     }
+}
+
+/// The number of a namespace of this process; zero where it is not told.
+fn namespace(kind: &str) -> u64 {
+    fs::metadata(format!("/proc/self/ns/{kind}")).map_or(0, |namespace| namespace.ino())
+}
+
+/// Whether a note tells of what cannot have been by now. A deadline lies ahead, but not beyond every budget.
+fn is_of_the_future(note: &Note, now: Time) -> bool {
+    let latest = now + SKEW;
+    note.begun > latest || note.over.is_some_and(|over| over.at > latest) || note.deadline > latest + LONGEST_GRACE
 }
 
 impl Record {
@@ -158,15 +244,25 @@ impl Record {
             deadline: deadline.as_duration(),
             streams_at_start,
             signalled,
-            over: over.map(|(at, verdict)| Over::new(at, &verdict)),
+            over: over.map(|over| Ended::new(&over)),
+            digest: 0,
         }
+    }
+
+    /// The same with the digest of what it says.
+    fn seal(mut self) -> Self {
+        let mut digest = DefaultHasher::new();
+        self.digest = 0;
+        self.hash(&mut digest);
+        self.digest = digest.finish();
+        self
     }
 
     fn note(&self) -> Option<Note> {
         let incarnation = self.pid.zip(self.started).map(|(pid, started)| Incarnation { pid, started });
         let over = match &self.over {
             None => None,
-            Some(over) => Some((Time::since_boot(over.at), over.verdict(self.streams_at_start)?)),
+            Some(ended) => Some(ended.over(self.streams_at_start)?),
         };
         Some(Note {
             incarnation,
@@ -180,102 +276,20 @@ impl Record {
     }
 }
 
-impl Over {
-    fn new(at: Time, verdict: &Verdict) -> Self {
-        let &Verdict { outcome, stragglers, idle_streams, took, signalled, .. } = verdict;
-        Self { at: at.as_duration(), outcome: outcome.name().to_owned(), stragglers, idle_streams, took, signalled }
+impl Ended {
+    fn new(over: &Over) -> Self {
+        let &Over { at, told, verdict: Verdict { outcome, stragglers, idle_streams, took, signalled, .. } } = over;
+        let outcome = outcome.name().to_owned();
+        Self { at: at.as_duration(), outcome, stragglers, idle_streams, took, signalled, told }
     }
 
-    fn verdict(&self, streams_at_start: Option<u64>) -> Option<Verdict> {
-        let &Self { stragglers, idle_streams, took, signalled, .. } = self;
+    fn over(&self, streams_at_start: Option<u64>) -> Option<Over> {
+        let &Self { stragglers, idle_streams, took, signalled, told, .. } = self;
         let outcome = Outcome::from_name(&self.outcome)?;
-        Some(Verdict { outcome, streams_at_start, stragglers, idle_streams, took, signalled })
+        let verdict = Verdict { outcome, streams_at_start, stragglers, idle_streams, took, signalled };
+        Some(Over { at: Time::since_boot(self.at), verdict, told })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(seconds: u64) -> Time {
-        Time::since_boot(Duration::from_secs(seconds))
-    }
-
-    fn note(pid: Option<u32>) -> Note {
-        let verdict = Verdict {
-            outcome: Outcome::Expired,
-            streams_at_start: Some(3),
-            stragglers: None,
-            idle_streams: 0,
-            took: Duration::from_millis(7),
-            signalled: true,
-        };
-        Note {
-            incarnation: pid.map(|pid| Incarnation { pid, started: 5 }),
-            trigger: Trigger::Hook,
-            begun: at(100),
-            deadline: at(130),
-            streams_at_start: Some(3),
-            signalled: true,
-            over: Some((at(130), verdict)),
-        }
-    }
-
-    fn file(name: &str) -> StateFile {
-        let dir = std::env::temp_dir().join(format!("lameduck-state-{}-{name}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
-        StateFile::new(&dir, "8089", "subject")
-    }
-
-    #[test]
-    fn a_note_comes_back_as_it_was_written() {
-        let file = file("back");
-        assert_eq!(file.load(at(0)).unwrap(), None);
-        file.write(&note(Some(17))).unwrap();
-        file.write(&note(Some(18))).unwrap();
-        assert_eq!(file.load(at(999)).unwrap(), Some(note(Some(18))));
-        file.erase().unwrap();
-        file.erase().unwrap();
-        assert_eq!(file.load(at(0)).unwrap(), None);
-    }
-
-    #[test]
-    fn a_note_about_another_subject_or_boot_is_not_believed() {
-        let mut file = file("foreign");
-        file.write(&note(Some(17))).unwrap();
-        file.scope.subject = "another".into();
-        assert!(file.load(at(0)).is_err());
-        file.scope.subject = "subject".into();
-        file.scope.boot = "another".into();
-        assert!(file.load(at(0)).is_err());
-    }
-
-    #[test]
-    fn a_torn_note_is_an_error_and_not_a_panic() {
-        let file = file("torn");
-        file.write(&note(Some(17))).unwrap();
-        let whole = fs::read(file.path()).unwrap();
-        for length in 0..whole.len() {
-            fs::write(file.path(), &whole[..length]).unwrap();
-            assert!(file.load(at(0)).is_err(), "{length} bytes were believed");
-        }
-    }
-
-    #[test]
-    fn a_pipe_in_the_place_of_a_note_is_an_error_and_not_waited_for() {
-        let file = file("pipe");
-        let _ = fs::remove_file(file.path());
-        assert!(std::process::Command::new("mkfifo").arg(file.path()).status().unwrap().success());
-        assert!(file.load(at(0)).is_err());
-        file.write(&note(Some(17))).unwrap();
-        assert_eq!(file.load(at(0)).unwrap(), Some(note(Some(17))));
-    }
-
-    #[test]
-    fn a_drain_of_nobody_in_particular_is_over_with_its_deadline() {
-        let file = file("nobody");
-        file.write(&note(None)).unwrap();
-        assert_eq!(file.load(at(129)).unwrap(), Some(note(None)));
-        assert_eq!(file.load(at(130)).unwrap(), None);
-    }
-}
+mod tests;

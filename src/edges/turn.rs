@@ -5,11 +5,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::{FlockOperation, flock};
 
+use crate::edges::own;
 use crate::machine::outcome::Trigger;
 
 /// No signature is longer than this, in bytes.
@@ -32,13 +33,11 @@ impl Turn {
     /// Opens the file of the lock, and makes it where it is not there.
     ///
     /// # Errors
-    /// Fails where it can be neither.
+    /// Fails where it can be neither, and where others may open it: whoever can may keep the turn from everybody.
     pub fn open(path: &Path) -> io::Result<Self> {
-        // What is no file, or leads elsewhere, must neither be waited for nor followed.
-        let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOFOLLOW).bits()).map_err(io::Error::other)?;
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
-        options.open(path).map(Self)
+        options.read(true).write(true).create(true).truncate(false);
+        own::open(path, &mut options).map(Self)
     }
 
     /// Takes the turn, unless another process has it.
@@ -76,6 +75,9 @@ impl Turn {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
     use super::*;
 
     const HOOK: Holder = Holder { trigger: Trigger::Hook, pid: 17 };
@@ -99,11 +101,27 @@ mod tests {
     }
 
     #[test]
-    fn a_link_in_the_place_of_the_lock_is_not_followed() {
-        let path = std::env::temp_dir().join(format!("lameduck-turn-link-{}", std::process::id()));
-        let _ = std::fs::remove_file(&path);
-        std::os::unix::fs::symlink("/dev/null", &path).unwrap();
-        assert!(Turn::open(&path).is_err());
+    fn what_others_may_have_a_hand_in_is_no_lock_and_is_left_as_it_was() {
+        let path = std::env::temp_dir().join(format!("lameduck-turn-others-{}", std::process::id()));
+        let victim = path.with_extension("victim");
+        std::fs::write(&victim, "precious").unwrap();
+        let lays: [&dyn Fn(); 4] = [
+            &|| symlink(&victim, &path).unwrap(),
+            &|| std::fs::hard_link(&victim, &path).unwrap(),
+            // Whoever may open it may keep it locked.
+            &|| std::fs::write(&path, "").and_then(|()| set_permissions(&path, Permissions::from_mode(0o644))).unwrap(),
+            &|| assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success()),
+        ];
+        for lay in lays {
+            lay();
+            assert!(Turn::open(&path).is_err());
+            assert_eq!(std::fs::read_to_string(&victim).unwrap(), "precious");
+            std::fs::remove_file(&path).unwrap();
+        }
+        std::fs::remove_file(&victim).unwrap();
+        if Turn::open(&path).is_ok() && chown(&path, Some(65534), None).is_ok() {
+            assert!(Turn::open(&path).is_err());
+        }
         std::fs::remove_file(&path).unwrap();
     }
 }

@@ -10,7 +10,7 @@ use crate::machine::census::Census;
 use crate::machine::drain::{Drain, Left, View};
 use crate::machine::durations::Durations;
 use crate::machine::io::{Action, Input, Policy};
-use crate::machine::note::Note;
+use crate::machine::note::{Note, Over};
 use crate::machine::outcome::{Outcome, Trigger, Verdict};
 use crate::machine::rounds::Rounds;
 use crate::machine::target::{Incarnation, Sighting};
@@ -32,7 +32,7 @@ mod waiters;
 pub(super) enum Stage {
     Serving,
     Under(Drain),
-    Done { drain: Drain, at: Time, verdict: Verdict },
+    Done { drain: Drain, at: Time, verdict: Verdict, told: bool },
 }
 
 /// The target that is tracked.
@@ -178,9 +178,11 @@ impl Keeper {
 
     fn resume(&mut self, note: Note) {
         let Note { trigger, begun, deadline, streams_at_start, signalled, .. } = note;
+        // Whoever noted it may have had a longer budget, and a hook is never held beyond ours.
+        let deadline = deadline.min(self.now + self.policy.plan.budget());
         let drain = Drain::resume(&self.policy.plan, trigger, begun, deadline, streams_at_start, signalled);
         self.stage = match note.over {
-            Some((at, verdict)) => Stage::Done { drain, at, verdict },
+            Some(Over { at, verdict, told }) => Stage::Done { drain, at, verdict, told },
             None => Stage::Under(drain),
         };
         if let Some(incarnation) = note.incarnation {
@@ -190,6 +192,7 @@ impl Keeper {
             }
             self.actions.push_back(Action::Watch(incarnation));
         }
+        self.conclude();
     }
 
     pub(super) fn view(&self) -> View {
@@ -203,11 +206,19 @@ impl Keeper {
         let signalled = self.target.as_ref().is_some_and(|target| target.signalled);
         let left = Left { stragglers, idle_streams: self.idle_left(outcome) };
         let verdict = drain.verdict(self.now, outcome, left, signalled);
-        self.stage = Stage::Done { drain: drain.clone(), at: self.now, verdict };
+        self.stage = Stage::Done { drain: drain.clone(), at: self.now, verdict, told: false };
         self.write_note();
-        self.actions.push_back(Action::Conclude(verdict));
+        self.conclude();
         self.release(verdict);
         self.dismiss_all(verdict);
+    }
+
+    /// Tells a verdict that nobody has told, and notes that: who dies in between has it told again rather than never.
+    fn conclude(&mut self) {
+        let Stage::Done { verdict, told: told @ false, .. } = &mut self.stage else { return };
+        *told = true;
+        self.actions.push_back(Action::Conclude(*verdict));
+        self.write_note();
     }
 
     fn release(&mut self, verdict: Verdict) {
@@ -220,7 +231,7 @@ impl Keeper {
         let (drain, over) = match &self.stage {
             Stage::Serving => return,
             Stage::Under(drain) => (drain, None),
-            Stage::Done { drain, at, verdict } => (drain, Some((*at, *verdict))),
+            &Stage::Done { ref drain, at, verdict, told } => (drain, Some(Over { at, verdict, told })),
         };
         let &Drain { trigger, begun, deadline, streams_at_start, .. } = drain;
         let incarnation = self.target.as_ref().map(|target| target.incarnation);

@@ -19,6 +19,17 @@ pub struct Note {
     pub streams_at_start: Option<u64>,
     /// Whether the signal has gone out, or is about to.
     pub signalled: bool,
-    /// Its verdict and when it fell, once it is over.
-    pub over: Option<(Time, Verdict)>,
+    /// How it ended, once it is over.
+    pub over: Option<Over>,
+}
+
+/// The end of a drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Over {
+    /// When it was.
+    pub at: Time,
+    /// What the drain came to.
+    pub verdict: Verdict,
+    /// Whether it has been told; otherwise the next process tells it.
+    pub told: bool,
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// The longest grace period that is taken for meant: more is a slip of the unit.
-const LONGEST_GRACE: Duration = Duration::from_secs(365 * 24 * 3600);
+pub const LONGEST_GRACE: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The shortest poll and timeout that are more than a busy loop.
 const SHORTEST_POLL: Duration = Duration::from_millis(1);

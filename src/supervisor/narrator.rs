@@ -136,6 +136,11 @@ fn tell_start(now: &Snapshot) {
             signalled = drain.signalled,
             "going on with a drain that an earlier process began"
         );
+        if drain.signalled && now.phase != Phase::Done {
+            info!(
+                "the signal is not sent again; had that process died between noting and sending it, it never went out"
+            );
+        }
     }
 }
 

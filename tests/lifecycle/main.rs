@@ -39,6 +39,7 @@ mod settings;
 mod sigterm;
 mod sockets;
 mod standalone;
+mod state_dir;
 mod target;
 mod token;
 mod unserved;

@@ -1,6 +1,7 @@
 //! The sidecar's own sudden death, and what the next one knows.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use nix::sys::signal::Signal;
@@ -11,8 +12,10 @@ use crate::shell::Shell;
 use crate::sidecar::{Pod, QUICK};
 use crate::sim::wait_until;
 
-fn note(pod: &Pod) -> PathBuf {
-    pod.dir.join(format!("lameduck-{}.json", pod.address.port()))
+/// Where a sidecar of this pod notes its drain.
+pub(crate) fn note(pod: &Pod) -> PathBuf {
+    let network = fs::metadata("/proc/self/ns/net").unwrap().ino();
+    pod.dir.join(format!("lameduck-{}-{network}.json", pod.address.port()))
 }
 
 #[test]
@@ -175,8 +178,9 @@ fn what_is_no_file_in_the_place_of_the_note_does_not_keep_the_sidecar_from_its_w
     let scene = Scene::with_streams(0);
     fs::create_dir(note(&scene.pod)).unwrap();
     let mut sidecar = scene.serve_quick();
+    sidecar.wait_for("set aside");
     assert_eq!(sidecar.hook().outcome()["outcome"], "drained");
-    sidecar.wait_for("cannot note the drain");
+    assert!(note(&scene.pod).is_file(), "it made room");
     assert_eq!(scene.target.signals(), 1);
 }
 

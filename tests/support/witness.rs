@@ -27,6 +27,8 @@ struct Drain {
     /// From when on a zero may count, and a search may license the signal.
     since: Time,
     over: Option<(Time, Verdict)>,
+    /// Whether the verdict has been told, or is noted as told.
+    told: bool,
 }
 
 /// What was seen so far.
@@ -83,7 +85,8 @@ impl Witness {
             begun: note.begun,
             deadline: note.deadline,
             since: if note.signalled { now } else { now.max(note.begun + lame_duck) },
-            over: note.over,
+            over: note.over.map(|over| (over.at, over.verdict)),
+            told: note.over.is_some_and(|over| over.told),
         });
         let target = note.and_then(|note| note.incarnation);
         let signalled = note.is_some_and(|note| note.signalled);
@@ -106,7 +109,7 @@ impl Witness {
             None => self.begins(now),
             Some(drain @ Drain { over: None, .. }) if hook && hooks == 0 => drain.deadline = deadline,
             Some(drain @ Drain { over: Some(_), .. }) if reopens => {
-                *drain = Drain { deadline, since: now, over: None, ..drain.clone() };
+                *drain = Drain { deadline, since: now, over: None, told: false, ..drain.clone() };
             }
             Some(_) => {}
         }
@@ -126,7 +129,7 @@ impl Witness {
     fn begins(&mut self, now: Time) {
         let plan = &self.policy.plan;
         let (deadline, since) = (now + plan.budget(), now + plan.lame_duck);
-        self.drain = Some(Drain { begun: now, deadline, since, over: None });
+        self.drain = Some(Drain { begun: now, deadline, since, over: None, told: false });
         self.drained = self.sigterm.is_some();
     }
 
@@ -223,14 +226,17 @@ impl Witness {
     fn writes(&mut self, note: &Note) {
         let drain = self.drain.as_ref().expect("a note is of a drain");
         assert_eq!((note.begun, note.deadline), (drain.begun, drain.deadline));
-        assert!(drain.over.is_none() || note.over == drain.over, "a verdict is unwritten");
+        let over = note.over.map(|over| (over.at, over.verdict));
+        assert!(drain.over.is_none() || over == drain.over, "a verdict is unwritten");
+        assert_eq!(note.over.is_some_and(|over| over.told), drain.told, "noted as told, and not told");
         assert_eq!(note.incarnation, self.target);
         self.signalled = note.signalled;
     }
 
     fn erases(&mut self, now: Time) {
-        let over = self.drain.take().and_then(|drain| drain.over);
-        let (at, _) = over.expect("only a drain that is over is forgotten");
+        let drain = self.drain.take().expect("there is one to forget");
+        assert!(drain.told, "a verdict is never told");
+        let (at, _) = drain.over.expect("only a drain that is over is forgotten");
         let untold = !self.signalled || self.ended.is_some();
         let served_out = now >= at + self.policy.plan.grace_period && untold && self.sigterm.is_none();
         assert!(self.fresh_life || served_out, "a drain is forgotten early");
@@ -284,7 +290,10 @@ impl Witness {
         assert_eq!(snapshot.drain.map(|drain| drain.deadline), deadline);
         match &mut self.drain {
             None => assert_eq!((snapshot.phase, callers), (Phase::Serving, 0)),
-            Some(Drain { over: Some(_), .. }) => assert_eq!((snapshot.phase, callers), (Phase::Done, 0)),
+            Some(Drain { over: Some(_), told, .. }) => {
+                assert!(*told, "a verdict is not told");
+                assert_eq!((snapshot.phase, callers), (Phase::Done, 0));
+            }
             Some(drain @ Drain { over: None, .. }) => {
                 assert!(now < drain.deadline, "held beyond the deadline");
                 assert_eq!(snapshot.phase == Phase::LameDuck, now < drain.since, "{:?}", snapshot.phase);

@@ -115,7 +115,7 @@ impl Keeper {
     ///
     /// One that nobody told to stop, or that has been seen at work since, is not.
     pub(super) fn kills_at(&self) -> Option<Time> {
-        let Stage::Done { at, verdict, drain } = &self.stage else { return None };
+        let Stage::Done { at, verdict, drain, .. } = &self.stage else { return None };
         let &Verdict { outcome: Outcome::Idle, signalled, .. } = verdict else { return None };
         self.target.as_ref().filter(|target| target.alive && !target.killed)?;
         // After a hook and with SIGTERM the kubelet tells it; a person only looks on.

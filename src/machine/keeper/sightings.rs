@@ -157,8 +157,22 @@ impl Keeper {
             verdict.signalled = false;
         }
         for action in &mut self.actions {
-            if let Action::Conclude(verdict) | Action::Release(verdict) | Action::Dismiss(_, verdict) = action {
-                verdict.signalled = false;
+            match action {
+                Action::Conclude(verdict) | Action::Release(verdict) | Action::Dismiss(_, verdict) => {
+                    verdict.signalled = false;
+                }
+                Action::Write(note) => {
+                    note.signalled = false;
+                    note.over.iter_mut().for_each(|over| over.verdict.signalled = false);
+                }
+                Action::Seek { .. }
+                | Action::Read { .. }
+                | Action::Watch(_)
+                | Action::Erase
+                | Action::Signal(_)
+                | Action::Kill(_)
+                | Action::Lived(_)
+                | Action::Leave => {}
             }
         }
     }
