@@ -25,6 +25,7 @@ mod balancers;
 mod check;
 mod clients;
 mod deadline;
+mod deaths;
 mod exit;
 mod hook;
 mod hostile;
