@@ -2,6 +2,8 @@
 //!
 //! `LAMEDUCK_HISTORIES` sets how many histories are lived through.
 
+#[path = "support/deaths.rs"]
+mod deaths;
 #[path = "support/fusing.rs"]
 mod fusing;
 #[path = "support/history.rs"]

@@ -192,6 +192,9 @@ impl Keeper {
             }
             self.actions.push_back(Action::Watch(incarnation));
         }
+        if deadline != note.deadline {
+            self.write_note();
+        }
         self.conclude();
     }
 

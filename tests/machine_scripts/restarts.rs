@@ -23,6 +23,14 @@ fn a_drain_goes_on_with_the_same_deadline_and_no_second_signal() {
 }
 
 #[test]
+fn a_deadline_that_was_noted_under_a_longer_budget_is_brought_back_to_ours() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).call(Hook).at(15).expect([Signal(1)]);
+    pod.policy.plan.grace_period = Duration::from_secs(20);
+    pod.at(20).restarts().deadline(35).at(21).restarts().deadline(35).at(35).expect([Release(Expired, Some(3))]);
+}
+
+#[test]
 fn a_lame_duck_goes_on_to_its_end_and_signals_once() {
     let mut pod = Pod::serving(3);
     pod.at(10).call(Hook).at(12).restarts().phase(Phase::LameDuck).at(15).expect([Signal(1)]);

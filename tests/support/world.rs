@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use lameduck::edges::state::StateFile;
 use lameduck::machine::connections::Table;
 use lameduck::machine::io::{Action, Input, Policy, Waiter};
 use lameduck::machine::keeper::Keeper;
@@ -58,6 +59,13 @@ pub(crate) struct World {
     death: Option<(u8, Duration, bool)>,
     /// When the work of the target was changed last.
     changed: Time,
+    /// Where the note is kept, if it is not only remembered.
+    state: Option<StateFile>,
+    /// Every verdict that was told.
+    pub(crate) told: Vec<Verdict>,
+    /// How often the target was signalled, and killed.
+    pub(crate) signals: usize,
+    pub(crate) kills: usize,
 }
 
 const START: Time = Time::since_boot(Duration::from_secs(1000));
@@ -92,11 +100,30 @@ impl World {
             search: Duration::ZERO,
             death: None,
             changed: START,
+            state: None,
+            told: Vec::new(),
+            signals: 0,
+            kills: 0,
         };
         world.act();
         world.wait(Duration::from_millis(20));
         world.start();
         world
+    }
+
+    /// From now on the note is kept in a file.
+    pub(crate) fn keep_notes(&mut self, state: StateFile) {
+        self.state = Some(state);
+    }
+
+    /// Whether a death was ordered that has not come.
+    pub(crate) fn awaits_death(&self) -> bool {
+        self.death.is_some()
+    }
+
+    /// Whether there is a drain, over or not.
+    pub(crate) fn has_drain(&self) -> bool {
+        self.keeper.snapshot(self.now).drain.is_some()
     }
 
     /// The verdict of the drain, once it is over.
@@ -213,6 +240,9 @@ impl World {
         }
         self.last_search = self.now;
         self.policy.own_start = ticks(self.now);
+        if let Some(state) = &self.state {
+            self.note = state.load(self.now).expect("a note that can be believed");
+        }
         self.witness.resumes(self.now, self.policy.own_start, self.note);
         self.keeper = Keeper::new(self.now, self.policy.clone(), self.note);
     }
@@ -229,8 +259,8 @@ impl World {
                 let alive = self.life.as_ref().is_some_and(|life| life.incarnation == incarnation);
                 return (!alive).then_some(Input::Exited(incarnation, Ending::Untold));
             }
-            Action::Write(note) => self.note = Some(note),
-            Action::Erase => self.note = None,
+            Action::Write(note) => self.notes(Some(note)),
+            Action::Erase => self.notes(None),
             Action::Signal(incarnation) => return Some(Input::Signalled(incarnation, self.signal(incarnation))),
             Action::Kill(incarnation) => return Some(Input::Killed(incarnation, self.kill(incarnation))),
             Action::Conclude(verdict) => self.concludes(&verdict),
@@ -244,6 +274,13 @@ impl World {
             Action::Leave => self.dies(Duration::from_millis(10), false),
         }
         None
+    }
+
+    fn notes(&mut self, note: Option<Note>) {
+        self.note = note;
+        if let Some(state) = &self.state {
+            note.map_or_else(|| state.erase(), |note| state.write(&note)).expect("a file can be written");
+        }
     }
 
     fn seek(&mut self, asked: Time) {
@@ -317,12 +354,14 @@ impl World {
         assert!(!life.signalled, "{incarnation:?} is signalled twice");
         life.signalled = true;
         life.traffic.listening = false;
+        self.signals += 1;
         true
     }
 
     fn kill(&mut self, incarnation: Incarnation) -> bool {
         let alive = self.life.as_ref().is_some_and(|life| life.incarnation == incarnation);
         if alive {
+            self.kills += 1;
             self.exit(Ending::Killed(9));
         }
         alive
@@ -330,6 +369,7 @@ impl World {
 
     /// Idle is what truly did not work for a whole window, and there were streams, none of which never is.
     fn concludes(&mut self, verdict: &Verdict) {
+        self.told.push(*verdict);
         if verdict.outcome != Outcome::Idle {
             return;
         }
