@@ -14,7 +14,7 @@ use crate::inject::{self, Done, Request, Setting, remove};
 use crate::settings::Settings;
 use crate::settings::args::{Preset, SidecarArgs};
 use crate::settings::drain::objection_to_standalone;
-use crate::settings::values::Choice;
+use crate::settings::values;
 
 /// What is typed to `lameduck inject`.
 #[derive(Args, Clone, Debug)]
@@ -72,7 +72,7 @@ impl Args for TypedSettings {
         let command = command.mut_arg("grace_period", |arg| arg.help(grace_period));
         // Paths are the pod's, and cannot be looked at from here.
         let command = command
-            .mut_arg("state_dir", |arg| arg.value_parser(state_dir))
+            .mut_arg("state_dir", |arg| arg.value_parser(values::any_state_dir))
             .mut_arg("termination_log", |arg| arg.value_parser(termination_log));
         command.mut_args(|arg| if known.contains(arg.get_id()) { arg } else { here(arg) })
     }
@@ -233,11 +233,6 @@ fn workload(text: &str) -> Result<String, String> {
         Some((kind, name)) if !kind.is_empty() && !name.is_empty() => Ok(text.to_owned()),
         _ => Err("write KIND/NAME, e.g. Deployment/deepgram-engine".into()),
     }
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "what a value parser returns")]
-fn state_dir(text: &str) -> Result<Choice<PathBuf>, String> {
-    Ok(Choice((text != "none").then(|| text.into())))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "what a value parser returns")]

@@ -1,6 +1,6 @@
 //! Files of our own in a directory where anybody may put theirs, as in a pod's `/dev/shm`.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -17,12 +17,7 @@ const MODE: u32 = 0o600;
 /// # Errors
 /// Fails where there is none, where it cannot be opened, and where somebody else may have a hand in it.
 pub fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOFOLLOW).bits()).map_err(io::Error::other)?;
-    let file =
-        options.mode(MODE).custom_flags(flags).open(path).map_err(|error| match Errno::from_io_error(&error) {
-            Some(Errno::LOOP) => io::Error::other("it is a symbolic link"),
-            Some(_) | None => error,
-        })?;
+    let file = open_any(path, options)?;
     // It is asked of what was opened: the path may lead to another file by now.
     check(&file).map(|()| file)
 }
@@ -30,9 +25,18 @@ pub fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
 /// Makes a file that is not there.
 ///
 /// # Errors
-/// Fails where something is there, and where no file can be made that is ours alone.
+/// Fails where something is there, and where a file that is made does not become ours alone, as on some network disks.
 pub fn create(path: &Path) -> io::Result<File> {
-    open(path, OpenOptions::new().write(true).create_new(true))
+    let file = open_any(path, OpenOptions::new().write(true).create_new(true))?;
+    check(&file).inspect_err(|_| drop(fs::remove_file(path))).map(|()| file)
+}
+
+fn open_any(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOFOLLOW).bits()).map_err(io::Error::other)?;
+    options.mode(MODE).custom_flags(flags).open(path).map_err(|error| match Errno::from_io_error(&error) {
+        Some(Errno::LOOP) => io::Error::other("it is a symbolic link"),
+        Some(_) | None => error,
+    })
 }
 
 /// Whether a file is as we make ours. One that was replaced since it was opened has no name any more, and is still ours.

@@ -6,6 +6,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command};
 
 use crate::settings::args::{AddressArgs, SidecarArgs};
+use crate::settings::values;
 
 /// The settings of a sidecar that mean nothing without one.
 const SIDECAR_ONLY: [&str; 4] = ["listen", "token_file", "on_sigterm", "accept_below"];
@@ -13,6 +14,8 @@ const SIDECAR_ONLY: [&str; 4] = ["listen", "token_file", "on_sigterm", "accept_b
 const IDLE_AFTER: &str = "idle_after";
 /// What a client is told as well.
 const CLIENT: [&str; 5] = ["hook", "standalone", "address", "log_format", "log_level"];
+/// Where a drain is noted.
+const STATE_DIR: &str = "state_dir";
 /// Where a client looks for its sidecar.
 const ADDRESS: &str = "address";
 
@@ -42,7 +45,7 @@ pub struct DrainArgs {
 pub fn select_variables(drain: Command, words: &[impl AsRef<OsStr>]) -> Command {
     let typed = |word: &str| words.iter().any(|typed| typed.as_ref() == word);
     let (standalone, help) = (typed("--standalone"), typed("--help") || typed("-h"));
-    drain.mut_args(|arg| {
+    drain.mut_arg(STATE_DIR, |arg| arg.value_parser(values::any_state_dir)).mut_args(|arg| {
         let id = arg.get_id().as_str();
         let is_of_sidecar = SIDECAR_ONLY.contains(&id) || id == IDLE_AFTER;
         let is_of_client = CLIENT.contains(&id);

@@ -181,6 +181,14 @@ pub fn state_dir(text: &str) -> Result<Choice<PathBuf>, String> {
     }
 }
 
+/// Reads the state dir of another place, or of a hook: that must not fail for it, and says later what it cannot write.
+///
+/// # Errors
+/// Never.
+pub fn any_state_dir(text: &str) -> Result<Choice<PathBuf>, String> {
+    Ok(Choice((text != "none").then(|| text.into())))
+}
+
 /// Reads where the sidecar is, as `host:port` or a URL.
 ///
 /// # Errors

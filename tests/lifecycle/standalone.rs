@@ -149,6 +149,16 @@ fn without_a_state_dir_it_drains_and_says_what_is_missing() {
 }
 
 #[test]
+fn state_dir_that_cannot_be_written_costs_a_warning_and_not_the_drain() {
+    let scene = Scene::with_streams(0);
+    let mut hook = Hook::start(&scene.pod, &[&QUICK[..], &["--state-dir", "/no/such/dir"]].concat());
+    hook.process.wait_for("cannot take turns");
+    hook.process.wait_for("cannot note the drain");
+    assert_eq!(hook.end().1["outcome"], "drained");
+    assert_eq!(scene.target.signals(), 1);
+}
+
+#[test]
 fn what_the_environment_says_to_a_sidecar_does_not_fail_a_hook() {
     let scene = Scene::with_streams(0);
     let mut command = scene.pod.standalone();

@@ -12,6 +12,7 @@ use super::ports;
 use super::report::{Cause, Check};
 use crate::commands::{Exit, sidecar, status};
 use crate::edges::clock::Clock;
+use crate::edges::own;
 use crate::edges::report::StatusReport;
 use crate::machine::reading::Count;
 use crate::settings::args::beside;
@@ -63,8 +64,7 @@ fn probe(dir: &Path) -> io::Result<()> {
     // A process id may be used again, and a probe that was killed has left its file.
     let now = Clock::start().now().as_duration().as_nanos();
     let path = dir.join(format!(".lameduck-check-{}-{now}", std::process::id()));
-    let mut options = OpenOptions::new();
-    let written = options.write(true).create_new(true).open(&path).and_then(|mut file| {
+    let written = own::create(&path).and_then(|mut file| {
         // A full file system makes a file, and takes nothing.
         io::Write::write_all(&mut file, b"probe\n")
     });
