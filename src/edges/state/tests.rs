@@ -228,6 +228,12 @@ fn who_reads_while_another_writes_has_one_note_or_the_other() {
     let file = file("atomic");
     let notes = [note(Some(17)), Note { over: None, ..note(Some(4_000_000)) }];
     file.write(&notes[0]).unwrap();
+    let (whole, mut opened) = (fs::read(file.path()).unwrap(), File::open(file.path()).unwrap());
+    file.write(&notes[1]).unwrap();
+    let mut read = Vec::new();
+    opened.read_to_end(&mut read).unwrap();
+    assert_eq!(read, whole, "what was opened before is changed under the reader");
+
     let ends = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
