@@ -67,7 +67,7 @@ impl Settings {
             signal: args.signal.clone().map_or(preset.signal, |choice| choice.0),
             wait_for,
             listen: args.listen.0,
-            token_file: args.token_file.clone(),
+            token_file: args.token_file.clone().and_then(|choice| choice.0),
             on_sigterm: match args.on_sigterm {
                 SigtermPolicy::Auto => OnSigterm::Auto,
                 SigtermPolicy::Drain => OnSigterm::Drain,

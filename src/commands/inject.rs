@@ -72,7 +72,7 @@ impl Args for TypedSettings {
         let command = command.mut_arg("grace_period", |arg| arg.help(grace_period));
         // Paths are the pod's, and cannot be looked at from here.
         let command = command
-            .mut_arg("state_dir", |arg| arg.value_parser(values::any_state_dir))
+            .mut_arg("state_dir", |arg| arg.value_parser(values::path_or_none))
             .mut_arg("termination_log", |arg| arg.value_parser(termination_log));
         command.mut_args(|arg| if known.contains(arg.get_id()) { arg } else { here(arg) })
     }

@@ -108,8 +108,8 @@ pub struct SidecarArgs {
     pub listen: Listen,
 
     /// A file with the token that a /prestop from another host must carry in its header Authorization: Bearer …; without it a call is held, but starts no drain [default: none]
-    #[arg(long, env = "LAMEDUCK_TOKEN_FILE", value_name = "FILE")]
-    pub token_file: Option<PathBuf>,
+    #[arg(long, env = "LAMEDUCK_TOKEN_FILE", value_name = "FILE", value_parser = values::path_or_none)]
+    pub token_file: Option<Choice<PathBuf>>,
 
     /// What SIGTERM to the sidecar means
     #[arg(long, env = "LAMEDUCK_ON_SIGTERM", value_name = "POLICY", default_value = "auto")]

@@ -45,7 +45,7 @@ pub struct DrainArgs {
 pub fn select_variables(drain: Command, words: &[impl AsRef<OsStr>]) -> Command {
     let typed = |word: &str| words.iter().any(|typed| typed.as_ref() == word);
     let (standalone, help) = (typed("--standalone"), typed("--help") || typed("-h"));
-    drain.mut_arg(STATE_DIR, |arg| arg.value_parser(values::any_state_dir)).mut_args(|arg| {
+    drain.mut_arg(STATE_DIR, |arg| arg.value_parser(values::path_or_none)).mut_args(|arg| {
         let id = arg.get_id().as_str();
         let is_of_sidecar = SIDECAR_ONLY.contains(&id) || id == IDLE_AFTER;
         let is_of_client = CLIENT.contains(&id);

@@ -181,11 +181,11 @@ pub fn state_dir(text: &str) -> Result<Choice<PathBuf>, String> {
     }
 }
 
-/// Reads the state dir of another place, or of a hook: that must not fail for it, and says later what it cannot write.
+/// Reads a path, or `none`, and looks at nothing: it may be of another place, or what is wrong there is said later.
 ///
 /// # Errors
 /// Never.
-pub fn any_state_dir(text: &str) -> Result<Choice<PathBuf>, String> {
+pub fn path_or_none(text: &str) -> Result<Choice<PathBuf>, String> {
     Ok(Choice((text != "none").then(|| text.into())))
 }
 

@@ -38,7 +38,7 @@ impl Witness {
             Some(_) | None => {}
         }
         assert_eq!(verdict.took, now.since(called));
-        self.must_be_true(now, &Drain { begun: called, deadline, since: called, over: None }, verdict);
+        self.must_be_true(now, &Drain { begun: called, deadline, since: called, over: None, told: false }, verdict);
     }
 
     fn must_be_true(&self, now: Time, drain: &Drain, verdict: &Verdict) {
