@@ -1,12 +1,13 @@
 //! A container dies, and the pod lives on.
 
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::support::clock::{now, since};
 use crate::support::manifest::{ENGINE, LAMEDUCK, Manifest};
 use crate::support::node::signal;
 use crate::support::place::Place;
-use crate::support::pod::{Pod, is_ready, restarts};
+use crate::support::pod::{Pod, is_ready, is_terminating, restarts};
 use crate::support::runner::Scenario;
 use crate::together;
 
@@ -14,6 +15,9 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     together("lives: a sidecar killed while serving begins no drain, and is ready again", a_killed_sidecar),
     together("lives: an engine that crashes in mid-stream is awaited, and the pod ready again", a_crashed_engine),
     together("lives: a liveness failure is a drain, a restart, and a pod that is ready again", a_liveness_failure),
+    together("lives: deleted in the middle of such a restart, the pod drains on with one signal", deleted_in_a_restart),
+    together("lives: a sidecar that the kubelet restarts begins no drain, and signals nobody", a_restarted_sidecar),
+    together("lives: when the engine completes, the sidecar leaves at once and the pod succeeds", a_completed_engine),
 ];
 
 fn native(name: &str) -> Manifest {
@@ -74,6 +78,75 @@ fn a_liveness_failure() -> String {
     place.assert_hooks_succeeded();
     deleted_with_a_stream(&place, &pod);
     "3 streams clean, engine restarted, ready again; the next engine drained as ever".to_owned()
+}
+
+/// The kubelet waits for the restart's hook, starts the engine once more, and only then ends the pod.
+fn deleted_in_a_restart() -> String {
+    let place = Place::new("lives-deleted", "restricted");
+    let pod = place.start(&native("lives-deleted"));
+    pod.wait_ready();
+    let client = pod.client(&["--streams", "3", "--durations", "25s,28s,31s"]);
+    pod.engine.wait_for("stream 3 opened");
+    signal(pod.process("impeller"), Signal::SIGUSR1);
+    pod.engine.wait_for("SIGINT received (1)");
+    pod.delete(&[]);
+    pod.wait_until("terminating", is_terminating);
+    assert_eq!(pod.engine.count("stream 1 closed"), 0, "deleted in mid-drain");
+    client.endings().assert_clean(3);
+    let ended = now();
+    pod.wait_gone();
+    let seconds = since(ended).as_secs();
+
+    assert_eq!(pod.engine.count("SIGINT received"), 1, "one signal");
+    let outcome: Value = serde_json::from_str(&pod.lameduck.wait_for("\"outcome\"")).unwrap();
+    assert_eq!((&outcome["streams_at_start"], &outcome["stragglers"]), (&3.into(), &0.into()), "{outcome}");
+    place.assert_hooks_succeeded();
+    assert!(seconds < 30, "gone {seconds} s after the last stream");
+    format!("3 streams clean, one signal, gone {seconds} s after the last stream")
+}
+
+/// Its liveness probe is the engine's port, so that it fails when it is told to; the engine's own is taken away.
+fn a_restarted_sidecar() -> String {
+    let place = Place::new("lives-restarted", "restricted");
+    let mut manifest = native("lives-restarted");
+    manifest.container(ENGINE).as_object_mut().unwrap().remove("livenessProbe");
+    manifest.container(LAMEDUCK)["livenessProbe"] =
+        json!({"tcpSocket": {"port": 8080}, "initialDelaySeconds": 30, "periodSeconds": 1, "failureThreshold": 1});
+    let pod = place.start(&manifest);
+    pod.wait_ready();
+    let client = pod.client(&["--streams", "2", "--durations", "100s"]);
+    pod.engine.wait_for("stream 2 opened");
+    signal(pod.process("impeller"), Signal::SIGUSR1);
+    pod.lameduck.wait_for("SIGTERM received");
+    pod.wait_until("one with a restarted sidecar", |pod| restarts(pod, LAMEDUCK) == 1);
+    let again = pod.log(LAMEDUCK, 1);
+    again.wait_for("\"ready\"");
+    assert_eq!(pod.engine.count("stream 1 closed"), 0, "restarted under streams");
+    client.endings().assert_clean(2);
+
+    for life in [&pod.lameduck, &again] {
+        assert_eq!(life.count("drain begins") + life.count("going on with a drain"), 0, "no drain");
+    }
+    assert_eq!(pod.engine.count("SIGINT received") + pod.engine.count("SIGTERM received"), 0, "no signal");
+    "2 streams clean, no drain, no signal".to_owned()
+}
+
+fn a_completed_engine() -> String {
+    let place = Place::new("lives-completed", "restricted");
+    let mut manifest = native("lives-completed");
+    manifest.spec()["restartPolicy"] = json!("Never");
+    let pod = place.start(&manifest);
+    pod.wait_ready();
+    let ended = now();
+    signal(pod.process("impeller"), Signal::SIGINT);
+    pod.wait_until("one that has succeeded", |pod| pod["status"]["phase"] == "Succeeded");
+    let seconds = since(ended).as_secs();
+
+    assert_eq!((pod.exit_code(ENGINE), pod.exit_code(LAMEDUCK)), (Some(0), Some(0)));
+    assert_eq!(pod.lameduck.count("drain begins"), 0, "nothing is left to drain");
+    place.assert_hooks_succeeded();
+    assert!(seconds < 30, "over after {seconds} s of 60");
+    format!("no drain, succeeded {seconds} s after the engine was told to end, of 60")
 }
 
 fn wait_for_next_life(pod: &Pod, container: &str) {

@@ -12,6 +12,8 @@ mod support;
 mod classic;
 mod delete;
 mod examples;
+mod harder;
+mod hooks;
 mod idle;
 mod inject;
 mod kubelet;
@@ -30,6 +32,8 @@ fn main() -> ExitCode {
     // The last one leaves the cluster without its API server.
     let themes = [
         delete::SCENARIOS,
+        harder::SCENARIOS,
+        hooks::SCENARIOS,
         unready::SCENARIOS,
         lives::SCENARIOS,
         classic::SCENARIOS,

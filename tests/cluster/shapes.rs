@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use crate::support::client::Client;
-use crate::support::clock::{PATIENCE, now, poll, since};
+use crate::support::clock::{now, since};
 use crate::support::cluster::folder;
 use crate::support::manifest::{ENGINE, LAMEDUCK, Manifest};
 use crate::support::place::Place;
@@ -57,7 +57,7 @@ fn exec_in_main() -> String {
 
 /// The kernel has ended the hook together with the engine, which is its container's first process.
 fn end_of_hook(place: &Place) -> String {
-    let event = poll(PATIENCE, || place.events("FailedPreStopHook").pop()).expect("the kubelet tells a hook's failure");
+    let event = place.wait_for_event("FailedPreStopHook");
     let log = fs::read_to_string(folder().join("log/kubelet.log")).unwrap();
     let killed = "drain --standalone --hook --grace-period=60' exited with 137";
     assert!(log.contains(killed), "the kubelet's log does not say {killed:?}");

@@ -37,6 +37,18 @@ fn held_caller_is_sent_nothing_before_the_end_and_then_one_small_answer() {
 }
 
 #[test]
+fn held_caller_outlives_one_that_does_not_end_its_request() {
+    let scene = Scene::with_streams(1);
+    let sidecar = scene.serve_quick();
+    let hook = sidecar.hook();
+    let unfinished = Call::send(scene.pod.address, "GET /livez HTTP/1.1\r\n");
+    unfinished.bytes();
+    assert!(hook.is_silent(), "only the reading of a request has its limit");
+    scene.page.count(0);
+    assert_eq!(hook.outcome()["outcome"], "drained");
+}
+
+#[test]
 fn fifty_callers_share_one_drain_and_one_signal() {
     let scene = Scene::with_streams(7);
     let sidecar = scene.serve_quick();

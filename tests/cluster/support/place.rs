@@ -90,6 +90,11 @@ impl Place {
         list["items"].as_array().expect("a list").iter().map(|event| text(&event["message"])).collect()
     }
 
+    /// The message of an event with this reason, which may come late.
+    pub(crate) fn wait_for_event(&self, reason: &str) -> String {
+        poll(PATIENCE, || self.events(reason).pop()).unwrap_or_else(|| panic!("no event tells of {reason}"))
+    }
+
     /// Panics if the kubelet could not call a hook, or lost its answer.
     pub(crate) fn assert_hooks_succeeded(&self) {
         assert_eq!(self.events("FailedPreStopHook"), Vec::<String>::new());
