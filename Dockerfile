@@ -2,6 +2,7 @@
 #
 #   docker build -t lameduck:0.1.0 .
 #   docker buildx build --platform linux/amd64,linux/arm64 -t registry.example.com/lameduck:0.1.0 --push .
+#   docker build --target sbom --output . .         what it is made of, as CycloneDX, and no image
 #
 # Each platform is built on itself, or emulated. Any image with cargo, the toolchain that rust-toolchain.toml names, a
 # C linker and glibc's static library will do as BASE.
@@ -34,6 +35,16 @@ RUN set -eu; \
     touch src/lib.rs src/main.rs; \
     cargo build --locked --release --bin lameduck --target "$(cat target-triple)"; \
     mv "target/$(cat target-triple)/release/lameduck" /lameduck
+
+# The bill of materials is a stage beside the image, not in it. The tool is made for this machine, not linked statically.
+FROM build AS bill
+RUN RUSTFLAGS= cargo install --locked --root /usr/local cargo-cyclonedx@0.5.9
+COPY tools tools
+ARG SOURCE_DATE_EPOCH
+RUN tools/sbom "$(cat target-triple)"
+
+FROM scratch AS sbom
+COPY --from=bill /build/target/sbom/ /
 
 FROM scratch
 ARG VERSION=0.1.0

@@ -33,3 +33,7 @@ cluster *words:
 
 deny:
     cargo deny check
+
+# What the image's binary is made of, as CycloneDX in target/sbom, held against `cargo tree`.
+sbom *triple:
+    tools/sbom {{triple}}
