@@ -19,6 +19,10 @@ demo:
 footprint:
     cargo bench --bench footprint
 
+# Whether it grows with time; 3600 for the whole hour.
+soak seconds="60":
+    LAMEDUCK_SOAK_SECONDS={{seconds}} cargo bench --bench soak
+
 # The reader's speed beside a bare line scan and beside prometheus-parse.
 bench:
     cargo bench --bench reader

@@ -2,23 +2,25 @@
 //!
 //! `cargo bench --bench footprint` builds the binary as it is shipped and measures real processes.
 
-use std::env;
-use std::error::Error;
+#[path = "support/shipped.rs"]
+#[expect(dead_code, reason = "the rest is for other measurements")]
+mod shipped;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
+use crate::shipped::{Process, Result, example, status};
 
 const TARGET: &str = concat!(env!("CARGO_PKG_NAME"), "-bench");
 const MIB: f64 = 1024.0 * 1024.0;
 
 fn main() -> Result<()> {
-    let binary = build()?;
+    let binary = shipped::build(&["engine_sim"])?;
     println!("binary, static and stripped     {:6.2} MiB", size(&binary)? / MIB);
     let engine = engine(0)?;
     let sidecar = Sidecar::start(&binary, &engine, "1s")?;
@@ -36,41 +38,8 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Builds the binary as the image has it.
-fn build() -> Result<PathBuf> {
-    let triple = format!("{}-unknown-linux-gnu", env::consts::ARCH);
-    let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", triple.to_uppercase().replace('-', "_"));
-    let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    let mut build = Command::new(&cargo);
-    build.args(["build", "--quiet", "--release", "--bin", "lameduck", "--target", &triple]);
-    let mut examples = Command::new(&cargo);
-    examples.args(["build", "--quiet", "--release", "--example", "engine_sim"]);
-    for command in [build.env(flags, "-C target-feature=+crt-static"), &mut examples] {
-        if !command.status()?.success() {
-            return Err("the build failed".into());
-        }
-    }
-    Ok(target_dir()?.join(triple).join("release/lameduck"))
-}
-
-/// The target directory: this program lies in its `release/deps`.
-fn target_dir() -> Result<PathBuf> {
-    let own = env::current_exe()?;
-    Ok(own.ancestors().nth(3).ok_or("not run by cargo")?.to_owned())
-}
-
 fn size(path: &Path) -> Result<f64> {
     Ok(f64::from(u32::try_from(fs::metadata(path)?.len())?))
-}
-
-/// A process that ends with its handle.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 struct Engine {
@@ -80,8 +49,7 @@ struct Engine {
 
 fn engine(pad: u64) -> Result<Engine> {
     use std::os::unix::process::CommandExt;
-    let binary = target_dir()?.join("release/examples/engine_sim");
-    let mut command = Command::new(binary);
+    let mut command = Command::new(example("engine_sim")?);
     command.arg0(TARGET).args(["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--pad-page", &pad.to_string()]);
     let mut process = Process(command.stdout(Stdio::piped()).spawn()?);
     let mut lines = BufReader::new(process.0.stdout.take().ok_or("no stdout")?);
@@ -150,8 +118,6 @@ impl Sidecar {
 
     /// A line of `/proc/pid/status`, in MiB.
     fn memory(&self, key: &str) -> Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.0.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).ok_or("no such line")?;
-        Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
+        Ok(f64::from(u32::try_from(status(self.process.0.id(), key)?)?) / 1024.0)
     }
 }
