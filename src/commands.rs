@@ -10,6 +10,7 @@ pub mod status;
 
 use std::future::Future;
 use std::io::Write;
+use std::time::Duration;
 
 /// How a command ends, as the exit code says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,12 +74,16 @@ impl Failure {
     }
 }
 
+/// How long a thread of the runtime that has read a socket table waits for another. They are woken in turn, so that of
+/// many that a busy moment began none would end if they waited for longer than a few polls take.
+const IDLE_THREADS: Duration = Duration::from_millis(100);
+
 /// Runs a command to its end, on this thread.
 ///
 /// # Errors
 /// Fails as the command does, or where the kernel refuses what a runtime needs.
 pub fn block_on(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread().thread_keep_alive(IDLE_THREADS).enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Exit::Fault, format!("cannot start: {error}")))?;
     let result = runtime.block_on(command);
     // A name that is still being looked up must not hold up the end.
