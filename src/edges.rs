@@ -1,6 +1,7 @@
 //! The thin edges: each does one kind of I/O, knows the machine's plain types, and knows no other edge.
 
 pub mod clock;
+pub mod descriptors;
 pub mod hook;
 pub mod http;
 pub mod log;

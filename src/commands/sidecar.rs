@@ -10,6 +10,7 @@ use tracing::{info, warn};
 use crate::commands::startup::{self, UNNOTED, fault};
 use crate::commands::{Exit, Failure, block_on};
 use crate::edges::clock::Clock;
+use crate::edges::descriptors::{Room, make_room};
 use crate::edges::hook::places::Places;
 use crate::edges::hook::token::{TokenFile, is_of_own_host};
 use crate::edges::hook::{self, Desk};
@@ -51,7 +52,7 @@ async fn supervise(settings: &Settings) -> Result<Exit, Failure> {
     let keeper = Keeper::new(clock.now(), startup::policy(settings), note);
     let seeker = Seeker { matcher: settings.matcher.clone(), signal: settings.signal, shuns_guests: false };
     let mut world = startup::world(settings, queue.clone(), seeker, state)?;
-    let places = Places::default();
+    let places = places();
     let server = tokio::spawn(hook::serve(listener, Desk { queue, token }, places.clone()));
     let left = Supervisor::new(keeper, clock, move |action| world.perform(action)).run(events).await;
     server.abort();
@@ -90,6 +91,18 @@ fn tell_start(settings: &Settings, listener: &TcpListener) {
         );
     }
     startup::tell_unknown_variables();
+}
+
+/// As many places for callers as there are descriptors for.
+fn places() -> Places {
+    let Room { callers, low_limit } = make_room();
+    if let Some(limit) = low_limit {
+        warn!(
+            limit,
+            callers, "the limit of descriptors (`ulimit -n`) is low: so many callers can be served or held at once"
+        );
+    }
+    Places::new(callers)
 }
 
 /// Reads the token, where one is wanted.

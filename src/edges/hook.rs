@@ -11,12 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use rustix::net::sockopt::set_ipv6_v6only;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot};
@@ -26,15 +26,19 @@ use crate::machine::outcome::Trigger;
 use crate::queue::{Event, Question};
 
 use self::places::{Place, Places};
+use self::socket::Socket;
 use self::token::{TokenFile, is_of_own_host};
 
 pub mod places;
+mod socket;
 pub mod token;
 
 /// How long a caller may take to send its request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How large a request's head may be, in bytes.
-const HEAD_SIZE: usize = 16 * 1024;
+/// How large a request's head may be, in bytes: the least that hyper allows.
+const HEAD_SIZE: usize = 8 * 1024;
+/// What the kernel may keep for each connection, in bytes, on its way in and out: it counts as the pod's memory.
+const KERNEL_BUFFER: u32 = 16 * 1024;
 
 /// How much of a wrong path is shown, in characters.
 const PATH_SHOWN: usize = 100;
@@ -65,6 +69,8 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         set_ipv6_v6only(&socket, false)?;
     }
     socket.set_reuseaddr(true)?;
+    socket.set_recv_buffer_size(KERNEL_BUFFER)?;
+    socket.set_send_buffer_size(KERNEL_BUFFER)?;
     socket.bind(address)?;
     socket.listen(1024)
 }
@@ -84,7 +90,7 @@ pub async fn serve(listener: TcpListener, desk: Desk, places: Places) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let Some(place) = places.take().await else { return };
+                let Some(place) = places.take(peer.ip()).await else { return };
                 tokio::spawn(converse(stream, peer.ip(), Arc::clone(&desk), place));
             }
             Err(error) => {
@@ -97,35 +103,44 @@ pub async fn serve(listener: TcpListener, desk: Desk, places: Places) {
 }
 
 async fn converse(stream: TcpStream, peer: IpAddr, desk: Arc<Desk>, place: Place) {
-    let (desk, place) = (&*desk, &place);
-    let service =
-        service_fn(move |request| async move { Ok::<_, Infallible>(attend(&request, peer, desk, place).await) });
+    let socket = Socket(Arc::new(stream));
+    let caller = Caller { peer, socket: socket.clone(), place };
+    let (desk, caller) = (&*desk, &caller);
+    let service = service_fn(move |request| async move { Ok::<_, Infallible>(attend(&request, caller, desk).await) });
     // Half-closed callers are gone: then hyper drops the call at once, and its place among the waiting is freed.
     let connection = http1::Builder::new()
         .half_close(false)
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_SIZE)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(socket, service);
     // The connection comes first: what it has asked for already is answered.
     tokio::select! {
         biased;
         served = connection => if let Err(error) = served {
             debug!(%error, "connection ended");
         },
-        () = place.sent_away() => debug!("a silent caller is sent away, to make place for others"),
+        () = caller.place.sent_away() => debug!(%peer, "a caller is sent away, to make place for others"),
     }
 }
 
-async fn attend(request: &Request<Incoming>, peer: IpAddr, desk: &Desk, place: &Place) -> Answer {
-    place.is_served();
+/// One who has connected.
+struct Caller {
+    peer: IpAddr,
+    socket: Socket,
+    place: Place,
+}
+
+async fn attend(request: &Request<Incoming>, caller: &Caller, desk: &Desk) -> Answer {
+    caller.place.is_served();
     if is_prestop(request) {
-        place.is_held();
-        return prestop(request, peer, desk).await;
+        caller.place.is_held();
+        return last(prestop(request, caller, desk).await);
     }
     let answer = respond(request, &desk.queue).await;
-    place.is_silent();
-    answer
+    caller.place.is_silent();
+    // Where a body ends is what proxies disagree about: what follows it is nobody's request.
+    if request.body().is_end_stream() { answer } else { last(answer) }
 }
 
 fn is_prestop(request: &Request<Incoming>) -> bool {
@@ -157,26 +172,31 @@ async fn respond(request: &Request<Incoming>, queue: &Queue) -> Answer {
 
 /// Holds the caller until the drain is over. One who may not ask for it is held all the same: the kubelet takes a
 /// refusal for the hook's end, and goes on to its SIGTERM at once.
-async fn prestop(request: &Request<Incoming>, peer: IpAddr, desk: &Desk) -> Answer {
+async fn prestop(request: &Request<Incoming>, caller: &Caller, desk: &Desk) -> Answer {
     let trigger = match request.uri().query() {
         Some("trigger=cli") => Trigger::Cli,
         Some(_) | None => Trigger::Hook,
     };
-    let queue = &desk.queue;
-    let mut guard = HangupGuard(Some(queue));
-    let outcome = if desk.may_ask(request, peer) {
-        ask(queue, |reply| Question::Prestop(trigger, reply)).await.map(Some)
-    } else {
-        ask(queue, |reply| Question::Wait(peer, reply)).await
+    let mut guard = HangupGuard(Some(&desk.queue));
+    let outcome = tokio::select! {
+        outcome = hold(request, trigger, caller.peer, desk) => outcome,
+        () = caller.socket.hung_up() => return leaving(),
     };
     guard.0 = None;
-    let mut answer = match outcome {
+    match outcome {
         Some(Some(outcome)) => body(StatusCode::OK, "application/json", outcome + "\n"),
         Some(None) => text(StatusCode::SERVICE_UNAVAILABLE, "too many callers without the token wait already"),
         None => leaving(),
-    };
-    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    answer
+    }
+}
+
+/// The outcome, when there is one; `Some(None)` where too many wait already.
+async fn hold(request: &Request<Incoming>, trigger: Trigger, peer: IpAddr, desk: &Desk) -> Option<Option<String>> {
+    if desk.may_ask(request, peer) {
+        ask(&desk.queue, |reply| Question::Prestop(trigger, reply)).await.map(Some)
+    } else {
+        ask(&desk.queue, |reply| Question::Wait(peer, reply)).await
+    }
 }
 
 impl Desk {
@@ -187,7 +207,7 @@ impl Desk {
     }
 }
 
-/// Tells the loop when a held call is dropped, which is what hyper does when its caller leaves.
+/// Tells the loop when a held call is dropped: its caller has left, or was sent away.
 struct HangupGuard<'a>(Option<&'a Queue>);
 
 impl Drop for HangupGuard<'_> {
@@ -228,6 +248,12 @@ fn not_found(request: &Request<Incoming>, queue: &Queue) -> Answer {
 fn not_allowed(allowed: &'static str) -> Answer {
     let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, &format!("only {allowed}"));
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    answer
+}
+
+/// The same answer, after which the connection is closed.
+fn last(mut answer: Answer) -> Answer {
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     answer
 }
 

@@ -37,6 +37,7 @@ mod readiness;
 mod restart;
 mod routes;
 mod settings;
+mod siege;
 mod sigterm;
 mod sockets;
 mod standalone;

@@ -24,9 +24,14 @@ impl Call {
     /// Connects, and sends these bytes.
     pub(crate) fn send(address: SocketAddr, bytes: impl AsRef<[u8]>) -> Self {
         let mut stream = TcpStream::connect(address).expect("the sidecar listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a socket takes a timeout");
         // A sidecar that has heard enough may close before all is sent.
         let _ = stream.write_all(bytes.as_ref());
+        Self::over(stream)
+    }
+
+    /// A call that was made over this connection.
+    pub(crate) fn over(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket takes a timeout");
         Self(stream)
     }
 
