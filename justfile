@@ -23,6 +23,10 @@ footprint:
 soak seconds="60":
     LAMEDUCK_SOAK_SECONDS={{seconds}} cargo bench --bench soak
 
+# How fast probes are answered while the open port is besieged.
+siege:
+    cargo bench --bench siege
+
 # The reader's speed beside a bare line scan and beside prometheus-parse.
 bench:
     cargo bench --bench reader
