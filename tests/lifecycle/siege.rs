@@ -288,3 +288,13 @@ fn hook_may_be_called_as_old_clients_and_proxies_do() {
         assert_eq!(scene.target.signals(), 1);
     }
 }
+
+#[test]
+fn head_may_hold_the_longest_token_and_not_twice_as_much() {
+    let scene = Scene::with_streams(0);
+    let sidecar = scene.serve_quick();
+    let head = |length: usize| format!("Authorization: Bearer {}\r\n", "x".repeat(length));
+    assert_eq!(sidecar.ask("GET", "/livez", &head(4096)).status, 200);
+    let refused = Call::send(scene.pod.address, request("GET", "/livez", &head(9000))).bytes();
+    assert!(!refused.starts_with(b"HTTP/1.1 200 "), "{:?}", String::from_utf8_lossy(&refused));
+}
