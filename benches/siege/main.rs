@@ -32,7 +32,7 @@ const MEDIAN: Duration = Duration::from_millis(50);
 /// The most memory that will do, in kB.
 const MEMORY: u64 = 16 * 1024;
 /// The most descriptors that will do.
-const DESCRIPTORS: usize = 512 + 32;
+const DESCRIPTORS: usize = 384 + 32;
 const TARGET: &str = "lameduck-siege";
 
 fn main() -> Result<()> {

@@ -3,7 +3,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// How many callers are let in where descriptors are no question: with them the sidecar stays below 16 MiB.
-const CALLERS: u64 = 512;
+const CALLERS: u64 = 384;
 /// Kept back for everything but callers: standard streams, the runtime's own, the socket table, the sources' pages,
 /// `/proc`, pidfds, the note, the termination log, and a connection that waits for its place.
 const OWN: u64 = 32;
@@ -43,10 +43,10 @@ mod tests {
     #[test]
     fn room_is_what_the_limit_leaves_and_never_more_than_memory_allows() {
         for (limit, callers, low) in [
-            (None, 512, false),
-            (Some(1_048_576), 512, false),
-            (Some(544), 512, false),
-            (Some(543), 511, true),
+            (None, 384, false),
+            (Some(1_048_576), 384, false),
+            (Some(416), 384, false),
+            (Some(415), 383, true),
             (Some(64), 32, true),
             (Some(32), 4, true),
             (Some(0), 4, true),

@@ -83,8 +83,8 @@ fn tls_is_answered_in_http_so_that_the_kubelet_tries_again_in_clear() {
 fn probes_are_answered_beside_a_crowd_of_held_callers() {
     let scene = Scene::with_streams(1);
     let sidecar = scene.serve_quick();
-    let crowd: Vec<_> = (0..500).map(|_| Call::get(scene.pod.address, "/prestop")).collect();
-    wait_until(|| sidecar.metric("lameduck_hook_callers") == Some(500.0));
+    let crowd: Vec<_> = (0..350).map(|_| Call::get(scene.pod.address, "/prestop")).collect();
+    wait_until(|| sidecar.metric("lameduck_hook_callers") == Some(350.0));
     let silent: Vec<_> = (0..700).map(|_| Call::send(scene.pod.address, "GET /livez")).collect();
     assert_eq!(sidecar.get("/livez").status, 200);
     scene.page.count(0);
