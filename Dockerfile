@@ -26,7 +26,8 @@ RUN set -eu; \
         *) echo "no such platform: $TARGETARCH (amd64 or arm64)" >&2; exit 64 ;; \
     esac > target-triple; \
     mkdir src benches; \
-    printf '//! A stand-in.\nfn main() {}\n' | tee src/main.rs benches/footprint.rs benches/sockets.rs > benches/reader.rs; \
+    mkdir -p benches/soak benches/siege; \
+    printf '//! A stand-in.\nfn main() {}\n' | tee src/main.rs benches/footprint.rs benches/sockets.rs benches/reader.rs benches/soak/main.rs > benches/siege/main.rs; \
     echo '//! A stand-in.' > src/lib.rs; \
     cargo build --locked --release --bin lameduck --target "$(cat target-triple)"
 
