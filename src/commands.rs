@@ -83,7 +83,10 @@ const IDLE_THREADS: Duration = Duration::from_millis(100);
 /// # Errors
 /// Fails as the command does, or where the kernel refuses what a runtime needs.
 pub fn block_on(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().thread_keep_alive(IDLE_THREADS).enable_all().build();
+    // After each turn of a task it looks at clocks, sockets and the command itself: a long page is read by two tasks
+    // that keep each other busy, and by default sixty turns of theirs would hold up a deadline.
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.thread_keep_alive(IDLE_THREADS).event_interval(1).enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Exit::Fault, format!("cannot start: {error}")))?;
     let result = runtime.block_on(command);
     // A name that is still being looked up must not hold up the end.
@@ -99,4 +102,41 @@ pub fn say(line: &str) {
 /// Prints a line to stderr. A reader that has gone away is no reason to fail.
 pub fn complain(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tokio::sync::{mpsc, oneshot};
+
+    use super::*;
+
+    #[test]
+    fn tasks_that_keep_each_other_busy_do_not_hold_up_the_command() {
+        let turns = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&turns);
+        let ended = block_on(async move {
+            let (ping, mut pinged) = mpsc::channel(1);
+            let (pong, mut ponged) = mpsc::channel(1);
+            let (told, tenth) = oneshot::channel();
+            tokio::spawn(async move { while pinged.recv().await.is_some() && pong.send(()).await.is_ok() {} });
+            tokio::spawn(async move {
+                let mut told = Some(told);
+                for turn in 1..=1000 {
+                    counted.store(turn, Ordering::Relaxed);
+                    if turn == 10 {
+                        told.take().map(|told| told.send(()));
+                    }
+                    ping.send(()).await.unwrap();
+                    ponged.recv().await;
+                }
+            });
+            tenth.await.unwrap();
+            assert!(turns.load(Ordering::Relaxed) < 15, "{turns:?}");
+            Ok(Exit::Done)
+        });
+        assert!(ended.is_ok());
+    }
 }
