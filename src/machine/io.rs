@@ -133,6 +133,9 @@ pub enum Action {
         asked: Time,
         /// How long a reading may take.
         bound: Duration,
+        /// The one that is to answer, where it is known. A page that is read when it has ended may be its successor's
+        /// already, on the same port.
+        tracked: Option<Incarnation>,
     },
     /// Watch this target for its exit, in place of any other.
     Watch(Incarnation),

@@ -297,7 +297,7 @@ impl Keeper {
         self.rounds.begin(asked, bound, &self.policy.sources);
         let tracked = self.target.as_ref().filter(|target| target.alive).map(|target| target.incarnation);
         self.actions.push_back(Action::Seek { asked, tracked });
-        self.actions.push_back(Action::Read { asked, bound });
+        self.actions.push_back(Action::Read { asked, bound, tracked });
     }
 
     fn round_due(&self) -> Time {

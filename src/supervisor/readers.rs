@@ -10,11 +10,13 @@ use tracing::warn;
 
 use crate::edges::http;
 use crate::edges::page::MetricsPage;
+use crate::edges::process::is_alive;
 use crate::edges::sockets::{Own, SocketTable};
 use crate::edges::status::StatusPage;
 use crate::machine::connections::Table;
 use crate::machine::io::Input;
 use crate::machine::reading::{Count, Fault, FaultKind, Reading, Source};
+use crate::machine::target::Incarnation;
 use crate::machine::time::Time;
 use crate::queue::Event;
 use crate::settings::sources::Sources;
@@ -40,6 +42,24 @@ struct Sockets {
     warned: Arc<AtomicBool>,
 }
 
+/// One order to read every source.
+#[derive(Clone, Copy, Debug)]
+pub struct Order {
+    /// To be handed back with each answer.
+    pub asked: Time,
+    /// How long a reading may take.
+    pub bound: Duration,
+    /// The target whose answers are wanted, where it is known.
+    pub tracked: Option<Incarnation>,
+}
+
+impl Order {
+    /// Whether the target has ended meanwhile: who answers on its ports may be its successor then.
+    fn is_overtaken(&self) -> bool {
+        self.tracked.is_some_and(|target| !is_alive(target).unwrap_or(true))
+    }
+}
+
 impl Readers {
     /// Whoever is to be asked, by the settings; the answers go into the queue.
     #[must_use]
@@ -61,72 +81,76 @@ impl Readers {
         }
     }
 
-    /// Asks everyone, each for at most `bound`.
-    pub fn ask(&self, asked: Time, bound: Duration) {
+    /// Asks everyone, each for at most the bound.
+    pub fn ask(&self, order: Order) {
         if let Some(page) = self.page.clone().filter(|page| !self.watches(page.url().port())) {
             let readers = self.clone();
             tokio::spawn(async move {
-                let connection = http::reach(page.url(), bound).await;
-                readers.ask_page(&page, connection, asked, bound).await;
+                let connection = http::reach(page.url(), order.bound).await;
+                readers.ask_page(&page, connection, order).await;
             });
         }
-        tokio::spawn(self.clone().ask_ports(asked, bound));
+        tokio::spawn(self.clone().ask_ports(order));
     }
 
     fn watches(&self, port: u16) -> bool {
         self.sockets.as_ref().is_some_and(|sockets| sockets.watched.contains(&port))
     }
 
-    async fn ask_page(&self, page: &MetricsPage, connection: Connection, asked: Time, bound: Duration) {
-        let found = page.read(connection, bound).await;
+    async fn ask_page(&self, page: &MetricsPage, connection: Connection, order: Order) {
+        let found = page.read(connection, order.bound).await;
         if let Some(most) = found.capacity {
-            self.tell(Input::Capacity(most)).await;
+            self.tell(order, Input::Capacity(most)).await;
         }
         for (source, reading) in found.readings {
-            self.tell(Input::Counted { asked, source, reading }).await;
+            self.tell(order, Input::Counted { asked: order.asked, source, reading }).await;
         }
     }
 
     /// Asks the socket table, and the pages on ports whose connections may be counted: ours must be open, and known,
     /// while the table is read.
-    async fn ask_ports(self, asked: Time, bound: Duration) {
+    async fn ask_ports(self, order: Order) {
         let page = self.page.as_deref().filter(|page| self.watches(page.url().port()));
-        let connect_page = async { Some((page?, http::reach(page?.url(), bound).await)) };
+        let connect_page = async { Some((page?, http::reach(page?.url(), order.bound).await)) };
         let status = self.status.as_deref();
-        let connect_status = async { Some((status?, http::reach(status?.url(), bound).await)) };
+        let connect_status = async { Some((status?, http::reach(status?.url(), order.bound).await)) };
         let (page, status) = tokio::join!(connect_page, connect_status);
         if let Some(sockets) = &self.sockets {
             let connections = [page.as_ref().map(|(_, it)| it), status.as_ref().map(|(_, it)| it)];
             let own: Vec<Own> = connections.into_iter().flatten().filter_map(own).collect();
-            self.ask_sockets(sockets, own, asked).await;
+            self.ask_sockets(sockets, own, order).await;
         }
         let ask_page = async {
             if let Some((page, connection)) = page {
-                self.ask_page(page, connection, asked, bound).await;
+                self.ask_page(page, connection, order).await;
             }
         };
         let ask_status = async {
             if let Some((status, connection)) = status {
-                let reading = status.read(connection, bound).await;
-                self.tell(Input::Counted { asked, source: Source::Status, reading }).await;
+                let reading = status.read(connection, order.bound).await;
+                self.tell(order, Input::Counted { asked: order.asked, source: Source::Status, reading }).await;
             }
         };
         tokio::join!(ask_page, ask_status);
     }
 
-    async fn ask_sockets(&self, sockets: &Sockets, own: Vec<Own>, asked: Time) {
+    async fn ask_sockets(&self, sockets: &Sockets, own: Vec<Own>, order: Order) {
+        let asked = order.asked;
         let table = sockets.read(own).await;
         let reading = match &table {
             Ok(table) => Reading::Counts(sockets.counted.iter().map(|port| sockets.count(table, *port)).collect()),
             Err(fault) => Reading::Unknown(fault.clone()),
         };
-        self.tell(Input::Connections { asked, table }).await;
+        self.tell(order, Input::Connections { asked, table }).await;
         if !sockets.counted.is_empty() {
-            self.tell(Input::Counted { asked, source: Source::Sockets, reading }).await;
+            self.tell(order, Input::Counted { asked, source: Source::Sockets, reading }).await;
         }
     }
 
-    async fn tell(&self, input: Input) {
+    async fn tell(&self, order: Order, input: Input) {
+        if order.is_overtaken() {
+            return;
+        }
         // A loop that has ended wants to know nothing any more.
         let _ = self.queue.send(Event::Input(input)).await;
     }
@@ -164,5 +188,65 @@ impl Sockets {
         // A table is the kernel's: that it cannot be read says nothing of who serves.
         let fault = |text: String| Fault::new(FaultKind::Unreadable, format!("socket table: {text}"));
         read.map_err(|error| fault(error.to_string()))?.map_err(|error| fault(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::process::Command;
+    use std::thread;
+
+    use super::*;
+    use crate::edges::page::Wanted;
+    use crate::edges::process::stat_of;
+    use crate::machine::activity::IdleRule;
+    use crate::machine::io::Idleness;
+
+    /// A page that says zero, so many times, and tells when it has.
+    fn page_of_zero(times: usize) -> (u16, std::sync::mpsc::Receiver<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (said, heard) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            for stream in listener.incoming().take(times) {
+                let mut stream = stream.unwrap();
+                let _ = stream.read(&mut [0; 4096]);
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nactive 0\n").unwrap();
+                said.send(()).unwrap();
+            }
+        });
+        (port, heard)
+    }
+
+    fn life(pid: u32) -> Incarnation {
+        Incarnation { pid, started: stat_of(pid).unwrap().started }
+    }
+
+    #[tokio::test]
+    async fn a_page_that_answers_after_the_end_of_the_target_is_nobodys_word() {
+        let (port, said) = page_of_zero(2);
+        let wanted = Wanted { steady: vec!["active".parse().unwrap()], ..Wanted::default() };
+        let page = Some((format!("http://127.0.0.1:{port}/").parse().unwrap(), wanted));
+        let rule = IdleRule { window: Duration::from_secs(60), rate: 256 };
+        let idleness = Idleness { ports: Vec::new(), rule, ends_drain: false };
+        let sources = Sources { page, status: None, streams_ports: Vec::new(), idleness, accept_below: None };
+        let (queue, mut answers) = mpsc::channel(16);
+        let readers = Readers::new(&sources, queue);
+        let order = |second, tracked| {
+            let asked = Time::since_boot(Duration::from_secs(second));
+            readers.ask(Order { asked, bound: Duration::from_secs(30), tracked: Some(tracked) });
+        };
+
+        let mut child = Command::new("sleep").arg("600").spawn().unwrap();
+        let ended = life(child.id());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        order(1, ended);
+        tokio::task::spawn_blocking(move || said.recv()).await.unwrap().unwrap();
+        order(2, life(std::process::id()));
+        let Some(Event::Input(Input::Counted { asked, .. })) = answers.recv().await else { panic!("no reading") };
+        assert_eq!(asked, Time::since_boot(Duration::from_secs(2)));
     }
 }

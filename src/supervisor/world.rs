@@ -20,7 +20,7 @@ use crate::machine::outcome::{Ending, Outcome, Verdict};
 use crate::machine::target::Incarnation;
 use crate::machine::time::Time;
 use crate::queue::Event;
-use crate::supervisor::readers::Readers;
+use crate::supervisor::readers::{Order, Readers};
 
 type Search = (Time, Option<Incarnation>);
 
@@ -66,7 +66,7 @@ impl World {
                 let _ = self.searches.try_send((asked, tracked));
                 return self.unwatched.take().and_then(|incarnation| self.start_watch(incarnation));
             }
-            Action::Read { asked, bound } => self.readers.ask(asked, bound),
+            Action::Read { asked, bound, tracked } => self.readers.ask(Order { asked, bound, tracked }),
             Action::Watch(incarnation) => return self.start_watch(incarnation),
             Action::Write(note) => self.note(|state| state.write(&note)),
             Action::Erase => self.note(StateFile::erase),

@@ -276,7 +276,7 @@ impl Pod {
                 Some(sighting) => self.answers.push_back(Input::Sighted { asked, sighting }),
                 None => self.unsought.push(asked),
             },
-            Action::Read { asked, bound } => match self.page.clone() {
+            Action::Read { asked, bound, .. } => match self.page.clone() {
                 Page::Says(says) => {
                     self.answer_sockets(asked);
                     let counted = |(source, reading)| Input::Counted { asked, source, reading };

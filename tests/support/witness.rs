@@ -189,7 +189,7 @@ impl Witness {
     pub(crate) fn sees(&mut self, now: Time, action: &Action, note: Option<&Note>) {
         match action {
             Action::Seek { asked, .. } => assert_eq!(*asked, now),
-            Action::Read { asked, bound } => {
+            Action::Read { asked, bound, .. } => {
                 let open = self.drain.as_ref().filter(|drain| drain.over.is_none());
                 assert!(open.is_none_or(|drain| *asked + *bound <= drain.deadline), "a reading outlasts the deadline");
                 self.readings.ask(*asked, *bound);

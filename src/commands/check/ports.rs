@@ -11,7 +11,7 @@ use crate::machine::reading::{Count, Fault, Reading, Source};
 use crate::queue::Event;
 use crate::settings::Settings;
 use crate::settings::sources::Sources;
-use crate::supervisor::readers::Readers;
+use crate::supervisor::readers::{Order, Readers};
 
 /// What was seen, where it was looked for.
 #[derive(Default)]
@@ -37,7 +37,8 @@ pub(super) async fn check(settings: &Settings, chosen: bool) -> Vec<Check> {
 async fn look(settings: &Settings) -> Seen {
     let (queue, mut events) = mpsc::channel(1);
     let sources = Sources { page: None, ..settings.sources.clone() };
-    Readers::new(&sources, queue).ask(Clock::start().now(), settings.plan.scrape_timeout);
+    let order = Order { asked: Clock::start().now(), bound: settings.plan.scrape_timeout, tracked: None };
+    Readers::new(&sources, queue).ask(order);
     let mut seen = Seen::default();
     while let Some(event) = events.recv().await {
         if let Event::Input(Input::Connections { table, .. }) = event {
