@@ -25,8 +25,7 @@ RUN set -eu; \
         arm64) echo aarch64-unknown-linux-gnu ;; \
         *) echo "no such platform: $TARGETARCH (amd64 or arm64)" >&2; exit 64 ;; \
     esac > target-triple; \
-    mkdir src benches; \
-    mkdir -p benches/soak benches/siege; \
+    mkdir -p src benches/soak benches/siege; \
     printf '//! A stand-in.\nfn main() {}\n' | tee src/main.rs benches/footprint.rs benches/sockets.rs benches/reader.rs benches/soak/main.rs > benches/siege/main.rs; \
     echo '//! A stand-in.' > src/lib.rs; \
     cargo build --locked --release --bin lameduck --target "$(cat target-triple)"
