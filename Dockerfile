@@ -11,8 +11,9 @@ ARG BASE=docker.io/library/rust:1.95.0-slim-bookworm
 FROM ${BASE} AS build
 # Which platform this is: amd64 or arm64. BuildKit and buildah know.
 ARG TARGETARCH=amd64
+# Packed relocations save 100 kB; a linker that does not know them leaves them as they are.
 # Without --target, build scripts and macros would be linked statically as well, which macros cannot be.
-ENV CARGO_INCREMENTAL=0 RUSTFLAGS="-C target-feature=+crt-static"
+ENV CARGO_INCREMENTAL=0 RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs"
 WORKDIR /build
 
 # The dependencies are a layer of their own, which lasts as long as these files do not change.

@@ -11,6 +11,9 @@ use rustix::time::{ClockId, clock_gettime};
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
+/// As the Dockerfile has them.
+const FLAGS: &str = "-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs";
+
 /// Builds the binary as the image has it, and these examples; tells where the binary is.
 pub(crate) fn build(examples: &[&str]) -> Result<PathBuf> {
     let triple = format!("{}-unknown-linux-gnu", env::consts::ARCH);
@@ -20,7 +23,7 @@ pub(crate) fn build(examples: &[&str]) -> Result<PathBuf> {
     binary.args(["build", "--quiet", "--release", "--bin", "lameduck", "--target", &triple]);
     let mut others = Command::new(&cargo);
     others.args(["build", "--quiet", "--release"]).args(examples.iter().flat_map(|name| ["--example", name]));
-    for command in [binary.env(flags, "-C target-feature=+crt-static"), &mut others] {
+    for command in [binary.env(flags, FLAGS), &mut others] {
         if !command.status()?.success() {
             return Err("the build failed".into());
         }
