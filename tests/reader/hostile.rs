@@ -20,6 +20,7 @@ const LINES: &[(&str, Result<Option<u64>, &str>)] = &[
     ("active 9007199254740992", Err("value 9007199254740992 is not a count")),
     ("active 0e99", Ok(Some(0))),
     ("active\t3\t1\t#\t{}\t1\t", Ok(Some(3))),
+    ("active\t3\t1\t#\t{}\t1\t2\t", Ok(Some(3))),
     ("active three", Err("value three is not a number")),
     ("active 0x10", Err("value 0x10 is not a number")),
     ("active 1_000", Err("value 1_000 is not a number")),

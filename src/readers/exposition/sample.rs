@@ -133,6 +133,7 @@ fn exemplar(cursor: &mut Cursor<'_>) -> Result<(), Reason> {
     labels.read(cursor)?;
     value(cursor)?;
     timestamp(cursor)?;
+    blanks(cursor);
     if labels.name.is_some() || cursor.peek().is_some() { Err(Reason::Exemplar) } else { Ok(()) }
 }
 
