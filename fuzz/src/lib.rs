@@ -1,0 +1,7 @@
+//! What the fuzz targets hold lameduck against: second ways to the same answer, written for plainness and not for speed.
+#![forbid(unsafe_code)]
+
+pub mod line;
+pub mod page;
+pub mod second;
+pub mod selector;
