@@ -10,13 +10,16 @@ mod quoted;
 use std::fmt;
 use std::str::FromStr;
 
-use regex_lite::Regex;
+use regex_lite::{Regex, RegexBuilder};
 
 use super::cursor::Cursor;
 pub use error::{Error, Reason};
 
 /// The label under which `PromQL` keeps the metric name.
 const NAME: &str = "__name__";
+
+/// How large a pattern may become, in bytes: each of its steps is tried at every character of a value.
+const PATTERN_SIZE: usize = 64 * 1024;
 
 /// Picks series off a page by metric name and labels.
 ///
@@ -134,8 +137,9 @@ impl Pattern {
         }
         let refused = |error: regex_lite::Error| Reason::Pattern(error.to_string());
         // Alone first: `a)|(b` is sound only inside the group, where it would undo the anchors.
-        Regex::new(&source).map_err(refused)?;
-        let whole = Regex::new(&format!("^(?s:{source})$")).map_err(refused)?;
+        let regex = |pattern: &str| RegexBuilder::new(pattern).size_limit(PATTERN_SIZE).build().map_err(refused);
+        regex(&source)?;
+        let whole = regex(&format!("^(?s:{source})$"))?;
         Ok(Self { source, whole })
     }
 }

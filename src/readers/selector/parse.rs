@@ -244,4 +244,12 @@ mod tests {
         }
         assert!(selector(r"m{a!~`\w+\.\d{2}\\<`}").is_ok());
     }
+
+    #[test]
+    fn patterns_that_would_take_long_are_refused_and_long_lists_of_names_are_not() {
+        let error = selector("m{a=~`(?:.{0,50}){50}`}").unwrap_err();
+        assert!(error.to_string().starts_with("at character 6: the regular expression is refused"), "{error}");
+        let names = vec!["engine-7d9f8c6b5-x2x4z"; 50].join("|");
+        assert!(selector(&format!("m{{a=~`{names}`}}")).is_ok());
+    }
 }
