@@ -135,6 +135,17 @@ fn deep_nesting_is_refused() {
     }
 }
 
+/// Readers of YAML take a lone one for a line end, and what stands in which column is another matter then.
+#[test]
+fn carriage_returns_alone_are_refused() {
+    let pod = "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - name: engine\n    command: [impeller]\n";
+    for text in [&pod.replace('\n', "\r"), &pod.replace("v1\n", "v1\r"), ")a: \r-\r\ra:\r- \r-\r # :\r- \r\r-\r"] {
+        let error = inject(text, &request(Shape::Native), &|_| Ok(())).unwrap_err();
+        assert!(error.contains("line 1, column ") && error.contains("carriage return"), "{text:?}: {error}");
+    }
+    assert!(inject(&pod.replace('\n', "\r\n"), &request(Shape::Native), &|_| Ok(())).is_ok());
+}
+
 #[test]
 fn circles_of_aliases_come_to_an_end() {
     for text in [

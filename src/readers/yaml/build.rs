@@ -18,6 +18,7 @@ const PROPERTIES: &[u8] = b"&!";
 /// # Errors
 /// Says where it is no YAML.
 pub fn read(text: &str) -> Result<Vec<Document>, Malformed> {
+    refuse_lone_returns(text)?;
     let mut builder = Builder { text, offsets: Offsets::new(text), open: Vec::new(), documents: Vec::new() };
     let mut repeated = HashSet::new();
     for event in Parser::new_from_str(text) {
@@ -29,6 +30,15 @@ pub fn read(text: &str) -> Result<Vec<Document>, Malformed> {
     }
     let documents = builder.documents.into_iter();
     Ok(documents.map(|root| Document { root, repeated: repeated.clone() }).collect())
+}
+
+/// The parser takes a carriage return alone for a line end, too; places are found by newlines here.
+fn refuse_lone_returns(text: &str) -> Result<(), Malformed> {
+    let mut returns = text.match_indices('\r').map(|(at, _)| at);
+    let Some(at) = returns.find(|at| !text[at + 1..].starts_with('\n')) else { return Ok(()) };
+    let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+    let (line, column) = (text[..start].matches('\n').count() + 1, text[start..at].chars().count() + 1);
+    Err(Malformed { line, column, what: "a carriage return without a newline".to_owned() })
 }
 
 fn malformed(error: &ScanError) -> Malformed {
