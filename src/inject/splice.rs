@@ -221,7 +221,8 @@ impl<'a> Splice<'a> {
             return Err(format!("line {}: a key without a colon; write `key:`", null.line));
         }
         let blank = if is_missing { " " } else { "" };
-        self.edits.push((null.span.clone(), format!("{blank}{}", value.flow(manner))));
+        // At the end of the text lines may have been put there already, and those come behind it.
+        self.edits.insert(0, (null.span.clone(), format!("{blank}{}", value.flow(manner))));
         Ok(())
     }
 

@@ -135,6 +135,14 @@ fn deep_nesting_is_refused() {
     }
 }
 
+#[test]
+fn a_value_that_is_missing_at_the_very_end_is_filled_before_anything_follows() {
+    let text = "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - name: engine\n    command: [impeller]\n    lifecycle:\n      preStop:";
+    let out = inject(text, &request(Shape::Classic), &|_| Ok(())).unwrap().text;
+    assert!(out.contains("      preStop: {httpGet: {path: /prestop, port: 8089}}\n  - name: lameduck\n"), "{out}");
+    assert_eq!(without_ours(&out), without_ours(text), "{out}");
+}
+
 /// Readers of YAML take a lone one for a line end, and what stands in which column is another matter then.
 #[test]
 fn carriage_returns_alone_are_refused() {
