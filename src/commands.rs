@@ -118,10 +118,10 @@ mod tests {
         let turns = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&turns);
         let ended = block_on(async move {
-            let (ping, mut pinged) = mpsc::channel(1);
-            let (pong, mut ponged) = mpsc::channel(1);
+            let (there, mut arrivals) = mpsc::channel(1);
+            let (back, mut returns) = mpsc::channel(1);
             let (told, tenth) = oneshot::channel();
-            tokio::spawn(async move { while pinged.recv().await.is_some() && pong.send(()).await.is_ok() {} });
+            tokio::spawn(async move { while arrivals.recv().await.is_some() && back.send(()).await.is_ok() {} });
             tokio::spawn(async move {
                 let mut told = Some(told);
                 for turn in 1..=1000 {
@@ -129,8 +129,8 @@ mod tests {
                     if turn == 10 {
                         told.take().map(|told| told.send(()));
                     }
-                    ping.send(()).await.unwrap();
-                    ponged.recv().await;
+                    there.send(()).await.unwrap();
+                    returns.recv().await;
                 }
             });
             tenth.await.unwrap();
