@@ -292,6 +292,15 @@ mod tests {
     }
 
     #[test]
+    fn looks_count_that_are_a_quarter_of_a_second_apart_and_closer_ones_do_not() {
+        let mut activity = activity();
+        for (at, counted) in [(0.0, 0.0), (0.2, 0.0), (0.25, 0.25), (0.4, 0.25), (0.5, 0.5)] {
+            activity.observe(look(at), &[(1, 0)]);
+            assert_eq!(activity.working().map(|working| working.as_of), Some(look(counted).asked), "{at}");
+        }
+    }
+
+    #[test]
     fn a_cookie_that_is_gone_is_forgotten_and_looks_do_not_pile_up() {
         let mut activity = activity();
         for tenth in 0..1000_u32 {

@@ -99,6 +99,14 @@ mod tests {
     }
 
     #[test]
+    fn one_connection_that_is_shown_twice_alone_counts_once() {
+        let connections = [connection("127.0.0.1:1", Some(8)); 2];
+        let mut table = Table { connections: connections.to_vec(), ..Table::default() };
+        table.remove_repetitions();
+        assert_eq!(table.connections, connections[..1]);
+    }
+
+    #[test]
     fn two_sockets_of_the_same_addresses_are_two() {
         let connections = [7, 8].map(|cookie| connection("127.0.0.1:1", Some(cookie)));
         let mut table = Table { connections: connections.to_vec(), ..Table::default() };

@@ -171,6 +171,13 @@ mod tests {
     }
 
     #[test]
+    fn the_lives_that_were_seen_are_counted_and_the_longest_is_told() {
+        assert_eq!((of([]).count(), of([]).longest()), (0, None));
+        let seen = of([minutes(1), minutes(3), minutes(2)]);
+        assert_eq!((seen.count(), seen.longest()), (3, Some(minutes(3))));
+    }
+
+    #[test]
     fn percentiles_are_within_a_bucket_of_the_true_ones() {
         let lives: Vec<Duration> = (1..=1000).map(|n| Duration::from_millis(n * n)).collect();
         let durations = of(lives.clone());
@@ -185,6 +192,14 @@ mod tests {
     }
 
     #[test]
+    fn every_bucket_holds_its_upper_bound_and_the_last_whatever_is_longer() {
+        for at in 0..BUCKETS {
+            assert_eq!(bucket(upper(at)), at);
+        }
+        assert_eq!(of([Duration::MAX]).quantile(50), Some(upper(BUCKETS - 1)));
+    }
+
+    #[test]
     fn the_rest_is_estimated_only_from_enough_lives_that_were_as_old() {
         let second = Duration::from_secs;
         let many = of((1..=100).map(second));
@@ -196,5 +211,6 @@ mod tests {
         assert_eq!(many.all_ended_in(&[second(100)]), None);
         assert_eq!(many.all_ended_in(&[]), None);
         assert_eq!(of((1..20).map(second)).all_ended_in(&[second(1)]), None);
+        assert!(of((1..=20).map(second)).all_ended_in(&[second(1)]).is_some());
     }
 }

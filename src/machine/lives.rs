@@ -96,4 +96,16 @@ mod tests {
         assert_eq!(lives.end(look(20).asked), [Duration::from_secs(10)]);
         assert_eq!(lives.ages(look(20).asked).count(), 0);
     }
+
+    #[test]
+    fn the_open_ones_are_as_old_as_it_was_seen() {
+        let mut lives = Lives::default();
+        lived(&mut lives, 0, &[7]);
+        lived(&mut lives, 10, &[7, 8]);
+        let now = look(20).asked;
+        let mut ages: Vec<_> = lives.ages(now).collect();
+        ages.sort_unstable();
+        assert_eq!(ages, [Duration::ZERO, Duration::from_secs(15)]);
+        assert_eq!([7, 8, 9].map(|cookie| lives.age(cookie, now)), [None, Some(Duration::from_secs(15)), None]);
+    }
 }

@@ -99,3 +99,17 @@ pub enum Ending {
     /// A signal of this number ended it.
     Killed(i32),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_what_users_see_and_are_read_back() {
+        assert_eq!(Outcome::ALL.map(Outcome::name), ["drained", "exited", "idle", "expired", "unserved"]);
+        assert_eq!(Outcome::ALL.map(|outcome| Outcome::from_name(outcome.name())), Outcome::ALL.map(Some));
+        assert_eq!(Trigger::ALL.map(Trigger::name), ["hook", "sigterm", "cli"]);
+        assert_eq!(Trigger::ALL.map(|trigger| Trigger::from_name(trigger.name())), Trigger::ALL.map(Some));
+        assert_eq!((Outcome::from_name("hook"), Trigger::from_name("idle")), (None, None));
+    }
+}

@@ -211,4 +211,28 @@ mod tests {
         assert_eq!(Plan::new(&Times { poll_interval: zero, ..times(9) }).unwrap_err().flag, "--poll-interval");
         assert_eq!(Plan::new(&Times { scrape_timeout: zero, ..times(9) }).unwrap_err().flag, "--scrape-timeout");
     }
+
+    #[test]
+    fn a_slip_of_the_unit_is_refused_and_a_year_is_not() {
+        const YEAR: Duration = Duration::from_secs(31_536_000);
+        let [longer, shorter] = [YEAR + Duration::from_nanos(1), Duration::from_micros(999)];
+        assert_eq!(Plan::new(&Times { grace_period: longer, ..times(9) }).unwrap_err().flag, "--grace-period");
+        for wrong in [longer, shorter] {
+            assert_eq!(Plan::new(&Times { poll_interval: wrong, ..times(9) }).unwrap_err().flag, "--poll-interval");
+            assert_eq!(Plan::new(&Times { scrape_timeout: wrong, ..times(9) }).unwrap_err().flag, "--scrape-timeout");
+        }
+        for right in [YEAR, Duration::from_millis(1)] {
+            let times = Times { grace_period: YEAR, poll_interval: right, scrape_timeout: right, ..times(9) };
+            assert!(Plan::new(&times).is_ok(), "{right:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_look_comes_a_quarter_of_a_poll_before_the_deadline_and_no_earlier_than_a_tenth_of_the_budget() {
+        let last_look = |poll| {
+            let times = Times { poll_interval: Duration::from_secs(poll), ..times(105) };
+            Plan::new(&times).unwrap().last_look()
+        };
+        assert_eq!([1, 40, 41].map(last_look).map(|look| look.as_millis()), [250, 10_000, 10_000]);
+    }
 }

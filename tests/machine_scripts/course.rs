@@ -25,6 +25,7 @@ fn a_drain_is_lame_duck_then_signal_then_zero_then_release() {
 #[test]
 fn a_drain_can_be_watched_from_outside() {
     let mut pod = Pod::serving(3);
+    assert_eq!((pod.keeper.sources(), pod.keeper.signal_name()), (&[Source::Metrics][..], Some("SIGINT")));
     let view = pod.at(10).call(Hook).at(13).snapshot().drain.expect("a drain");
     let DrainView { trigger, elapsed, remaining, streams_at_start, signalled, .. } = view;
     assert_eq!((trigger, streams_at_start, signalled), (Hook, Some(3), false));
@@ -211,4 +212,15 @@ fn a_grace_period_of_one_second_is_kept_to() {
         (plan.exit_margin, plan.lame_duck, plan.quiet_period, plan.exit_wait) = (tenth, tenth, tenth, tenth);
     });
     pod.at(10).call(Hook).at(10.1).expect([Signal(1)]).at(10.9).expect([Release(Expired, Some(2))]);
+}
+
+#[test]
+fn what_users_see_has_its_names() {
+    assert_eq!(Phase::ALL.map(Phase::name), ["serving", "lame_duck", "draining", "done"]);
+    let sources = [Source::Metrics, Source::Lazy, Source::Sockets, Source::Status];
+    assert_eq!(sources.map(Source::name), ["metrics", "lazy", "sockets", "status"]);
+    for (source, told) in sources.into_iter().zip(["selector", "selector", "--streams-port", "fields"]) {
+        assert!(source.absence().contains(told), "{source:?}");
+    }
+    assert_eq!(Unready::LameDuck.to_string(), "lame duck");
 }

@@ -197,3 +197,17 @@ fn idle_streams_alone_hold_no_waiter_and_nobody_is_killed_for_it() {
     let mut pod = Pod::with(2, idling);
     pod.carries(&[26, 0]).at(39.5).wait(1).at(40).expect([Dismiss(1, Idle, Some(0))]).ready().at(110);
 }
+
+#[test]
+fn a_stream_that_has_not_ended_asks_for_a_grace_period_by_how_long_it_has_worked() {
+    let mut pod = Pod::with(2, idling);
+    pod.at(5).carries(&[0]).at(10).carries(&[0, 2000]).at(100).carries(&[0, 0]).at(600);
+    assert_eq!(pod.keeper.durations().grace_period(), Some(Duration::from_secs(120)));
+}
+
+#[test]
+fn a_page_and_a_table_that_are_slow_to_come_still_show_who_is_idle() {
+    let mut pod = Pod::with(1, idling);
+    pod.carries(&[0]).at(40).call(Hook).at(44.5).hangs().at(45).expect([Signal(1)]).at(46.5);
+    pod.answers_late(&page(1, 0)).expect([Release(Idle, Some(0))]).at(50).streams(1).at(51.5).expect([Kill(1)]);
+}

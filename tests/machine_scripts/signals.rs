@@ -1,5 +1,7 @@
 //! The one signal: to whom, when, and when not.
 
+use std::time::Duration;
+
 use lameduck::machine::gate::Unready;
 use lameduck::machine::io::Input;
 use lameduck::machine::outcome::Ending;
@@ -118,4 +120,15 @@ fn a_second_match_that_passes_leaves_the_pod_ready_and_one_that_stays_does_not()
 #[test]
 fn nothing_is_known_before_the_first_look() {
     Pod::begin(policy(), None, &[(Metrics, count(3))]).unready(Unready::Starting);
+}
+
+#[test]
+fn zero_is_no_end_before_somebody_has_looked_whether_the_signal_may_go_out() {
+    let mut pod =
+        Pod::with(0, |policy| (policy.plan.quiet_period, policy.plan.exit_wait) = (Duration::ZERO, Duration::ZERO));
+    pod.at(10).call(Hook).at(14.5).searches_hang().at(15.5);
+    let asked = pod.unsought[0];
+    assert_eq!(asked, second(15));
+    pod.input(Input::Sighted { asked, sighting: found(1, None) }).expect([Signal(1)]);
+    pod.at(16).expect([Release(Drained, Some(0))]);
 }

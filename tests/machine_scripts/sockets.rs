@@ -69,8 +69,10 @@ fn sources_that_disagree_for_longer_than_the_quiet_period_are_shown() {
     let mut pod = Pod::with(0, both);
     pod.carries(&[0]).at(1.5);
     assert_eq!(pod.snapshot().divided_for, None);
+    pod.at(3);
+    assert_eq!(pod.snapshot().divided_for, None);
     pod.at(5);
-    assert!(pod.snapshot().divided_for.is_some());
+    assert_eq!(pod.snapshot().divided_for, Some(std::time::Duration::from_secs(4)));
     pod.streams(1).at(6);
     assert_eq!(pod.snapshot().divided_for, None);
 }
@@ -108,4 +110,19 @@ fn the_targets_end_is_the_end_of_its_streams() {
     pod.at(5).carries(&[0]).at(20).exits(1, lameduck::machine::outcome::Ending::Code(0));
     let lived = pod.lived.iter().map(std::time::Duration::as_secs).collect::<Vec<_>>();
     assert_eq!((lived, pod.keeper.durations().count()), (vec![14], 1));
+}
+
+#[test]
+fn enough_lives_tell_how_long_the_open_streams_may_take() {
+    let mut pod = Pod::with(1, both);
+    for life in 1..=20 {
+        let begin = f64::from(life) * 20.0;
+        pod.at(begin).carries(&[0]).at(begin + 10.0).carries(&[]);
+    }
+    let ends_in = |pod: &Pod| pod.keeper.all_ended_in(pod.snapshot().now).map(|time| time.as_secs());
+    assert_eq!(ends_in(&pod), None);
+    pod.at(500).carries(&[0]).at(501.5);
+    assert_eq!(ends_in(&pod), Some(8));
+    pod.at(504.5);
+    assert_eq!(ends_in(&pod), Some(5));
 }

@@ -1,5 +1,7 @@
 //! Those who may not ask for a drain: they wait as long as others, and nothing comes of it.
 
+use std::time::Duration;
+
 use lameduck::machine::io::{Input, OnSigterm};
 use lameduck::machine::outcome::Ending;
 use lameduck::machine::outcome::Outcome::{Drained, Exited, Expired, Unserved};
@@ -30,6 +32,13 @@ fn a_waiter_is_let_go_when_zero_has_held_for_the_quiet_period() {
 fn a_zero_from_before_the_call_is_no_end() {
     let mut pod = Pod::serving(0);
     pod.at(9.5).wait(1).at(11.9).ready().at(12).expect([Dismiss(1, Drained, Some(0))]);
+}
+
+#[test]
+fn a_reading_that_was_asked_for_before_the_call_lets_nobody_go() {
+    let mut pod = Pod::with(0, |policy| policy.plan.quiet_period = Duration::ZERO);
+    pod.at(9.5).hangs().at(10.5).wait(1).at(10.7).answers_late(&[(Metrics, count(0))]).at(10.9).streams(0);
+    pod.at(11).expect([Dismiss(1, Drained, Some(0))]);
 }
 
 #[test]
@@ -93,6 +102,7 @@ fn a_zero_before_the_target_was_found_is_not_inherited() {
 fn a_waiter_joins_the_drain_under_way_and_is_let_go_with_it() {
     let mut pod = Pod::serving(0);
     pod.at(10).call(Hook).at(11).wait(1).at(15).expect([Signal(1)]);
+    assert_eq!(pod.snapshot().hooks, 2);
     // It has waited for zero for long, and the target has its exit wait.
     pod.at(27).expect([Release(Drained, Some(0)), Dismiss(1, Drained, Some(0))]);
     assert_eq!(pod.dismissed, pod.verdict);

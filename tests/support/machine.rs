@@ -223,6 +223,14 @@ impl Pod {
         self
     }
 
+    /// The newest reading that hangs comes in now after all.
+    pub(crate) fn answers_late(&mut self, says: &[(Source, Reading)]) -> &mut Self {
+        let (asked, _) = self.unread.pop().expect("a reading that hangs");
+        self.answer(asked, says);
+        self.act();
+        self
+    }
+
     /// From now on a search sees this.
     pub(crate) fn sees(&mut self, sighting: Sighting) -> &mut Self {
         self.sighting = Some(sighting);
@@ -277,11 +285,7 @@ impl Pod {
                 None => self.unsought.push(asked),
             },
             Action::Read { asked, bound, .. } => match self.page.clone() {
-                Page::Says(says) => {
-                    self.answer_sockets(asked);
-                    let counted = |(source, reading)| Input::Counted { asked, source, reading };
-                    self.answers.extend(says.into_iter().map(counted));
-                }
+                Page::Says(says) => self.answer(asked, &says),
                 Page::Hangs => self.unread.push((asked, bound)),
             },
             Action::Watch(incarnation) => {
@@ -304,6 +308,12 @@ impl Pod {
             Action::Leave => self.done(Deed::Leave),
         }
         None
+    }
+
+    fn answer(&mut self, asked: Time, says: &[(Source, Reading)]) {
+        self.answer_sockets(asked);
+        let counted = |(source, reading)| Input::Counted { asked, source, reading };
+        self.answers.extend(says.iter().cloned().map(counted));
     }
 
     fn answer_sockets(&mut self, asked: Time) {
