@@ -21,6 +21,8 @@ fn the_end_of_a_page_is_proved() {
         (OpenMetrics, false, "active 1\n# EOF", Err("line 2: cut off inside the line")),
         (OpenMetrics, false, "active 1\r\n# EOF\r\n", Ok(Some(1))),
         (OpenMetrics, true, "active 1\n# EOF\n\n", Err("line 3: the page goes on after `# EOF`")),
+        (OpenMetrics, true, "active 1\n# EOF\nother 1\n", Err("line 3: the page goes on after `# EOF`")),
+        (OpenMetrics, true, "active 1\n# EOF\n# HELP\n", Err("line 3: the page goes on after `# EOF`")),
         (OpenMetrics, true, "active 1\n# EOF\nother 1", Err("line 3: the page goes on after `# EOF`")),
         (OpenMetrics, true, "\u{feff}# EOF\n", Ok(None)),
         (OpenMetrics, true, "active 1\n# EOFF\n", Err("line 3: cut off, for `# EOF` is missing")),
