@@ -7,7 +7,7 @@ use lameduck::machine::io::{Input, Policy};
 use lameduck::machine::outcome::Outcome::{Drained, Expired};
 use lameduck::machine::outcome::Trigger::Hook;
 use lameduck::machine::reading::Source::{Lazy, Metrics};
-use lameduck::machine::reading::{FaultKind, Reading, Source};
+use lameduck::machine::reading::{Count, FaultKind, Reading, Source};
 
 use crate::machine::Deed::{Release, Signal};
 use crate::machine::{Pod, count, fault, found, policy, second};
@@ -55,6 +55,15 @@ fn a_selector_that_matches_nothing_is_never_zero() {
 fn a_source_that_failed_high_bars_zero() {
     let mut pod = page(count(2), count(0));
     pod.at(10).call(Hook).at(20).says(&both(fault(FaultKind::Unanswered), count(0)));
+    pod.at(65).expect([Release(Expired, None)]);
+}
+
+#[test]
+fn an_absence_does_not_take_back_what_was_counted_before_it() {
+    let series = |first| Reading::Counts(vec![first, Some(Count::of(0))]);
+    let mut pod = page(series(Some(Count::of(2))), count(0));
+    pod.at(10).call(Hook).at(20).says(&both(series(None), count(0)));
+    pod.at(30).says(&both(fault(FaultKind::Unanswered), count(0)));
     pod.at(65).expect([Release(Expired, None)]);
 }
 

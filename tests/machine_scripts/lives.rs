@@ -39,6 +39,31 @@ fn a_new_life_seen_before_the_old_ones_exit_is_told_ends_the_drain() {
 }
 
 #[test]
+fn a_new_life_that_is_there_already_when_the_old_ones_exit_is_told_is_met_at_once() {
+    let mut pod = Pod::serving(3);
+    pod.at(10.5).sees(found(2, None)).input(Input::Exited(life(1), Ending::Code(0)));
+    assert_eq!(pod.snapshot().target.map(|target| target.incarnation), Some(life(2)));
+}
+
+#[test]
+fn word_of_the_exit_of_the_life_before_ends_no_drain() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).exits(1, Ending::Code(0)).sees(found(2, None)).streams(3).at(20).call(Hook).at(25).expect([Signal(2)]);
+    pod.input(Input::Exited(life(1), Ending::Killed(9))).at(75).expect([Release(Expired, Some(3))]);
+}
+
+#[test]
+fn a_target_that_takes_another_name_is_shown_by_it_until_it_has_none() {
+    let mut pod = Pod::serving(3);
+    for (name, shown) in [("impeller", "impeller"), ("worker", "worker"), ("", "worker")] {
+        let found = Found { incarnation: life(1), name: name.into(), obstacle: None };
+        let second = pod.snapshot().now.since(second(0)).as_secs_f64() + 1.5;
+        pod.sees(Sighting::Found(found)).at(second);
+        assert_eq!(pod.snapshot().target.map(|target| target.name).as_deref(), Some(shown));
+    }
+}
+
+#[test]
 fn a_reading_of_the_life_before_does_not_count_for_its_successor() {
     let mut pod = Pod::serving(3);
     pod.at(9.5).hangs().at(10.5).exits(1, Ending::Code(0)).hangs().sees(found(2, None)).at(10.6);

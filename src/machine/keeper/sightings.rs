@@ -38,12 +38,12 @@ impl Keeper {
                 }
                 return;
             }
-            // It is another, and the kernel has not yet said that the one before has ended.
-            Some(target) if target.alive => {
+            // It is another, and the kernel may not yet have said that the one before has ended.
+            Some(target) => {
                 let before = target.incarnation;
                 self.exited(before, Ending::Untold);
             }
-            Some(_) | None => {}
+            None => {}
         }
         let begun = if let Stage::Under(drain) = &self.stage { Some(drain.begun) } else { None };
         let first_seen_in_drain = self.target.is_none() && begun.is_some();
