@@ -74,7 +74,6 @@ pub struct Keeper {
     pub(super) latched: bool,
     pub(super) leaving: Leaving,
     pub(super) hooks: usize,
-    pub(super) callers: usize,
     pub(super) waiters: Vec<Waiting>,
     pub(super) rounds: Rounds,
     /// When the last exit was told: what a search saw that was ordered before may be the dead.
@@ -105,7 +104,6 @@ impl Keeper {
             latched: false,
             leaving: Leaving::No,
             hooks: 0,
-            callers: 0,
             waiters: Vec::new(),
             rounds: Rounds::default(),
             bereft: None,
@@ -226,7 +224,6 @@ impl Keeper {
 
     fn release(&mut self, verdict: Verdict) {
         self.hooks = 0;
-        self.callers = 0;
         self.actions.push_back(Action::Release(verdict));
     }
 

@@ -7,7 +7,6 @@ use crate::machine::time::Time;
 impl Keeper {
     pub(super) fn call(&mut self, trigger: Trigger, at: Time) {
         let first_hook = trigger == Trigger::Hook && self.hooks == 0;
-        self.callers += 1;
         self.hooks += usize::from(trigger == Trigger::Hook);
         match &mut self.stage {
             Stage::Serving => self.begin(trigger, at),
@@ -28,7 +27,6 @@ impl Keeper {
     }
 
     pub(super) fn hangup(&mut self, trigger: Trigger) {
-        self.callers = self.callers.saturating_sub(1);
         self.hooks = self.hooks.saturating_sub(usize::from(trigger == Trigger::Hook));
     }
 

@@ -56,7 +56,8 @@ impl Keeper {
             (Leaving::AwaitsHook(until), _) => (self.now >= until && self.waiters.is_empty()) || !self.may_have_work(),
             (Leaving::AfterDrain, Stage::Done { .. }) => match &self.target {
                 Some(target) => !target.alive,
-                None => self.callers == 0 && self.waiters.is_empty(),
+                // Every caller had the verdict when it fell.
+                None => self.waiters.is_empty(),
             },
         }
     }
