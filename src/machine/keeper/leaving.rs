@@ -15,7 +15,7 @@ const HOOK_WAIT: Duration = Duration::from_secs(30);
 pub(in crate::machine) enum Leaving {
     /// Nobody has asked it to leave.
     No,
-    /// It waits for a hook until then.
+    /// It waits for a hook until then, while there is work that the hook could drain.
     AwaitsHook(Time),
     /// It leaves when the drain is over and the target gone.
     AfterDrain,
@@ -25,7 +25,6 @@ pub(in crate::machine) enum Leaving {
 
 impl Keeper {
     pub(super) fn terminate(&mut self) {
-        let waits = self.may_have_work();
         self.leaving = match (self.leaving, &self.stage, self.policy.on_sigterm) {
             (Leaving::Now, _, _) | (_, _, OnSigterm::Exit) => Leaving::Now,
             (_, Stage::Under(_) | Stage::Done { .. }, _) => Leaving::AfterDrain,
@@ -34,8 +33,7 @@ impl Keeper {
                 Leaving::AfterDrain
             }
             (Leaving::AwaitsHook(until), Stage::Serving, OnSigterm::Auto) => Leaving::AwaitsHook(until),
-            (_, Stage::Serving, OnSigterm::Auto) if waits => Leaving::AwaitsHook(self.now + HOOK_WAIT),
-            (_, Stage::Serving, OnSigterm::Auto) => Leaving::Now,
+            (_, Stage::Serving, OnSigterm::Auto) => Leaving::AwaitsHook(self.now + HOOK_WAIT),
         };
     }
 
