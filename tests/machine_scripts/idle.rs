@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use lameduck::machine::io::{Idleness, Policy};
+use lameduck::machine::connections::{Connection, Table};
+use lameduck::machine::io::{Idleness, Input, Policy};
 use lameduck::machine::outcome::Ending;
 use lameduck::machine::outcome::Outcome::{Drained, Expired, Idle};
 use lameduck::machine::outcome::Trigger::{Cli, Hook};
@@ -11,7 +12,7 @@ use lameduck::machine::reading::Source::{Metrics, Sockets};
 use lameduck::machine::reading::{Count, Reading};
 
 use crate::machine::Deed::{Dismiss, Kill, Release, Signal};
-use crate::machine::{PORT, Pod, found};
+use crate::machine::{PORT, Pod, found, second};
 
 /// Idle after 20 s, of a grace period of 60.
 fn idling(policy: &mut Policy) {
@@ -22,6 +23,13 @@ fn idling(policy: &mut Policy) {
 
 fn page(streams: u64, never_idle: u64) -> [(lameduck::machine::reading::Source, Reading); 1] {
     [(Metrics, Reading::Counts(vec![Some(Count { streams, never_idle })]))]
+}
+
+/// A table with one connection, which has never received a byte.
+fn silent(cookie: u64) -> Table {
+    let end = |port| ([127, 0, 0, 1], port).into();
+    let connection = Connection { local: end(PORT), peer: end(1024), cookie: Some(cookie), received: Some(0) };
+    Table { connections: vec![connection], ..Table::default() }
 }
 
 #[test]
@@ -157,19 +165,21 @@ fn a_table_that_hangs_leaves_no_old_silence_to_rely_on() {
 }
 
 #[test]
+fn a_table_that_comes_after_the_page_is_judged_at_once() {
+    let mut pod = Pod::with(1, idling);
+    pod.carries(&[0]).at(40).call(Hook).at(44.5).sockets_hang().at(45).expect([Signal(1)]).at(46.5);
+    pod.input(Input::Connections { asked: second(46), table: Ok(silent(1)) }).expect([Release(Idle, Some(0))]);
+    pod.at(51.5).expect([Kill(1)]);
+}
+
+#[test]
 fn a_look_that_was_ordered_for_the_life_before_shows_nothing_of_this_one() {
     let mut pod = Pod::with(1, idling);
     pod.at(40).hangs().at(41);
     let (asked, _) = *pod.unread.last().unwrap();
-    let mut table = lameduck::machine::connections::Table::default();
-    table.connections.push(lameduck::machine::connections::Connection {
-        local: ([127, 0, 0, 1], PORT).into(),
-        peer: ([127, 0, 0, 1], 1024).into(),
-        cookie: Some(7),
-        received: Some(0),
-    });
+    let table = silent(7);
     pod.exits(1, Ending::Untold).sees(found(2, None)).streams(1).sockets_hang().at(42);
-    pod.input(lameduck::machine::io::Input::Connections { asked, table: Ok(table) }).counted(Some(1)).idle(None);
+    pod.input(Input::Connections { asked, table: Ok(table) }).counted(Some(1)).idle(None);
 }
 
 #[test]
