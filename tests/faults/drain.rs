@@ -11,7 +11,9 @@ use serde_json::Value;
 use crate::control::now;
 use crate::http::Call;
 use crate::incarnation::{End, Incarnation, Life};
-use crate::matrix::{BUDGET, EXIT_MARGIN, EXIT_WAIT, Fate, LAME_DUCK, PageFault, QUIET_PERIOD, Scenario, Stage};
+use crate::matrix::{
+    BUDGET, EXIT_MARGIN, EXIT_WAIT, Fate, LAME_DUCK, PageFault, QUIET_PERIOD, SCRAPE_TIMEOUT, Scenario, Stage,
+};
 use crate::sidecar::{Pod, Sidecar, free_address};
 use crate::sim::wait_until;
 
@@ -336,7 +338,13 @@ impl<'a> Scene<'a> {
             || self.sidecar.metric("lameduck_source_readings_total{source=\"metrics\",result=\"unknown\"}");
         match self.scenario.combination.page {
             PageFault::Down => self.faulty.is_some() && unreadable() > Some(0.0),
-            _ => self.lives.iter().any(|life| life.said("faulty") > 0),
+            PageFault::Hanging
+            | PageFault::Trickling
+            | PageFault::Garbage
+            | PageFault::Frozen
+            | PageFault::Long
+            | PageFault::Redirecting
+            | PageFault::Gzip => self.lives.iter().any(|life| life.said("faulty") > 0),
         }
     }
 }
@@ -357,7 +365,7 @@ fn start(pod: &Pod, scenario: &Scenario) -> Sidecar {
         ("--quiet-period", QUIET_PERIOD),
         ("--exit-wait", EXIT_WAIT),
         ("--poll-interval", scenario.poll_interval()),
-        ("--scrape-timeout", scenario.scrape_timeout()),
+        ("--scrape-timeout", SCRAPE_TIMEOUT),
     ];
     let args: Vec<String> = flags.iter().flat_map(|(flag, time)| [(*flag).to_owned(), millis(*time)]).collect();
     pod.start(&args.iter().map(String::as_str).collect::<Vec<_>>())

@@ -12,11 +12,11 @@ use crate::matrix::{BUDGET, PageFault, Scenario};
 /// How much longer than its deadline a hook may be held.
 const LATE: Duration = Duration::from_millis(250);
 /// How long the sidecar may take to hear of anything.
-const HEARS: Duration = Duration::from_millis(1000);
+const HEARS: Duration = Duration::from_secs(1);
 /// What lies between two clocks that are read one after the other.
 const GRAIN: Duration = Duration::from_millis(5);
 /// From when on a page that has been sound since is missed at the deadline.
-const SOUND: Duration = Duration::from_millis(1000);
+const SOUND: Duration = Duration::from_secs(1);
 
 /// A drain and all that is wrong with it.
 struct Judge<'a> {

@@ -3,6 +3,7 @@
 //!
 //! `LAMEDUCK_DRAINS=1152` runs so many; the combinations come round with other seeds. What went wrong is told with its
 //! name and seed, and comes again with `LAMEDUCK_SEED=SEED cargo test --test faults -- NAME`.
+#![expect(clippy::unchecked_time_subtraction, reason = "a time before the first one is a fault of the test")]
 
 #[path = "../support/http.rs"]
 #[expect(dead_code, reason = "the rest is for other tests")]
@@ -100,7 +101,7 @@ fn run_lane(queue: &Mutex<VecDeque<Scenario>>, tally: &Mutex<Tally>) {
         let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
         match result {
             Ok(record) => tally.add(&scenario, &record),
-            Err(panic) => tally.fail(&scenario, said(panic.as_ref())),
+            Err(panic) => tally.fail(&scenario, &said(panic.as_ref())),
         }
     }
 }

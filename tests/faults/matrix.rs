@@ -58,8 +58,12 @@ pub(crate) struct Combination {
     pub(crate) restarted: bool,
 }
 
+/// The bound of one reading.
+pub(crate) const SCRAPE_TIMEOUT: Duration = Duration::from_millis(300);
+
 /// One drain; times are after the first call, but for a fault that begins while serving.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Scenario {
     pub(crate) combination: Combination,
     pub(crate) seed: u64,
@@ -180,10 +184,6 @@ impl Scenario {
     /// How often the page is read. A page of 60 MB is work, and there are others here.
     pub(crate) fn poll_interval(&self) -> Duration {
         Duration::from_millis(if self.combination.page == PageFault::Long { 700 } else { 200 })
-    }
-
-    pub(crate) fn scrape_timeout(&self) -> Duration {
-        Duration::from_millis(300)
     }
 }
 

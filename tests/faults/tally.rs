@@ -65,7 +65,7 @@ impl Tally {
     }
 
     /// The test itself did not come to its end.
-    pub(crate) fn fail(&mut self, scenario: &Scenario, why: String) {
+    pub(crate) fn fail(&mut self, scenario: &Scenario, why: &str) {
         self.drains += 1;
         self.violations += 1;
         println!("VIOLATION {scenario}: {why}");
