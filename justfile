@@ -45,3 +45,14 @@ deny:
 # What the image's binary is made of, as CycloneDX in target/sbom, held against `cargo tree`.
 sbom *triple:
     tools/sbom {{triple}}
+
+# Drains under every combination of faults.
+faults drains="1152":
+    LAMEDUCK_DRAINS={{drains}} cargo test --test faults
+
+# Each mistake that a drain must never make, and the tests that see it.
+mistakes *word:
+    tests/mistakes/run {{word}}
+
+fuzz seconds="20":
+    fuzz/run all {{seconds}}

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Body, Bytes, Incoming};
-use hyper::header::{ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -192,7 +192,7 @@ async fn prestop(request: &Request<Incoming>, caller: &Caller, desk: &Desk) -> A
 
 /// The outcome, when there is one; `Some(None)` where too many wait already.
 async fn hold(request: &Request<Incoming>, trigger: Trigger, peer: IpAddr, desk: &Desk) -> Option<Option<String>> {
-    if desk.may_ask(request, peer) {
+    if desk.may_ask(request.headers(), peer) {
         ask(&desk.queue, |reply| Question::Prestop(trigger, reply)).await.map(Some)
     } else {
         ask(&desk.queue, |reply| Question::Wait(peer, reply)).await
@@ -201,9 +201,9 @@ async fn hold(request: &Request<Incoming>, trigger: Trigger, peer: IpAddr, desk:
 
 impl Desk {
     /// Whether a caller from there may ask for a drain.
-    fn may_ask(&self, request: &Request<Incoming>, peer: IpAddr) -> bool {
+    fn may_ask(&self, headers: &HeaderMap, peer: IpAddr) -> bool {
         let Some(token) = &self.token else { return true };
-        is_of_own_host(peer) || token.is_in(request.headers().get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes))
+        is_of_own_host(peer) || token.is_in(headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes))
     }
 }
 
@@ -272,4 +272,24 @@ fn body(status: StatusCode, kind: &'static str, content: String) -> Answer {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(HeaderName::from_static("cache-control"), HeaderValue::from_static("no-store"));
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_may_ask_for_a_drain_with_the_token_alone() {
+        let path = std::env::temp_dir().join(format!("lameduck-desk-{}", std::process::id()));
+        std::fs::write(&path, "token").unwrap();
+        let desk = |token| Desk { queue: mpsc::channel(1).0, token };
+        let guarded = desk(Some(TokenFile::open(&path).unwrap()));
+        let with = |value| HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(value))]);
+        let [stranger, own] = ["10.0.0.7", "127.0.0.1"].map(|peer| peer.parse::<IpAddr>().unwrap());
+        assert!(!guarded.may_ask(&HeaderMap::new(), stranger));
+        assert!(!guarded.may_ask(&with("Bearer toke"), stranger));
+        assert!(guarded.may_ask(&with("Bearer token"), stranger));
+        assert!(guarded.may_ask(&HeaderMap::new(), own));
+        assert!(desk(None).may_ask(&HeaderMap::new(), stranger));
+    }
 }
