@@ -70,7 +70,7 @@ pub type Check<'a> = &'a dyn Fn(u64) -> Result<(), String>;
 /// Names the cause and the mend, where the manifests cannot be read, nothing in them is meant, or what is meant cannot
 /// be changed without harm.
 pub fn inject(text: &str, request: &Request, check: Check) -> Result<Done, String> {
-    let documents = read(text)?;
+    let Read { documents, unread } = read(text)?;
     let manifests = find(&documents, &request.wanted)?;
     let mut planners = Vec::new();
     let mut left = manifests.others;
@@ -87,7 +87,7 @@ pub fn inject(text: &str, request: &Request, check: Check) -> Result<Done, Strin
         return reshape(text, &planners, request, check);
     }
     let mut splice = Splice::new(text);
-    let mut told = Vec::new();
+    let mut told = unread;
     for planner in planners {
         planner.plan(&mut splice, &mut told, check)?;
     }
@@ -107,8 +107,25 @@ fn reshape(text: &str, planners: &[Planner], request: &Request, check: Check) ->
     Ok(done)
 }
 
-fn read(text: &str) -> Result<Vec<yaml::Document>, String> {
-    yaml::read(text).map_err(|error| format!("the manifests cannot be read: {error}; mend that, or render them anew"))
+/// What can be read of a stream.
+struct Read {
+    documents: Vec<yaml::Document>,
+    /// What cannot, and need not: a line each.
+    unread: Vec<String>,
+}
+
+fn read(text: &str) -> Result<Read, String> {
+    let mut read = Read { documents: Vec::new(), unread: Vec::new() };
+    for part in yaml::parts(text) {
+        match yaml::read(text, &part) {
+            Ok(documents) => read.documents.extend(documents),
+            Err(error) => match pods::other_kind(&text[part.range]) {
+                Some(kind) => read.unread.push(format!("a {kind} cannot be read, and is left as it is: {error}")),
+                None => return Err(format!("the manifests cannot be read: {error}; mend that, or render them anew")),
+            },
+        }
+    }
+    Ok(read)
 }
 
 fn find<'a>(documents: &'a [yaml::Document], wanted: &Wanted) -> Result<Manifests<'a>, String> {
@@ -116,6 +133,14 @@ fn find<'a>(documents: &'a [yaml::Document], wanted: &Wanted) -> Result<Manifest
     let missing: Vec<_> = wanted.missing(&manifests.pods).collect();
     if missing.is_empty() {
         return Ok(manifests);
+    }
+    if let Some(title) =
+        missing.iter().find(|title| manifests.others.iter().any(|other| other.eq_ignore_ascii_case(title)))
+    {
+        return Err(format!(
+            "--workload {title}: where that keeps its pods is not known; known are {}; write the sidecar into it by hand",
+            pods::KINDS
+        ));
     }
     let there: Vec<_> = manifests.pods.iter().map(Pod::title).collect();
     let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };

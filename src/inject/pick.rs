@@ -76,6 +76,7 @@ impl Wanted {
             [one] => Ok(Some(one)),
             [] if self.workloads.is_empty() => Ok(None),
             [] if containers.len() == 1 => Ok(Some(containers[0])),
+            [] if containers.is_empty() => Err(format!("{title}: it has no containers; mend that first")),
             [] => Err(format!(
                 "{title}: none of its containers ({}) is known to be the one to drain; name it with --container",
                 names(containers)

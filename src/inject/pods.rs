@@ -1,9 +1,9 @@
 //! The pods that a stream of manifests describes.
 
-use crate::readers::yaml::{Document, Found, Node};
+use crate::readers::yaml::{Document, Found, Kind, Node};
 
-/// How deep Lists are looked for in Lists: one may hold itself by an alias.
-const DEEPEST: usize = 4;
+/// The kinds whose pods are found.
+pub const KINDS: &str = "Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, Job and CronJob";
 
 /// A pod, or the template of pods, and where it stands.
 #[derive(Debug)]
@@ -49,27 +49,39 @@ pub struct Container<'a> {
 pub fn find(documents: &[Document]) -> Manifests<'_> {
     let mut found = Manifests::default();
     for document in documents {
-        found.take(document, &document.root, document.is_repeated(&document.root), DEEPEST);
+        found.take(document, &document.root, document.is_repeated(&document.root), None);
     }
     found
 }
 
 impl<'a> Manifests<'a> {
-    fn take(&mut self, document: &'a Document, node: &'a Node, repeated: bool, depth: usize) {
+    /// Takes a manifest, or those of a List; its items may leave their kind to it (a `DeploymentList`).
+    fn take(
+        &mut self,
+        document: &'a Document,
+        node: &'a Node,
+        repeated: bool,
+        list: Option<(&'a str, Option<&'a str>)>,
+    ) {
         let manifest = document.resolve(node);
+        if manifest.is_null() {
+            return;
+        }
         let text = |path: &[&str]| document.at(manifest, path).and_then(Node::text);
-        let Some(kind) = text(&["kind"]) else { return };
-        if kind.ends_with("List") {
-            let (Some(list), Some(depth)) = (document.get(manifest, "items"), depth.checked_sub(1)) else { return };
-            let repeated = repeated || document.is_repeated(list);
+        let own = text(&["kind"]).map(|kind| (kind, text(&["apiVersion"])));
+        let (kind, version) = own.or(list).unwrap_or(("(no kind)", None));
+        let items = document.get(manifest, "items").filter(|items| matches!(items.kind, Kind::List { .. }));
+        // A list that is repeated may hold itself.
+        if let (Some(singular), Some(list), false) = (kind.strip_suffix("List"), items, repeated) {
+            let repeated = document.is_repeated(list);
+            let kind = (!singular.is_empty()).then_some((singular, version));
             for item in list.items() {
-                self.take(document, item, repeated || document.is_repeated(item), depth);
+                self.take(document, item, repeated || document.is_repeated(item), kind);
             }
             return;
         }
         let name = text(&["metadata", "name"]).or_else(|| text(&["metadata", "generateName"])).unwrap_or("(no name)");
-        let path = path(kind, text(&["apiVersion"]));
-        match path.and_then(|path| Some((path, document.at(manifest, path)?))) {
+        match path(kind, version).and_then(|path| Some((path, document.at(manifest, path)?))) {
             Some((path, spec)) if !spec.entries().is_empty() => {
                 let stuck = stuck(document, manifest, path, repeated);
                 self.pods.push(Pod { document, manifest, kind, name, spec, stuck });
@@ -77,6 +89,21 @@ impl<'a> Manifests<'a> {
             _ => self.others.push(format!("{kind}/{name}")),
         }
     }
+}
+
+/// The kind of a document that cannot be read, where it says plainly that it is none that could hold pods.
+#[must_use]
+pub fn other_kind(text: &str) -> Option<&str> {
+    let doubtful = ["\"", "'", "{", "[", "<", "?", "...", "items"];
+    let mut lines = text.lines().filter(|line| !line.starts_with([' ', '#', '\t']));
+    if lines.clone().any(|line| doubtful.iter().any(|start| line.starts_with(start))) {
+        return None;
+    }
+    let mut kinds = lines.by_ref().filter_map(|line| line.strip_prefix("kind:"));
+    let (kind, None) = (kinds.next()?, kinds.next()) else { return None };
+    let kind = kind.split('#').next()?.trim();
+    let is_other = !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_alphanumeric()) && !KINDS.contains(kind);
+    (is_other && !kind.ends_with("List")).then_some(kind)
 }
 
 /// Where a kind of workload keeps its pod spec.

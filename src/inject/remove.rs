@@ -4,7 +4,7 @@ use crate::inject::ours::{Present, Shape};
 use crate::inject::pick::Wanted;
 use crate::inject::pods::{Container, Pod};
 use crate::inject::splice::Splice;
-use crate::inject::{Done, SIDECAR, find, read};
+use crate::inject::{Done, Read, SIDECAR, find, read};
 use crate::readers::yaml::{Found, Layout, Node};
 
 /// Where our hook could be if no sidecar of ours says where it listens.
@@ -15,10 +15,10 @@ const NO_PORT: u16 = 0;
 /// # Errors
 /// Names the cause and the mend, where the manifests cannot be read or nothing of ours is in them.
 pub fn remove(text: &str, wanted: &Wanted) -> Result<Done, String> {
-    let documents = read(text)?;
+    let Read { documents, unread } = read(text)?;
     let manifests = find(&documents, wanted)?;
     let mut splice = Splice::new(text);
-    let mut told = Vec::new();
+    let mut told = unread;
     for pod in manifests.pods.iter().filter(|pod| wanted.includes(pod)) {
         if let Some(line) = take_out(pod, &mut splice)? {
             told.push(line);

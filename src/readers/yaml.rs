@@ -8,10 +8,13 @@ use std::fmt;
 use std::ops::Range;
 
 mod build;
+mod parts;
+mod patch;
 
 pub use build::read;
+pub use parts::{Part, parts};
 
-/// How far merges, and aliases of aliases, are followed.
+/// How far aliases of aliases are followed.
 const PATIENCE: usize = 16;
 
 /// One document of a stream.
@@ -171,6 +174,13 @@ impl Node {
         self.plain().is_some_and(|text| matches!(text, "" | "~" | "null" | "Null" | "NULL"))
     }
 
+    /// Whether it is true, for those who read YAML 1.1 as well.
+    #[must_use]
+    pub fn is_true(&self) -> bool {
+        let is_word = |text: &str| ["true", "yes", "on", "y"].contains(&text.to_ascii_lowercase().as_str());
+        matches!(&self.kind, Kind::Scalar { text, style: Style::Plain } if is_word(text))
+    }
+
     /// How a list or a map is written.
     #[must_use]
     pub fn layout(&self) -> Option<Layout> {
@@ -229,11 +239,14 @@ impl Document {
         if let Some((index, entry)) = map.entries().iter().enumerate().find(|(_, entry)| is_it(entry)) {
             return Found::Own(index, entry);
         }
-        self.merged(map, key, PATIENCE).map_or(Found::Absent, Found::Merged)
+        self.merged(map, key, &mut HashSet::new()).map_or(Found::Absent, Found::Merged)
     }
 
-    fn merged<'a>(&'a self, map: &'a Node, key: &str, patience: usize) -> Option<&'a Node> {
-        let patience = patience.checked_sub(1)?;
+    /// No map is looked into twice, however often it is merged.
+    fn merged<'a>(&'a self, map: &'a Node, key: &str, seen: &mut HashSet<usize>) -> Option<&'a Node> {
+        if !seen.insert(std::ptr::from_ref(map).addr()) {
+            return None;
+        }
         let merges = map.entries().iter().filter(|entry| entry.key.text() == Some("<<"));
         let sources = merges.flat_map(|entry| {
             let source = self.resolve(&entry.value);
@@ -241,7 +254,7 @@ impl Document {
         });
         sources.map(|source| self.resolve(source)).find_map(|source| {
             let own = source.entries().iter().find(|entry| entry.key.text() == Some(key));
-            own.map(|entry| &entry.value).or_else(|| self.merged(source, key, patience))
+            own.map(|entry| &entry.value).or_else(|| self.merged(source, key, seen))
         })
     }
 

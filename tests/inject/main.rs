@@ -6,6 +6,7 @@ mod manifests;
 mod properties;
 mod refusals;
 mod shapes;
+mod spellings;
 mod support;
 mod view;
 mod writing;

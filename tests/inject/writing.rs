@@ -185,8 +185,10 @@ impl Yaml<'_> {
     }
 
     fn flow(&mut self, tree: &Tree, column: usize) -> String {
-        let gap = match self.tape.pick(4) {
+        let gap = match self.tape.pick(5) {
             3 => format!("\n{:column$}", ""),
+            // Brackets need not heed what they stand in.
+            4 => format!("\n{:1$}", "", column - self.step),
             2 => " ".to_owned(),
             _ => String::new(),
         };

@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 
+use super::parts::Part;
+use super::patch::{Offsets, Patched};
 use super::{Document, Entry, Kind, Layout, Malformed, Node, Style};
 
 /// How deep nodes may nest; those of Kubernetes stay below 50.
@@ -13,62 +15,67 @@ const DEEPEST: usize = 500;
 /// How an anchor and a tag begin.
 const PROPERTIES: &[u8] = b"&!";
 
-/// Reads every document of a stream.
+/// Reads the documents of a part of a stream.
 ///
 /// # Errors
 /// Says where it is no YAML.
-pub fn read(text: &str) -> Result<Vec<Document>, Malformed> {
-    refuse_lone_returns(text)?;
-    let mut builder = Builder { text, offsets: Offsets::new(text), open: Vec::new(), documents: Vec::new() };
-    let mut repeated = HashSet::new();
-    for event in Parser::new_from_str(text) {
-        let (event, span) = event.map_err(|error| malformed(&error))?;
-        if let Event::Alias(anchor) = event {
-            repeated.insert(anchor);
+pub fn read(text: &str, part: &Part) -> Result<Vec<Document>, Malformed> {
+    refuse_lone_returns(&text[part.range.clone()], part.line)?;
+    let mut patched = Patched::new(&text[part.range.clone()]);
+    let offsets = Offsets::new(&text[part.range.clone()]);
+    loop {
+        match parse(text, part, &offsets, &patched)? {
+            Ok(documents) => return Ok(documents),
+            Err(error) if patched.mend(&error) => {}
+            Err(error) => return Err(malformed(&error, part, &patched)),
         }
-        builder.take(event, span)?;
     }
-    let documents = builder.documents.into_iter();
-    Ok(documents.map(|root| Document { root, repeated: repeated.clone() }).collect())
 }
 
 /// The parser takes a carriage return alone for a line end, too; places are found by newlines here.
-fn refuse_lone_returns(text: &str) -> Result<(), Malformed> {
+fn refuse_lone_returns(text: &str, first: usize) -> Result<(), Malformed> {
     let mut returns = text.match_indices('\r').map(|(at, _)| at);
     let Some(at) = returns.find(|at| !text[at + 1..].starts_with('\n')) else { return Ok(()) };
     let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
-    let (line, column) = (text[..start].matches('\n').count() + 1, text[start..at].chars().count() + 1);
+    let (line, column) = (text[..start].matches('\n').count() + first, text[start..at].chars().count() + 1);
     Err(Malformed { line, column, what: "a carriage return without a newline".to_owned() })
 }
 
-fn malformed(error: &ScanError) -> Malformed {
-    let marker = error.marker();
-    Malformed { line: marker.line(), column: marker.col() + 1, what: error.info().to_owned() }
-}
-
-/// The parser counts characters; text is sliced by bytes.
-struct Offsets(Option<Vec<usize>>);
-
-impl Offsets {
-    fn new(text: &str) -> Self {
-        let table = || text.char_indices().map(|(offset, _)| offset).chain([text.len()]).collect();
-        Self((!text.is_ascii()).then(table))
-    }
-
-    fn byte(&self, character: usize, length: usize) -> usize {
-        match &self.0 {
-            Some(table) => table.get(character).copied().unwrap_or(length),
-            None => character.min(length),
+/// What the parser refuses may yet be mended; what is malformed by our own rules may not.
+fn parse(
+    text: &str,
+    part: &Part,
+    offsets: &Offsets,
+    patched: &Patched,
+) -> Result<Result<Vec<Document>, ScanError>, Malformed> {
+    let (open, documents, repeated) = (Vec::new(), Vec::new(), HashSet::new());
+    let mut builder = Builder { text, part, offsets, patched, open, root: None, repeated, documents };
+    for event in Parser::new_from_str(&patched.text) {
+        match event {
+            Ok((event, span)) => builder.take(event, span)?,
+            Err(error) => return Ok(Err(error)),
         }
     }
+    Ok(Ok(builder.documents))
+}
+
+fn malformed(error: &ScanError, part: &Part, patched: &Patched) -> Malformed {
+    let marker = error.marker();
+    let (_, column) = patched.place(marker);
+    Malformed { line: marker.line() + part.line - 1, column: column + 1, what: error.info().to_owned() }
 }
 
 struct Builder<'a> {
     text: &'a str,
-    offsets: Offsets,
+    part: &'a Part,
+    offsets: &'a Offsets,
+    patched: &'a Patched,
     /// The lists and maps that have begun, the outermost first; in a map keys and values take turns.
     open: Vec<(Node, Vec<Node>)>,
-    documents: Vec<Node>,
+    root: Option<Node>,
+    /// The anchors that some alias repeats.
+    repeated: HashSet<usize>,
+    documents: Vec<Document>,
 }
 
 impl Builder<'_> {
@@ -81,6 +88,7 @@ impl Builder<'_> {
                 self.close(node);
             }
             Event::Alias(anchor) => {
+                self.repeated.insert(anchor);
                 let mut node = self.node(Kind::Alias(anchor), span, 0, false);
                 let name = &self.text[node.span.clone()];
                 let ends = |letter: char| letter.is_whitespace() || ",[]{}".contains(letter);
@@ -96,18 +104,25 @@ impl Builder<'_> {
                 self.begin(self.node(kind, span, anchor, tag.is_some()))?;
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(span),
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => {}
+            Event::DocumentEnd => {
+                let repeated = std::mem::take(&mut self.repeated);
+                self.documents.extend(self.root.take().map(|root| Document { root, repeated }));
+            }
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) => {}
         }
         Ok(())
     }
 
     fn node(&self, kind: Kind, span: Span, anchor: usize, tagged: bool) -> Node {
-        Node { kind, span: self.bytes(span), column: span.start.col(), line: span.start.line(), anchor, tagged }
+        let (_, column) = self.patched.place(&span.start);
+        let line = span.start.line() + self.part.line - 1;
+        Node { kind, span: self.bytes(span), column, line, anchor, tagged }
     }
 
     fn bytes(&self, span: Span) -> Range<usize> {
-        let byte = |character| self.offsets.byte(character, self.text.len());
-        byte(span.start.index())..byte(span.end.index())
+        let Range { start, end } = self.part.range;
+        let byte = |marker| start + self.offsets.byte(self.patched.place(marker).0, end - start);
+        byte(&span.start)..byte(&span.end)
     }
 
     /// The parser takes blanks and a comment behind what is in quotes for parts of it, and behind a block scalar what
@@ -222,13 +237,13 @@ impl Builder<'_> {
     fn close(&mut self, node: Node) {
         match self.open.last_mut() {
             Some((_, children)) => children.push(node),
-            None => self.documents.push(node),
+            None => self.root = Some(node),
         }
     }
 }
 
 /// The length of what is in quotes at the start of a text, quotes included.
-fn quoted(text: &str) -> usize {
+pub(super) fn quoted(text: &str) -> usize {
     let quote = text.chars().next();
     let mut letters = text.char_indices().skip(1);
     while let Some((at, letter)) = letters.next() {
@@ -254,6 +269,10 @@ fn style_of(style: ScalarStyle) -> Style {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read(text: &str) -> Result<Vec<Document>, Malformed> {
+        super::read(text, &Part { range: 0..text.len(), line: 1 })
+    }
 
     /// What the values of a map are, as they stand in the text.
     fn values(text: &str) -> Vec<&str> {
