@@ -19,6 +19,9 @@ use crate::inject::pods::{Manifests, Pod};
 use crate::inject::splice::Splice;
 use crate::readers::yaml;
 
+/// The largest uid that Kubernetes takes.
+pub const LARGEST_ID: u32 = i32::MAX.unsigned_abs();
+
 /// The sidecar's name, by which it is found again.
 pub const SIDECAR: &str = "lameduck";
 
@@ -39,6 +42,14 @@ pub struct Request {
     pub run_as_user: Option<u32>,
     /// The port that the sidecar listens on.
     pub port: u16,
+}
+
+impl Request {
+    /// Whether the sidecar signals the target.
+    fn signals(&self) -> bool {
+        let is_none = |value: &String| value.trim().eq_ignore_ascii_case("none");
+        !self.settings.iter().any(|setting| setting.flag == "signal" && setting.values.iter().all(is_none))
+    }
 }
 
 /// A setting of the sidecar.

@@ -16,6 +16,11 @@ use crate::settings::args::{Preset, SidecarArgs};
 use crate::settings::drain::objection_to_standalone;
 use crate::settings::values;
 
+/// Why a token is not injected.
+const NO_TOKEN: &str = "inject writes neither the volume of the Secret and its mount in the sidecar nor the hook's \
+    httpHeaders, and without them no drain would begin; leave it out, and write these and LAMEDUCK_TOKEN_FILE by hand \
+    (a later inject keeps them), or use an exec hook (`lameduck drain --hook`), which needs no token";
+
 /// What is typed to `lameduck inject`.
 #[derive(Args, Clone, Debug)]
 pub struct InjectArgs {
@@ -163,6 +168,12 @@ fn request(args: &InjectArgs) -> Result<Request, String> {
         (false, true) => Shape::Standalone,
         (false, false) => Shape::Native,
     };
+    if let Some(uid) = args.run_as_user.filter(|uid| *uid > inject::LARGEST_ID) {
+        return Err(format!("--run-as-user {uid}: Kubernetes takes uids up to {}", inject::LARGEST_ID));
+    }
+    if let Some(path) = settings.token_file.as_deref().filter(|_| !args.standalone) {
+        return Err(format!("--token-file {}: {NO_TOKEN}", path.display()));
+    }
     if args.standalone {
         for Setting { flag, .. } in &args.settings.typed {
             objection_to_standalone(flag).map_or(Ok(()), |why| Err(format!("--{flag}: {why}")))?;

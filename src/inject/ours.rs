@@ -11,10 +11,31 @@ pub const MOUNT: &str = "/lameduck";
 const INSTALL: &str = "/install";
 /// The standalone binary.
 pub const BINARY: &str = "/lameduck/lameduck";
+/// What makes a drain do without a sidecar.
+const STANDALONE: &str = "--standalone";
+/// The sidecar's grace period.
+const GRACE_PERIOD: &str = "LAMEDUCK_GRACE_PERIOD";
+/// A variable that the sidecar does not read: it reminds us not to take out what was there before us.
+const SHARED_BEFORE: &str = "LAMEDUCK_SHARED_BEFORE";
+/// What we write into a container.
+const KEYS: [&str; 10] = [
+    "name",
+    "image",
+    "args",
+    "restartPolicy",
+    "env",
+    "ports",
+    "startupProbe",
+    "readinessProbe",
+    "securityContext",
+    "resources",
+];
+/// What only the container that brings the binary needs.
+const MOUNTS: &str = "volumeMounts";
 /// The hook's path.
 const PRESTOP: &str = "/prestop";
-/// A user that is not root, for the container that only copies the binary.
-const NOBODY: u32 = 65532;
+/// A user that is not root, for a container that signals nobody.
+pub const NOBODY: u32 = 65532;
 
 /// How lameduck is put into a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +60,10 @@ pub struct User {
 /// What is found of ours in a pod.
 #[derive(Debug)]
 pub struct Present<'a> {
-    /// The container that is named as ours, and the list that it is in.
+    /// The container that is ours, and the list that it is in.
     pub container: Option<(&'static str, Container<'a>)>,
+    /// One that has our name, and does something else.
+    pub stranger: Option<Container<'a>>,
     /// As what it is there.
     pub shape: Option<Shape>,
     /// The port that it listens on.
@@ -53,28 +76,97 @@ impl<'a> Present<'a> {
     pub fn find(pod: &Pod<'a>) -> Self {
         let lists = ["initContainers", "containers"].into_iter();
         let mut all = lists.flat_map(|list| pod.containers(list).into_iter().map(move |container| (list, container)));
-        let container = all.find(|(_, container)| container.name == SIDECAR);
-        let shape = container.map(|(list, container)| {
-            let policy = pod.document.get(container.node, "restartPolicy").and_then(Node::text);
-            match (list, policy) {
-                ("containers", _) => Shape::Classic,
-                (_, Some("Always")) => Shape::Native,
-                _ => Shape::Standalone,
-            }
-        });
-        let port = container.and_then(|(_, container)| ports(pod, &container).next());
-        Self { container, shape, port }
+        let Some((list, container)) = all.find(|(_, container)| container.name == SIDECAR) else {
+            return Self { container: None, stranger: None, shape: None, port: None };
+        };
+        let shape = if runs(pod, &container, "install") && list == "initContainers" {
+            Shape::Standalone
+        } else if runs(pod, &container, "sidecar") {
+            if list == "containers" { Shape::Classic } else { Shape::Native }
+        } else {
+            return Self { container: None, stranger: Some(container), shape: None, port: None };
+        };
+        let port = ports(pod, &container).next();
+        Self { container: Some((list, container)), stranger: None, shape: Some(shape), port }
     }
 
-    /// Whether a preStop hook is ours: our path and our port, or our binary.
+    /// Whether a preStop hook is ours: it calls the sidecar, or is the standalone drain.
     #[must_use]
     pub fn owns(&self, pod: &Pod, hook: &Node, port: u16) -> bool {
         let text = |path: &[&str]| pod.document.at(hook, path).and_then(Node::text);
         let number = pod.document.at(hook, &["httpGet", "port"]).and_then(number);
-        let ours = number.is_some_and(|number| number == port || Some(number) == self.port);
-        let command = pod.document.at(hook, &["exec", "command"]).and_then(|list| list.items().first());
-        ours && text(&["httpGet", "path"]) == Some(PRESTOP) || command.and_then(Node::text) == Some(BINARY)
+        let is_port = number.is_some_and(|number| number == port || Some(number) == self.port);
+        let is_here =
+            text(&["httpGet", "host"]).is_none() && text(&["httpGet", "scheme"]).is_none_or(|scheme| scheme == "HTTP");
+        let calls = is_port && is_here && text(&["httpGet", "path"]) == Some(PRESTOP);
+        let command = pod.document.at(hook, &["exec", "command"]).map_or(&[][..], Node::items);
+        let drains = command.first().and_then(Node::text) == Some(BINARY);
+        self.container.is_some() && (calls || drains && command.iter().any(|word| word.text() == Some(STANDALONE)))
     }
+
+    /// What people added to our container, as far as that can be told from what we write.
+    #[must_use]
+    pub fn additions(&self, pod: &Pod) -> Vec<String> {
+        let Some((_, container)) = self.container else { return Vec::new() };
+        let keys = container.node.entries().iter().filter_map(|entry| entry.key.text());
+        let is_installer = self.shape == Some(Shape::Standalone);
+        let is_ours = |key: &&str| KEYS.contains(key) || is_installer && *key == MOUNTS;
+        let keys = keys.filter(|key| !is_ours(key)).map(str::to_owned);
+        let env = pod.document.get(container.node, "env").map_or(&[][..], Node::items);
+        let names = env.iter().filter_map(|variable| pod.document.get(variable, "name")?.text());
+        keys.chain(names.filter(|name| ![GRACE_PERIOD, SHARED_BEFORE].contains(name)).map(str::to_owned)).collect()
+    }
+
+    /// Whether the processes were shared before we came.
+    #[must_use]
+    pub fn found_shared(&self, pod: &Pod) -> bool {
+        let Some((_, container)) = self.container else { return false };
+        let env = pod.document.get(container.node, "env").map_or(&[][..], Node::items);
+        env.iter().any(|variable| pod.document.get(variable, "name").and_then(Node::text) == Some(SHARED_BEFORE))
+    }
+}
+
+/// Whether a hook of people's own waits for the sidecar: it calls `lameduck drain --hook`, itself or in a script.
+#[must_use]
+pub fn waits(pod: &Pod, hook: &Node) -> bool {
+    let command = pod.document.at(hook, &["exec", "command"]).map_or(&[][..], Node::items);
+    let line = command.iter().filter_map(Node::text).collect::<Vec<_>>().join(" ");
+    line.contains("lameduck drain") && line.contains("--hook") && !line.contains(STANDALONE)
+}
+
+/// What people added to a hook of ours.
+#[must_use]
+pub fn hook_additions(pod: &Pod, hook: &Node) -> Vec<String> {
+    let get = pod.document.get(hook, "httpGet").map_or(&[][..], Node::entries);
+    let keys = get.iter().filter_map(|entry| entry.key.text()).filter(|key| !["path", "port", "scheme"].contains(key));
+    let command = pod.document.at(hook, &["exec", "command"]).map_or(&[][..], Node::items);
+    let words = command.iter().skip(4).filter_map(Node::text).filter(|word| !word.starts_with("--grace-period"));
+    keys.chain(words).map(str::to_owned).collect()
+}
+
+/// Whether a container runs a command of ours.
+fn runs(pod: &Pod, container: &Container, command: &str) -> bool {
+    let words = |key| pod.document.get(container.node, key).map_or(&[][..], Node::items).iter();
+    words("command").chain(words("args")).take(2).any(|word| word.text() == Some(command))
+}
+
+/// The item of a list that has our name.
+#[must_use]
+pub fn named<'a>(pod: &Pod<'a>, map: &'a Node, key: &str) -> Option<&'a Node> {
+    let items = pod.document.get(map, key).map_or(&[][..], Node::items);
+    items.iter().find(|item| pod.document.get(item, "name").and_then(Node::text) == Some(SIDECAR))
+}
+
+/// Whether a volume can be ours.
+#[must_use]
+pub fn is_volume(pod: &Pod, volume: &Node) -> bool {
+    pod.document.get(volume, "emptyDir").is_some()
+}
+
+/// Whether a mount of the binary is ours.
+#[must_use]
+pub fn is_mount(pod: &Pod, mount: &Node) -> bool {
+    pod.document.get(mount, "mountPath").and_then(Node::text) == Some(MOUNT)
 }
 
 /// The ports that a container declares.
@@ -98,7 +190,7 @@ pub fn hook(port: u16) -> Part {
 /// The hook that does the whole drain itself.
 #[must_use]
 pub fn standalone_hook(request: &Request, grace_period: u64) -> Part {
-    let first = [BINARY, "drain", "--standalone", "--hook"].map(str::to_owned);
+    let first = [BINARY, "drain", STANDALONE, "--hook"].map(str::to_owned);
     let grace_period = format!("--grace-period={grace_period}");
     let flags = request.settings.iter().flat_map(|setting| {
         let Setting { flag, values, .. } = setting;
@@ -110,7 +202,7 @@ pub fn standalone_hook(request: &Request, grace_period: u64) -> Part {
 
 /// The sidecar.
 #[must_use]
-pub fn sidecar(request: &Request, grace_period: u64, user: User) -> Part {
+pub fn sidecar(request: &Request, grace_period: u64, user: User, shared_before: bool) -> Part {
     let probe = |path, failures: Option<u32>| {
         let get = Part::Map(vec![("path", Part::text(path)), ("port", Part::bare(request.port))]);
         let failures = failures.map(|failures| ("failureThreshold", Part::bare(failures)));
@@ -122,7 +214,7 @@ pub fn sidecar(request: &Request, grace_period: u64, user: User) -> Part {
         vec![("name", Part::text(SIDECAR)), ("image", Part::text(&request.image)), ("args", Part::texts(["sidecar"]))];
     entries.extend((request.shape == Shape::Native).then(|| ("restartPolicy", Part::text("Always"))));
     entries.extend([
-        ("env", environment(&request.settings, grace_period)),
+        ("env", environment(&request.settings, grace_period, shared_before)),
         ("ports", Part::List(vec![port])),
         // A native sidecar starts before the main container, so only /livez can say that it has started.
         ("startupProbe", probe("/livez", Some(30))),
@@ -140,7 +232,7 @@ pub fn installer(request: &Request) -> Part {
         ("name", Part::text(SIDECAR)),
         ("image", Part::text(&request.image)),
         ("args", Part::texts(["install", INSTALL])),
-        ("volumeMounts", Part::List(vec![mount(INSTALL, false)])),
+        (MOUNTS, Part::List(vec![mount(INSTALL, false)])),
         ("securityContext", restricted(User { uid: NOBODY, gid: None })),
         ("resources", resources()),
     ])
@@ -160,19 +252,21 @@ pub fn mount(path: &'static str, read_only: bool) -> Part {
     Part::Map(entries.into_iter().chain(read_only).collect())
 }
 
-fn environment(settings: &[Setting], grace_period: u64) -> Part {
+fn environment(settings: &[Setting], grace_period: u64, shared_before: bool) -> Part {
     let variable =
         |name: &str, value: String| Part::Map(vec![("name", Part::text(name)), ("value", Part::text(value))]);
-    let first = variable("LAMEDUCK_GRACE_PERIOD", grace_period.to_string());
+    let first = variable(GRACE_PERIOD, grace_period.to_string());
     let rest = settings.iter().map(|setting| variable(&setting.variable, setting.values.join("\n")));
-    Part::List([first].into_iter().chain(rest).collect())
+    let mark = shared_before.then(|| variable(SHARED_BEFORE, "true".into()));
+    Part::List([first].into_iter().chain(rest).chain(mark).collect())
 }
 
 /// What the restricted level of Pod Security asks for.
 fn restricted(user: User) -> Part {
     let mut entries = vec![("runAsUser", Part::bare(user.uid))];
     entries.extend(user.gid.map(|gid| ("runAsGroup", Part::bare(gid))));
-    entries.extend((user.uid != 0).then(|| ("runAsNonRoot", Part::bare(true))));
+    // Said of root as well: otherwise the pod's own word would hold.
+    entries.push(("runAsNonRoot", Part::bare(user.uid != 0)));
     entries.extend([
         ("readOnlyRootFilesystem", Part::bare(true)),
         ("allowPrivilegeEscalation", Part::bare(false)),
@@ -182,9 +276,17 @@ fn restricted(user: User) -> Part {
     Part::Map(entries)
 }
 
-/// Requests equal to limits for memory: a sidecar that dies while its pod ends is not started again.
+/// Requests equal to limits: so a pod of the class Guaranteed stays one, quotas are content, and memory that runs short
+/// does not hit a sidecar that is not started again once its pod ends.
 fn resources() -> Part {
-    let memory = || ("memory", Part::text("32Mi"));
-    let requests = Part::Map(vec![("cpu", Part::text("10m")), memory()]);
-    Part::Map(vec![("requests", requests), ("limits", Part::Map(vec![memory()]))])
+    let all = || Part::Map(vec![("cpu", Part::text("50m")), ("memory", Part::text("32Mi"))]);
+    Part::Map(vec![("requests", all()), ("limits", all())])
+}
+
+/// Of a container of ours that is there already, what is brought up to date: how it is called and what it may use are
+/// its people's.
+#[must_use]
+pub fn renewed(container: &Part) -> Vec<(&'static str, Part)> {
+    let ours = container.entries().iter().filter(|(key, _)| !["args", "resources"].contains(key));
+    ours.cloned().collect()
 }

@@ -108,7 +108,7 @@ pub fn block_item(item: &Part, manner: Manner) -> Vec<String> {
 }
 
 /// Whether every reader takes it for this string, in block style.
-fn is_plain(text: &str) -> bool {
+pub(super) fn is_plain(text: &str) -> bool {
     let mut letters = text.chars();
     let begins = letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '/');
     let goes_on = letters.all(|letter| letter.is_ascii_alphanumeric() || "_-./:@".contains(letter));

@@ -67,8 +67,8 @@ impl<'a> Planner<'a> {
         check(grace_period)?;
         let hook = match self.request.shape {
             Shape::Native | Shape::Classic => {
-                self.share_processes(&mut missing)?;
-                self.sidecar(grace_period, splice, &mut missing, told)?;
+                let shared_before = self.share_processes(&mut missing)?;
+                self.sidecar(grace_period, shared_before, splice, &mut missing, told)?;
                 ours::hook(self.request.port)
             }
             Shape::Standalone => {
@@ -81,6 +81,8 @@ impl<'a> Planner<'a> {
             self.hook(container, &hook, splice).map_err(|error| format!("container {}: {error}", container.name))?;
         }
         self.let_go(splice, told);
+        told.extend(splice.take_changed().iter().map(|line| self.told(line)));
+        told.extend(self.kept());
         let Found::Own(before_containers, _) = self.find(self.pod.spec, "containers") else { return Ok(()) };
         splice.insert(self.pod.spec, before_containers, &missing, self.manner)?;
         told.push(self.told(&self.summary(splice.len() > before, grace_period)));
@@ -104,6 +106,15 @@ impl<'a> Planner<'a> {
         format!("lameduck {done} ({shape}, grace period {grace_period} s); the hook is on {hooks}")
     }
 
+    /// Settings of the sidecar that are there, were not typed now, and stay.
+    fn kept(&self) -> Option<String> {
+        let typed = |name: &String| self.request.settings.iter().any(|setting| setting.variable == *name);
+        let mut kept = self.present.additions(self.pod);
+        kept.retain(|name| !typed(name));
+        let kept = kept.join(", ");
+        (!kept.is_empty()).then(|| self.told(&format!("kept in container {SIDECAR} as it was there: {kept}")))
+    }
+
     fn find(&self, map: &'a Node, key: &str) -> Found<'a> {
         self.pod.document.find(map, key)
     }
@@ -111,25 +122,29 @@ impl<'a> Planner<'a> {
     fn sidecar(
         &self,
         grace_period: u64,
+        shared_before: bool,
         splice: &mut Splice,
         missing: &mut Missing,
         told: &mut Vec<String>,
     ) -> Result<(), String> {
-        let sidecar = ours::sidecar(self.request, grace_period, self.user(told)?);
+        let shared_before = shared_before && self.present.container.is_none();
+        let sidecar = ours::sidecar(self.request, grace_period, self.user(told)?, shared_before);
         if self.request.shape == Shape::Native {
             // The first of them: it is there before whatever else starts, and stops after whatever else has stopped.
             return self.item(self.pod.spec, "initContainers", &sidecar, splice, missing);
         }
         let Found::Own(_, entry) = self.find(self.pod.spec, "containers") else { return Ok(()) };
         match self.present.container {
-            Some((_, container)) => splice.rewrite_item(&entry.value, container.index, &sidecar, self.manner),
+            Some((_, container)) => {
+                splice.update(self.pod.document, container.node, &ours::renewed(&sidecar), self.manner)?;
+            }
             // The last: `kubectl logs` and `kubectl exec` take the first unless they are told.
             None => splice.append(&entry.value, &sidecar, self.manner)?,
         }
         Ok(())
     }
 
-    /// Writes an item of ours into a list of a map, or writes the one that is there anew.
+    /// Writes an item of ours into a list of a map, or brings the one that is there up to date.
     fn item(
         &self,
         map: &'a Node,
@@ -158,8 +173,7 @@ impl<'a> Planner<'a> {
         };
         let name = |item| self.pod.document.get(item, "name").and_then(Node::text);
         match items.iter().position(|item| name(item) == Some(SIDECAR)) {
-            Some(index) if self.pod.document.is_repeated(&items[index]) => return Err(shared(&items[index])),
-            Some(index) => splice.rewrite_item(list, index, item, self.manner),
+            Some(index) => splice.update(self.pod.document, &items[index], &ours::renewed(item), self.manner)?,
             None => splice.prepend(list, item, self.manner)?,
         }
         Ok(())
@@ -190,7 +204,9 @@ impl<'a> Planner<'a> {
             Found::Absent => return splice.insert(lifecycle, 0, &[("preStop", hook.clone())], self.manner),
             Found::Own(_, entry) if entry.value.is_null() => return splice.fill(&entry.value, hook, self.manner),
             Found::Own(_, entry) if self.present.owns(self.pod, &entry.value, self.request.port) => {
-                splice.rewrite_entry(lifecycle, entry, "preStop", hook, self.manner);
+                return splice.update(self.pod.document, &entry.value, hook.entries(), self.manner);
+            }
+            Found::Own(_, entry) if self.request.shape != Shape::Standalone && ours::waits(self.pod, &entry.value) => {
                 return Ok(());
             }
             Found::Own(_, entry) => &entry.key,
@@ -207,9 +223,8 @@ impl<'a> Planner<'a> {
         let kept =
             |name| [&self.picked.main].into_iter().chain(&self.picked.held).any(|container| container.name == name);
         for container in self.pod.containers("containers").iter().filter(|container| !kept(container.name)) {
-            if super::remove::hook(self.pod, &self.present, self.request.port, container, splice) {
-                told.push(self.told(&format!("the hook is taken out of container {}", container.name)));
-            }
+            let hook = super::remove::hook(self.pod, &self.present, self.request.port, container, splice);
+            told.extend(hook.map(|hook| self.told(&format!("taken out: {hook}"))));
         }
     }
 }

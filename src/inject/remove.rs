@@ -1,6 +1,6 @@
 //! Taking the sidecar out again.
 
-use crate::inject::ours::{Present, Shape};
+use crate::inject::ours::{self, Present, Shape};
 use crate::inject::pick::Wanted;
 use crate::inject::pods::{Container, Pod};
 use crate::inject::splice::Splice;
@@ -9,6 +9,9 @@ use crate::readers::yaml::{Found, Layout, Node};
 
 /// Where our hook could be if no sidecar of ours says where it listens.
 const NO_PORT: u16 = 0;
+
+/// What lets the sidecar see the target.
+const SHARED: &str = "shareProcessNamespace";
 
 /// Takes the sidecar, its hooks and what belongs to them out of manifests.
 ///
@@ -20,6 +23,10 @@ pub fn remove(text: &str, wanted: &Wanted) -> Result<Done, String> {
     let mut splice = Splice::new(text);
     let mut told = unread;
     for pod in manifests.pods.iter().filter(|pod| wanted.includes(pod)) {
+        if let Some(stranger) = Present::find(pod).stranger {
+            let line = stranger.node.line;
+            told.push(format!("{}: line {line}: container {SIDECAR} is not lameduck's, and stays", pod.title()));
+        }
         if let Some(line) = take_out(pod, &mut splice)? {
             told.push(line);
             told.extend(pod.text(&["terminationGracePeriodSeconds"]).map(|seconds| {
@@ -29,7 +36,9 @@ pub fn remove(text: &str, wanted: &Wanted) -> Result<Done, String> {
         }
     }
     if splice.is_empty() {
-        return Err("nothing to remove: no workload that is meant has a container named lameduck".into());
+        return Err(
+            "nothing to remove: no workload that is meant has a container named lameduck that runs lameduck".into()
+        );
     }
     Ok(Done { text: splice.apply(), told })
 }
@@ -49,22 +58,24 @@ pub(super) fn take_out(pod: &Pod, splice: &mut Splice) -> Result<Option<String>,
         let line = sidecar.node.line;
         return Err(format!("{title}: line {line}: an anchor and its aliases share the sidecar; take it out by hand"));
     }
-    let mut parts = vec!["the sidecar".to_owned()];
+    let mut parts = vec![format!("the sidecar{}", with(&present.additions(pod)))];
     for container in pod.containers("containers").iter().filter(|container| container.name != SIDECAR) {
-        if hook(pod, &present, present.port.unwrap_or(NO_PORT), container, splice) {
-            parts.push(format!("the hook of container {}", container.name));
-        }
+        parts.extend(hook(pod, &present, present.port.unwrap_or(NO_PORT), container, splice));
     }
     let mut gone = Vec::new();
     if present.shape == Some(Shape::Standalone) {
-        item(pod, pod.spec, "volumes", &mut gone, splice);
+        item(pod, pod.spec, "volumes", ours::is_volume, &mut gone, splice);
     }
-    item(pod, pod.spec, list, &mut gone, splice);
+    item(pod, pod.spec, list, |_, _| true, &mut gone, splice);
     if present.shape != Some(Shape::Standalone)
-        && let Some(index) = shared_processes(pod, &gone)
+        && let Some((index, is_ours)) = shared_processes(pod, &present, &gone)
     {
-        parts.push("shareProcessNamespace".to_owned());
-        gone.push(index);
+        parts.push(if is_ours {
+            SHARED.to_owned()
+        } else {
+            format!("but not {SHARED}, which may have been there before")
+        });
+        gone.extend(is_ours.then_some(index));
     }
     gone.sort_unstable();
     splice.remove_entries(pod.spec, &gone);
@@ -72,11 +83,18 @@ pub(super) fn take_out(pod: &Pod, splice: &mut Splice) -> Result<Option<String>,
 }
 
 /// Takes our item out of a list, or marks the whole entry as gone if nothing else was ever in it.
-fn item(pod: &Pod, map: &Node, key: &str, gone: &mut Vec<usize>, splice: &mut Splice) {
+fn item(
+    pod: &Pod,
+    map: &Node,
+    key: &str,
+    is_ours: fn(&Pod, &Node) -> bool,
+    gone: &mut Vec<usize>,
+    splice: &mut Splice,
+) {
     let Found::Own(place, entry) = pod.document.find(map, key) else { return };
     let items = entry.value.items();
-    let name = |item| pod.document.get(item, "name").and_then(Node::text);
-    let Some(index) = items.iter().position(|item| name(item) == Some(SIDECAR)) else { return };
+    let Some(ours) = ours::named(pod, map, key).filter(|item| is_ours(pod, item)) else { return };
+    let Some(index) = items.iter().position(|item| std::ptr::eq(item, ours)) else { return };
     if items.len() == 1 && is_ours_whole(map, &entry.value, splice) {
         gone.push(place);
     } else {
@@ -94,26 +112,39 @@ fn is_ours_whole(map: &Node, value: &Node, splice: &Splice) -> bool {
     }
 }
 
-/// The entry that shares the process namespace, if it stands where we write it: what was there before is not ours.
-fn shared_processes(pod: &Pod, gone: &[usize]) -> Option<usize> {
-    let Found::Own(index, entry) = pod.document.find(pod.spec, "shareProcessNamespace") else { return None };
+/// The entry that shares the process namespace, and whether it is ours: it stands where we write it, and nothing says
+/// that it was there before.
+fn shared_processes(pod: &Pod, present: &Present, gone: &[usize]) -> Option<(usize, bool)> {
+    let Found::Own(index, entry) = pod.document.find(pod.spec, SHARED) else { return None };
     let next = pod.spec.entries().get(index + 1);
     let is_before_ours = gone.contains(&(index + 1));
     let is_before_containers = next.is_some_and(|next| next.key.text() == Some("containers"));
     let is_at_front = matches!(pod.spec.layout(), Some(Layout::Flow(_))) && index <= 1;
-    let is_ours = entry.value.plain() == Some("true") && (is_before_ours || is_before_containers || is_at_front);
-    is_ours.then_some(index)
+    let is_in_place = is_before_ours || is_before_containers || is_at_front;
+    Some((index, entry.value.plain() == Some("true") && is_in_place && !present.found_shared(pod)))
 }
 
-/// Takes our hook, and what belongs to it, out of a container. Tells whether there was one.
-pub(super) fn hook(pod: &Pod, present: &Present, port: u16, container: &Container, splice: &mut Splice) -> bool {
-    let Found::Own(place, lifecycle) = pod.document.find(container.node, "lifecycle") else { return false };
-    let Found::Own(index, hook) = pod.document.find(&lifecycle.value, "preStop") else { return false };
+/// What goes with something that is taken out, though we did not write it.
+fn with(additions: &[String]) -> String {
+    if additions.is_empty() { String::new() } else { format!(" (with {})", additions.join(", ")) }
+}
+
+/// Takes our hook, and what belongs to it, out of a container. Says so if there was one.
+pub(super) fn hook(
+    pod: &Pod,
+    present: &Present,
+    port: u16,
+    container: &Container,
+    splice: &mut Splice,
+) -> Option<String> {
+    let Found::Own(place, lifecycle) = pod.document.find(container.node, "lifecycle") else { return None };
+    let Found::Own(index, hook) = pod.document.find(&lifecycle.value, "preStop") else { return None };
     if container.is_alias || !present.owns(pod, &hook.value, port) {
-        return false;
+        return None;
     }
+    let told = format!("the hook of container {}{}", container.name, with(&ours::hook_additions(pod, &hook.value)));
     let mut gone = Vec::new();
-    item(pod, container.node, "volumeMounts", &mut gone, splice);
+    item(pod, container.node, "volumeMounts", ours::is_mount, &mut gone, splice);
     if lifecycle.value.entries().len() == 1 && is_ours_whole(container.node, &lifecycle.value, splice) {
         gone.push(place);
     } else {
@@ -121,5 +152,5 @@ pub(super) fn hook(pod: &Pod, present: &Present, port: u16, container: &Containe
     }
     gone.sort_unstable();
     splice.remove_entries(container.node, &gone);
-    true
+    Some(told)
 }

@@ -3,15 +3,18 @@
 use std::ops::Range;
 
 use crate::inject::part::{self, Manner, Part};
-use crate::readers::yaml::{Entry, Kind, Layout, Node, Style};
+use crate::readers::yaml::{Kind, Layout, Node, Style};
 
 mod take_out;
+mod update;
 
 /// Edits of one text, to be applied together.
 #[derive(Debug)]
 pub struct Splice<'a> {
     text: &'a str,
     edits: Vec<(Range<usize>, String)>,
+    /// What is to be said of values that change.
+    changed: Vec<String>,
 }
 
 /// What is written in front of the first thing in brackets that stood there empty, and so are left when it goes.
@@ -24,7 +27,7 @@ impl<'a> Splice<'a> {
     /// No edits yet.
     #[must_use]
     pub fn new(text: &'a str) -> Self {
-        Self { text, edits: Vec::new() }
+        Self { text, edits: Vec::new(), changed: Vec::new() }
     }
 
     /// How many edits there are.
@@ -113,15 +116,16 @@ impl<'a> Splice<'a> {
     /// Writes lines in front of what stands at a place, above the comments that belong to it.
     fn insert_lines(&mut self, at: usize, column: usize, lines: &[String]) -> Result<(), ()> {
         let start = self.line_start(at);
-        let eol = self.eol(at);
         let prefix = &self.text[start..at];
         let indent = " ".repeat(column);
         if prefix.bytes().all(|byte| byte == b' ') {
             let place = self.above_comments(start, column);
+            let eol = self.eol(place);
             let text = lines.iter().flat_map(|line| [&indent, line.as_str(), eol]).collect();
             self.edits.push((place..place, text));
         } else if prefix.bytes().all(|byte| matches!(byte, b' ' | b'-')) {
             // The first key of an item stands on the line of its dash.
+            let eol = self.eol(at);
             let text = lines.iter().flat_map(|line| [line.as_str(), eol, &indent]).collect();
             self.edits.push((at..at, text));
         } else {
@@ -182,7 +186,7 @@ impl<'a> Splice<'a> {
         }
         let column = self.column(*dash);
         let place = self.below_comments(before.span.end, column);
-        let eol = self.eol(*dash);
+        let eol = self.eol(place);
         let ended = self.text[..place].ends_with('\n');
         if !ended && ends_in_block_scalar(before) {
             return Err("the manifest ends in a block scalar whose last line has no end; end it by a newline".into());
@@ -224,32 +228,6 @@ impl<'a> Splice<'a> {
         // At the end of the text lines may have been put there already, and those come behind it.
         self.edits.insert(0, (null.span.clone(), format!("{blank}{}", value.flow(manner))));
         Ok(())
-    }
-
-    /// Writes an entry anew.
-    pub fn rewrite_entry(&mut self, map: &Node, entry: &Entry, key: &'static str, value: &Part, manner: Manner) {
-        let place = entry.key.span.start..entry.value.span.end;
-        let is_block = |node: &Node| node.layout() == Some(Layout::Block);
-        let new = if is_block(map) && is_block(&entry.value) {
-            self.joined(&part::block_entry(key, value, manner), entry.key.column, place.start)
-        } else {
-            let before_value = &self.text[place.start..entry.value.span.start];
-            format!("{before_value}{}", value.flow(manner))
-        };
-        self.replace(place, new);
-    }
-
-    /// Writes an item anew.
-    pub fn rewrite_item(&mut self, list: &Node, index: usize, item: &Part, manner: Manner) {
-        let Kind::List { items, dashes, layout } = &list.kind else { return };
-        let old = &items[index];
-        match (layout, dashes.get(index)) {
-            (Layout::Block, Some(dash)) if old.layout() == Some(Layout::Block) => {
-                let new = self.joined(&part::block_item(item, manner), self.column(*dash), *dash);
-                self.replace(*dash..old.span.end, new);
-            }
-            _ => self.replace(old.span.clone(), item.flow(manner)),
-        }
     }
 
     fn joined(&self, lines: &[String], column: usize, at: usize) -> String {

@@ -1,6 +1,7 @@
 //! `lameduck inject`: what it writes, what it leaves, and what it refuses.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod additions;
 mod hostile;
 mod manifests;
 mod properties;

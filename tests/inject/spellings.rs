@@ -85,6 +85,37 @@ fn an_unreadable_document_is_left_if_it_says_that_it_holds_no_pods() {
 }
 
 #[test]
+fn true_is_true_in_every_spelling() {
+    for yes in ["true", "True", "TRUE", "yes", "on", "On", "YES", "!!bool yes"] {
+        for key in ["hostNetwork", "hostPID"] {
+            assert!(refusal(&pod(&format!("  {key}: {yes}\n")), &[USER]).contains(key), "{key}: {yes}");
+        }
+        let shared = injected(&pod(&format!("  shareProcessNamespace: {yes}\n")), &[USER]);
+        assert_eq!(shared.matches("shareProcessNamespace").count(), 1, "{yes}");
+    }
+    for no in ["false", "no", "off", "\"true\""] {
+        injected(&pod(&format!("  hostNetwork: {no}\n")), &[USER]);
+        assert!(refusal(&pod(&format!("  shareProcessNamespace: {no}\n")), &[USER]).contains("shareProcessNamespace"));
+    }
+}
+
+#[test]
+fn windows_is_known_by_its_old_label() {
+    let windows = pod("  nodeSelector: {beta.kubernetes.io/os: windows}\n");
+    assert!(refusal(&windows, &[USER]).contains("Windows"));
+}
+
+#[test]
+fn a_uid_that_readers_take_for_another_is_refused() {
+    for uid in ["01750", "0o1750", "00", "2147483648", "-1"] {
+        let said = refusal(&pod(&format!("  securityContext: {{runAsUser: {uid}}}\n")), &[]);
+        assert!(said.contains("runAsUser") && said.contains("write it like 1000"), "{uid}: {said}");
+    }
+    assert!(refusal(POD, &["--run-as-user=2147483648"]).contains("up to 2147483647"));
+    injected(POD, &["--run-as-user=2147483647"]);
+}
+
+#[test]
 fn json_may_escape_letters_in_halves() {
     for name in [r"\ud83d\ude00", r"\uD83D\uDE00\ud55c\u00fc", r"\ud83d"] {
         let text = format!(

@@ -4,7 +4,7 @@ use super::{Planner, shared};
 use crate::inject::SIDECAR;
 use crate::inject::ours::{self, Shape};
 use crate::inject::pods::Container;
-use crate::readers::yaml::{Found, Kind};
+use crate::readers::yaml::{Found, Kind, Node};
 
 impl Planner<'_> {
     pub(super) fn refuse(&self) -> Result<(), String> {
@@ -15,15 +15,41 @@ impl Planner<'_> {
             let name = key.text().unwrap_or_default();
             return Err(format!("line {}: `{name}` is there twice in one map; take one out", key.line));
         }
+        self.refuse_strangers()?;
         self.refuse_system()?;
         self.refuse_network()?;
         self.refuse_shape()?;
         self.refuse_containers()
     }
 
+    /// What has our name is found by it again, and taken for ours.
+    fn refuse_strangers(&self) -> Result<(), String> {
+        if let Some(stranger) = &self.present.stranger {
+            return Err(format!(
+                "line {}: container {SIDECAR} is not lameduck's (it runs neither `sidecar` nor `install`); give it another name",
+                stranger.node.line
+            ));
+        }
+        if self.request.shape != Shape::Standalone {
+            return Ok(());
+        }
+        let volume = ours::named(self.pod, self.pod.spec, "volumes");
+        let is_ours = self.present.shape == Some(Shape::Standalone);
+        if let Some(volume) = volume.filter(|volume| !(is_ours && ours::is_volume(self.pod, volume))) {
+            return Err(format!("line {}: volume {SIDECAR} is not lameduck's; give it another name", volume.line));
+        }
+        let mount = ours::named(self.pod, self.picked.main.node, "volumeMounts");
+        match mount.filter(|mount| !ours::is_mount(self.pod, mount)) {
+            Some(mount) => {
+                Err(format!("line {}: it mounts {SIDECAR} elsewhere than lameduck does; take that out", mount.line))
+            }
+            None => Ok(()),
+        }
+    }
+
     fn refuse_system(&self) -> Result<(), String> {
-        let node = self.pod.document.at(self.pod.spec, &["nodeSelector", "kubernetes.io/os"]);
-        let systems = [self.pod.text(&["os", "name"]), node.and_then(|node| node.text())];
+        let selected = |key| self.pod.text(&["nodeSelector", key]);
+        let systems = [self.pod.text(&["os", "name"]), selected("kubernetes.io/os"), selected("beta.kubernetes.io/os")];
         if systems.contains(&Some("windows")) {
             return Err("it is a Windows pod, and lameduck needs Linux; leave this workload out with --workload".into());
         }
@@ -34,11 +60,11 @@ impl Planner<'_> {
         if self.request.shape == Shape::Standalone {
             return Ok(());
         }
-        let is_set = |key| self.pod.document.at(self.pod.spec, &[key]).is_some_and(|node| node.text() == Some("true"));
+        let is_set = |key| self.pod.document.get(self.pod.spec, key).is_some_and(Node::is_true);
         if is_set("hostNetwork") {
             return Err("hostNetwork: true: the kubelet finds no pod address to call the hook at; take that out, or take --standalone".into());
         }
-        if is_set("hostPID") {
+        if is_set("hostPID") && self.request.signals() {
             return Err("hostPID: true: Kubernetes refuses shareProcessNamespace beside it; take that out, or take --standalone".into());
         }
         let port = self.request.port;

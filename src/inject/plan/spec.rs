@@ -1,7 +1,8 @@
 //! What the pod spec itself says: how long the pod may take to end, who sees whose processes, who runs it.
 
 use super::{Missing, Planner, shared};
-use crate::inject::ours::User;
+use crate::inject::LARGEST_ID;
+use crate::inject::ours::{self, User};
 use crate::inject::part::Part;
 use crate::inject::splice::Splice;
 use crate::readers::yaml::Found;
@@ -53,15 +54,18 @@ impl Planner<'_> {
         }
     }
 
-    pub(super) fn share_processes(&self, missing: &mut Missing) -> Result<(), String> {
+    /// Sees to it that the sidecar sees the target; says whether it does already.
+    pub(super) fn share_processes(&self, missing: &mut Missing) -> Result<bool, String> {
         const KEY: &str = "shareProcessNamespace";
-        let Some(node) = self.pod.document.get(self.pod.spec, KEY) else {
-            missing.push((KEY, Part::bare(true)));
-            return Ok(());
-        };
-        match node.plain() {
-            Some("true" | "True" | "TRUE") => Ok(()),
-            _ => Err(format!(
+        let node = self.pod.document.get(self.pod.spec, KEY);
+        match node {
+            Some(node) if node.is_true() => Ok(true),
+            _ if !self.request.signals() => Ok(false),
+            None => {
+                missing.push((KEY, Part::bare(true)));
+                Ok(false)
+            }
+            Some(node) => Err(format!(
                 "line {}: {KEY} is not true, and without it no sidecar can signal the main container; set it to true, or take --standalone",
                 node.line
             )),
@@ -75,7 +79,9 @@ impl Planner<'_> {
             let of = |map| self.pod.document.at(map, &["securityContext", key]).filter(|node| !node.is_null());
             let node = of(main.node).or_else(|| of(self.pod.spec));
             node.map(|node| {
-                let number = node.plain().and_then(|text| text.parse::<u32>().ok());
+                // What begins with a zero is octal for those who read YAML 1.1.
+                let plain = node.plain().filter(|text| *text == "0" || !text.starts_with('0'));
+                let number = plain.and_then(|text| text.parse::<u32>().ok()).filter(|id| *id <= LARGEST_ID);
                 number.ok_or_else(|| format!("line {}: {key} is no number; write it like 1000", node.line))
             })
             .transpose()
@@ -86,7 +92,8 @@ impl Planner<'_> {
         {
             told.push(self.told(&format!("the sidecar runs as {said}, as the manifest says, not as {typed}")));
         }
-        let uid = said.or(self.request.run_as_user).ok_or_else(|| {
+        let anybody = (!self.request.signals()).then_some(ours::NOBODY);
+        let uid = said.or(self.request.run_as_user).or(anybody).ok_or_else(|| {
             format!(
                 "the manifest does not say which user container {0} runs as, and only the same user may signal it; give it with --run-as-user (kubectl exec POD -c {0} -- id -u shows it in a running pod)",
                 main.name
