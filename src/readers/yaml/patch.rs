@@ -102,3 +102,25 @@ impl Offsets {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::readers::yaml::{Part, read};
+
+    #[test]
+    fn places_in_lines_that_were_moved_are_those_of_the_text() {
+        let text = "ü: [\n\"b\",\n \"ü\", c\n]\nd: 'e\nf' # g\nh: i\n";
+        let documents = read(text, &Part { range: 0..text.len(), line: 7 }).unwrap();
+        let entries = documents[0].root.entries();
+        let nodes = entries[0].value.items().iter().chain(entries[1..].iter().map(|entry| &entry.value));
+        let places: Vec<_> = nodes.map(|node| (&text[node.span.clone()], node.line, node.column)).collect();
+        assert_eq!(places, [("\"b\"", 8, 0), ("\"ü\"", 9, 1), ("c", 9, 6), ("'e\nf'", 11, 3), ("i", 13, 3)]);
+    }
+
+    #[test]
+    fn what_cannot_be_mended_is_told_by_its_place_in_the_text() {
+        let text = "---\na: [\n\"b\",\n\"c\"\n";
+        let error = read(text, &Part { range: 0..text.len(), line: 3 }).unwrap_err();
+        assert_eq!((error.line, error.column), (7, 1), "{error}");
+    }
+}
