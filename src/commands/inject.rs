@@ -14,7 +14,7 @@ use crate::inject::{self, Done, Request, Setting, remove};
 use crate::settings::Settings;
 use crate::settings::args::{Preset, SidecarArgs};
 use crate::settings::drain::objection_to_standalone;
-use crate::settings::values;
+use crate::settings::values::{self, Choice};
 
 /// Why a token is not injected.
 const NO_TOKEN: &str = "inject writes neither the volume of the Secret and its mount in the sidecar nor the hook's \
@@ -171,7 +171,9 @@ fn request(args: &InjectArgs) -> Result<Request, String> {
     if let Some(uid) = args.run_as_user.filter(|uid| *uid > inject::LARGEST_ID) {
         return Err(format!("--run-as-user {uid}: Kubernetes takes uids up to {}", inject::LARGEST_ID));
     }
-    if let Some(path) = settings.token_file.as_deref().filter(|_| !args.standalone) {
+    if let Some(Choice(Some(path))) = &settings.token_file
+        && !args.standalone
+    {
         return Err(format!("--token-file {}: {NO_TOKEN}", path.display()));
     }
     if args.standalone {

@@ -16,7 +16,7 @@ const STANDALONE: &str = "--standalone";
 /// The sidecar's grace period.
 const GRACE_PERIOD: &str = "LAMEDUCK_GRACE_PERIOD";
 /// A variable that the sidecar does not read: it reminds us not to take out what was there before us.
-const SHARED_BEFORE: &str = "LAMEDUCK_SHARED_BEFORE";
+pub const SHARED_BEFORE: &str = "LAMEDUCK_SHARED_BEFORE";
 /// What we write into a container.
 const KEYS: [&str; 10] = [
     "name",

@@ -11,10 +11,14 @@ use tracing::level_filters::LevelFilter;
 
 use crate::edges::http::Url;
 use crate::edges::log;
+use crate::inject::ours::SHARED_BEFORE;
 use crate::settings::values::{self, Choice, Level, Listen, Ports, Selectors};
 
 /// Where the sidecar listens if nothing is said.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 8089);
+
+/// What a client is told, and what `lameduck inject` leaves for itself.
+const OF_OTHERS: [&str; 2] = ["LAMEDUCK_ADDRESS", SHARED_BEFORE];
 
 /// Every setting of `lameduck sidecar`, as typed.
 #[derive(Args, Clone, Debug)]
@@ -226,7 +230,7 @@ pub fn unknown_variables() -> Vec<String> {
     let command = SidecarArgs::augment_args(Command::new("sidecar"));
     let known: Vec<_> = command.get_arguments().filter_map(|arg| arg.get_env()?.to_str()).collect();
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let ours = names.filter(|name| name.starts_with("LAMEDUCK_") && name != "LAMEDUCK_ADDRESS");
+    let ours = names.filter(|name| name.starts_with("LAMEDUCK_") && !OF_OTHERS.contains(&name.as_str()));
     ours.filter(|name| !known.contains(&name.as_str()) && !is_service_link(name)).collect()
 }
 
