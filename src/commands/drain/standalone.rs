@@ -43,7 +43,8 @@ pub(super) fn run(args: &DrainArgs) -> Result<Exit, Failure> {
 async fn drain(settings: &Settings, trigger: Trigger) -> Result<Exit, Failure> {
     let clock = Clock::start();
     tell_start(settings, trigger);
-    let started = clock.now() - own_age();
+    let (now, age) = clock.now_with(own_age);
+    let started = now - age;
     // A pod's grace period runs while its hook is still being started; a person has no such clock, and may have a shell
     // become this process.
     let begun = if trigger == Trigger::Hook { started } else { clock.now() };
