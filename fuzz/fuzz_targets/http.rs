@@ -71,9 +71,7 @@ impl Host {
         }
         course.go_on(&mut stream, &mut queue, drains_end).await;
         drop(stream);
-        if requests::are_one_head(bytes) {
-            course.is_missed(&mut queue).await;
-        }
+        course.is_missed(&mut queue).await;
         self.is_left(course, server).await
     }
 
@@ -138,6 +136,8 @@ impl Course {
                 }
                 return;
             }
+            Question::Wait(..) => panic!("no token is wanted"),
+            Question::Astray(_) => return,
             Question::Hangup => {
                 self.hangups += 1;
                 return;

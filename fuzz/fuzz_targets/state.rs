@@ -17,7 +17,7 @@ use std::time::Duration;
 use lameduck::edges::state::StateFile;
 use lameduck::machine::io::{Action, Input};
 use lameduck::machine::keeper::Keeper;
-use lameduck::machine::note::Note;
+use lameduck::machine::note::{Note, Over};
 use lameduck::machine::outcome::{Outcome, Trigger, Verdict};
 use lameduck::machine::target::Incarnation;
 use lameduck::machine::time::Time;
@@ -67,7 +67,8 @@ fn note(choices: &[u8]) -> Option<Note> {
         deadline: Time::since_boot(deadline),
         streams_at_start,
         signalled: how & 16 > 0,
-        over: Some((Time::since_boot(NOW.min(deadline)), verdict)).filter(|_| how & 32 > 0),
+        over: Some(Over { at: Time::since_boot(NOW.min(deadline)), verdict, told: how & 64 > 0 })
+            .filter(|_| how & 32 > 0),
     })
 }
 
@@ -98,14 +99,14 @@ fn is_said(note: &Note, text: &[u8]) {
         };
         Duration::from_secs(secs.as_u64().unwrap()).checked_add(Duration::from_nanos(nanos.as_u64().unwrap()))
     };
-    assert_eq!(json["subject"], "subject");
+    assert_eq!(json["scope"]["subject"], "subject");
     assert_eq!(json["trigger"], note.trigger.name());
     assert_eq!(json["signalled"].as_bool(), Some(note.signalled));
     assert_eq!(time(&json["begun"]), Some(note.begun.as_duration()));
     assert_eq!(time(&json["deadline"]), Some(note.deadline.as_duration()));
     let pid = json["pid"].as_u64().zip(json["started"].as_u64());
     assert_eq!(pid, note.incarnation.map(|incarnation| (incarnation.pid.into(), incarnation.started)));
-    let outcome = note.over.map(|(_, verdict)| verdict.outcome.name());
+    let outcome = note.over.map(|over| over.verdict.outcome.name());
     assert_eq!(json["over"]["outcome"].as_str(), outcome);
 }
 

@@ -33,15 +33,3 @@ fn path(target: &[u8]) -> &[u8] {
     };
     path.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default()
 }
-
-/// Whether the bytes are the head of one request and nothing more. While a caller is held who has sent more than that,
-/// nobody looks whether it is still there.
-#[must_use]
-pub fn are_one_head(bytes: &[u8]) -> bool {
-    let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
-    let head = &bytes[start..];
-    let end_of = |end: &[u8]| head.windows(end.len()).position(|part| part == end).map(|at| at + end.len());
-    let end = [end_of(b"\n\n"), end_of(b"\n\r\n")].into_iter().flatten().min();
-    let has = |name: &[u8]| head.windows(name.len()).any(|part| part.eq_ignore_ascii_case(name));
-    end == Some(head.len()) && !has(b"content-length") && !has(b"transfer-encoding")
-}
