@@ -10,7 +10,7 @@ use lameduck::machine::snapshot::Phase;
 use lameduck::machine::target::{Obstacle, Sighting};
 
 use crate::machine::Deed::{Release, Signal};
-use crate::machine::{Pod, fault, found, policy};
+use crate::machine::{Pod, fault, found, policy, second};
 
 fn failing(sighting: Sighting, kind: FaultKind) -> Pod {
     Pod::begin(policy(), Some(sighting), &[(Metrics, fault(kind))])
@@ -88,7 +88,7 @@ fn nobody_is_nobody_only_when_somebody_has_looked() {
     pod.call(Hook).phase(Phase::LameDuck);
     let asked = pod.unsought[1];
     pod.sees(Sighting::Nobody).input(Input::Sighted { asked, sighting: Sighting::Nobody });
-    pod.at(1).expect([Release(Unserved, Some(0))]);
+    pod.expect([Release(Unserved, Some(0))]);
 }
 
 #[test]
@@ -118,4 +118,15 @@ fn a_hook_again_is_held_if_it_has_begun_to_serve_since() {
     pod.at(10).call(Hook).expect([Signal(1), Release(Unserved, Some(0))]);
     pod.at(11).streams(2).at(13).call(Hook).phase(Phase::Draining).deadline(68);
     pod.at(19.5).streams(0).at(32).expect([Release(Drained, Some(0))]);
+}
+
+#[test]
+fn who_came_since_the_last_search_is_seen_first_and_told() {
+    for before in [Sighting::Nobody, found(1, Some(Obstacle::NotCaught))] {
+        let mut pod = failing(before, Refused);
+        // The page answers at once, the search takes its time.
+        pod.at(9.5).searches_hang().call(Hook).phase(Phase::LameDuck);
+        pod.input(Input::Sighted { asked: second(9.5), sighting: found(1, None) });
+        pod.expect([Signal(1), Release(Unserved, Some(0))]).phase(Phase::Done);
+    }
 }

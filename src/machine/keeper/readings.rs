@@ -62,7 +62,14 @@ impl Keeper {
             if !awaits_search {
                 self.finish(outcome, Some(0));
             }
-        } else if let Stage::Under(drain) = &self.stage
+        } else {
+            self.leave_unserved();
+        }
+    }
+
+    /// Ends a drain in which there is nothing to wait for.
+    pub(super) fn leave_unserved(&mut self) {
+        if let Stage::Under(drain) = &self.stage
             && self.never_served(drain)
         {
             self.signal();
@@ -74,7 +81,9 @@ impl Keeper {
     /// no reading can have been missed.
     pub(super) fn never_served(&self, drain: &Drain) -> bool {
         let heard = self.census.heard() || drain.streams_at_start.is_some();
-        let failed = |kinds| !heard && self.census.all_failed(drain.begun, kinds);
+        // One who came since the last look is still to be seen, and to be told.
+        let looked = self.seen.as_ref().is_some_and(|seen| seen.asked >= drain.begun);
+        let failed = |kinds| looked && !heard && self.census.all_failed(drain.begun, kinds);
         match &self.target {
             None => self.sees_nobody() && failed(&[FaultKind::Refused]),
             Some(target) => {

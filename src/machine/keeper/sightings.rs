@@ -27,6 +27,9 @@ impl Keeper {
         if fresh {
             self.signal();
         }
+        if !self.rounds.is_under_way() {
+            self.leave_unserved();
+        }
     }
 
     fn meet(&mut self, found: &Found) {
