@@ -69,7 +69,7 @@ fn a_static_pod() -> String {
     poll(PATIENCE, || Alone::pod().is_none().then_some(())).expect("the static pod goes");
 
     assert_eq!(engine.count("SIGINT received"), 1, "one signal");
-    let outcome: Value = serde_json::from_str(&lameduck.lines().pop().unwrap()).unwrap();
+    let outcome: Value = serde_json::from_str(&lameduck.wait_for("drain over")).unwrap();
     assert_eq!((&outcome["stragglers"], &outcome["streams_at_start"]), (&0.into(), &3.into()), "{outcome}");
     assert!(!Alone::log().contains("PreStop hook failed"), "the hook succeeded");
     "3 streams clean, one SIGINT, no straggler, after the manifest was removed".to_owned()

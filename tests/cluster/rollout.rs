@@ -1,9 +1,12 @@
 //! A Deployment behind a Service is updated while callers keep coming.
 
+use std::net::TcpStream;
+
 use serde_json::json;
 
 use crate::alone;
 use crate::support::client::{Client, Endings};
+use crate::support::clock::{PATIENCE, poll};
 use crate::support::manifest::Manifest;
 use crate::support::place::Place;
 use crate::support::runner::Scenario;
@@ -52,7 +55,10 @@ fn callers(place: &Place, service: &str) -> Client {
     let address = place.kubectl(&["get", "service", service, "--output", "jsonpath={.spec.clusterIP}"]);
     let streams = STREAMS.to_string();
     let args = ["--streams", &streams, "--stagger", "25ms", "--durations", "2s,3s", "--rate", "1600"];
-    Client::start(&format!("{address}:8080"), &args)
+    let address = format!("{address}:8080");
+    // Ready pods are not yet known to the node's proxy.
+    poll(PATIENCE, || TcpStream::connect(&address).ok()).expect("the service leads to a pod");
+    Client::start(&address, &args)
 }
 
 fn told(endings: &Endings) -> String {
