@@ -202,11 +202,17 @@ impl Keeper {
         View { tally, only_idle, exiting, wait_for_exit: self.policy.wait_for_exit }
     }
 
-    fn finish(&mut self, outcome: Outcome, stragglers: Option<u64>) {
-        let Stage::Under(drain) = &self.stage else { return };
+    /// The account of a drain that ends now and cut so many streams; one that drained its target cut none.
+    fn account(&self, drain: &Drain, outcome: Outcome, cut: Option<u64>) -> Verdict {
         let signalled = self.target.as_ref().is_some_and(|target| target.signalled);
+        let stragglers = if outcome == Outcome::Drained { Some(0) } else { cut };
         let left = Left { stragglers, idle_streams: self.idle_left(outcome) };
-        let verdict = drain.verdict(self.now, outcome, left, signalled);
+        drain.verdict(self.now, outcome, left, signalled)
+    }
+
+    fn finish(&mut self, outcome: Outcome, cut: Option<u64>) {
+        let Stage::Under(drain) = &self.stage else { return };
+        let verdict = self.account(drain, outcome, cut);
         self.stage = Stage::Done { drain: drain.clone(), at: self.now, verdict, told: false };
         self.write_note();
         self.conclude();
@@ -270,8 +276,7 @@ impl Keeper {
             self.rounds.abandon();
         }
         if let Some(outcome) = outcome {
-            let stragglers = if outcome == Outcome::Drained { Some(0) } else { self.fresh_streams() };
-            self.finish(outcome, stragglers);
+            self.finish(outcome, self.fresh_streams());
         }
     }
 

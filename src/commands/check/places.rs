@@ -10,7 +10,7 @@ use rustix::fs::OFlags;
 
 use super::ports;
 use super::report::{Cause, Check};
-use crate::commands::{Exit, sidecar, status};
+use crate::commands::{Exit, Failure, sidecar, status};
 use crate::edges::clock::Clock;
 use crate::edges::own;
 use crate::edges::report::StatusReport;
@@ -29,10 +29,15 @@ pub(super) async fn listen(settings: &Settings) -> Check {
         Ok(_) => Check::well("listen", format!("{} is free: no sidecar runs there yet", settings.listen)),
         Err(failure) => {
             let cause = if failure.exit == Exit::NotPermitted { Cause::NotPermitted } else { Cause::Settings };
-            let (detail, mend) = failure.message.split_once("; ").unwrap_or((&failure.message, "choose another"));
+            let (detail, mend) = cause_and_mend(&failure);
             Check::amiss("listen", cause, format!("{detail}, and no sidecar answers there"), mend)
         }
     }
+}
+
+/// What the sidecar would say of what keeps it from its work, in its two parts.
+fn cause_and_mend(failure: &Failure) -> (&str, &str) {
+    failure.message.split_once("; ").unwrap_or((&failure.message, "choose another"))
 }
 
 fn describe(status: &StatusReport) -> String {
@@ -108,7 +113,7 @@ pub(super) fn token_file(settings: &Settings) -> Option<Check> {
     Some(match sidecar::token(settings) {
         Ok(_) => Check::well(NAME, format!("{path} holds a token")),
         Err(failure) => {
-            let (detail, mend) = failure.message.split_once("; ").unwrap_or((&failure.message, "choose another"));
+            let (detail, mend) = cause_and_mend(&failure);
             Check::amiss(NAME, Cause::Settings, detail.to_owned(), mend)
         }
     })

@@ -5,7 +5,7 @@ use crate::machine::drain::stragglers_of_exit;
 use crate::machine::io::Action;
 use crate::machine::keeper::connections::Connections;
 use crate::machine::keeper::{Keeper, Seen, Stage, Target};
-use crate::machine::outcome::{Ending, Outcome};
+use crate::machine::outcome::Ending;
 use crate::machine::target::{Found, Incarnation, Sighting, TICK};
 use crate::machine::time::Time;
 
@@ -110,8 +110,7 @@ impl Keeper {
         let ours = self.policy.signal.as_ref().map_or(0, |(_, number)| *number);
         let cut = stragglers_of_exit(signalled, ending, ours, self.fresh_streams());
         if let Stage::Under(drain) = &self.stage {
-            let outcome = drain.exited(self.policy.wait_for_exit);
-            self.finish(outcome, if outcome == Outcome::Drained { Some(0) } else { cut });
+            self.finish(drain.exited(self.policy.wait_for_exit), cut);
         }
         self.release_waiters_at_exit(cut);
         self.forget_readings();

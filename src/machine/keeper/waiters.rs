@@ -3,7 +3,7 @@
 //! Each has a drain of its own that nobody is told of: it makes nothing unready, signals nobody and is noted nowhere.
 //! While a true drain is under way they wait for its end, each to its own deadline at the longest.
 
-use crate::machine::drain::{Drain, Left};
+use crate::machine::drain::Drain;
 use crate::machine::io::{Action, Waiter};
 use crate::machine::keeper::{Keeper, Stage};
 use crate::machine::outcome::{Outcome, Verdict};
@@ -33,31 +33,22 @@ impl Keeper {
 
     /// Lets time pass: whose deadline has come is let go.
     pub(super) fn advance_waiters(&mut self) {
-        let (now, view) = (self.now, self.view());
-        let cut = self.fresh_streams();
-        self.let_go(|_, drain| {
-            let outcome = drain.advance(now, view)?;
-            Some((outcome, if outcome == Outcome::Drained { Some(0) } else { cut }))
-        });
+        self.let_go(|keeper, drain| Some((drain.advance(keeper.now, keeper.view())?, keeper.fresh_streams())));
     }
 
     /// Takes the sources' word: whose streams have all ended is let go, unless a true drain is still to end.
     pub(super) fn judge_waiters(&mut self) {
-        let (plan, view) = (self.policy.plan.clone(), self.view());
-        let drains = matches!(self.stage, Stage::Under(_));
         self.let_go(|keeper, drain| {
-            let over = drain.judge(&plan, view).or_else(|| keeper.never_served(drain).then_some(Outcome::Unserved));
+            let judged = drain.judge(&keeper.policy.plan, keeper.view());
+            let over = judged.or_else(|| keeper.never_served(drain).then_some(Outcome::Unserved));
+            let drains = matches!(keeper.stage, Stage::Under(_));
             over.filter(|_| !drains).map(|outcome| (outcome, Some(0)))
         });
     }
 
     /// The target has ended, and so many streams with it.
     pub(super) fn release_waiters_at_exit(&mut self, cut: Option<u64>) {
-        let wait_for_exit = self.policy.wait_for_exit;
-        self.let_go(|_, drain| {
-            let outcome = drain.exited(wait_for_exit);
-            Some((outcome, if outcome == Outcome::Drained { Some(0) } else { cut }))
-        });
+        self.let_go(|keeper, drain| Some((drain.exited(keeper.policy.wait_for_exit), cut)));
     }
 
     /// Lets those go whose wait is over, by what it came to and how many streams were cut.
@@ -65,11 +56,7 @@ impl Keeper {
         for mut waiting in std::mem::take(&mut self.waiters) {
             match over(self, &mut waiting.drain) {
                 None => self.waiters.push(waiting),
-                Some((outcome, stragglers)) => {
-                    let signalled = self.target.as_ref().is_some_and(|target| target.signalled);
-                    let left = Left { stragglers, idle_streams: self.idle_left(outcome) };
-                    self.dismiss(waiting.waiter, waiting.drain.verdict(self.now, outcome, left, signalled));
-                }
+                Some((outcome, cut)) => self.dismiss(waiting.waiter, self.account(&waiting.drain, outcome, cut)),
             }
         }
     }
