@@ -1,6 +1,7 @@
 //! One pod: what it says, and what is shown of it.
 
 use std::net::SocketAddr;
+use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -133,6 +134,17 @@ impl<'a> Pod<'a> {
             self.history().iter().filter_map(|event| terminated(&event["object"], container)).collect();
         let message = messages.last().unwrap_or_else(|| panic!("no termination message was shown of {}", self.name));
         serde_json::from_str(message).unwrap_or_else(|error| panic!("{error}: {message:?}"))
+    }
+}
+
+impl Drop for Pod<'_> {
+    /// Says what both containers said, if the scenario fails: by then `kubectl logs` may have no pod to ask.
+    fn drop(&mut self) {
+        if thread::panicking() {
+            for (container, log) in [(ENGINE, &self.engine), (LAMEDUCK, &self.lameduck)] {
+                eprintln!("--- {}: log of {container}\n{}\n", self.name, log.lines().join("\n"));
+            }
+        }
     }
 }
 
