@@ -6,6 +6,7 @@ pub mod hook;
 pub mod http;
 pub mod log;
 pub mod metrics;
+pub mod open;
 pub mod own;
 pub mod page;
 pub mod process;

@@ -5,9 +5,10 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::geteuid;
+
+use crate::edges::open::at_once_and_no_link;
 
 /// What we make is for us alone.
 const MODE: u32 = 0o600;
@@ -32,8 +33,7 @@ pub fn create(path: &Path) -> io::Result<File> {
 }
 
 fn open_any(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOFOLLOW).bits()).map_err(io::Error::other)?;
-    options.mode(MODE).custom_flags(flags).open(path).map_err(|error| match Errno::from_io_error(&error) {
+    at_once_and_no_link(path, options.mode(MODE)).map_err(|error| match Errno::from_io_error(&error) {
         Some(Errno::LOOP) => io::Error::other("it is a symbolic link"),
         Some(_) | None => error,
     })

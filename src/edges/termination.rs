@@ -2,10 +2,9 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
-use rustix::fs::OFlags;
+use crate::edges::open::at_once;
 
 /// The file that the kubelet reads when the container has exited.
 #[derive(Clone, Debug)]
@@ -22,12 +21,7 @@ impl TerminationLog {
     /// # Errors
     /// Fails where the file is there and cannot be written.
     pub fn write(&self, message: &str) -> io::Result<bool> {
-        // A pipe that nobody reads must not be waited for.
-        let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
-        let mut options = OpenOptions::new();
-        options.write(true).truncate(false).create(self.create).custom_flags(flags);
-        let opened = options.open(&self.path);
-        match opened {
+        match at_once(&self.path, OpenOptions::new().write(true).truncate(false).create(self.create)) {
             Ok(file) => replace(file, &format!("{message}\n")).map(|()| true),
             Err(error) if error.kind() == io::ErrorKind::NotFound && !self.create => Ok(false),
             Err(error) => Err(error),

@@ -3,15 +3,13 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-
-use rustix::fs::OFlags;
 
 use super::ports;
 use super::report::{Cause, Check};
 use crate::commands::{Exit, Failure, sidecar, status};
 use crate::edges::clock::Clock;
+use crate::edges::open::at_once;
 use crate::edges::own;
 use crate::edges::report::StatusReport;
 use crate::machine::reading::Count;
@@ -87,9 +85,7 @@ pub(super) fn termination_log(settings: &Settings) -> Check {
     const NAME: &str = "termination_log";
     let (path, create) = &settings.termination_log;
     let shown = path.display();
-    // A pipe that nobody reads must not be waited for.
-    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
-    match OpenOptions::new().write(true).custom_flags(flags).open(path) {
+    match at_once(path, OpenOptions::new().write(true)) {
         Ok(_) => Check::well(NAME, format!("{shown} can be written")),
         Err(error) if error.kind() == ErrorKind::NotFound && !create => {
             Check::open(NAME, format!("{shown} is not there, as the kubelet would make it: the outcome is only logged"))

@@ -4,15 +4,16 @@
 //! swapped (the kubelet renames a symbolic link, `..data`). Each line is a token: a pod's hook keeps the one that it was
 //! made with, so that the old one must count beside the new until the last such pod is gone.
 
+use std::fs::OpenOptions;
 use std::hint::black_box;
 use std::io::{self, Read};
 use std::net::IpAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::fs::OFlags;
 use tracing::warn;
+
+use crate::edges::open::at_once;
 
 /// The file is no longer than this, in bytes.
 const LONGEST: u64 = 4096;
@@ -75,11 +76,8 @@ pub fn is_of_own_host(peer: IpAddr) -> bool {
 }
 
 fn read(path: &Path) -> io::Result<Vec<Vec<u8>>> {
-    // A pipe that nobody writes to must not be waited for.
-    let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
-    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     let mut text = Vec::new();
-    file.take(LONGEST + 1).read_to_end(&mut text)?;
+    at_once(path, OpenOptions::new().read(true))?.take(LONGEST + 1).read_to_end(&mut text)?;
     let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     let tokens: Vec<Vec<u8>> = lines.filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect();
     if tokens.is_empty() {
