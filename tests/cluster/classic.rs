@@ -14,9 +14,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[together(
 fn leaves_after_its_drain() -> String {
     let place = Place::new("classic", "restricted");
     let pod = place.start(&Manifest::example("classic-sidecar.yaml").pod("classic").grace(60));
-    pod.wait_ready();
-    let client = pod.client(&["--streams", "3", "--durations", "12s,15s,18s"]);
-    pod.engine.wait_for("stream 3 opened");
+    let client = pod.busy("12s,15s,18s");
     let deleted = now();
     pod.delete(&[]);
     pod.lameduck.wait_for("SIGTERM received");

@@ -46,12 +46,8 @@ fn streams_end_by_themselves() -> String {
 fn as_root() -> String {
     let place = Place::new("delete-root", "baseline");
     let pod = place.start(&Manifest::example("engine-as-root.yaml").pod("delete-root").grace(60));
-    pod.wait_ready();
-    let client = pod.client(&["--streams", "2", "--durations", "10s,12s"]);
-    pod.engine.wait_for("stream 2 opened");
-    pod.delete(&[]);
-    client.endings().assert_clean(2);
-    pod.wait_gone();
+    let client = pod.busy("10s,12s");
+    pod.drains(&client, 2);
     assert_eq!(pod.engine.count("SIGINT received"), 1, "one signal");
     assert_eq!(pod.outcome()["stragglers"], 0);
     place.assert_hooks_succeeded();
@@ -61,9 +57,7 @@ fn as_root() -> String {
 fn stragglers_at_the_deadline() -> String {
     let place = Place::new("delete-stragglers", "restricted");
     let pod = place.start(&native("delete-stragglers", 20));
-    pod.wait_ready();
-    let client = pod.client(&["--streams", "3", "--durations", "90s,90s,8s"]);
-    pod.engine.wait_for("stream 3 opened");
+    let client = pod.busy("90s,90s,8s");
     pod.delete(&[]);
     pod.wait_gone();
 
@@ -100,9 +94,7 @@ fn an_engine_that_still_loads() -> String {
 fn a_grace_period_of_one_second() -> String {
     let place = Place::new("delete-one-second", "restricted");
     let pod = place.start(&native("delete-one-second", 60));
-    pod.wait_ready();
-    let client = pod.client(&["--streams", "3", "--durations", "90s"]);
-    pod.engine.wait_for("stream 3 opened");
+    let client = pod.busy("90s,90s,90s");
     let deleted = now();
     pod.delete(&["--grace-period=1"]);
     pod.wait_gone();

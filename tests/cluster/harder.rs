@@ -30,9 +30,7 @@ fn native(name: &str) -> Manifest {
 fn cut_short() -> String {
     let place = Place::new("harder-short", "restricted");
     let pod = place.start(&native("harder-short"));
-    pod.wait_ready();
-    let client = pod.client(&["--streams", "2", "--durations", "8s,90s"]);
-    pod.engine.wait_for("stream 2 opened");
+    let client = pod.busy("8s,90s");
     let deleted = now();
     pod.delete(&["--grace-period=12"]);
     pod.wait_gone();
@@ -59,9 +57,7 @@ fn cut_short() -> String {
 fn forced() -> String {
     let place = Place::new("harder-forced", "restricted");
     let pod = place.start(&native("harder-forced"));
-    pod.wait_ready();
-    let client = pod.client(&["--streams", "3", "--durations", "20s,22s,24s"]);
-    pod.engine.wait_for("stream 3 opened");
+    let client = pod.busy("20s,22s,24s");
     pod.delete(&[]);
     pod.engine.wait_for("SIGINT received (1)");
     pod.delete(&["--force", "--grace-period=0"]);
@@ -100,9 +96,7 @@ fn in_the_first_instant() -> String {
 fn a_sidecar_that_dies() -> String {
     let place = Place::new("harder-dies", "restricted");
     let pod = place.start(&native("harder-dies"));
-    pod.wait_ready();
-    let client = pod.client(&["--streams", "2", "--durations", "20s,22s"]);
-    pod.engine.wait_for("stream 2 opened");
+    let client = pod.busy("20s,22s");
     pod.delete(&[]);
     pod.engine.wait_for("SIGINT received (1)");
     signal(pod.process("lameduck"), Signal::SIGKILL);
@@ -129,13 +123,9 @@ fn without_pidfds() -> String {
     manifest.container(LAMEDUCK)["securityContext"]["seccompProfile"] =
         json!({"type": "Localhost", "localhostProfile": "no-pidfd.json"});
     let pod = place.start(&manifest);
-    pod.wait_ready();
-    let client = pod.client(&["--streams", "2", "--durations", "10s,12s"]);
-    pod.engine.wait_for("stream 2 opened");
+    let client = pod.busy("10s,12s");
     let deleted = now();
-    pod.delete(&[]);
-    client.endings().assert_clean(2);
-    pod.wait_gone();
+    pod.drains(&client, 2);
     let seconds = since(deleted).as_secs();
 
     assert_eq!((pod.engine.count("SIGINT received"), pod.engine.count("SIGTERM received")), (1, 0));

@@ -30,12 +30,8 @@ fn hook(manifest: &mut Manifest) -> &mut Value {
 /// Deletes the pod under two streams, which the engine lets finish whatever the signal; then it is gone.
 fn deleted_under_streams<'a>(place: &'a Place, manifest: &Manifest) -> Pod<'a> {
     let pod = place.start(manifest);
-    pod.wait_ready();
-    let client = pod.client(&["--streams", "2", "--durations", "12s,14s"]);
-    pod.engine.wait_for("stream 2 opened");
-    pod.delete(&[]);
-    client.endings().assert_clean(2);
-    pod.wait_gone();
+    let client = pod.busy("12s,14s");
+    pod.drains(&client, 2);
     pod
 }
 

@@ -26,9 +26,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 fn restarted_in_mid_drain() -> String {
     let place = Place::new("kubelet-restart", "restricted");
     let pod = place.start(&Manifest::example("native-sidecar.yaml").pod("kubelet-restart").grace(60));
-    pod.wait_ready();
-    let client = pod.client(&["--streams", "3", "--durations", "30s,32s,34s"]);
-    pod.engine.wait_for("stream 3 opened");
+    let client = pod.busy("30s,32s,34s");
     let deleted = now();
     pod.delete(&[]);
     pod.engine.wait_for("SIGINT received (1)");

@@ -27,9 +27,7 @@ fn native(name: &str) -> Manifest {
 fn a_killed_sidecar() -> String {
     let place = Place::new("lives-sidecar", "restricted");
     let pod = place.start(&native("lives-sidecar"));
-    pod.wait_ready();
-    let client = pod.client(&["--streams", "3", "--durations", "20s"]);
-    pod.engine.wait_for("stream 3 opened");
+    let client = pod.busy("20s,20s,20s");
     signal(pod.process("lameduck"), Signal::SIGKILL);
     wait_for_next_life(&pod, LAMEDUCK);
     let again = pod.log(LAMEDUCK, 1);
@@ -45,9 +43,7 @@ fn a_killed_sidecar() -> String {
 fn a_crashed_engine() -> String {
     let place = Place::new("lives-crash", "restricted");
     let pod = place.start(&native("lives-crash"));
-    pod.wait_ready();
-    let client = pod.client(&["--streams", "3", "--durations", "60s"]);
-    pod.engine.wait_for("stream 3 opened");
+    let client = pod.busy("60s,60s,60s");
     signal(pod.process("impeller"), Signal::SIGUSR2);
     assert_eq!(client.endings().cut, 3);
     wait_for_next_life(&pod, ENGINE);
@@ -61,9 +57,7 @@ fn a_crashed_engine() -> String {
 fn a_liveness_failure() -> String {
     let place = Place::new("lives-liveness", "restricted");
     let pod = place.start(&native("lives-liveness"));
-    pod.wait_ready();
-    let client = pod.client(&["--streams", "3", "--durations", "15s,18s,21s"]);
-    pod.engine.wait_for("stream 3 opened");
+    let client = pod.busy("15s,18s,21s");
     signal(pod.process("impeller"), Signal::SIGUSR1);
     pod.lameduck.wait_for("drain begins");
     pod.engine.wait_for("SIGINT received (1)");
@@ -84,9 +78,7 @@ fn a_liveness_failure() -> String {
 fn deleted_in_a_restart() -> String {
     let place = Place::new("lives-deleted", "restricted");
     let pod = place.start(&native("lives-deleted"));
-    pod.wait_ready();
-    let client = pod.client(&["--streams", "3", "--durations", "25s,28s,31s"]);
-    pod.engine.wait_for("stream 3 opened");
+    let client = pod.busy("25s,28s,31s");
     signal(pod.process("impeller"), Signal::SIGUSR1);
     pod.engine.wait_for("SIGINT received (1)");
     pod.delete(&[]);
@@ -113,9 +105,7 @@ fn a_restarted_sidecar() -> String {
     manifest.container(LAMEDUCK)["livenessProbe"] =
         json!({"tcpSocket": {"port": 8080}, "initialDelaySeconds": 30, "periodSeconds": 1, "failureThreshold": 1});
     let pod = place.start(&manifest);
-    pod.wait_ready();
-    let client = pod.client(&["--streams", "2", "--durations", "100s"]);
-    pod.engine.wait_for("stream 2 opened");
+    let client = pod.busy("100s,100s");
     signal(pod.process("impeller"), Signal::SIGUSR1);
     pod.lameduck.wait_for("SIGTERM received");
     pod.wait_until("one with a restarted sidecar", |pod| restarts(pod, LAMEDUCK) == 1);
@@ -159,9 +149,7 @@ fn deleted_with_a_stream(place: &Place, pod: &Pod) {
     let engine = pod.log(ENGINE, 1);
     let client = pod.client(&["--durations", "10s"]);
     engine.wait_for("stream 1 opened");
-    pod.delete(&[]);
-    client.endings().assert_clean(1);
-    pod.wait_gone();
+    pod.drains(&client, 1);
     assert_eq!(engine.count("SIGINT received (1)"), 1, "the new life is signalled once");
     assert_eq!(pod.outcome()["stragglers"], 0);
     place.assert_hooks_succeeded();

@@ -35,9 +35,7 @@ fn exec_in_main() -> String {
     let client = pod.client(&["--streams", "4", "--durations", "10s,12s,14s,16s"]);
     pod.engine.wait_for("stream 4 opened");
     let deleted = now();
-    pod.delete(&[]);
-    client.endings().assert_clean(4);
-    pod.wait_gone();
+    pod.drains(&client, 4);
     let seconds = since(deleted).as_secs();
 
     assert_eq!(pod.engine.count("SIGINT received"), 1, "one signal");
@@ -73,9 +71,7 @@ fn the_api() -> String {
     let client = pod.client(&["--streams", "3", "--durations", "10s,12s,14s"]);
     api.wait_for("stream 3 opened");
     let deleted = now();
-    pod.delete(&[]);
-    client.endings().assert_clean(3);
-    pod.wait_gone();
+    pod.drains(&client, 3);
     let seconds = since(deleted).as_secs();
 
     assert_eq!(api.count("SIGINT received"), 1, "one signal");

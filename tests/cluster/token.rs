@@ -31,12 +31,8 @@ fn a_hook_that_carries_it() -> String {
     let place = Place::new("token-carried", "restricted");
     let headers = json!([{"name": "Authorization", "value": format!("Bearer {TOKEN}")}]);
     let pod = place.start(&guarded(&place, "token-carried", &headers));
-    pod.wait_ready();
-    let client = pod.client(&["--streams", "2", "--durations", "10s,12s"]);
-    pod.engine.wait_for("stream 2 opened");
-    pod.delete(&[]);
-    client.endings().assert_clean(2);
-    pod.wait_gone();
+    let client = pod.busy("10s,12s");
+    pod.drains(&client, 2);
     assert_eq!(pod.engine.count("SIGINT received"), 1, "one signal");
     let outcome = pod.outcome();
     assert_eq!((&outcome["stragglers"], &outcome["signal"]), (&json!(0), &json!("SIGINT")));
@@ -47,9 +43,7 @@ fn a_hook_that_carries_it() -> String {
 fn a_hook_whose_header_was_forgotten() -> String {
     let place = Place::new("token-forgotten", "restricted");
     let pod = place.start(&guarded(&place, "token-forgotten", &json!([])));
-    pod.wait_ready();
-    let client = pod.client(&["--streams", "2", "--durations", "10s,12s"]);
-    pod.engine.wait_for("stream 2 opened");
+    let client = pod.busy("10s,12s");
     pod.delete(&[]);
     pod.lameduck.wait_for("a call of /prestop without the token is held");
     client.endings().assert_clean(2);

@@ -96,6 +96,22 @@ impl<'a> Pod<'a> {
         Client::start(&self.address(8080).to_string(), args)
     }
 
+    /// Waits until it is ready, and opens a stream of each of these durations: `10s,12s`.
+    pub(crate) fn busy(&self, durations: &str) -> Client {
+        self.wait_ready();
+        let streams = durations.split(',').count();
+        let client = self.client(&["--streams", &streams.to_string(), "--durations", durations]);
+        self.engine.wait_for(&format!("stream {streams} opened"));
+        client
+    }
+
+    /// Deletes it, and waits until all streams of its callers have ended, so many and cleanly, and it is gone.
+    pub(crate) fn drains(&self, client: &Client, streams: u64) {
+        self.delete(&[]);
+        client.endings().assert_clean(streams);
+        self.wait_gone();
+    }
+
     pub(crate) fn delete(&self, args: &[&str]) {
         self.place.kubectl(&[&["delete", "pod", &self.name, "--wait=false"], args].concat());
     }
