@@ -217,7 +217,10 @@ impl Keeper {
         self.write_note();
         self.conclude();
         self.release(verdict);
-        self.dismiss_all(verdict);
+        // At a deadline that is not theirs they wait on, as those do who come after it.
+        if outcome != Outcome::Expired {
+            self.dismiss_all(verdict);
+        }
     }
 
     /// Tells a verdict that nobody has told, and notes that: who dies in between has it told again rather than never.

@@ -40,6 +40,24 @@ fn auto_does_not_wait_for_a_target_that_is_gone() {
 }
 
 #[test]
+fn zero_is_no_rest_where_only_the_exit_ends_a_drain() {
+    let mut pod = Pod::with(0, |policy| policy.wait_for_exit = true);
+    pod.at(12).sigterm().at(13).call(Hook).at(18).expect([Signal(1)]);
+    pod.at(20).exits(1, Ending::Code(0)).expect([Release(Exited, Some(0)), Leave]);
+}
+
+#[test]
+fn where_nobody_is_in_sight_a_page_that_does_not_answer_may_be_at_work_and_one_that_is_gone_is_not() {
+    for (kind, leaves_at) in [(FaultKind::Unanswered, 42.0), (FaultKind::Unreadable, 42.0), (FaultKind::Refused, 12.0)]
+    {
+        let mut policy = policy();
+        policy.signal = None;
+        let mut pod = Pod::begin(policy, Some(Sighting::Nobody), &[(Metrics, count(3))]);
+        pod.at(10.5).fails(kind).at(12).sigterm().at(leaves_at).expect([Leave]);
+    }
+}
+
+#[test]
 fn a_second_sigterm_does_not_lengthen_the_wait() {
     under(OnSigterm::Auto, 3).at(10).sigterm().at(20).sigterm().at(40).expect([Leave]);
 }

@@ -9,6 +9,7 @@ use lameduck::machine::outcome::Trigger::{Cli, Hook};
 use lameduck::machine::reading::FaultKind::{Refused, Unanswered};
 use lameduck::machine::reading::Source::Metrics;
 use lameduck::machine::snapshot::Phase;
+use lameduck::machine::target::Sighting;
 
 use crate::machine::Deed::{Dismiss, Leave, Release, Signal};
 use crate::machine::{Pod, count, fault, found, policy, second};
@@ -45,6 +46,37 @@ fn a_reading_that_was_asked_for_before_the_call_lets_nobody_go() {
 fn zero_that_does_not_hold_lets_nobody_go() {
     let mut pod = Pod::serving(0);
     pod.at(10).wait(1).at(11).streams(2).at(60).ready().at(65).expect([Dismiss(1, Expired, Some(2))]);
+}
+
+#[test]
+fn the_deadline_of_a_drain_that_began_earlier_is_not_a_waiter_s() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).call(Cli).at(15).expect([Signal(1)]).at(40).wait(1).at(65).expect([Release(Expired, Some(3))]);
+    pod.at(95).expect([Dismiss(1, Expired, Some(3))]);
+}
+
+#[test]
+fn sigterm_lets_no_waiter_go_before_zero_has_held() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).wait(1).at(12).sigterm().at(14.5).streams(0).at(16.5).phase(Phase::Serving);
+    pod.at(17).expect([Dismiss(1, Drained, Some(0)), Leave]);
+    let mut pod = Pod::serving(0);
+    pod.at(10).wait(1).at(10.5).sigterm().at(13).expect([Dismiss(1, Drained, Some(0)), Leave]);
+}
+
+#[test]
+fn sigterm_lets_no_waiter_go_at_zero_where_only_the_exit_ends_a_drain() {
+    let mut pod = Pod::with(0, |policy| policy.wait_for_exit = true);
+    pod.at(10).wait(1).at(12).sigterm().at(20).exits(1, Ending::Code(0)).expect([Dismiss(1, Exited, None), Leave]);
+}
+
+#[test]
+fn sigterm_lets_no_waiter_go_where_nobody_is_in_sight_and_nothing_known() {
+    let mut policy = policy();
+    policy.signal = None;
+    let mut pod = Pod::begin(policy, Some(Sighting::Nobody), &[(Metrics, count(3))]);
+    pod.at(10).wait(1).at(10.5).fails(Unanswered).at(12).sigterm();
+    pod.at(65).expect([Dismiss(1, Expired, None), Leave]);
 }
 
 #[test]

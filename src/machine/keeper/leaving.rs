@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::machine::io::OnSigterm;
 use crate::machine::keeper::{Keeper, Stage};
 use crate::machine::outcome::Trigger;
+use crate::machine::reading::FaultKind;
 use crate::machine::time::Time;
 
 /// How long `auto` waits for a hook: a kubelet that ends the pod calls it within a few seconds.
@@ -41,17 +42,20 @@ impl Keeper {
     fn may_have_work(&self) -> bool {
         let alive = self.target.as_ref().is_some_and(|target| target.alive);
         match self.census.tally() {
-            Some(tally) => tally.streams > 0,
-            None => alive,
+            Some(tally) if tally.streams > 0 => true,
+            // Where only the exit ends a drain, zero is no sign of rest.
+            Some(_) => alive && self.policy.wait_for_exit,
+            None => alive || (self.census.heard() && !self.census.all_failed(self.started, &[FaultKind::Refused])),
         }
     }
 
     pub(super) fn leaves(&self) -> bool {
         match (self.leaving, &self.stage) {
             (Leaving::No, _) | (Leaving::AfterDrain, Stage::Under(_)) => false,
-            (Leaving::Now, _) | (Leaving::AfterDrain, Stage::Serving) => true,
+            (Leaving::Now, _) => true,
             // Its end would end their calls, and a kubelet among them would go on to its SIGTERM.
-            (Leaving::AwaitsHook(until), _) => (self.now >= until && self.waiters.is_empty()) || !self.may_have_work(),
+            (Leaving::AfterDrain, Stage::Serving) => self.waiters.is_empty(),
+            (Leaving::AwaitsHook(until), _) => self.waiters.is_empty() && (self.now >= until || !self.may_have_work()),
             (Leaving::AfterDrain, Stage::Done { .. }) => match &self.target {
                 Some(target) => !target.alive,
                 // Every caller had the verdict when it fell.

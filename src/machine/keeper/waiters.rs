@@ -1,7 +1,7 @@
 //! Those who may not ask for a drain, and wait all the same: a hook that is refused releases the kubelet's SIGTERM.
 //!
 //! Each has a drain of its own that nobody is told of: it makes nothing unready, signals nobody and is noted nowhere.
-//! While a true drain is under way they wait for its end, each to its own deadline at the longest.
+//! While a true drain is under way they wait for its end, each to its own deadline: that of the drain is not theirs.
 
 use crate::machine::drain::Drain;
 use crate::machine::io::{Action, Waiter};
