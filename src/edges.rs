@@ -4,6 +4,7 @@ pub mod clock;
 pub mod descriptors;
 pub mod hook;
 pub mod http;
+pub mod life;
 pub mod log;
 pub mod metrics;
 pub mod open;

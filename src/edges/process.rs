@@ -2,13 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
-use std::{fmt, fs, io};
+use std::{fmt, fs};
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::edges::life::stat_of;
 use crate::machine::target::{Found, Incarnation, Obstacle, Sighting, TICK};
 use crate::readers::procfs::{Stat, Status, basename, listeners, socket_inode};
 
@@ -187,39 +188,11 @@ fn now_in_ticks() -> u64 {
     u64::try_from(millis / TICK.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What `/proc` says of one process now; `None` if it is gone, or cannot be read.
-#[must_use]
-pub fn stat_of(pid: u32) -> Option<Stat> {
-    read_stat(pid).ok()?
-}
-
 /// Whether this container shares its PID namespace with the others of its pod, whose first process is then the
 /// sandbox's.
 #[must_use]
 pub fn shares_namespace() -> bool {
     fs::read_to_string("/proc/1/comm").is_ok_and(|name| name.trim_end() == "pause")
-}
-
-/// Whether this life of a process goes on.
-///
-/// # Errors
-/// Fails where that cannot be known, for want of descriptors say; that is no word of its end.
-pub fn is_alive(incarnation: Incarnation) -> io::Result<bool> {
-    let stat = read_stat(incarnation.pid)?;
-    Ok(stat.is_some_and(|stat| stat.started == incarnation.started && !stat.ended))
-}
-
-/// Reads `/proc/pid/stat`; `None` if the process is gone.
-fn read_stat(pid: u32) -> io::Result<Option<Stat>> {
-    let gone = |error: &io::Error| {
-        error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(Errno::ESRCH as i32)
-    };
-    match fs::read(format!("/proc/{pid}/stat")) {
-        // The name in it may be any bytes.
-        Ok(line) => Ok(Stat::parse(&String::from_utf8_lossy(&line))),
-        Err(error) if gone(&error) => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 /// Every process in sight that has not ended, but this one.

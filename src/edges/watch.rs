@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 
-use crate::edges::process::{is_alive, stat_of};
+use crate::edges::life::{is_alive, stat_of};
 use crate::machine::outcome::Ending;
 use crate::machine::target::Incarnation;
 

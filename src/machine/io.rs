@@ -91,6 +91,8 @@ pub enum Input {
         /// What it saw.
         sighting: Sighting,
     },
+    /// The target is dying: nothing that is read of it from now on tells of its streams.
+    Dying(Incarnation),
     /// A watched target has ended.
     Exited(Incarnation, Ending),
     /// The answer to [`Action::Signal`]: whether the signal went out.

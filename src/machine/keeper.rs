@@ -13,12 +13,13 @@ use crate::machine::io::{Action, Input, Policy};
 use crate::machine::note::{Note, Over};
 use crate::machine::outcome::{Outcome, Trigger, Verdict};
 use crate::machine::rounds::Rounds;
-use crate::machine::target::{Incarnation, Sighting};
 use crate::machine::time::Time;
 
 use connections::Connections;
 use leaving::Leaving;
 use waiters::Waiting;
+
+pub(super) use sightings::{Seen, Target};
 
 mod callers;
 mod connections;
@@ -33,25 +34,6 @@ pub(super) enum Stage {
     Serving,
     Under(Drain),
     Done { drain: Drain, at: Time, verdict: Verdict, told: bool },
-}
-
-/// The target that is tracked.
-#[derive(Clone, Debug)]
-pub(super) struct Target {
-    pub(super) incarnation: Incarnation,
-    pub(super) name: String,
-    pub(super) alive: bool,
-    pub(super) signalled: bool,
-    pub(super) killed: bool,
-}
-
-/// The last sighting, and since when it has been of the same kind.
-#[derive(Clone, Debug)]
-pub(super) struct Seen {
-    pub(super) sighting: Sighting,
-    pub(super) since: Time,
-    /// When that search was ordered.
-    pub(super) asked: Time,
 }
 
 /// The machine.
@@ -131,6 +113,7 @@ impl Keeper {
             Input::Forsake(waiter) => self.forsake(waiter),
             Input::Terminate => self.terminate(),
             Input::Sighted { asked, sighting } => self.sighted(asked, sighting),
+            Input::Dying(incarnation) => self.dying(incarnation),
             Input::Exited(incarnation, ending) => self.exited(incarnation, ending),
             Input::Signalled(incarnation, sent) => self.signal_went(incarnation, sent),
             Input::Connections { asked, table } => self.looked(asked, table),
@@ -184,7 +167,7 @@ impl Keeper {
             None => Stage::Under(drain),
         };
         if let Some(incarnation) = note.incarnation {
-            self.target = Some(Target { incarnation, name: String::new(), alive: true, signalled, killed: false });
+            self.target = Some(Target::new(incarnation, String::new(), signalled));
             if signalled {
                 self.census.expect_closed_port();
             }

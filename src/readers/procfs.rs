@@ -1,5 +1,8 @@
 //! The lines of `/proc` that tell who a process is and how it takes a signal (proc(5)).
 
+/// The flag of a thread that is on its way out.
+const EXITING: u64 = 4;
+
 /// What `/proc/pid/stat` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
@@ -9,6 +12,8 @@ pub struct Stat {
     pub started: u64,
     /// Whether it has ended and only waits to be reaped. One whose first thread alone has ended lives on.
     pub ended: bool,
+    /// Whether its first thread is on its way out, or gone (`PF_EXITING` of Linux, `include/linux/sched.h`).
+    pub exiting: bool,
     /// How it ended, in the form of wait(2): 0 unless the kernel lets us see it (`PTRACE_MODE_READ_FSCREDS`).
     pub status: i32,
 }
@@ -21,11 +26,12 @@ impl Stat {
         let (_, rest) = line.rsplit_once(')')?;
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
         let field = |number: usize| fields.get(number - 3).copied();
-        let threads: u32 = field(20)?.parse().ok()?;
+        let (flags, threads): (u64, u32) = (field(9)?.parse().ok()?, field(20)?.parse().ok()?);
         Some(Self {
             parent: field(4)?.parse().ok()?,
             started: field(22)?.parse().ok()?,
             ended: matches!(field(3)?, "Z" | "X" | "x") && threads <= 1,
+            exiting: flags & EXITING != 0,
             status: field(52).and_then(|status| status.parse().ok()).unwrap_or(0),
         })
     }
@@ -126,8 +132,14 @@ mod tests {
     #[test]
     fn a_stat_line_is_read_whatever_the_name_is() {
         let stat = Stat::parse(STAT).unwrap();
-        assert_eq!(stat, Stat { parent: 1, started: 12345, ended: false, status: 9 });
+        assert_eq!(stat, Stat { parent: 1, started: 12345, ended: false, exiting: false, status: 9 });
         assert!(Stat::parse(&STAT.replace(" S ", " Z ")).unwrap().ended);
+    }
+
+    #[test]
+    fn a_process_on_its_way_out_is_told_by_its_flags() {
+        let stat = Stat::parse(&STAT.replace("4194560", "4194564")).unwrap();
+        assert!(stat.exiting && !stat.ended);
     }
 
     #[test]

@@ -9,8 +9,8 @@ use tokio::sync::mpsc;
 use tracing::warn;
 
 use crate::edges::http;
+use crate::edges::life::is_whole;
 use crate::edges::page::MetricsPage;
-use crate::edges::process::is_alive;
 use crate::edges::sockets::{Own, SocketTable};
 use crate::edges::status::StatusPage;
 use crate::machine::connections::Table;
@@ -54,9 +54,10 @@ pub struct Order {
 }
 
 impl Order {
-    /// Whether the target has ended meanwhile: who answers on its ports may be its successor then.
-    fn is_overtaken(&self) -> bool {
-        self.tracked.is_some_and(|target| !is_alive(target).unwrap_or(true))
+    /// The target, if it is dying or has ended meanwhile: connections that the kernel closes are no streams that ended,
+    /// and who answers on its ports may be its successor.
+    fn dying(&self) -> Option<Incarnation> {
+        self.tracked.filter(|target| !is_whole(*target).unwrap_or(true))
     }
 }
 
@@ -148,9 +149,7 @@ impl Readers {
     }
 
     async fn tell(&self, order: Order, input: Input) {
-        if order.is_overtaken() {
-            return;
-        }
+        let input = order.dying().map_or(input, Input::Dying);
         // A loop that has ended wants to know nothing any more.
         let _ = self.queue.send(Event::Input(input)).await;
     }
@@ -199,8 +198,8 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::edges::life::stat_of;
     use crate::edges::page::Wanted;
-    use crate::edges::process::stat_of;
     use crate::machine::activity::IdleRule;
     use crate::machine::io::Idleness;
 
@@ -246,6 +245,8 @@ mod tests {
         order(1, ended);
         tokio::task::spawn_blocking(move || said.recv()).await.unwrap().unwrap();
         order(2, life(std::process::id()));
+        let Some(Event::Input(Input::Dying(dying))) = answers.recv().await else { panic!("its word is taken") };
+        assert_eq!(dying, ended);
         let Some(Event::Input(Input::Counted { asked, .. })) = answers.recv().await else { panic!("no reading") };
         assert_eq!(asked, Time::since_boot(Duration::from_secs(2)));
     }

@@ -9,8 +9,9 @@ use nix::sys::signal::Signal;
 use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
+use crate::edges::life::is_alive;
 use crate::edges::log::Nullable;
-use crate::edges::process::{Seeker, is_alive};
+use crate::edges::process::Seeker;
 use crate::edges::report::OutcomeReport;
 use crate::edges::state::StateFile;
 use crate::edges::termination::TerminationLog;

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use lameduck::machine::io::Input;
 use lameduck::machine::outcome::Ending::{self, Code, Killed, Untold};
-use lameduck::machine::outcome::Outcome::Exited;
+use lameduck::machine::outcome::Outcome::{Drained, Exited};
 use lameduck::machine::outcome::Trigger::Hook;
 use lameduck::machine::reading::FaultKind;
+use lameduck::machine::reading::Source::Metrics;
 
 use crate::machine::Deed::{Release, Signal};
-use crate::machine::Pod;
+use crate::machine::{Pod, count, found, life};
 
 const OURS: i32 = 2;
 
@@ -102,6 +104,67 @@ fn an_unknown_page_leaves_unknown_stragglers() {
     let mut pod = Pod::serving(3);
     pod.at(10).call(Hook).at(11).fails(FaultKind::Unanswered).at(12.5).exits(1, Killed(9));
     assert_eq!(stragglers(&mut pod), None);
+}
+
+/// The stragglers of a target that takes long to die: it has ended at 13.5 s, and two polls are 2 s.
+fn slowly(streams: u64, ending: Ending) -> Option<u64> {
+    let mut pod = Pod::serving(streams);
+    pod.at(10).call(Hook).at(11.2).dies(1).at(14.5).exits(1, ending);
+    stragglers(&mut pod)
+}
+
+#[test]
+fn a_target_that_takes_long_to_die_leaves_the_streams_that_it_had() {
+    assert_eq!([slowly(3, Killed(9)), slowly(3, Untold), slowly(0, Killed(9))], [Some(3), Some(3), Some(0)]);
+}
+
+#[test]
+fn what_is_read_of_a_dying_target_is_nobodys_word() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).call(Hook).at(10.5).hangs().at(11.5).input(Input::Dying(life(1)));
+    pod.answers_late(&[(Metrics, count(0))]).at(12).streams(1).at(13.2).counted(Some(3)).exits(1, Killed(9));
+    assert_eq!(stragglers(&mut pod), Some(3));
+}
+
+#[test]
+fn a_count_that_was_stale_when_the_target_began_to_die_is_none() {
+    let mut pod = Pod::with(3, |policy| policy.plan.scrape_timeout = Duration::from_secs(9));
+    pod.at(10).call(Hook).hangs().at(12.5).dies(1).dies(1).at(13).exits(1, Killed(9));
+    assert_eq!(stragglers(&mut pod), None);
+}
+
+#[test]
+fn a_dying_target_is_not_signalled() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).call(Hook).at(14.5).dies(1).at(17).exits(1, Untold).expect([Release(Exited, Some(3))]);
+}
+
+#[test]
+fn the_death_of_another_says_nothing_of_the_target() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).call(Hook).input(Input::Dying(life(2))).at(11).streams(2).at(15).expect([Signal(1)]);
+    pod.at(15.5).exits(1, Killed(9));
+    assert_eq!(stragglers(&mut pod), Some(2));
+}
+
+#[test]
+fn a_new_life_is_not_dying_because_the_one_before_was() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).dies(1).at(11).exits(1, Killed(9)).at(12).sees(found(2, None)).streams(4).at(14).counted(Some(4));
+}
+
+#[test]
+fn who_answers_after_a_slow_death_is_heard() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).call(Hook).at(11.2).dies(1).at(14.5).exits(1, Killed(9)).expect([Release(Exited, Some(3))]);
+    pod.at(16).streams(4).at(18).counted(Some(4));
+}
+
+#[test]
+fn zero_that_had_held_is_not_taken_back_while_the_target_dies() {
+    let mut pod = Pod::serving(0);
+    pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(18).dies(1).at(23).exits(1, Code(0));
+    pod.expect([Release(Drained, Some(0))]);
 }
 
 #[test]

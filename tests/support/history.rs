@@ -39,6 +39,8 @@ pub(crate) enum Event {
     Page(Page),
     /// Whether the lazy series are on the page from now on.
     Lazy(bool),
+    /// The target begins to die: nothing that is read of it is its word any more.
+    Dying,
     /// The target ends.
     Exit(Ending),
     /// A new life begins, if there is none.
@@ -92,6 +94,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => prop::bool::weighted(0.7).prop_map(Event::Table),
         3 => page().prop_map(Event::Page),
         1 => any::<bool>().prop_map(Event::Lazy),
+        1 => Just(Event::Dying),
         1 => ending().prop_map(Event::Exit),
         2 => Just(Event::Start),
         1 => any::<bool>().prop_map(Event::Second),

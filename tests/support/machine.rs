@@ -248,6 +248,11 @@ impl Pod {
         self
     }
 
+    /// This life is dying, so that nothing is read of it any more.
+    pub(crate) fn dies(&mut self, n: u32) -> &mut Self {
+        self.hangs().input(Input::Dying(life(n)))
+    }
+
     /// This life ends, and with it its page.
     pub(crate) fn exits(&mut self, n: u32, ending: Ending) -> &mut Self {
         self.ended.push(life(n));

@@ -64,7 +64,10 @@ impl Witness {
     }
 
     fn drained(&self, now: Time, drain: &Drain) {
-        let held = self.readings.zero_held(now, drain.since).expect("the last readings do not say that zero held");
+        let held = self
+            .readings
+            .zero_held(self.dying.unwrap_or(now), drain.since)
+            .expect("the last readings do not say that zero held");
         let waits = self.signalled && self.ended.is_none() && now < drain.deadline;
         assert!(!waits || held >= self.policy.plan.exit_wait, "released within the exit wait");
         assert!(!self.policy.wait_for_exit, "released by zero");
@@ -74,7 +77,8 @@ impl Witness {
     fn claims(&self, now: Time, stragglers: Option<u64>, ending: Option<Ending>) {
         let clean = ending == Some(Ending::Code(0)) && self.signalled;
         let killed = matches!(ending, Some(Ending::Killed(signal)) if signal != 2);
-        let fresh = self.readings.fresh(now, self.policy.plan.poll_interval * 2);
+        // Nothing is read of a dying target, however long it takes to have ended.
+        let fresh = self.readings.fresh(self.dying.unwrap_or(now), self.policy.plan.poll_interval * 2);
         match stragglers {
             None => {}
             Some(0) => assert!(clean || (fresh == Some(0) && !self.policy.wait_for_exit), "none cut? {fresh:?}"),

@@ -41,6 +41,8 @@ pub(crate) struct Witness {
     seen: Option<(Time, Sighting)>,
     target: Option<Incarnation>,
     ended: Option<Ending>,
+    /// When the target was first told to be dying.
+    dying: Option<Time>,
     bereft: Option<Time>,
     /// Whether the note says that the signal went out, or is about to.
     signalled: bool,
@@ -66,6 +68,7 @@ impl Witness {
             seen: None,
             target: None,
             ended: None,
+            dying: None,
             bereft: None,
             signalled: false,
             sent: false,
@@ -146,6 +149,9 @@ impl Witness {
             Input::Counted { asked, source, reading } => self.readings.take(now, *asked, *source, reading),
             Input::Sighted { asked, sighting } => self.sighted(now, *asked, sighting),
             Input::Exited(incarnation, ending) if self.target == Some(*incarnation) => self.ends(now, *ending),
+            Input::Dying(incarnation) if self.target == Some(*incarnation) && self.ended.is_none() => {
+                self.dying.get_or_insert(now);
+            }
             Input::Signalled(incarnation, false) if self.target == Some(*incarnation) && self.ended.is_none() => {
                 (self.signalled, self.sent, self.refused) = (false, false, true);
             }
@@ -160,6 +166,7 @@ impl Witness {
             | Input::Wait(_)
             | Input::Forsake(_)
             | Input::Terminate
+            | Input::Dying(_)
             | Input::Exited(..)
             | Input::Signalled(..) => {}
         }
@@ -216,7 +223,8 @@ impl Witness {
         }
         let open = self.drain.as_ref().is_some_and(|drain| drain.over.is_none());
         assert!(!open || self.target.is_none(), "a new life inherits a drain");
-        (self.target, self.ended, self.signalled, self.sent) = (Some(incarnation), None, false, false);
+        (self.target, self.ended, self.dying) = (Some(incarnation), None, None);
+        (self.signalled, self.sent) = (false, false);
         if !open {
             self.readings.forget();
             self.fresh_life = true;
@@ -275,8 +283,9 @@ impl Witness {
             (_, Some(drain)) => assert!(drain.over.is_some() && gone, "it leaves a drain"),
             (OnSigterm::Drain, None) => assert!(self.drained),
             (OnSigterm::Auto, None) => {
-                let idle = self.readings.fresh(now, Duration::MAX) == Some(0);
-                assert!(self.drained || gone || idle || now >= at + HOOK_WAIT, "it leaves work alone");
+                let idle = self.readings.fresh(self.dying.unwrap_or(now), Duration::MAX) == Some(0);
+                let rests = idle && (gone || !self.policy.wait_for_exit);
+                assert!(self.drained || gone || rests || now >= at + HOOK_WAIT, "it leaves work alone");
             }
         }
     }
@@ -306,7 +315,8 @@ impl Witness {
         }
         self.readings.settle();
         if self.drain.is_none() && self.ended.is_some() {
-            (self.target, self.ended, self.signalled, self.sent) = (None, None, false, false);
+            (self.target, self.ended, self.dying) = (None, None, None);
+            (self.signalled, self.sent) = (false, false);
         }
         self.must_have_been_told();
         if waiters.is_empty() {
@@ -321,7 +331,7 @@ impl Witness {
         if let Some((asked, Sighting::Found(Found { incarnation, obstacle: None, .. }))) = self.seen {
             let of_this_drain = self.target.is_some() || born(incarnation) + TICK + TICK < begun;
             let told = asked <= since || self.policy.signal.is_none() || self.tried();
-            assert!(told || !of_this_drain, "the signal is forgotten");
+            assert!(told || !of_this_drain || self.dying.is_some(), "the signal is forgotten");
         }
     }
 

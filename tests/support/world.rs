@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lameduck::edges::state::StateFile;
 use lameduck::machine::connections::Table;
-use lameduck::machine::io::{Action, Input, Policy, Waiter};
+use lameduck::machine::io::{Action, Input, OnSigterm, Policy, Waiter};
 use lameduck::machine::keeper::Keeper;
 use lameduck::machine::note::Note;
 use lameduck::machine::outcome::{Ending, Outcome, Trigger, Verdict};
@@ -25,6 +25,7 @@ struct Life {
     batch: u64,
     traffic: Traffic,
     signalled: bool,
+    dying: bool,
 }
 
 /// The world.
@@ -166,6 +167,7 @@ impl World {
             Event::Table(table) => self.table = table,
             Event::Page(page) => self.page = page,
             Event::Lazy(lazy) => self.lazy = lazy,
+            Event::Dying => self.begin_to_die(),
             Event::Exit(ending) => self.exit(ending),
             Event::Start => self.start(),
             Event::Second(second) => self.second = second,
@@ -191,9 +193,18 @@ impl World {
             }
             self.now = self.now.max(wake);
             let input = self.pending.iter().position(|(due, _)| *due <= self.now).map(|at| self.pending.remove(at).1);
-            self.input(input.unwrap_or(Input::Tick));
+            self.input(input.map_or(Input::Tick, |input| self.as_told(input)));
         }
         self.now = self.now.max(until);
+    }
+
+    /// What whoever reads tells: that the target is dying, if it is, instead of what was read.
+    fn as_told(&self, input: Input) -> Input {
+        let dying = self.life.as_ref().filter(|life| life.dying).map(|life| life.incarnation);
+        match (dying, &input) {
+            (Some(dying), Input::Counted { .. } | Input::Connections { .. }) => Input::Dying(dying),
+            _ => input,
+        }
     }
 
     fn input(&mut self, input: Input) {
@@ -271,7 +282,11 @@ impl World {
                 let (_, called) = self.waiters.remove(which);
                 self.witness.dismisses(self.now, called, &verdict);
             }
-            Action::Leave => self.dies(Duration::from_millis(10), false),
+            Action::Leave => {
+                let bidden = self.policy.on_sigterm == OnSigterm::Exit;
+                assert!(self.waiters.is_empty() || bidden, "it leaves those who wait");
+                self.dies(Duration::from_millis(10), false);
+            }
         }
         None
     }
@@ -432,6 +447,12 @@ impl World {
         }
     }
 
+    fn begin_to_die(&mut self) {
+        if let Some(life) = &mut self.life {
+            life.dying = true;
+        }
+    }
+
     fn exit(&mut self, ending: Ending) {
         let Some(life) = self.life.take() else { return };
         if self.watched == Some(life.incarnation) {
@@ -444,7 +465,7 @@ impl World {
             self.lives += 1;
             let incarnation = Incarnation { pid: self.lives, started: ticks(self.now) };
             let traffic = Traffic::begin(self.now);
-            self.life = Some(Life { incarnation, streams: 0, batch: 0, traffic, signalled: false });
+            self.life = Some(Life { incarnation, streams: 0, batch: 0, traffic, signalled: false, dying: false });
         }
     }
 }

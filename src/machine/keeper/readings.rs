@@ -9,7 +9,7 @@ use crate::machine::time::Time;
 
 impl Keeper {
     pub(super) fn counted(&mut self, asked: Time, source: Source, reading: Reading) {
-        if !self.rounds.accept(source, asked) {
+        if !self.rounds.accept(source, asked) || self.is_dying() {
             return;
         }
         self.census.take(source, asked, reading);
@@ -41,6 +41,9 @@ impl Keeper {
 
     pub(super) fn give_up_on_readings(&mut self) {
         let Some((asked, sources)) = self.rounds.give_up(self.now) else { return };
+        if self.is_dying() {
+            return;
+        }
         for source in sources {
             let fault = Fault { kind: FaultKind::Unanswered, text: "no answer in time".into() };
             self.census.take(source, asked, Reading::Unknown(fault));

@@ -4,10 +4,43 @@ use crate::machine::census::{Census, Tally};
 use crate::machine::drain::stragglers_of_exit;
 use crate::machine::io::Action;
 use crate::machine::keeper::connections::Connections;
-use crate::machine::keeper::{Keeper, Seen, Stage, Target};
+use crate::machine::keeper::{Keeper, Stage};
 use crate::machine::outcome::Ending;
 use crate::machine::target::{Found, Incarnation, Sighting, TICK};
 use crate::machine::time::Time;
+
+/// The target that is tracked.
+#[derive(Clone, Debug)]
+pub(in crate::machine) struct Target {
+    pub(in crate::machine) incarnation: Incarnation,
+    pub(in crate::machine) name: String,
+    pub(in crate::machine) alive: bool,
+    pub(in crate::machine) signalled: bool,
+    pub(in crate::machine) killed: bool,
+    /// What was known last, once it is dying.
+    pub(in crate::machine) dying: Option<LastWord>,
+}
+
+impl Target {
+    pub(in crate::machine) const fn new(incarnation: Incarnation, name: String, signalled: bool) -> Self {
+        Self { incarnation, name, alive: true, signalled, killed: false, dying: None }
+    }
+}
+
+/// What was known of a target when it began to die: it may take long to have ended.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::machine) struct LastWord {
+    pub(in crate::machine) streams: Option<u64>,
+}
+
+/// The last sighting, and since when it has been of the same kind.
+#[derive(Clone, Debug)]
+pub(in crate::machine) struct Seen {
+    pub(in crate::machine) sighting: Sighting,
+    pub(in crate::machine) since: Time,
+    /// When that search was ordered.
+    pub(in crate::machine) asked: Time,
+}
 
 impl Keeper {
     pub(super) fn sighted(&mut self, asked: Time, sighting: Sighting) {
@@ -55,7 +88,7 @@ impl Keeper {
             return;
         }
         let Found { incarnation, name, .. } = found.clone();
-        self.target = Some(Target { incarnation, name, alive: true, signalled: false, killed: false });
+        self.target = Some(Target::new(incarnation, name, false));
         self.actions.push_back(Action::Watch(incarnation));
         if first_seen_in_drain {
             self.write_note();
@@ -98,17 +131,31 @@ impl Keeper {
         self.rounds.abandon();
     }
 
+    pub(super) fn dying(&mut self, incarnation: Incarnation) {
+        let streams = self.fresh_streams();
+        if let Some(target) = &mut self.target
+            && target.incarnation == incarnation
+        {
+            target.dying.get_or_insert(LastWord { streams });
+        }
+    }
+
+    pub(super) fn is_dying(&self) -> bool {
+        self.target.as_ref().is_some_and(|target| target.dying.is_some())
+    }
+
     pub(super) fn exited(&mut self, incarnation: Incarnation, ending: Ending) {
         let Some(target) = &mut self.target else { return };
         if target.incarnation != incarnation || !target.alive {
             return;
         }
         target.alive = false;
-        let signalled = target.signalled;
+        let (signalled, dying) = (target.signalled, target.dying.take());
         self.seen = None;
         self.bereft = Some(self.now);
         let ours = self.policy.signal.as_ref().map_or(0, |(_, number)| *number);
-        let cut = stragglers_of_exit(signalled, ending, ours, self.fresh_streams());
+        let last = dying.map_or_else(|| self.fresh_streams(), |word| word.streams);
+        let cut = stragglers_of_exit(signalled, ending, ours, last);
         if let Stage::Under(drain) = &self.stage {
             self.finish(drain.exited(self.policy.wait_for_exit), cut);
         }
@@ -133,7 +180,8 @@ impl Keeper {
             return;
         };
         let Some(target) = &mut self.target else { return };
-        if self.policy.signal.is_none() || target.signalled || !target.alive || target.incarnation != *incarnation {
+        let hears = target.alive && target.dying.is_none();
+        if self.policy.signal.is_none() || target.signalled || !hears || target.incarnation != *incarnation {
             return;
         }
         target.signalled = true;
