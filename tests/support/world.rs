@@ -7,7 +7,7 @@ use lameduck::edges::state::StateFile;
 use lameduck::machine::connections::Table;
 use lameduck::machine::io::{Action, Input, OnSigterm, Policy, Waiter};
 use lameduck::machine::keeper::Keeper;
-use lameduck::machine::note::Note;
+use lameduck::machine::note::{Note, Over};
 use lameduck::machine::outcome::{Ending, Outcome, Trigger, Verdict};
 use lameduck::machine::reading::{Count, Fault, FaultKind, Reading, Source};
 use lameduck::machine::target::{Found, Incarnation, Obstacle, Sighting};
@@ -274,7 +274,7 @@ impl World {
             Action::Erase => self.notes(None),
             Action::Signal(incarnation) => return Some(Input::Signalled(incarnation, self.signal(incarnation))),
             Action::Kill(incarnation) => return Some(Input::Killed(incarnation, self.kill(incarnation))),
-            Action::Conclude(verdict) => self.concludes(&verdict),
+            Action::Conclude(verdict) => self.told.push(verdict),
             Action::Lived(_) => {}
             Action::Release(_) => self.callers.clear(),
             Action::Dismiss(waiter, verdict) => {
@@ -292,6 +292,12 @@ impl World {
     }
 
     fn notes(&mut self, note: Option<Note>) {
+        // A verdict may be told by the next sidecar, when there may be work again; it is noted when it falls.
+        if let Some(Over { at, verdict, told: false }) = note.and_then(|note| note.over)
+            && at == self.now
+        {
+            self.must_be_idle(&verdict);
+        }
         self.note = note;
         if let Some(state) = &self.state {
             note.map_or_else(|| state.erase(), |note| state.write(&note)).expect("a file can be written");
@@ -383,14 +389,14 @@ impl World {
     }
 
     /// Idle is what truly did not work for a whole window, and there were streams, none of which never is.
-    fn concludes(&mut self, verdict: &Verdict) {
-        self.told.push(*verdict);
+    fn must_be_idle(&mut self, verdict: &Verdict) {
         if verdict.outcome != Outcome::Idle {
             return;
         }
         let now = self.now;
         let window = self.policy.idleness.rule.window;
-        let life = self.life.as_mut().expect("somebody is idle");
+        // One that was not watched may have ended since the readings were taken.
+        let Some(life) = self.life.as_mut() else { return };
         life.traffic.pass(now);
         // Whatever has changed since the readings were taken, they cannot know.
         let unread = self.last_reading + Duration::from_millis(200);
