@@ -19,8 +19,7 @@ pub fn stat_of(pid: u32) -> Option<Stat> {
 /// # Errors
 /// Fails where that cannot be known, for want of descriptors say; that is no word of its end.
 pub fn is_alive(incarnation: Incarnation) -> io::Result<bool> {
-    let stat = read_stat(incarnation.pid)?;
-    Ok(stat.is_some_and(|stat| stat.started == incarnation.started && !stat.ended))
+    Ok(living(incarnation)?.is_some())
 }
 
 /// Whether this life of a process goes on, and none of what it has is taken from it yet.
@@ -32,9 +31,14 @@ pub fn is_alive(incarnation: Incarnation) -> io::Result<bool> {
 /// # Errors
 /// See [`is_alive`].
 pub fn is_whole(incarnation: Incarnation) -> io::Result<bool> {
-    let stat = read_stat(incarnation.pid)?.filter(|stat| stat.started == incarnation.started && !stat.ended);
-    let Some(stat) = stat else { return Ok(false) };
+    let Some(stat) = living(incarnation)? else { return Ok(false) };
     Ok(!stat.exiting || has_thread_that_stays(incarnation.pid)?)
+}
+
+/// What `/proc` says of this life, while it goes on.
+fn living(incarnation: Incarnation) -> io::Result<Option<Stat>> {
+    let stat = read_stat(incarnation.pid)?;
+    Ok(stat.filter(|stat| stat.started == incarnation.started && !stat.ended))
 }
 
 /// Whether a process lives on in other threads than its first, which may have ended alone.

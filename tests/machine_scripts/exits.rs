@@ -106,7 +106,7 @@ fn an_unknown_page_leaves_unknown_stragglers() {
     assert_eq!(stragglers(&mut pod), None);
 }
 
-/// The stragglers of a target that takes long to die: it has ended at 13.5 s, and two polls are 2 s.
+/// The stragglers of a target that takes long to die: it has ended more than two polls, 2 s, after its last reading.
 fn slowly(streams: u64, ending: Ending) -> Option<u64> {
     let mut pod = Pod::serving(streams);
     pod.at(10).call(Hook).at(11.2).dies(1).at(14.5).exits(1, ending);
