@@ -2,10 +2,6 @@
 //!
 //! `cargo bench --bench footprint` builds the binary as it is shipped and measures real processes.
 
-#[path = "support/shipped.rs"]
-#[expect(dead_code, reason = "the rest is for other measurements")]
-mod shipped;
-
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -14,13 +10,13 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use crate::shipped::{Process, Result, example, status};
+use lameduck_test_support::shipped::{Process, Result, example, status};
 
 const TARGET: &str = concat!(env!("CARGO_PKG_NAME"), "-bench");
 const MIB: f64 = 1024.0 * 1024.0;
 
 fn main() -> Result<()> {
-    let binary = shipped::build(&["engine_sim"])?;
+    let binary = lameduck_test_support::shipped::build(&["engine_sim"])?;
     println!("binary, static and stripped     {:6.2} MiB", size(&binary)? / MIB);
     let engine = engine(0)?;
     let sidecar = Sidecar::start(&binary, &engine, "1s")?;

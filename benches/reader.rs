@@ -6,8 +6,8 @@ use std::fmt::Write;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use lameduck::readers::exposition::{Format, Page};
-use lameduck::readers::selector::Selector;
+use lameduck_parsers::exposition::{Format, Page};
+use lameduck_parsers::selector::Selector;
 
 /// How long each reader runs on each page.
 const BUDGET: Duration = Duration::from_secs(1);

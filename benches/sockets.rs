@@ -12,9 +12,9 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use lameduck::edges::sockets::SocketTable;
-use lameduck::machine::connections::Table;
-use lameduck::readers::proctcp;
+use lameduck::io::sockets::SocketReader;
+use lameduck_machine::socket_table::SocketTable;
+use lameduck_parsers::proc_net_tcp;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -42,7 +42,7 @@ fn measure_all() -> Result<()> {
     println!("{:>11}  {:<22} {:>12} {:>12} {:>12}", "connections", "reader", "CPU, median", "each", "peak memory");
     for count in [10, 1000, 10_000] {
         clients.push(Clients::connect(&listener, count - accepted.len(), &mut accepted)?);
-        let mut table = SocketTable::default();
+        let mut table = SocketReader::default();
         measure(count, "netlink, with bytes", || Ok(table.read(&[port], true, &[])?))?;
         measure(count, "netlink, without", || Ok(table.read(&[port], false, &[])?))?;
         measure(count, "/proc/net/tcp and tcp6", || read_proc(port))?;
@@ -50,7 +50,7 @@ fn measure_all() -> Result<()> {
     Ok(())
 }
 
-fn measure(count: usize, reader: &str, mut read: impl FnMut() -> Result<Table>) -> Result<()> {
+fn measure(count: usize, reader: &str, mut read: impl FnMut() -> Result<SocketTable>) -> Result<()> {
     // To begin a new peak (proc(5), clear_refs).
     fs::write("/proc/self/clear_refs", "5")?;
     let before = memory("VmRSS")?;
@@ -76,8 +76,8 @@ fn measure(count: usize, reader: &str, mut read: impl FnMut() -> Result<Table>) 
 }
 
 /// Reads the files as the table does where netlink is refused.
-fn read_proc(port: u16) -> Result<Table> {
-    let mut table = Table::default();
+fn read_proc(port: u16) -> Result<SocketTable> {
+    let mut table = SocketTable::default();
     let mut line = String::new();
     for path in ["/proc/net/tcp", "/proc/net/tcp6"] {
         let mut file = BufReader::new(File::open(path)?);

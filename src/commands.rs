@@ -16,17 +16,17 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Done, known that nothing was cut.
-    Done,
+    Success,
     /// Streams were cut.
-    Cut,
+    StreamsCut,
     /// Done, not known whether any stream was cut.
-    Untold,
+    Unknown,
     /// Usage or settings (sysexits, `EX_USAGE`).
     Usage,
     /// The sidecar could not be reached, or something that it needs (`EX_UNAVAILABLE`).
     Unreachable,
     /// A fault of ours (`EX_SOFTWARE`).
-    Fault,
+    Internal,
     /// Not permitted (`EX_NOPERM`).
     NotPermitted,
 }
@@ -36,12 +36,12 @@ impl Exit {
     #[must_use]
     pub const fn code(self) -> u8 {
         match self {
-            Self::Done => 0,
-            Self::Cut => 10,
-            Self::Untold => 11,
+            Self::Success => 0,
+            Self::StreamsCut => 10,
+            Self::Unknown => 11,
             Self::Usage => 64,
             Self::Unreachable => 69,
-            Self::Fault => 70,
+            Self::Internal => 70,
             Self::NotPermitted => 77,
         }
     }
@@ -50,9 +50,9 @@ impl Exit {
     #[must_use]
     pub const fn after(stragglers: Option<u64>) -> Self {
         match stragglers {
-            Some(0) => Self::Done,
-            Some(_) => Self::Cut,
-            None => Self::Untold,
+            Some(0) => Self::Success,
+            Some(_) => Self::StreamsCut,
+            None => Self::Unknown,
         }
     }
 }
@@ -87,7 +87,7 @@ pub fn block_on(command: impl Future<Output = Result<Exit, Failure>>) -> Result<
     // that keep each other busy, and by default sixty turns of theirs would hold up a deadline.
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.thread_keep_alive(IDLE_THREADS).event_interval(1).enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::new(Exit::Fault, format!("cannot start: {error}")))?;
+    let runtime = runtime.map_err(|error| Failure::new(Exit::Internal, format!("cannot start: {error}")))?;
     let result = runtime.block_on(command);
     // A name that is still being looked up must not hold up the end.
     runtime.shutdown_background();
@@ -135,7 +135,7 @@ mod tests {
             });
             tenth.await.unwrap();
             assert!(turns.load(Ordering::Relaxed) < 15, "{turns:?}");
-            Ok(Exit::Done)
+            Ok(Exit::Success)
         });
         assert!(ended.is_ok());
     }

@@ -114,5 +114,5 @@ fn usage(error: &clap::Error) -> ExitCode {
         return ExitCode::from(Exit::Usage.code());
     }
     say(error.to_string().trim_end());
-    ExitCode::from(Exit::Done.code())
+    ExitCode::from(Exit::Success.code())
 }

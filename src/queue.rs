@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use tokio::sync::oneshot;
 
-use crate::machine::io::Input;
-use crate::machine::outcome::Trigger;
+use lameduck_machine::io::Input;
+use lameduck_machine::result::Trigger;
 
 /// Something that happened.
 #[derive(Debug)]

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
 
-use crate::edges::process::Matcher;
-use crate::machine::io::OnSigterm;
-use crate::machine::plan::{Plan, Times};
-use crate::settings::args::{SidecarArgs, SigtermPolicy, WaitFor};
+use crate::io::process::Matcher;
+use crate::settings::args::{SidecarArgs, SigtermArg, WaitFor};
 use crate::settings::sources::Sources;
 use crate::settings::values::Choice;
+use lameduck_machine::drain_times::{DrainTimes, TimeArgs};
+use lameduck_machine::io::SigtermPolicy;
 
 pub mod args;
 pub mod drain;
@@ -22,7 +22,7 @@ pub mod values;
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The times.
-    pub plan: Plan,
+    pub plan: DrainTimes,
     /// What counts the streams.
     pub sources: Sources,
     /// What tells the target from others.
@@ -36,7 +36,7 @@ pub struct Settings {
     /// Where the token is that a hook call from another host must carry.
     pub token_file: Option<PathBuf>,
     /// What SIGTERM means.
-    pub on_sigterm: OnSigterm,
+    pub on_sigterm: SigtermPolicy,
     /// Where drains are noted.
     pub state_dir: Option<PathBuf>,
     /// Where the outcome is left, and whether that file is to be made.
@@ -57,7 +57,7 @@ impl Settings {
             ));
         }
         let settings = Self {
-            plan: Plan::new(&times(args)?).map_err(|error| error.to_string())?,
+            plan: DrainTimes::new(&times(args)?).map_err(|error| error.to_string())?,
             sources: Sources::new(args, &preset, wait_for)?,
             matcher: match (&args.target, args.target_port) {
                 (_, Some(port)) => Some(Matcher::Port(port)),
@@ -69,9 +69,9 @@ impl Settings {
             listen: args.listen.0,
             token_file: args.token_file.clone().and_then(|choice| choice.0),
             on_sigterm: match args.on_sigterm {
-                SigtermPolicy::Auto => OnSigterm::Auto,
-                SigtermPolicy::Drain => OnSigterm::Drain,
-                SigtermPolicy::Exit => OnSigterm::Exit,
+                SigtermArg::Auto => SigtermPolicy::Auto,
+                SigtermArg::Drain => SigtermPolicy::Drain,
+                SigtermArg::Exit => SigtermPolicy::Exit,
             },
             state_dir: state_dir(args.state_dir.as_ref()),
             termination_log: match &args.termination_log {
@@ -112,12 +112,12 @@ impl Settings {
     }
 }
 
-fn times(args: &SidecarArgs) -> Result<Times, String> {
+fn times(args: &SidecarArgs) -> Result<TimeArgs, String> {
     let grace_period = args.grace_period.ok_or(
         "--grace-period is required: set it to the pod's terminationGracePeriodSeconds. \
          Nothing in the pod can tell that time, and a wrong one cuts calls",
     )?;
-    Ok(Times {
+    Ok(TimeArgs {
         grace_period,
         exit_margin: args.exit_margin,
         lame_duck: args.lame_duck,

@@ -2,30 +2,30 @@
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::edges::clock::Clock;
-use crate::edges::metrics::Metrics;
-use crate::edges::report::durations::DurationsReport;
-use crate::edges::report::{OutcomeReport, StatusReport};
-use crate::machine::io::{Action, Input};
-use crate::machine::keeper::Keeper;
-use crate::machine::outcome::{Trigger, Verdict};
-use crate::machine::reading::Source;
-use crate::machine::snapshot::Snapshot;
-use crate::machine::time::Time;
+use crate::io::clock::Clock;
+use crate::io::metrics::Metrics;
+use crate::io::report::durations::DurationsReport;
+use crate::io::report::{OutcomeReport, StatusReport};
 use crate::queue::{Event, Question};
 use crate::supervisor::callers::Callers;
-use crate::supervisor::narrator::Narrator;
+use crate::supervisor::event_log::Narrator;
+use lameduck_machine::controller::Controller;
+use lameduck_machine::io::{Action, Input};
+use lameduck_machine::reading::Source;
+use lameduck_machine::result::{DrainResult, Trigger};
+use lameduck_machine::snapshot::Snapshot;
+use lameduck_machine::time::Time;
 
 mod callers;
-pub mod narrator;
-pub mod readers;
-pub mod world;
+pub mod effects;
+pub mod event_log;
+pub mod source_poller;
 
 /// The loop and what it owns.
 ///
 /// `perform` does what an action wants done in the world, and may hand back what came of it at once.
 pub struct Supervisor<P> {
-    keeper: Keeper,
+    keeper: Controller,
     clock: Clock,
     perform: P,
     callers: Callers,
@@ -36,7 +36,7 @@ pub struct Supervisor<P> {
 
 impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
     /// A loop over this machine, whose actions `perform` carries out.
-    pub fn new(keeper: Keeper, clock: Clock, perform: P) -> Self {
+    pub fn new(keeper: Controller, clock: Clock, perform: P) -> Self {
         let metrics = Metrics::new(keeper.sources());
         let signal = keeper.signal_name().map(str::to_owned);
         let narrator = Narrator::default();
@@ -138,7 +138,7 @@ impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
         }
     }
 
-    fn outcome(&self, verdict: &Verdict) -> String {
+    fn outcome(&self, verdict: &DrainResult) -> String {
         OutcomeReport::new(verdict, self.signal.as_deref()).to_json()
     }
 

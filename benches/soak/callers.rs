@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::thread;
 use std::time::Duration;
 
-use crate::shipped::Result;
+use lameduck_test_support::shipped::Result;
 
 /// How often a watcher asks over one connection before it takes another.
 const KEPT: usize = 10;

@@ -8,8 +8,6 @@
 mod callers;
 mod pod;
 mod readings;
-#[path = "../support/shipped.rs"]
-mod shipped;
 
 use std::env;
 use std::sync::Arc;
@@ -20,7 +18,7 @@ use std::time::Duration;
 use crate::callers::Callers;
 use crate::pod::{End, Pod};
 use crate::readings::{Reading, Rest, judge};
-use crate::shipped::{Result, now};
+use lameduck_test_support::shipped::{Result, now};
 
 /// How long an engine serves before its life is ended.
 const LIFE: Duration = Duration::from_secs(2);
@@ -28,7 +26,7 @@ const LIFE: Duration = Duration::from_secs(2);
 fn main() -> Result<()> {
     let length: u64 = env::var("LAMEDUCK_SOAK_SECONDS").map_or(Ok(60), |seconds| seconds.parse())?;
     let length = Duration::from_secs(length.max(20));
-    let binary = shipped::build(&["engine_sim", "engine_client"])?;
+    let binary = lameduck_test_support::shipped::build(&["engine_sim", "engine_client"])?;
     let mut pod = Pod::start(&binary)?;
     let callers = Callers::start(&pod.address);
     let looks = Sampler::start(pod.pid(), length / 240);

@@ -16,7 +16,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::callers::{call, get};
-use crate::shipped::{Process, Result, example, line_of, target_dir};
+use lameduck_test_support::shipped::{Process, Result, example, line_of, target_dir};
 
 const SETTINGS: [&str; 12] = [
     "--grace-period",

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::shipped::{Result, descriptors, line_of, status};
+use lameduck_test_support::shipped::{Result, descriptors, line_of, status};
 
 /// What the process held at one moment; memory in kB.
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,7 @@ use crate::pod::{DURATIONS, Pod};
 use crate::process::Process;
 use crate::record::Record;
 use crate::screen::{Screen, Speaker};
-use crate::story::Story;
+use crate::transcript::Story;
 
 /// When, in the lame duck, a caller comes who has not heard yet, and how long that one speaks.
 const LATE: Duration = Duration::from_millis(1200);

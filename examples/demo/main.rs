@@ -12,9 +12,9 @@ mod pod;
 mod process;
 mod programs;
 mod record;
+mod result;
 mod screen;
-mod story;
-mod verdict;
+mod transcript;
 
 use std::process::ExitCode;
 
@@ -61,5 +61,5 @@ fn show(screen: &mut Screen) -> Result<bool, Stop> {
     let programs = Programs::build(screen, &mut events)?;
     let mut pod = Pod::start(programs, screen, &mut events)?;
     let record = Drain::begin(&mut pod, screen, &mut events).play()?;
-    Ok(verdict::tell(&record, screen))
+    Ok(result::tell(&record, screen))
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use lameduck::edges::report::StatusReport;
+use lameduck::io::report::StatusReport;
 use tokio::net::TcpSocket;
 
 use crate::events::{Event, Events, Line, Origin, Stop};

@@ -3,7 +3,7 @@
 use std::process::ExitStatus;
 use std::time::Instant;
 
-use lameduck::edges::report::OutcomeReport;
+use lameduck::io::report::OutcomeReport;
 
 use crate::http::Answer;
 

@@ -1,4 +1,4 @@
-//! The hook server: `lameduck::edges::hook` over a real connection, with whatever bytes come.
+//! The hook server: `lameduck::io::hook` over a real connection, with whatever bytes come.
 //!
 //! The first byte says in how many pieces the rest is sent, and whether drains come to an end. All inputs share the
 //! places, so that one that is not given back is missed.
@@ -7,7 +7,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use lameduck::edges::hook::{Desk, bind, places::Places, serve};
+use lameduck::io::hook::{Desk, bind, places::Places, serve};
 use lameduck::queue::{Event, Question};
 use lameduck_fuzz::{answers, requests};
 use libfuzzer_sys::{Corpus, fuzz_target};

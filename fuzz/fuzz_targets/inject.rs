@@ -1,4 +1,4 @@
-//! Manifests: `lameduck::inject` over texts of any kind, with libyaml as a second opinion on what they say.
+//! Manifests: `lameduck_manifests` over texts of any kind, with libyaml as a second opinion on what they say.
 //!
 //! The first byte chooses the shape, and whether the rest is the text itself or a tape from which manifests are written.
 #![no_main]
@@ -11,10 +11,10 @@ mod view;
 #[path = "../../tests/inject/writing.rs"]
 mod writing;
 
-use lameduck::inject::ours::Shape;
-use lameduck::inject::pick::Wanted;
-use lameduck::inject::remove::remove;
-use lameduck::inject::{Request, Setting, inject};
+use lameduck_manifests::sidecar_spec::Shape;
+use lameduck_manifests::select::Wanted;
+use lameduck_manifests::remove::remove;
+use lameduck_manifests::{Request, Setting, inject};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_norway::Value;
 

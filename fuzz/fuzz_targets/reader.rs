@@ -1,10 +1,10 @@
-//! Metrics pages: `lameduck::readers::exposition` against a plain reader of the same pages, in whatever pieces they come.
+//! Metrics pages: `lameduck_parsers::exposition` against a plain reader of the same pages, in whatever pieces they come.
 #![no_main]
 
 use std::sync::LazyLock;
 
-use lameduck::readers::exposition::{Error, Format, Page, Sum};
-use lameduck::readers::selector::Selector;
+use lameduck_parsers::exposition::{Error, Format, Page, Sum};
+use lameduck_parsers::selector::Selector;
 use lameduck_fuzz::line::Series;
 use lameduck_fuzz::page::{self, Wanted};
 use lameduck_fuzz::second;

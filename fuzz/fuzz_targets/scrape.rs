@@ -1,4 +1,4 @@
-//! The client of the metrics page: `lameduck::edges::page` over a real connection, whatever is answered.
+//! The client of the metrics page: `lameduck::io::page` over a real connection, whatever is answered.
 //!
 //! The first byte says whether the rest is the answer itself, or a page that is framed as the second byte says.
 #![no_main]
@@ -6,11 +6,11 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use lameduck::edges::http::Url;
-use lameduck::edges::page::{MetricsPage, Wanted};
-use lameduck::machine::reading::{Count, FaultKind, Reading};
-use lameduck::readers::exposition::{Format, Page};
-use lameduck::readers::selector::Selector;
+use lameduck::io::http::Url;
+use lameduck::io::page::{MetricsPage, Wanted};
+use lameduck_machine::reading::{Count, ReadErrorKind, Reading};
+use lameduck_parsers::exposition::{Format, Page};
+use lameduck_parsers::selector::Selector;
 use libfuzzer_sys::{Corpus, fuzz_target};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -119,7 +119,7 @@ fuzz_target!(|data: &[u8]| -> Corpus {
         let expected = host.expected(rest, format, marked).filter(|_| whole);
         match (host.runtime.block_on(host.read(&answer)), expected) {
             (Reading::Counts(counts), Some(expected)) => assert_eq!(counts, expected),
-            (Reading::Unknown(fault), None) => assert_eq!(fault.kind, FaultKind::Unreadable, "{}", fault.text),
+            (Reading::Unknown(fault), None) => assert_eq!(fault.kind, ReadErrorKind::Invalid, "{}", fault.text),
             (reading, expected) => panic!("{reading:?}, and not {expected:?}"),
         }
     });

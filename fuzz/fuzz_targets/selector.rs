@@ -1,10 +1,10 @@
-//! Selectors: `lameduck::readers::selector` against a plain reader, and its patterns against the regex crate.
+//! Selectors: `lameduck_parsers::selector` against a plain reader, and its patterns against the regex crate.
 //!
 //! The input is a byte of choices, a selector, and a series: name, then labels and their values, with a zero between
 //! each two.
 #![no_main]
 
-use lameduck::readers::selector::{Reason, Selector};
+use lameduck_parsers::selector::{Reason, Selector};
 use lameduck_fuzz::selector::{self, Plain};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use regex::bytes::RegexBuilder;

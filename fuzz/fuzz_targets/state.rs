@@ -1,4 +1,4 @@
-//! The state dir's note: `lameduck::edges::state` over whatever the file holds, and the machine that goes on from it.
+//! The state dir's note: `lameduck::io::state` over whatever the file holds, and the machine that goes on from it.
 //!
 //! The first byte says how the rest is meant: as the file, as the file behind a scope that fits, or as a note.
 #![no_main]
@@ -14,13 +14,13 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use lameduck::edges::state::StateFile;
-use lameduck::machine::io::{Action, Input};
-use lameduck::machine::keeper::Keeper;
-use lameduck::machine::note::{Note, Over};
-use lameduck::machine::outcome::{Outcome, Trigger, Verdict};
-use lameduck::machine::target::Incarnation;
-use lameduck::machine::time::Time;
+use lameduck::io::state::StateFile;
+use lameduck_machine::io::{Action, Input};
+use lameduck_machine::controller::Controller;
+use lameduck_machine::saved_drain::{SavedDrain, SavedResult};
+use lameduck_machine::result::{Outcome, Trigger, DrainResult};
+use lameduck_machine::target::Incarnation;
+use lameduck_machine::time::Time;
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::Value;
 
@@ -43,7 +43,7 @@ fn now() -> Time {
 }
 
 /// A note as lameduck could have written it.
-fn note(choices: &[u8]) -> Option<Note> {
+fn note(choices: &[u8]) -> Option<SavedDrain> {
     let mut choices = choices.iter().copied();
     let mut next = || u64::from(choices.next().unwrap_or_default());
     let mut number = || next() << (8 * (next() % 8));
@@ -52,7 +52,7 @@ fn note(choices: &[u8]) -> Option<Note> {
     let (pid, started) = (u32::try_from(number() % (1 << 31)).ok()?, number());
     let streams_at_start = Some(number()).filter(|streams| streams % 3 > 0);
     let how = number();
-    let verdict = Verdict {
+    let verdict = DrainResult {
         outcome: Outcome::ALL[usize::try_from(how % 5).ok()?],
         streams_at_start,
         stragglers: Some(number()).filter(|stragglers| stragglers % 3 > 0),
@@ -60,37 +60,37 @@ fn note(choices: &[u8]) -> Option<Note> {
         took: Duration::from_nanos(number()),
         signalled: how & 8 > 0,
     };
-    Some(Note {
+    Some(SavedDrain {
         incarnation: Some(Incarnation { pid, started }).filter(|_| pid > 0),
         trigger: Trigger::ALL[usize::try_from(how % 3).ok()?],
         begun: Time::since_boot(begun),
         deadline: Time::since_boot(deadline),
         streams_at_start,
         signalled: how & 16 > 0,
-        over: Some(Over { at: Time::since_boot(NOW.min(deadline)), verdict, told: how & 64 > 0 })
+        over: Some(SavedResult { at: Time::since_boot(NOW.min(deadline)), verdict, told: how & 64 > 0 })
             .filter(|_| how & 32 > 0),
     })
 }
 
 /// Whether a drain of nobody in particular is over with its deadline.
-fn is_stale(note: &Note) -> bool {
+fn is_stale(note: &SavedDrain) -> bool {
     note.incarnation.is_none() && now() >= note.deadline
 }
 
-fn comes_back(file: &StateFile, note: &Note) {
+fn comes_back(file: &StateFile, note: &SavedDrain) {
     file.write(note).unwrap();
     let back = file.load(now()).unwrap();
     assert_eq!(back, Some(*note).filter(|note| !is_stale(note)));
 }
 
-fn load(file: &StateFile, bytes: &[&[u8]]) -> Option<Note> {
+fn load(file: &StateFile, bytes: &[&[u8]]) -> Option<SavedDrain> {
     let mut open = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file.path()).unwrap();
     open.write_all(&bytes.concat()).unwrap();
     file.load(now()).ok().flatten()
 }
 
 /// What is believed is what stands in the file, as any reader of JSON sees it.
-fn is_said(note: &Note, text: &[u8]) {
+fn is_said(note: &SavedDrain, text: &[u8]) {
     let json: Value = serde_json::from_slice(text).expect("what is believed is JSON");
     let time = |value: &Value| {
         let (secs, nanos) = match value {
@@ -111,10 +111,10 @@ fn is_said(note: &Note, text: &[u8]) {
 }
 
 /// Whatever the note says, a hook that is called now is answered within the budget, and never by a busy loop.
-fn goes_on(note: Note) {
+fn goes_on(note: SavedDrain) {
     let policy = given::policy();
     let (budget, poll) = (policy.plan.budget(), policy.plan.poll_interval);
-    let mut keeper = Keeper::new(now(), policy, Some(note));
+    let mut keeper = Controller::new(now(), policy, Some(note));
     let mut time = now();
     keeper.handle(time, Input::Call(Trigger::Hook));
     for _ in 0..4 * budget.as_secs() / poll.as_secs() {

@@ -10,13 +10,13 @@ use crate::settings::Settings;
 use crate::settings::args::{SidecarArgs, unknown_variables};
 use report::{Check, Report};
 
-mod closeness;
+mod files;
 mod gauges;
 mod page;
-mod places;
 mod ports;
 mod report;
 mod settings;
+mod similarity;
 mod target;
 
 /// Rehearses, and prints what was found.
@@ -41,7 +41,7 @@ pub fn run(args: &SidecarArgs, json: bool) -> Result<Exit, Failure> {
 /// Each look has the bound of one reading, and all are made at once.
 async fn rehearse(args: &SidecarArgs, settings: &Settings) -> Vec<Check> {
     let themes = tokio::join!(
-        places::listen(settings),
+        files::listen(settings),
         target::check(settings),
         page::check(settings),
         ports::check(settings, !args.activity_port.is_empty()),
@@ -49,9 +49,9 @@ async fn rehearse(args: &SidecarArgs, settings: &Settings) -> Vec<Check> {
     let (listen, target, page, ports) = themes;
     let mut checks = settings::check(settings, &unknown_variables());
     checks.push(listen);
-    checks.push(places::state_dir(settings, args.state_dir.is_some()));
-    checks.push(places::termination_log(settings));
-    checks.extend(places::token_file(settings));
+    checks.push(files::state_dir(settings, args.state_dir.is_some()));
+    checks.push(files::termination_log(settings));
+    checks.extend(files::token_file(settings));
     checks.extend(target);
     checks.extend(page);
     checks.extend(ports);

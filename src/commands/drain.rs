@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use crate::commands::status::{fetch, page};
 use crate::commands::{Exit, Failure, block_on, complain, startup};
-use crate::edges::http::Url;
-use crate::edges::report::OutcomeReport;
+use crate::io::http::Url;
+use crate::io::report::OutcomeReport;
 use crate::settings::drain::DrainArgs;
 
 use display::Display;
 
 mod display;
-mod last_words;
+mod provisional;
 mod standalone;
 
 /// How often the display is brought up to date.

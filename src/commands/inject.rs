@@ -8,13 +8,13 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
 use crate::commands::{Exit, Failure, complain};
-use crate::inject::ours::Shape;
-use crate::inject::pick::Wanted;
-use crate::inject::{self, Done, Request, Setting, remove};
 use crate::settings::Settings;
 use crate::settings::args::{Preset, SidecarArgs};
 use crate::settings::drain::objection_to_standalone;
 use crate::settings::values::{self, Choice};
+use lameduck_manifests::select::Wanted;
+use lameduck_manifests::sidecar_spec::Shape;
+use lameduck_manifests::{self, Done, Request, Setting, remove};
 
 /// Why a token is not injected.
 const NO_TOKEN: &str = "inject writes neither the volume of the Secret and its mount in the sidecar nor the hook's \
@@ -126,7 +126,7 @@ pub fn run(args: &InjectArgs) -> Result<Exit, Failure> {
     let request = request.map_err(usage)?;
     let text = manifests().map_err(usage)?;
     let Done { text, told } = match request {
-        Some(request) => inject::inject(&text, &request, &|seconds| check(&args.settings.args, seconds)),
+        Some(request) => lameduck_manifests::inject(&text, &request, &|seconds| check(&args.settings.args, seconds)),
         None => remove::remove(&text, &Wanted { workloads: args.workload.clone(), ..Wanted::default() }),
     }
     .map_err(usage)?;
@@ -135,8 +135,8 @@ pub fn run(args: &InjectArgs) -> Result<Exit, Failure> {
     }
     let mut stdout = std::io::stdout().lock();
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-    written.map_err(|error| Failure::new(Exit::Fault, format!("the manifests could not be written: {error}")))?;
-    Ok(Exit::Done)
+    written.map_err(|error| Failure::new(Exit::Internal, format!("the manifests could not be written: {error}")))?;
+    Ok(Exit::Success)
 }
 
 /// What is taken out has no settings.
@@ -168,8 +168,8 @@ fn request(args: &InjectArgs) -> Result<Request, String> {
         (false, true) => Shape::Standalone,
         (false, false) => Shape::Native,
     };
-    if let Some(uid) = args.run_as_user.filter(|uid| *uid > inject::LARGEST_ID) {
-        return Err(format!("--run-as-user {uid}: Kubernetes takes uids up to {}", inject::LARGEST_ID));
+    if let Some(uid) = args.run_as_user.filter(|uid| *uid > lameduck_manifests::LARGEST_ID) {
+        return Err(format!("--run-as-user {uid}: Kubernetes takes uids up to {}", lameduck_manifests::LARGEST_ID));
     }
     if let Some(Choice(Some(path))) = &settings.token_file
         && !args.standalone

@@ -20,7 +20,7 @@ pub fn run(dir: &Path) -> Result<Exit, Failure> {
         Failure::new(exit, format!("{dir}: {error}; name a directory that this user can write, such as a volume's"))
     };
     copy(dir).map_err(|error| refuse(&error))?;
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }
 
 /// By rename, so that nobody ever runs half of it and one that runs already is not written to (ETXTBSY).

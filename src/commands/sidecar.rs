@@ -9,21 +9,21 @@ use tracing::{info, warn};
 
 use crate::commands::startup::{self, UNNOTED, fault};
 use crate::commands::{Exit, Failure, block_on};
-use crate::edges::clock::Clock;
-use crate::edges::descriptors::{Room, make_room};
-use crate::edges::hook::places::Places;
-use crate::edges::hook::token::{TokenFile, is_of_own_host};
-use crate::edges::hook::{self, Desk};
-use crate::edges::log::Nullable;
-use crate::edges::process::Seeker;
-use crate::edges::signals;
-use crate::edges::state::StateFile;
-use crate::machine::keeper::Keeper;
-use crate::machine::snapshot::{Phase, Snapshot};
+use crate::io::clock::Clock;
+use crate::io::descriptors::{Room, make_room};
+use crate::io::hook::connection_slots::Places;
+use crate::io::hook::token::{TokenFile, is_of_own_host};
+use crate::io::hook::{self, Desk};
+use crate::io::log::Nullable;
+use crate::io::process::Seeker;
+use crate::io::signals;
+use crate::io::state::StateFile;
 use crate::queue::Event;
 use crate::settings::Settings;
 use crate::settings::args::SidecarArgs;
 use crate::supervisor::Supervisor;
+use lameduck_machine::controller::Controller;
+use lameduck_machine::snapshot::{Phase, Snapshot};
 
 /// How long answers that are on their way may take to get out before the sidecar leaves.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -49,7 +49,7 @@ async fn supervise(settings: &Settings) -> Result<Exit, Failure> {
         .map_err(|error| fault(&error))?;
     let state = state_file(settings, &listener);
     let note = state.as_ref().and_then(|state| startup::resume(state, clock.now()));
-    let keeper = Keeper::new(clock.now(), startup::policy(settings), note);
+    let keeper = Controller::new(clock.now(), startup::policy(settings), note);
     let seeker = Seeker { matcher: settings.matcher.clone(), signal: settings.signal, shuns_guests: false };
     let mut world = startup::world(settings, queue.clone(), seeker, state)?;
     let places = places();
@@ -64,8 +64,8 @@ async fn supervise(settings: &Settings) -> Result<Exit, Failure> {
 fn exit(left: &Snapshot) -> Exit {
     match (left.phase, left.verdict) {
         (Phase::Done, Some(verdict)) => Exit::after(verdict.stragglers),
-        (Phase::LameDuck | Phase::Draining, _) => Exit::Untold,
-        (Phase::Serving | Phase::Done, _) => Exit::Done,
+        (Phase::LameDuck | Phase::Draining, _) => Exit::Unknown,
+        (Phase::Serving | Phase::Done, _) => Exit::Success,
     }
 }
 

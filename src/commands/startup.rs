@@ -6,18 +6,18 @@ use tokio::sync::mpsc;
 use tracing::warn;
 
 use crate::commands::{Exit, Failure};
-use crate::edges::log::Log;
-use crate::edges::process::{Seeker, own_start};
-use crate::edges::state::StateFile;
-use crate::edges::termination::TerminationLog;
-use crate::machine::io::Policy;
-use crate::machine::note::Note;
-use crate::machine::time::Time;
+use crate::io::log::Log;
+use crate::io::process::{Seeker, own_start};
+use crate::io::state::StateFile;
+use crate::io::termination::TerminationLog;
 use crate::queue::Event;
 use crate::settings::Settings;
 use crate::settings::args::{LogArgs, SidecarArgs, WaitFor, unknown_variables};
-use crate::supervisor::readers::Readers;
-use crate::supervisor::world::World;
+use crate::supervisor::effects::World;
+use crate::supervisor::source_poller::Readers;
+use lameduck_machine::io::Policy;
+use lameduck_machine::saved_drain::SavedDrain;
+use lameduck_machine::time::Time;
 
 /// How many events may wait for the loop before their senders do.
 pub(super) const QUEUE: usize = 256;
@@ -70,7 +70,7 @@ pub(super) fn world(
 }
 
 /// The drain that an earlier process left, if there is one that can be used.
-pub(super) fn resume(state: &StateFile, now: Time) -> Option<Note> {
+pub(super) fn resume(state: &StateFile, now: Time) -> Option<SavedDrain> {
     state.load(now).unwrap_or_else(|error| {
         let path = state.path().display();
         warn!(%path, %error, "the note of an earlier drain is set aside");
@@ -83,5 +83,5 @@ pub(super) fn resume(state: &StateFile, now: Time) -> Option<Note> {
 
 /// The failure of a command that could not start.
 pub(super) fn fault(error: &io::Error) -> Failure {
-    Failure::new(Exit::Fault, format!("cannot start: {error}"))
+    Failure::new(Exit::Internal, format!("cannot start: {error}"))
 }

@@ -6,8 +6,8 @@ use http_body_util::{BodyExt, Limited};
 use hyper::StatusCode;
 
 use crate::commands::{Exit, Failure, block_on, say};
-use crate::edges::http::{self, Url};
-use crate::edges::report::StatusReport;
+use crate::io::http::{self, Url};
+use crate::io::report::StatusReport;
 
 pub mod graph;
 pub mod history;
@@ -34,7 +34,7 @@ pub fn run(address: &Url, json: bool) -> Result<Exit, Failure> {
         } else {
             say(text::render(&parse(address, &text)?).trim_end());
         }
-        Ok(Exit::Done)
+        Ok(Exit::Success)
     })
 }
 

@@ -9,10 +9,10 @@ use clap::{Args, Command, ValueEnum};
 use nix::sys::signal::Signal;
 use tracing::level_filters::LevelFilter;
 
-use crate::edges::http::Url;
-use crate::edges::log;
-use crate::inject::ours::SHARED_BEFORE;
+use crate::io::http::Url;
+use crate::io::log;
 use crate::settings::values::{self, Choice, Level, Listen, Ports, Selectors};
+use lameduck_manifests::sidecar_spec::SHARED_BEFORE;
 
 /// Where the sidecar listens if nothing is said.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 8089);
@@ -105,7 +105,7 @@ pub struct SidecarArgs {
 
     /// Answer 503 on /accepting while so many streams are open, and 200 again below 90 % of it; capacity: the page's own limit [default: off]
     #[arg(long, env = "LAMEDUCK_ACCEPT_BELOW", value_name = "N|capacity", value_parser = values::accept_below)]
-    pub accept_below: Option<Acceptance>,
+    pub accept_below: Option<AcceptBelowArg>,
 
     /// Where probes, metrics and the hook are served; an IPv6 address serves IPv4 too
     #[arg(long, env = "LAMEDUCK_LISTEN", value_name = "ADDRESS", default_value_t = Listen(DEFAULT_LISTEN))]
@@ -117,7 +117,7 @@ pub struct SidecarArgs {
 
     /// What SIGTERM to the sidecar means
     #[arg(long, env = "LAMEDUCK_ON_SIGTERM", value_name = "POLICY", default_value = "auto")]
-    pub on_sigterm: SigtermPolicy,
+    pub on_sigterm: SigtermArg,
 
     /// Where a drain is noted for a restarted sidecar; none switches it off [default: /dev/shm where it can be written]
     #[arg(long, env = "LAMEDUCK_STATE_DIR", value_name = "DIR", value_parser = values::state_dir)]
@@ -165,7 +165,7 @@ pub enum Preset {
 
 /// From how many open streams on load balancers should send no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Acceptance {
+pub enum AcceptBelowArg {
     /// This many.
     Streams(u64),
     /// As many as the page says that the target takes.
@@ -183,7 +183,7 @@ pub enum WaitFor {
 
 /// What SIGTERM to the sidecar means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SigtermPolicy {
+pub enum SigtermArg {
     /// While there may be streams, wait up to 30 s for a hook and drain if it comes; otherwise leave.
     Auto,
     /// A trigger like the hook.

@@ -2,9 +2,9 @@
 
 use nix::sys::signal::Signal;
 
-use crate::edges::http::Url;
-use crate::readers::selector::Selector;
+use crate::io::http::Url;
 use crate::settings::args::{Preset, WaitFor};
+use lameduck_parsers::selector::Selector;
 
 /// The port that Deepgram's Engine and API take streams on.
 const DEEPGRAM_PORT: u16 = 8080;

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use crate::edges::http::Url;
-use crate::edges::page::Wanted;
-use crate::machine::activity::IdleRule;
-use crate::machine::io::{Idleness, Limit};
-use crate::machine::reading::Source;
-use crate::readers::selector::Selector;
-use crate::settings::args::{Acceptance, SidecarArgs, WaitFor};
+use crate::io::http::Url;
+use crate::io::page::Wanted;
+use crate::settings::args::{AcceptBelowArg, SidecarArgs, WaitFor};
 use crate::settings::preset::Defaults;
 use crate::settings::values::{self, Ports};
+use lameduck_machine::activity::IdleRule;
+use lameduck_machine::io::{AcceptLimit, IdlePolicy};
+use lameduck_machine::reading::Source;
+use lameduck_parsers::selector::Selector;
 
 /// The series that tells how many streams Deepgram's Engine takes; 0 is no limit.
 const CAPACITY: &str = "engine_max_active_requests";
@@ -31,9 +31,9 @@ pub struct Sources {
     /// The ports whose connections are streams.
     pub streams_ports: Vec<u16>,
     /// How idle streams are told apart.
-    pub idleness: Idleness,
+    pub idleness: IdlePolicy,
     /// From how many streams on load balancers should send no more.
-    pub accept_below: Option<Limit>,
+    pub accept_below: Option<AcceptLimit>,
 }
 
 impl Sources {
@@ -50,8 +50,8 @@ impl Sources {
             streams_ports,
             idleness: idleness(args, ports(&args.activity_port, &preset.activity_ports)),
             accept_below: args.accept_below.map(|acceptance| match acceptance {
-                Acceptance::Streams(most) => Limit::Streams(most),
-                Acceptance::Capacity => Limit::Capacity,
+                AcceptBelowArg::Streams(most) => AcceptLimit::Streams(most),
+                AcceptBelowArg::Capacity => AcceptLimit::Capacity,
             }),
         };
         sources.check(args)?;
@@ -91,10 +91,10 @@ impl Sources {
             ));
         }
         match (self.accept_below, &self.page) {
-            (Some(Limit::Capacity), None) => Err(format!(
+            (Some(AcceptLimit::Capacity), None) => Err(format!(
                 "--accept-below capacity: there is no page that tells {CAPACITY}; name it with --metrics-url, or write a number"
             )),
-            (Some(Limit::Capacity), Some(_)) | (Some(Limit::Streams(_)) | None, _) => Ok(()),
+            (Some(AcceptLimit::Capacity), Some(_)) | (Some(AcceptLimit::Streams(_)) | None, _) => Ok(()),
         }
     }
 
@@ -132,10 +132,10 @@ fn ports(chosen: &[Ports], preset: &[u16]) -> Vec<u16> {
     if all.is_empty() { preset.to_vec() } else { all }
 }
 
-fn idleness(args: &SidecarArgs, ports: Vec<u16>) -> Idleness {
+fn idleness(args: &SidecarArgs, ports: Vec<u16>) -> IdlePolicy {
     let window = args.idle_after.as_ref().and_then(|choice| choice.0);
     let rule = IdleRule { window: window.unwrap_or(SHOWN_WINDOW), rate: args.idle_rate };
-    Idleness { ports, rule, ends_drain: window.is_some() }
+    IdlePolicy { ports, rule, ends_drain: window.is_some() }
 }
 
 fn page(args: &SidecarArgs, preset: &Defaults) -> Result<Option<(Url, Wanted)>, String> {
@@ -146,8 +146,8 @@ fn page(args: &SidecarArgs, preset: &Defaults) -> Result<Option<(Url, Wanted)>, 
         if preset.idle_streams.is_empty() { Vec::new() } else { [&preset.idle_streams[..], &lazy].concat() };
     let idle = or(&args.idle_streams, &default_idle);
     let capacity = match args.accept_below {
-        Some(Acceptance::Capacity) => CAPACITY.parse().ok(),
-        Some(Acceptance::Streams(_)) | None => None,
+        Some(AcceptBelowArg::Capacity) => CAPACITY.parse().ok(),
+        Some(AcceptBelowArg::Streams(_)) | None => None,
     };
     match (args.metrics_url.clone().or_else(|| preset.metrics_url.clone()), &steady[..], &lazy[..]) {
         (None, [], []) => Ok(None),

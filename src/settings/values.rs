@@ -9,10 +9,10 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tracing::level_filters::LevelFilter;
 
-use crate::edges::http::Url;
-use crate::readers::selector::Selector;
-use crate::settings::args::Acceptance;
+use crate::io::http::Url;
+use crate::settings::args::AcceptBelowArg;
 use crate::settings::is_writable;
+use lameduck_parsers::selector::Selector;
 
 /// A value, or `none`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,12 +128,12 @@ pub fn rate(text: &str) -> Result<u64, String> {
 ///
 /// # Errors
 /// Says how to write it.
-pub fn accept_below(text: &str) -> Result<Acceptance, String> {
+pub fn accept_below(text: &str) -> Result<AcceptBelowArg, String> {
     if text.eq_ignore_ascii_case("capacity") {
-        return Ok(Acceptance::Capacity);
+        return Ok(AcceptBelowArg::Capacity);
     }
     let most = text.trim().parse().ok().filter(|most| *most > 0);
-    most.map(Acceptance::Streams)
+    most.map(AcceptBelowArg::Streams)
         .ok_or_else(|| "write a number of streams from 1 up, or capacity for the page's own limit".into())
 }
 

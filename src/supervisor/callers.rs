@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use tokio::sync::oneshot;
 
-use crate::machine::io::{Input, Waiter};
-use crate::machine::outcome::Trigger;
+use lameduck_machine::io::{Input, UnauthorizedCaller};
+use lameduck_machine::result::Trigger;
 
 /// How many may wait who may not ask for a drain; strangers must not take every place.
 const MOST_WAITERS: usize = 64;
@@ -14,7 +14,7 @@ const MOST_WAITERS: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Callers {
     askers: Vec<Caller>,
-    waiters: BTreeMap<Waiter, oneshot::Sender<Option<String>>>,
+    waiters: BTreeMap<UnauthorizedCaller, oneshot::Sender<Option<String>>>,
     next: u64,
 }
 
@@ -30,13 +30,13 @@ impl Callers {
     }
 
     /// Takes one more waiter; with too many it is told so at once.
-    pub(super) fn wait(&mut self, reply: oneshot::Sender<Option<String>>) -> Option<Waiter> {
+    pub(super) fn wait(&mut self, reply: oneshot::Sender<Option<String>>) -> Option<UnauthorizedCaller> {
         if self.waiters.len() >= MOST_WAITERS {
             // One that has just gone away needs no answer, here and below.
             let _ = reply.send(None);
             return None;
         }
-        let waiter = Waiter(self.next);
+        let waiter = UnauthorizedCaller(self.next);
         self.next += 1;
         self.waiters.insert(waiter, reply);
         Some(waiter)
@@ -50,7 +50,7 @@ impl Callers {
     }
 
     /// Answers one waiter.
-    pub(super) fn dismiss(&mut self, waiter: Waiter, outcome: String) {
+    pub(super) fn dismiss(&mut self, waiter: UnauthorizedCaller, outcome: String) {
         if let Some(reply) = self.waiters.remove(&waiter) {
             let _ = reply.send(Some(outcome));
         }

@@ -85,7 +85,7 @@ fn an_engine_that_still_loads() -> String {
 
     assert!(!pod.was(is_ready), "it was never ready");
     pod.engine.wait_for("SIGINT received (1), still loading");
-    pod.assert_outcome("unserved", 0, Some("SIGINT"));
+    pod.assert_outcome("never_served", 0, Some("SIGINT"));
     place.assert_hooks_succeeded();
     assert!(seconds < 30, "gone after {seconds} s");
     format!("unserved, gone after {seconds} s of 60")

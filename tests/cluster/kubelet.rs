@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use crate::alone;
-use crate::http::Call;
 use crate::support::client::Client;
 use crate::support::clock::{PATIENCE, now, poll, since};
 use crate::support::cluster::folder;
@@ -17,6 +16,7 @@ use crate::support::node;
 use crate::support::place::Place;
 use crate::support::pod::{Pod, is_ready};
 use crate::support::runner::Scenario;
+use lameduck_test_support::http::Call;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     alone("kubelet: restarted in mid-drain, it calls the hook again, which joins the drain", restarted_in_mid_drain),

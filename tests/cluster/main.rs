@@ -4,20 +4,17 @@
 //! `kubectl get pod` showed meanwhile.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "../support/http.rs"]
-#[expect(dead_code, reason = "the rest is for tests of single answers")]
-mod http;
 mod support;
 
 mod classic;
 mod delete;
+mod edge_cases;
 mod examples;
-mod harder;
 mod hooks;
 mod idle;
 mod inject;
 mod kubelet;
-mod lives;
+mod restarts;
 mod rollout;
 mod scaling;
 mod shapes;
@@ -32,10 +29,10 @@ fn main() -> ExitCode {
     // The last one leaves the cluster without its API server.
     let themes = [
         delete::SCENARIOS,
-        harder::SCENARIOS,
+        edge_cases::SCENARIOS,
         hooks::SCENARIOS,
         unready::SCENARIOS,
-        lives::SCENARIOS,
+        restarts::SCENARIOS,
         classic::SCENARIOS,
         idle::SCENARIOS,
         inject::SCENARIOS,

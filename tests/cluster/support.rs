@@ -6,7 +6,7 @@ pub(crate) mod clock;
 pub(crate) mod cluster;
 pub(crate) mod log;
 pub(crate) mod manifest;
+pub(crate) mod namespace;
 pub(crate) mod node;
-pub(crate) mod place;
 pub(crate) mod pod;
 pub(crate) mod runner;

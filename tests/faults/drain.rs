@@ -8,14 +8,14 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::control::now;
-use crate::http::Call;
 use crate::incarnation::{End, Incarnation, Life};
+use crate::jitter::now;
 use crate::matrix::{
     BUDGET, EXIT_MARGIN, EXIT_WAIT, Fate, LAME_DUCK, PageFault, QUIET_PERIOD, SCRAPE_TIMEOUT, Scenario, Stage,
 };
-use crate::sidecar::{Pod, Sidecar, free_address};
-use crate::sim::wait_until;
+use lameduck_test_support::http::Call;
+use lameduck_test_support::sidecar::{Pod, Sidecar, free_address};
+use lameduck_test_support::sim::wait_until;
 
 /// How long after a deadline the test gives up.
 const GIVE_UP: Duration = Duration::from_secs(15);

@@ -16,7 +16,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::answers::Pages;
-use crate::control::{now, sleep_until};
+use crate::jitter::{now, sleep_until};
 use crate::matrix::PageFault;
 
 /// In this variable the engine finds where to listen, and whether it is deaf to the signal.

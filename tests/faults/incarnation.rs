@@ -14,9 +14,9 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::control::now;
 use crate::engine::ROLE;
-use crate::sim::{Running, wait_until};
+use crate::jitter::now;
+use lameduck_test_support::sim::{Running, wait_until};
 
 /// How a stream ended for its client.
 #[derive(Clone, Copy, Debug)]

@@ -5,24 +5,14 @@
 //! name and seed, and comes again with `LAMEDUCK_SEED=SEED cargo test --test faults -- NAME`.
 #![expect(clippy::unchecked_time_subtraction, reason = "a time before the first one is a fault of the test")]
 
-#[path = "../support/http.rs"]
-#[expect(dead_code, reason = "the rest is for other tests")]
-mod http;
-#[path = "../support/sidecar.rs"]
-#[expect(dead_code, reason = "the rest is for other tests")]
-mod sidecar;
-#[path = "../support/sim.rs"]
-#[expect(dead_code, reason = "the rest is for other tests")]
-mod sim;
-
 mod answers;
-mod control;
-mod dice;
 mod drain;
 mod engine;
 mod incarnation;
-mod judge;
+mod invariants;
+mod jitter;
 mod matrix;
+mod rng;
 mod tally;
 
 use std::any::Any;
@@ -35,7 +25,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::matrix::{Combination, PageFault, Scenario};
-use crate::tally::Tally;
+use crate::tally::StreamCount;
 
 /// How many drains a plain `cargo test` runs.
 const FEW: usize = 40;
@@ -56,7 +46,7 @@ fn main() -> ExitCode {
     }
     let filter = words.into_iter().find(|word| !word.starts_with('-')).unwrap_or_default();
     let scenarios = scenarios(&filter);
-    control::start();
+    jitter::start();
     let tally = run_all(scenarios);
     println!("{tally}");
     if tally.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -79,10 +69,10 @@ fn scenarios(filter: &str) -> Vec<Scenario> {
     (0..count).map(|at| Scenario::new(named[at % named.len()], (first + at / named.len()) as u64)).collect()
 }
 
-fn run_all(scenarios: Vec<Scenario>) -> Tally {
+fn run_all(scenarios: Vec<Scenario>) -> StreamCount {
     let is_long = |scenario: &Scenario| scenario.combination.page == PageFault::Long;
     let (long, short): (VecDeque<_>, VecDeque<_>) = scenarios.into_iter().partition(is_long);
-    let (long, short, tally) = (Mutex::new(long), Mutex::new(short), Mutex::new(Tally::new()));
+    let (long, short, tally) = (Mutex::new(long), Mutex::new(short), Mutex::new(StreamCount::new()));
     thread::scope(|scope| {
         for lane in 0..LANES {
             // Not all at once: to start a pod is the most work of a drain.
@@ -94,7 +84,7 @@ fn run_all(scenarios: Vec<Scenario>) -> Tally {
     tally.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn run_lane(queue: &Mutex<VecDeque<Scenario>>, tally: &Mutex<Tally>) {
+fn run_lane(queue: &Mutex<VecDeque<Scenario>>, tally: &Mutex<StreamCount>) {
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     while let Some(scenario) = next() {
         let result = catch_unwind(AssertUnwindSafe(|| drain::run(&scenario)));

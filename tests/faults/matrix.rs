@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::dice::Dice;
+use crate::rng::Dice;
 
 /// The times that every sidecar of this suite is started with.
 pub(crate) const LAME_DUCK: Duration = Duration::from_millis(600);

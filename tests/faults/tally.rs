@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use crate::control::now;
 use crate::drain::Record;
-use crate::judge::{overrun, violations};
+use crate::invariants::{overrun, violations};
+use crate::jitter::now;
 use crate::matrix::{Fate, Scenario, Stage};
 
 /// All drains of a run.
-pub(crate) struct Tally {
+pub(crate) struct StreamCount {
     began: Duration,
     drains: usize,
     outcomes: BTreeMap<String, usize>,
@@ -26,7 +26,7 @@ pub(crate) struct Tally {
     violations: usize,
 }
 
-impl Tally {
+impl StreamCount {
     pub(crate) fn new() -> Self {
         Self {
             began: now(),
@@ -95,7 +95,7 @@ fn is_to_be_met(scenario: &Scenario) -> bool {
     early && matches!(scenario.combination.fate, Fate::Alive | Fate::Ignores)
 }
 
-impl fmt::Display for Tally {
+impl fmt::Display for StreamCount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let took = now() - self.began;
         writeln!(f, "drains          {} in {:.0} s", self.drains, took.as_secs_f64())?;

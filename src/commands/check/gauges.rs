@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 use prometheus_parse::{Sample, Scrape, Value};
 
-use super::closeness::{is_likely, percent};
-use crate::readers::exposition::{Format, Page};
-use crate::readers::selector::Selector;
+use super::similarity::{is_likely, percent};
+use lameduck_parsers::exposition::{Format, Page};
+use lameduck_parsers::selector::Selector;
 
 /// How many names a line may hold.
 const SHOWN: usize = 12;

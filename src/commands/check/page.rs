@@ -6,13 +6,13 @@ use std::time::Duration;
 use super::gauges::{Advice, Gauges};
 use super::ports::streams;
 use super::report::{Cause, Check};
-use crate::edges::http::Url;
-use crate::edges::page::{Answer, Wanted};
-use crate::machine::io::Limit;
-use crate::machine::reading::{Count, Fault, FaultKind};
-use crate::readers::exposition::{Error, Page, Sum};
-use crate::readers::selector::Selector;
+use crate::io::http::Url;
+use crate::io::page::{Answer, Wanted};
 use crate::settings::Settings;
+use lameduck_machine::io::AcceptLimit;
+use lameduck_machine::reading::{Count, ReadError, ReadErrorKind};
+use lameduck_parsers::exposition::{Error, Page, Sum};
+use lameduck_parsers::selector::Selector;
 
 /// How much of the page is kept to advise on, in bytes: the sidecar's container may have no memory to spare.
 const KEPT: usize = 256 * 1024;
@@ -39,14 +39,14 @@ pub(super) async fn check(settings: &Settings) -> Vec<Check> {
     }
 }
 
-async fn look(url: &Url, wanted: &Wanted, bound: Duration) -> Result<Seen, Fault> {
-    let late = || Err(Fault::new(FaultKind::Unanswered, format!("no whole page within {bound:?}")));
+async fn look(url: &Url, wanted: &Wanted, bound: Duration) -> Result<Seen, ReadError> {
+    let late = || Err(ReadError::new(ReadErrorKind::NoResponse, format!("no whole page within {bound:?}")));
     tokio::time::timeout(bound, fetch(url, wanted)).await.unwrap_or_else(|_| late())
 }
 
 /// Reads the page as the sidecar does; once more, beside it, for each selector of idle streams.
-async fn fetch(url: &Url, wanted: &Wanted) -> Result<Seen, Fault> {
-    let unreadable = |error: Error| Fault::new(FaultKind::Unreadable, error);
+async fn fetch(url: &Url, wanted: &Wanted) -> Result<Seen, ReadError> {
+    let unreadable = |error: Error| ReadError::new(ReadErrorKind::Invalid, error);
     let counted = [&wanted.steady[..], &wanted.lazy].concat();
     let selectors: Vec<Selector> = counted.iter().chain(&wanted.capacity).cloned().collect();
     let mut answer = Answer::ask(url).await?;
@@ -72,11 +72,11 @@ async fn fetch(url: &Url, wanted: &Wanted) -> Result<Seen, Fault> {
     Ok(Seen { steady: sums, lazy, capacity, idle, text })
 }
 
-fn unread(url: &Url, wanted: &Wanted, fault: &Fault) -> Vec<Check> {
+fn unread(url: &Url, wanted: &Wanted, fault: &ReadError) -> Vec<Check> {
     let mend = match fault.kind {
-        FaultKind::Refused => "wait until the target serves its page, or correct --metrics-url",
-        FaultKind::Unanswered => "correct --metrics-url; if it answers but slowly, lengthen --scrape-timeout",
-        FaultKind::Unreadable => "name a page of Prometheus or OpenMetrics text with --metrics-url",
+        ReadErrorKind::ConnectionRefused => "wait until the target serves its page, or correct --metrics-url",
+        ReadErrorKind::NoResponse => "correct --metrics-url; if it answers but slowly, lengthen --scrape-timeout",
+        ReadErrorKind::Invalid => "name a page of Prometheus or OpenMetrics text with --metrics-url",
     };
     let mut checks = vec![Check::amiss("page", Cause::World, format!("{url}: {}", fault.text), mend)];
     checks
@@ -93,7 +93,7 @@ fn judge(settings: &Settings, url: &Url, wanted: &Wanted, seen: &Seen) -> Vec<Ch
     let untold = |(selector, series): &(&Selector, &usize)| **series > 0 || !wanted.lazy.contains(selector);
     let idle = wanted.idle.iter().zip(&seen.idle).filter(untold);
     checks.extend(idle.map(|(selector, series)| idle_streams(selector, *series, seen).where_needed(ends_drain)));
-    if let (Some(Limit::Capacity), Some(selector)) = (settings.sources.accept_below, &wanted.capacity) {
+    if let (Some(AcceptLimit::Capacity), Some(selector)) = (settings.sources.accept_below, &wanted.capacity) {
         checks.push(capacity(selector, seen));
     }
     checks

@@ -3,20 +3,20 @@
 use tokio::sync::mpsc;
 
 use super::report::{Cause, Check};
-use crate::edges::clock::Clock;
-use crate::edges::http::Url;
-use crate::machine::connections::Table;
-use crate::machine::io::Input;
-use crate::machine::reading::{Count, Fault, Reading, Source};
+use crate::io::clock::Clock;
+use crate::io::http::Url;
 use crate::queue::Event;
 use crate::settings::Settings;
 use crate::settings::sources::Sources;
-use crate::supervisor::readers::{Order, Readers};
+use crate::supervisor::source_poller::{Order, Readers};
+use lameduck_machine::io::Input;
+use lameduck_machine::reading::{Count, ReadError, Reading, Source};
+use lameduck_machine::socket_table::SocketTable;
 
 /// What was seen, where it was looked for.
 #[derive(Default)]
 struct Seen {
-    table: Option<Result<Table, Fault>>,
+    table: Option<Result<SocketTable, ReadError>>,
     status: Option<Reading>,
 }
 
@@ -50,7 +50,7 @@ async fn look(settings: &Settings) -> Seen {
     seen
 }
 
-fn unread(fault: &Fault, sources: &Sources) -> Check {
+fn unread(fault: &ReadError, sources: &Sources) -> Check {
     let check = Check::amiss(
         "socket_table",
         Cause::NotPermitted,
@@ -60,7 +60,7 @@ fn unread(fault: &Fault, sources: &Sources) -> Check {
     check.where_needed(!sources.streams_ports.is_empty() || sources.idleness.ends_drain)
 }
 
-fn counted(table: &Table, sources: &Sources, chosen: bool) -> Vec<Check> {
+fn counted(table: &SocketTable, sources: &Sources, chosen: bool) -> Vec<Check> {
     let mut checks = vec![how(table, sources)];
     checks.extend(sources.streams_ports.iter().map(|port| streams_port(table, *port)));
     let needed = chosen || sources.idleness.ends_drain;
@@ -68,7 +68,7 @@ fn counted(table: &Table, sources: &Sources, chosen: bool) -> Vec<Check> {
     checks
 }
 
-fn how(table: &Table, sources: &Sources) -> Check {
+fn how(table: &SocketTable, sources: &Sources) -> Check {
     let Some(why) = &table.fallback else {
         return Check::well("socket_table", "the kernel tells it over netlink, with the bytes of each connection");
     };
@@ -83,7 +83,7 @@ fn how(table: &Table, sources: &Sources) -> Check {
     check.where_needed(sources.idleness.ends_drain)
 }
 
-fn streams_port(table: &Table, port: u16) -> Check {
+fn streams_port(table: &SocketTable, port: u16) -> Check {
     const NAME: &str = "streams_port";
     match (table.count(port), table.listening.contains(&port)) {
         (Some(count), true) => Check::well(NAME, format!("{port} has a listener: {}", streams(count))),
@@ -99,7 +99,7 @@ fn streams_port(table: &Table, port: u16) -> Check {
     }
 }
 
-fn activity_port(table: &Table, port: u16) -> Check {
+fn activity_port(table: &SocketTable, port: u16) -> Check {
     const NAME: &str = "activity_port";
     let connections = table.count(port).map_or(0, |count| count.streams);
     match (connections, table.listening.contains(&port)) {

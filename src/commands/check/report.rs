@@ -95,7 +95,7 @@ impl Report {
             Finding::Well | Finding::Open => None,
         });
         match causes.min() {
-            None => Exit::Done,
+            None => Exit::Success,
             Some(Cause::Settings) => Exit::Usage,
             Some(Cause::NotPermitted) => Exit::NotPermitted,
             Some(Cause::World) => Exit::Unreachable,
@@ -176,7 +176,7 @@ mod tests {
         let well = Check::well("times", "fine");
         let [settings, permission, world] = [Cause::Settings, Cause::NotPermitted, Cause::World].map(amiss);
         for (checks, exit) in [
-            (vec![well.clone(), Check::open("page", "none")], Exit::Done),
+            (vec![well.clone(), Check::open("page", "none")], Exit::Success),
             (vec![well, world.clone()], Exit::Unreachable),
             (vec![world.clone(), permission.clone()], Exit::NotPermitted),
             (vec![world, permission, settings], Exit::Usage),

@@ -5,13 +5,13 @@ use std::fmt::Display;
 
 use nix::sys::signal::Signal;
 
-use super::closeness::{is_likely, percent};
 use super::report::{Cause, Check};
-use crate::edges::process::{self, Matcher, Process, Seeker};
-use crate::machine::target::{Found, Sighting};
-use crate::readers::procfs::{Disposition, Status};
+use super::similarity::{is_likely, percent};
+use crate::io::process::{self, Matcher, Process, Seeker};
 use crate::settings::Settings;
 use crate::settings::args::WaitFor;
+use lameduck_machine::target::{Found, SearchResult};
+use lameduck_parsers::procfs::{Disposition, Status};
 
 /// How many names of processes a line may hold.
 const SHOWN: usize = 12;
@@ -20,7 +20,7 @@ const PAUSE: &str = "pause";
 
 /// What was seen of the processes.
 struct Seen {
-    sighting: Sighting,
+    sighting: SearchResult,
     /// Every match, children too.
     matching: Vec<Process>,
     in_sight: Vec<Process>,
@@ -64,8 +64,8 @@ pub(super) async fn check(settings: &Settings) -> Vec<Check> {
 fn look(seeker: &Seeker) -> Seen {
     let sighting = seeker.seek(None);
     let pid = match &sighting {
-        Sighting::Found(found) => Some(found.incarnation.pid),
-        Sighting::Nobody | Sighting::Several(_) => None,
+        SearchResult::Found(found) => Some(found.incarnation.pid),
+        SearchResult::NotFound | SearchResult::Ambiguous(_) => None,
     };
     let own = Process { pid: std::process::id(), name: process::own_name().unwrap_or_default() };
     Seen {
@@ -81,7 +81,7 @@ fn look(seeker: &Seeker) -> Seen {
 
 fn judge(wanted: &Wanted<'_>, seen: &Seen) -> Vec<Check> {
     let mut checks = vec![namespace(seen).where_needed(wanted.needed), target(wanted, seen)];
-    let (Some(signal), Sighting::Found(found)) = (wanted.signal, &seen.sighting) else {
+    let (Some(signal), SearchResult::Found(found)) = (wanted.signal, &seen.sighting) else {
         let why = if wanted.signal.is_none() { "no signal is sent" } else { "there is no one target" };
         checks.extend(["uid", "signal_permitted", "signal_caught"].map(|name| Check::open(name, why)));
         return checks;
@@ -102,17 +102,17 @@ fn namespace(seen: &Seen) -> Check {
     const NAME: &str = "pid_namespace";
     let first = seen.in_sight.iter().find(|process| process.pid == 1);
     match (&seen.sighting, first) {
-        (Sighting::Found(_) | Sighting::Several(_), _) => Check::well(NAME, "shared: the target is in sight"),
-        (Sighting::Nobody, _) if seen.own.pid == 1 => not_shared(),
-        (Sighting::Nobody, Some(first)) if first.name == seen.own.name => not_shared(),
-        (Sighting::Nobody, Some(first)) if first.name == PAUSE => {
+        (SearchResult::Found(_) | SearchResult::Ambiguous(_), _) => Check::well(NAME, "shared: the target is in sight"),
+        (SearchResult::NotFound, _) if seen.own.pid == 1 => not_shared(),
+        (SearchResult::NotFound, Some(first)) if first.name == seen.own.name => not_shared(),
+        (SearchResult::NotFound, Some(first)) if first.name == PAUSE => {
             Check::well(NAME, "shared: process 1 is the pod's pause")
         }
-        (Sighting::Nobody, Some(first)) => Check::open(
+        (SearchResult::NotFound, Some(first)) => Check::open(
             NAME,
             format!("process 1 is {}: whether the target should be in sight cannot be told", first.name),
         ),
-        (Sighting::Nobody, None) => {
+        (SearchResult::NotFound, None) => {
             Check::open(NAME, "process 1 is not in sight: /proc may hide the processes of others (hidepid)")
         }
     }
@@ -130,8 +130,8 @@ fn not_shared() -> Check {
 fn target(wanted: &Wanted<'_>, seen: &Seen) -> Check {
     const NAME: &str = "target";
     let check = match &seen.sighting {
-        Sighting::Found(found) => Check::well(NAME, describe(found, &seen.matching)),
-        Sighting::Several(heads) => {
+        SearchResult::Found(found) => Check::well(NAME, describe(found, &seen.matching)),
+        SearchResult::Ambiguous(heads) => {
             let heads: Vec<&Process> = seen.matching.iter().filter(|process| heads.contains(&process.pid)).collect();
             Check::amiss(
                 NAME,
@@ -140,7 +140,7 @@ fn target(wanted: &Wanted<'_>, seen: &Seen) -> Check {
                 "leave only one of them, or name a port that only one listens on with --target-port",
             )
         }
-        Sighting::Nobody => nobody(wanted.matcher, seen),
+        SearchResult::NotFound => nobody(wanted.matcher, seen),
     };
     check.where_needed(wanted.needed)
 }

@@ -6,8 +6,8 @@ use tracing::info;
 
 use crate::commands::status::text::{describe_outcome, known};
 use crate::commands::{complain, say};
-use crate::edges::log::Nullable;
-use crate::edges::report::{OutcomeReport, StatusReport};
+use crate::io::log::Nullable;
+use crate::io::report::{OutcomeReport, StatusReport};
 
 /// The progress of a drain on stderr: one line that changes on a terminal, else a log line for each step.
 pub(super) struct Display {

@@ -11,25 +11,25 @@ use tracing::{info, warn};
 
 use crate::commands::drain::REFRESH;
 use crate::commands::drain::display::Display;
-use crate::commands::drain::last_words::LastWords;
+use crate::commands::drain::provisional::LastWords;
 use crate::commands::{Exit, Failure, block_on, complain, startup};
-use crate::edges::clock::Clock;
-use crate::edges::life::is_alive;
-use crate::edges::log::Nullable;
-use crate::edges::process::{Seeker, own_age, own_start, shares_namespace};
-use crate::edges::report::{OutcomeReport, StatusReport};
-use crate::edges::state::StateFile;
-use crate::edges::turn::{Holder, Turn};
-use crate::machine::io::{Action, Policy};
-use crate::machine::keeper::Keeper;
-use crate::machine::note::Note;
-use crate::machine::outcome::Trigger;
-use crate::machine::target::{Sighting, TICK};
-use crate::machine::time::Time;
+use crate::io::clock::Clock;
+use crate::io::drain_lock::{Holder, Turn};
+use crate::io::liveness::is_alive;
+use crate::io::log::Nullable;
+use crate::io::process::{Seeker, own_age, own_start, shares_namespace};
+use crate::io::report::{OutcomeReport, StatusReport};
+use crate::io::state::StateFile;
 use crate::queue::{Event, Question};
 use crate::settings::Settings;
 use crate::settings::drain::DrainArgs;
 use crate::supervisor::Supervisor;
+use lameduck_machine::controller::Controller;
+use lameduck_machine::io::{Action, Policy};
+use lameduck_machine::result::Trigger;
+use lameduck_machine::saved_drain::SavedDrain;
+use lameduck_machine::target::{SearchResult, TICK};
+use lameduck_machine::time::Time;
 
 /// How often a process that waits for its turn asks for it.
 const TURN_LOOK: Duration = Duration::from_millis(50);
@@ -59,7 +59,7 @@ async fn drain(settings: &Settings, trigger: Trigger) -> Result<Exit, Failure> {
     let trigger = if note.is_some() { place.joins_as(trigger) } else { trigger };
     let now = clock.now();
     let policy = Policy { own_start: watched_since(now.since(started)), ..startup::policy(settings) };
-    let keeper = Keeper::new(now, policy, note);
+    let keeper = Controller::new(now, policy, note);
     let outcome = supervise(settings, keeper, clock, state, (trigger, begun)).await?;
     Ok(Exit::after(outcome.stragglers))
 }
@@ -67,7 +67,7 @@ async fn drain(settings: &Settings, trigger: Trigger) -> Result<Exit, Failure> {
 /// Has the call of this trigger and instant answered by the machine, and tells what it came to.
 async fn supervise(
     settings: &Settings,
-    keeper: Keeper,
+    keeper: Controller,
     clock: Clock,
     state: Option<StateFile>,
     (trigger, begun): (Trigger, Time),
@@ -129,9 +129,9 @@ fn seeker(settings: &Settings) -> Seeker {
 }
 
 /// Whether a note may be about what is there now: a life that has ended leaves nothing to the one after it.
-fn is_of_our_time(note: &Note, seeker: &Seeker) -> bool {
+fn is_of_our_time(note: &SavedDrain, seeker: &Seeker) -> bool {
     let ended = note.incarnation.is_some_and(|incarnation| !is_alive(incarnation).unwrap_or(true));
-    !ended || seeker.seek(None) == Sighting::Nobody
+    !ended || seeker.seek(None) == SearchResult::NotFound
 }
 
 /// Where this process stands among those that drain the same target.
@@ -220,5 +220,5 @@ async fn status(queue: &mpsc::Sender<Event>) -> Option<StatusReport> {
 }
 
 fn broken(error: &dyn std::fmt::Display) -> Failure {
-    Failure::new(Exit::Fault, format!("the drain broke off: {error}"))
+    Failure::new(Exit::Internal, format!("the drain broke off: {error}"))
 }

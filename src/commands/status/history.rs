@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::edges::report::StatusReport;
+use crate::io::report::StatusReport;
 
 /// The seconds that are kept: those of four hours.
 const MOST: usize = 4 * 3600;

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::edges::report::durations::DurationsReport;
-use crate::edges::report::{DrainReport, OutcomeReport, SourceReport, StatusReport, TargetReport};
+use crate::io::report::durations::DurationsReport;
+use crate::io::report::{DrainReport, OutcomeReport, SourceReport, StatusReport, TargetReport};
 
 /// How many times the 99th percentile is far beyond it.
 const OUTLIER: f64 = 2.0;

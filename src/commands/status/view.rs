@@ -4,8 +4,8 @@ use crate::commands::status::graph;
 use crate::commands::status::history::{History, Sample};
 use crate::commands::status::lines::{Line, Size, Style};
 use crate::commands::status::text::{describe_outcome, describe_source, describe_target, known, people};
-use crate::edges::report::durations::DurationsReport;
-use crate::edges::report::{DrainReport, OutcomeReport, SourceReport, StatusReport};
+use crate::io::report::durations::DurationsReport;
+use crate::io::report::{DrainReport, OutcomeReport, SourceReport, StatusReport};
 
 #[cfg(test)]
 mod tests;
@@ -39,7 +39,7 @@ enum Rank {
     Drained,
     Target,
     Sources,
-    Durations,
+    DurationHistogram,
     Detail,
     Blank,
 }
@@ -174,8 +174,8 @@ impl Page {
         let why =
             if durations.few { "few were seen, so look again later" } else { "the longest seen and a fifth more" };
         self.blank();
-        self.put(Rank::Durations, "seen", &seen, Style::Plain);
-        self.put(Rank::Durations, "advice", &format!("grace period {grace}: {why}"), Style::Plain);
+        self.put(Rank::DurationHistogram, "seen", &seen, Style::Plain);
+        self.put(Rank::DurationHistogram, "advice", &format!("grace period {grace}: {why}"), Style::Plain);
     }
 
     /// A bar with what it means; without a share, or without room, only that.

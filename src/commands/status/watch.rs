@@ -14,11 +14,11 @@ use crate::commands::status::text::{describe_change, harmless, people};
 use crate::commands::status::view::{self, Seen};
 use crate::commands::status::{PATIENCE, page, parse};
 use crate::commands::{Exit, Failure, block_on, complain};
-use crate::edges::clock::Clock;
-use crate::edges::http::Url;
-use crate::edges::report::StatusReport;
-use crate::edges::signals;
-use crate::machine::time::Time;
+use crate::io::clock::Clock;
+use crate::io::http::Url;
+use crate::io::report::StatusReport;
+use crate::io::signals;
+use lameduck_machine::time::Time;
 
 /// How often the sidecar is asked.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -42,7 +42,7 @@ pub fn run(address: &Url, json: bool) -> Result<Exit, Failure> {
     block_on(async {
         let (sender, mut answers) = channel(1);
         tokio::spawn(ask(address.clone(), sender));
-        let fault = || Failure::new(Exit::Fault, "nobody asks the sidecar any more");
+        let fault = || Failure::new(Exit::Internal, "nobody asks the sidecar any more");
         let first = answers.recv().await.ok_or_else(fault)??;
         // Whoever looked has gone, and so has what there was to do.
         let _gone: io::Result<()> = match Screen::open().filter(|_| !json) {
@@ -50,7 +50,7 @@ pub fn run(address: &Url, json: bool) -> Result<Exit, Failure> {
             None if json => print_json(first, answers).await,
             None => print_changes(first, answers).await,
         };
-        Ok(Exit::Done)
+        Ok(Exit::Success)
     })
 }
 

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use crate::support::cluster::{kubectl, repository};
-use crate::support::place::Place;
+use crate::support::namespace::Place;
 
 /// The Deployment's name in the chart, and its main container's.
 pub(crate) const NAME: &str = "deepgram-engine";
@@ -49,7 +49,7 @@ pub(crate) fn prepare(place: &Place) {
 
 /// What `lameduck inject` makes of these manifests; panics if it refuses.
 pub(crate) fn inject(manifests: &str, args: &[&str]) -> String {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_lameduck"))
+    let mut child = Command::new(lameduck_test_support::sidecar::binary())
         .arg("inject")
         .args(args)
         .stdin(Stdio::piped())

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::http::{Call, Response};
 use crate::support::client::Client;
 use crate::support::clock::{PATIENCE, poll};
 use crate::support::cluster::folder;
 use crate::support::log::Log;
 use crate::support::manifest::{ENGINE, LAMEDUCK};
+use crate::support::namespace::{Place, text};
 use crate::support::node;
-use crate::support::place::{Place, text};
+use lameduck_test_support::http::{Call, Response};
 
 /// A pod of a scenario.
 pub(crate) struct Pod<'a> {

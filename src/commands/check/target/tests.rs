@@ -1,5 +1,5 @@
 use super::*;
-use crate::machine::target::Incarnation;
+use lameduck_machine::target::Incarnation;
 
 const PORT: Matcher = Matcher::Port(8080);
 
@@ -10,7 +10,7 @@ fn process(pid: u32, name: &str) -> Process {
 /// Nobody found, with these in sight, by the process of this id.
 fn nobody_among(own: u32, in_sight: &[(u32, &str)]) -> Seen {
     Seen {
-        sighting: Sighting::Nobody,
+        sighting: SearchResult::NotFound,
         matching: Vec::new(),
         in_sight: in_sight.iter().map(|(pid, name)| process(*pid, name)).collect(),
         own: process(own, "lameduck"),
@@ -52,7 +52,7 @@ fn a_namespace_whose_first_process_is_ours_is_not_shared() {
 #[test]
 fn a_namespace_with_pause_or_the_target_in_it_is_shared() {
     assert!(said(&namespace(&nobody_among(9, &[(1, "pause")]))).contains("Well"));
-    let sighting = Sighting::Found(found());
+    let sighting = SearchResult::Found(found());
     assert!(said(&namespace(&Seen { sighting, ..nobody_among(9, &[(1, "lameduck")]) })).contains("Well"));
 }
 

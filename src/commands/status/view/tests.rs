@@ -1,5 +1,5 @@
 use super::*;
-use crate::edges::report::TargetReport;
+use crate::io::report::TargetReport;
 
 fn source(name: &str, streams: Option<u64>, error: Option<&str>) -> SourceReport {
     let state = if streams.is_some() { "ok" } else { "unknown" };

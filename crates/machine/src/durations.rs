@@ -1,0 +1,216 @@
+//! How long streams last, as far as it was seen: percentiles, the grace period that covers them, and how long the
+//! streams that are open may still take.
+
+use std::time::Duration;
+
+/// The steps in which a duration doubles: eight make two neighbours differ by 9 %.
+const STEPS: u32 = 8;
+/// The shortest duration that is told apart, in milliseconds.
+const SHORTEST: f64 = 10.0;
+/// As many as reach from there to a year.
+const BUCKETS: usize = 256;
+/// With fewer streams than this, percentiles are luck.
+pub const FEW: u64 = 20;
+/// What a grace period keeps beyond the longest stream, at the least.
+const LEAST_RESERVE: Duration = Duration::from_secs(15);
+
+/// The times that people write as grace periods, in seconds.
+const USUAL: [u64; 24] = [
+    30, 45, 60, 90, 120, 180, 240, 300, 600, 900, 1200, 1800, 2400, 2700, 3600, 4500, 5400, 7200, 9000, 10_800, 14_400,
+    21_600, 28_800, 43_200,
+];
+
+/// The durations of the streams that were seen from beginning to end.
+#[derive(Clone, Debug)]
+pub struct DurationHistogram {
+    counts: Box<[u64; BUCKETS]>,
+    count: u64,
+    longest: Duration,
+    /// The longest that a stream was seen at work, whether or not it has ended.
+    worked: Duration,
+}
+
+impl Default for DurationHistogram {
+    fn default() -> Self {
+        Self { counts: Box::new([0; BUCKETS]), count: 0, longest: Duration::ZERO, worked: Duration::ZERO }
+    }
+}
+
+impl DurationHistogram {
+    /// Takes one whole life.
+    pub fn observe(&mut self, life: Duration) {
+        self.counts[bucket(life)] += 1;
+        self.count += 1;
+        self.longest = self.longest.max(life);
+    }
+
+    /// Takes the age at which an open stream was still at work.
+    pub fn worked(&mut self, age: Duration) {
+        self.worked = self.worked.max(age);
+    }
+
+    /// How many lives were seen.
+    #[must_use]
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The longest life that was seen; `None` before the first.
+    #[must_use]
+    pub fn longest(&self) -> Option<Duration> {
+        (self.count > 0).then_some(self.longest)
+    }
+
+    /// The duration that this share of the streams did not exceed, at most 9 % too long; `None` before the first.
+    ///
+    /// By the nearest rank: of ten, the ninth is the 90th percentile.
+    #[must_use]
+    pub fn quantile(&self, percent: u64) -> Option<Duration> {
+        let rank = (self.count * percent).div_ceil(100).max(1);
+        let mut seen = 0;
+        let reaches = |count: &u64| {
+            seen += count;
+            seen >= rank
+        };
+        let at = self.counts.iter().position(reaches)?;
+        Some(upper(at).min(self.longest))
+    }
+
+    /// The grace period that covers the longest stream with a reserve of a fifth (and at least 15 s), rounded up to a
+    /// time that people write; `None` before anything was seen.
+    ///
+    /// The vendor's guide picks a period that covers the highest reasonable outlier: with streams of 5 minutes and
+    /// outliers of 20, 35 and 50 it takes 60 minutes, as this rule does.
+    #[must_use]
+    pub fn grace_period(&self) -> Option<Duration> {
+        let longest = self.longest.max(self.worked);
+        if longest.is_zero() {
+            return None;
+        }
+        let covered = longest + (longest / 5).max(LEAST_RESERVE);
+        let usual = USUAL.into_iter().map(Duration::from_secs).find(|usual| *usual >= covered);
+        Some(usual.unwrap_or_else(|| whole_hours(covered)))
+    }
+
+    /// How long it takes, as likely as not, until streams of these ages have all ended; `None` with few lives seen,
+    /// or with a stream that is older than any of them.
+    #[must_use]
+    pub fn all_ended_in(&self, ages: &[Duration]) -> Option<Duration> {
+        if self.count < FEW || ages.is_empty() {
+            return None;
+        }
+        let likely = |left: &Duration| ages.iter().map(|age| self.ends_within(*age, *left)).product::<f64>() >= 0.5;
+        if ages.iter().any(|age| self.longer_than(*age) == 0) {
+            return None;
+        }
+        (0..BUCKETS).map(upper).find(likely)
+    }
+
+    /// The share of the streams of this age that ended within this time.
+    #[expect(clippy::cast_precision_loss, reason = "a share of many needs no precision")]
+    fn ends_within(&self, age: Duration, left: Duration) -> f64 {
+        let here = self.longer_than(age) as f64;
+        (here - self.longer_than(age + left) as f64) / here
+    }
+
+    fn longer_than(&self, age: Duration) -> u64 {
+        self.counts[bucket(age)..].iter().skip(1).sum()
+    }
+}
+
+/// The first bucket whose upper bound is not below this duration.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is clamped to the buckets there are")]
+fn bucket(duration: Duration) -> usize {
+    let doublings = (duration.as_secs_f64() * 1000.0 / SHORTEST).max(1.0).log2();
+    // Half a millionth of a step is the error of the logarithm, and not another bucket.
+    let at = (doublings * f64::from(STEPS) - 5e-7).ceil();
+    (at.max(0.0) as usize).min(BUCKETS - 1)
+}
+
+fn upper(bucket: usize) -> Duration {
+    let doublings = f64::from(u32::try_from(bucket).unwrap_or(0)) / f64::from(STEPS);
+    Duration::from_secs_f64(SHORTEST * doublings.exp2() / 1000.0)
+}
+
+fn whole_hours(duration: Duration) -> Duration {
+    const HOUR: u64 = 3600;
+    Duration::from_secs(duration.as_secs().div_ceil(HOUR) * HOUR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn minutes(minutes: u64) -> Duration {
+        Duration::from_secs(minutes * 60)
+    }
+
+    fn of(lives: impl IntoIterator<Item = Duration>) -> DurationHistogram {
+        let mut durations = DurationHistogram::default();
+        lives.into_iter().for_each(|life| durations.observe(life));
+        durations
+    }
+
+    #[test]
+    fn the_vendors_example_gives_its_sixty_minutes() {
+        let lives = std::iter::repeat_n(minutes(5), 97).chain([20, 35, 50].map(minutes));
+        assert_eq!(of(lives).grace_period(), Some(minutes(60)));
+    }
+
+    #[test]
+    fn a_grace_period_is_never_shorter_than_what_was_seen() {
+        for seconds in [1, 20, 29, 31, 100, 599, 3000, 3601, 40_000, 90_000, 700_000] {
+            let life = Duration::from_secs(seconds);
+            let grace = of([life]).grace_period().unwrap();
+            assert!(grace >= life + LEAST_RESERVE && grace >= life * 6 / 5, "{seconds}: {grace:?}");
+        }
+        let mut open = of([minutes(1)]);
+        open.worked(minutes(50));
+        assert_eq!(open.grace_period(), Some(minutes(60)));
+        assert_eq!(of([]).grace_period(), None);
+    }
+
+    #[test]
+    fn the_lives_that_were_seen_are_counted_and_the_longest_is_told() {
+        assert_eq!((of([]).count(), of([]).longest()), (0, None));
+        let seen = of([minutes(1), minutes(3), minutes(2)]);
+        assert_eq!((seen.count(), seen.longest()), (3, Some(minutes(3))));
+    }
+
+    #[test]
+    fn percentiles_are_within_a_bucket_of_the_true_ones() {
+        let lives: Vec<Duration> = (1..=1000).map(|n| Duration::from_millis(n * n)).collect();
+        let durations = of(lives.clone());
+        for percent in [1, 50, 90, 99, 100] {
+            let truth = lives[usize::try_from(percent).unwrap() * 10 - 1].as_secs_f64();
+            let told = durations.quantile(percent).unwrap().as_secs_f64();
+            assert!(told >= truth * 0.999 && told <= truth.max(0.01) * 1.0906, "{percent}: {told} for {truth}");
+        }
+        assert_eq!(of([]).quantile(50), None);
+        // By the nearest rank, 99 of a hundred are ten of ten.
+        assert_eq!(of((1..=10).map(Duration::from_secs)).quantile(99), Some(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn every_bucket_holds_its_upper_bound_and_the_last_whatever_is_longer() {
+        for at in 0..BUCKETS {
+            assert_eq!(bucket(upper(at)), at);
+        }
+        assert_eq!(of([Duration::MAX]).quantile(50), Some(upper(BUCKETS - 1)));
+    }
+
+    #[test]
+    fn the_rest_is_estimated_only_from_enough_lives_that_were_as_old() {
+        let second = Duration::from_secs;
+        let many = of((1..=100).map(second));
+        let one = many.all_ended_in(&[second(50)]).unwrap();
+        assert!(one > second(20) && one < second(30), "{one:?}");
+        let two = many.all_ended_in(&[second(50), second(50)]).unwrap();
+        assert!(two > one, "{two:?}");
+        assert_eq!(many.all_ended_in(&[second(500)]), None);
+        assert_eq!(many.all_ended_in(&[second(100)]), None);
+        assert_eq!(many.all_ended_in(&[]), None);
+        assert_eq!(of((1..20).map(second)).all_ended_in(&[second(1)]), None);
+        assert!(of((1..=20).map(second)).all_ended_in(&[second(1)]).is_some());
+    }
+}

@@ -1,0 +1,162 @@
+//! What goes into the machine and what comes out of it.
+
+use std::time::Duration;
+
+use crate::activity::IdleRule;
+use crate::drain_times::DrainTimes;
+use crate::reading::{ReadError, Reading, Source};
+use crate::result::{DrainResult, ExitStatus, Trigger};
+use crate::saved_drain::SavedDrain;
+use crate::socket_table::SocketTable;
+use crate::target::{Incarnation, SearchResult};
+use crate::time::Time;
+
+/// What the keeper keeps to.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The times.
+    pub plan: DrainTimes,
+    /// The sources that there are.
+    pub sources: Vec<Source>,
+    /// The signal's name and number; `None` counts and waits only, and makes the target optional.
+    pub signal: Option<(String, i32)>,
+    /// Whether only the target's own exit ends a drain.
+    pub wait_for_exit: bool,
+    /// How idle streams are told from working ones, and what comes of it.
+    pub idleness: IdlePolicy,
+    /// From how many open streams on load balancers should send no more.
+    pub accept_below: Option<AcceptLimit>,
+    /// What SIGTERM to the sidecar means.
+    pub on_sigterm: SigtermPolicy,
+    /// When the sidecar itself started, in the unit of [`Incarnation::started`].
+    pub own_start: u64,
+}
+
+/// How idle streams are told from working ones, and what comes of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdlePolicy {
+    /// The ports whose connections tell; with none, idle streams are not told apart.
+    pub ports: Vec<u16>,
+    /// What is idle.
+    pub rule: IdleRule,
+    /// Whether a drain is over when only idle streams are left.
+    pub ends_drain: bool,
+}
+
+/// A limit of open streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AcceptLimit {
+    /// This many.
+    Streams(u64),
+    /// As many as the metrics page says that it takes.
+    Capacity,
+}
+
+/// What SIGTERM to the sidecar means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SigtermPolicy {
+    /// A trigger like the hook.
+    Drain,
+    /// Leave.
+    Exit,
+    /// Wait a while for a hook where there may be work; drain if it comes, otherwise leave.
+    Auto,
+}
+
+/// One who waits as if for a drain, and may not ask for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnauthorizedCaller(pub u64);
+
+/// What happens to the keeper.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Time has passed.
+    Tick,
+    /// Somebody asks for a drain and waits for its end.
+    Call(Trigger),
+    /// The same, at an earlier instant than it could be taken: its grace period runs since then.
+    Called(Trigger, Time),
+    /// Such a caller has gone away.
+    Hangup(Trigger),
+    /// Somebody waits as if for a drain, and may not ask for one.
+    Wait(UnauthorizedCaller),
+    /// Such a waiter has gone away.
+    Forsake(UnauthorizedCaller),
+    /// SIGTERM to the sidecar.
+    Terminate,
+    /// The answer to [`Action::Seek`].
+    Sighted {
+        /// When the search was ordered.
+        asked: Time,
+        /// What it saw.
+        sighting: SearchResult,
+    },
+    /// The target is dying: nothing that is read of it from now on tells of its streams.
+    Dying(Incarnation),
+    /// A watched target has ended.
+    Exited(Incarnation, ExitStatus),
+    /// The answer to [`Action::Signal`]: whether the signal went out.
+    Signalled(Incarnation, bool),
+    /// The answer to [`Action::Kill`]: whether the signal went out.
+    Killed(Incarnation, bool),
+    /// The socket table, as [`Action::Read`] asked for it.
+    Connections {
+        /// When the reading was ordered.
+        asked: Time,
+        /// What it shows.
+        table: Result<SocketTable, ReadError>,
+    },
+    /// The target's own limit of streams, as its page tells it; 0 is none.
+    Capacity(u64),
+    /// One source's answer to [`Action::Read`].
+    Counted {
+        /// When the reading was ordered.
+        asked: Time,
+        /// The source.
+        source: Source,
+        /// What it said.
+        reading: Reading,
+    },
+}
+
+/// What the keeper wants done, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Look for the target.
+    Seek {
+        /// To be handed back with the answer.
+        asked: Time,
+        /// The one that is known already.
+        tracked: Option<Incarnation>,
+    },
+    /// Read every source.
+    Read {
+        /// To be handed back with each answer.
+        asked: Time,
+        /// How long a reading may take.
+        bound: Duration,
+        /// The one that is to answer, where it is known. A page that is read when it has ended may be its successor's
+        /// already, on the same port.
+        tracked: Option<Incarnation>,
+    },
+    /// Watch this target for its exit, in place of any other.
+    Watch(Incarnation),
+    /// SavedDrain the drain where the next process finds it.
+    Write(SavedDrain),
+    /// Strike the note out.
+    Erase,
+    /// Send the signal.
+    Signal(Incarnation),
+    /// Kill the target: it stays for idle streams only.
+    Kill(Incarnation),
+    /// A stream has ended that was seen from its beginning; it lasted so long.
+    Lived(Duration),
+    /// A drain is over: record its verdict.
+    Conclude(DrainResult),
+    /// Answer every caller.
+    Release(DrainResult),
+    /// Answer one waiter.
+    Dismiss(UnauthorizedCaller, DrainResult),
+    /// Leave.
+    Leave,
+}

@@ -1,0 +1,115 @@
+//! What a drain came to.
+
+use std::time::Duration;
+
+/// How a drain ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Every stream ended by itself.
+    Drained,
+    /// The target ended first.
+    Exited,
+    /// Only idle streams were left.
+    Idle,
+    /// The deadline came first.
+    Expired,
+    /// The target had never served.
+    NeverServed,
+}
+
+impl Outcome {
+    /// Every outcome, for those who list them.
+    pub const ALL: [Self; 5] = [Self::Drained, Self::Exited, Self::Idle, Self::Expired, Self::NeverServed];
+
+    /// The name users see.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Drained => "drained",
+            Self::Exited => "exited",
+            Self::Idle => "idle",
+            Self::Expired => "expired",
+            Self::NeverServed => "never_served",
+        }
+    }
+
+    /// Reads a name back.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.name() == name)
+    }
+}
+
+/// The account of one drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DrainResult {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The streams when it began; `None` if nobody could know.
+    pub streams_at_start: Option<u64>,
+    /// The streams alive at the deadline, or when the target ended; `None` if nobody can know.
+    pub stragglers: Option<u64>,
+    /// The idle streams that were left.
+    pub idle_streams: u64,
+    /// How long it took.
+    pub took: Duration,
+    /// Whether the signal was sent.
+    pub signalled: bool,
+}
+
+/// Who asked for the drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Trigger {
+    /// The kubelet's preStop hook, or whoever calls in its stead.
+    Hook,
+    /// SIGTERM to the sidecar.
+    Sigterm,
+    /// A person with `lameduck drain`.
+    Cli,
+}
+
+impl Trigger {
+    /// Every trigger.
+    pub const ALL: [Self; 3] = [Self::Hook, Self::Sigterm, Self::Cli];
+
+    /// The name users see.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hook => "hook",
+            Self::Sigterm => "sigterm",
+            Self::Cli => "cli",
+        }
+    }
+
+    /// Reads a name back.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|trigger| trigger.name() == name)
+    }
+}
+
+/// How the target ended, as far as the kernel told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// Somebody else reaped it, and nobody told.
+    Unknown,
+    /// It ended by itself, with this exit code.
+    Code(i32),
+    /// A signal of this number ended it.
+    Killed(i32),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_what_users_see_and_are_read_back() {
+        assert_eq!(Outcome::ALL.map(Outcome::name), ["drained", "exited", "idle", "expired", "never_served"]);
+        assert_eq!(Outcome::ALL.map(|outcome| Outcome::from_name(outcome.name())), Outcome::ALL.map(Some));
+        assert_eq!(Trigger::ALL.map(Trigger::name), ["hook", "sigterm", "cli"]);
+        assert_eq!(Trigger::ALL.map(|trigger| Trigger::from_name(trigger.name())), Trigger::ALL.map(Some));
+        assert_eq!((Outcome::from_name("hook"), Trigger::from_name("idle")), (None, None));
+    }
+}

@@ -1,0 +1,116 @@
+//! What the kernel's socket table says of the connections to the watched ports.
+
+use std::net::SocketAddr;
+
+use crate::reading::Count;
+
+/// One connection to a watched port, as the kernel's socket table shows it.
+///
+/// An IPv4 address that a socket of both families shows as `::ffff:a.b.c.d` stands here as the IPv4 address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Connection {
+    /// Our end, the watched port in it.
+    pub local: SocketAddr,
+    /// The other end.
+    pub peer: SocketAddr,
+    /// What tells it from any other socket since the machine was started; `/proc` does not show it.
+    pub cookie: Option<u64>,
+    /// The bytes that have come from the peer since it was opened, where that was asked for and told.
+    ///
+    /// The end that the peer sets to its stream (its FIN) counts as one byte.
+    pub received: Option<u64>,
+}
+
+impl Connection {
+    /// The watched port that it was made to.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.local.port()
+    }
+}
+
+/// The part of the kernel's socket table that is about the watched ports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SocketTable {
+    /// The open streams.
+    pub connections: Vec<Connection>,
+    /// Those of the watched ports that somebody listens on.
+    pub listening: Vec<u16>,
+    /// Why it was read from `/proc`, without cookies and bytes, where the kernel refused the better way.
+    pub fallback: Option<String>,
+}
+
+impl SocketTable {
+    /// The streams on this port; `None` where nobody listens and nothing is connected, so that there is nothing to
+    /// count on.
+    #[must_use]
+    pub fn count(&self, port: u16) -> Option<Count> {
+        let connections = self.connections.iter().filter(|connection| connection.port() == port).count();
+        let there = connections > 0 || self.listening.contains(&port);
+        there.then(|| Count::of(u64::try_from(connections).unwrap_or(u64::MAX)))
+    }
+
+    /// Takes out what the kernel has shown twice, as it may while sockets come and go.
+    pub fn remove_repetitions(&mut self) {
+        if self.may_repeat() {
+            let key = |it: &Connection| (it.cookie, it.local, it.peer);
+            self.connections.sort_unstable_by_key(key);
+            self.connections.dedup_by_key(|it| key(it));
+        }
+        self.listening.sort_unstable();
+        self.listening.dedup();
+    }
+
+    /// Whether a connection may be shown twice. Mostly the cookies tell that none is, and they are quick to sort.
+    fn may_repeat(&self) -> bool {
+        let cookies: Option<Vec<u64>> = self.connections.iter().map(|it| it.cookie).collect();
+        cookies.is_none_or(|mut cookies| {
+            cookies.sort_unstable();
+            cookies.windows(2).any(|pair| pair[0] == pair[1])
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection(peer: &str, cookie: Option<u64>) -> Connection {
+        let local = "127.0.0.1:8080".parse().unwrap();
+        Connection { local, peer: peer.parse().unwrap(), cookie, received: None }
+    }
+
+    #[test]
+    fn what_is_shown_twice_counts_once() {
+        let [first, second] = ["127.0.0.1:1", "127.0.0.1:2"].map(|peer| connection(peer, None));
+        let connections = vec![first, second, first];
+        let mut table = SocketTable { connections, listening: vec![80, 8080, 80], fallback: None };
+        table.remove_repetitions();
+        assert_eq!(table.connections, [first, second]);
+        assert_eq!(table.listening, [80, 8080]);
+    }
+
+    #[test]
+    fn what_is_shown_twice_is_known_by_its_cookie_too() {
+        let connections = [8, 7, 8].map(|cookie| connection("127.0.0.1:1", Some(cookie)));
+        let mut table = SocketTable { connections: connections.to_vec(), ..SocketTable::default() };
+        table.remove_repetitions();
+        assert_eq!(table.connections, [connections[1], connections[0]]);
+    }
+
+    #[test]
+    fn one_connection_that_is_shown_twice_alone_counts_once() {
+        let connections = [connection("127.0.0.1:1", Some(8)); 2];
+        let mut table = SocketTable { connections: connections.to_vec(), ..SocketTable::default() };
+        table.remove_repetitions();
+        assert_eq!(table.connections, connections[..1]);
+    }
+
+    #[test]
+    fn two_sockets_of_the_same_addresses_are_two() {
+        let connections = [7, 8].map(|cookie| connection("127.0.0.1:1", Some(cookie)));
+        let mut table = SocketTable { connections: connections.to_vec(), ..SocketTable::default() };
+        table.remove_repetitions();
+        assert_eq!(table.connections, connections);
+    }
+}

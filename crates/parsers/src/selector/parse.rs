@@ -1,0 +1,255 @@
+//! The grammar of an instant selector.
+
+use super::{Error, Matcher, NAME, Pattern, Reason, Selector, Test, quoted};
+use crate::cursor::Cursor;
+
+type Build = fn(String) -> Result<Test, Reason>;
+
+/// The longer ones first, for `=` begins one of them.
+const OPERATORS: [(&str, Build); 4] = [
+    ("=~", |value| Pattern::new(value).map(Test::Match)),
+    ("!~", |value| Pattern::new(value).map(Test::NoMatch)),
+    ("!=", |value| Ok(Test::NotEqual(value))),
+    ("=", |value| Ok(Test::Equal(value))),
+];
+
+/// Reads a whole selector.
+pub(super) fn selector(text: &str) -> Result<Selector, Error> {
+    let mut parser = Parser { cursor: Cursor::new(text), name: None, matchers: Vec::new() };
+    match parser.selector() {
+        Ok(()) => Ok(Selector { name: parser.name, matchers: parser.matchers }),
+        Err(reason) => Err(Error { column: parser.cursor.column(), reason }),
+    }
+}
+
+/// Whatever fails leaves the cursor at the offence.
+struct Parser<'a> {
+    cursor: Cursor<'a>,
+    name: Option<String>,
+    matchers: Vec<Matcher>,
+}
+
+impl Parser<'_> {
+    fn selector(&mut self) -> Result<(), Reason> {
+        self.blanks();
+        let start = self.cursor.clone();
+        let bare = self.cursor.metric_name();
+        self.name = Some(bare.to_owned()).filter(|name| !name.is_empty());
+        self.blanks();
+        if self.cursor.eat("{") {
+            self.braces()?;
+        } else if self.name.is_none() {
+            return Err(self.no_selector());
+        }
+        self.end()?;
+        self.settle().inspect_err(|_| self.cursor = start)
+    }
+
+    fn no_selector(&self) -> Reason {
+        match self.cursor.peek() {
+            None => Reason::Empty,
+            Some('(') => Reason::NotInstant("the parentheses"),
+            Some(_) => Reason::Expected("a metric name or `{`"),
+        }
+    }
+
+    fn braces(&mut self) -> Result<(), Reason> {
+        loop {
+            self.blanks();
+            if self.cursor.eat("}") {
+                return Ok(());
+            }
+            self.entry()?;
+            self.blanks();
+            if !self.cursor.eat(",") {
+                return if self.cursor.eat("}") { Ok(()) } else { Err(Reason::Expected("`,` or `}`")) };
+            }
+        }
+    }
+
+    /// Reads a matcher, or the metric name in quotes.
+    fn entry(&mut self) -> Result<(), Reason> {
+        let start = self.cursor.clone();
+        let quoted = quoted::read(&mut self.cursor)?;
+        self.blanks();
+        match quoted {
+            Some(name) if matches!(self.cursor.peek(), Some(',' | '}')) => {
+                self.quoted_name(name).inspect_err(|_| self.cursor = start)
+            }
+            Some(label) => self.matcher(label),
+            None => {
+                let label = self.cursor.label_name();
+                if label.is_empty() {
+                    return Err(Reason::Expected("a label name or `}`"));
+                }
+                self.blanks();
+                self.matcher(label.to_owned())
+            }
+        }
+    }
+
+    fn quoted_name(&mut self, name: String) -> Result<(), Reason> {
+        if name.is_empty() {
+            return Err(Reason::EmptyName);
+        }
+        match self.name.replace(name) {
+            None => Ok(()),
+            Some(_) => Err(Reason::NameTwice),
+        }
+    }
+
+    /// Reads the operator and the value after a label.
+    fn matcher(&mut self, label: String) -> Result<(), Reason> {
+        let Some((_, build)) = OPERATORS.into_iter().find(|(operator, _)| self.cursor.eat(operator)) else {
+            return Err(self.odd_character().unwrap_or(Reason::Expected("one of `=`, `!=`, `=~`, `!~`")));
+        };
+        self.blanks();
+        let start = self.cursor.clone();
+        let value = quoted::read(&mut self.cursor)?.ok_or(Reason::Expected("a value in quotes"))?;
+        let test = build(value).inspect_err(|_| self.cursor = start)?;
+        self.matchers.push(Matcher { label, test });
+        Ok(())
+    }
+
+    /// Names what follows the selector, if anything does.
+    fn end(&mut self) -> Result<(), Reason> {
+        self.blanks();
+        let Some(next) = self.cursor.peek() else { return Ok(()) };
+        if let Some(odd) = self.odd_character() {
+            return Err(odd);
+        }
+        Err(Reason::NotInstant(match next {
+            '[' => "the range such as `[5m]`",
+            '@' => "the `@` and its time",
+            '(' => "the function, for matching series are summed anyway",
+            '{' => "the second pair of braces",
+            _ if self.cursor.rest().starts_with("offset") => "the offset",
+            _ => "what follows the selector: operators and modifiers make an expression",
+        }))
+    }
+
+    /// Returns the fault when a character stands here that only a quoted name may hold.
+    fn odd_character(&self) -> Option<Reason> {
+        self.cursor.peek().filter(|next| matches!(next, '.' | ':') || !next.is_ascii()).map(Reason::NeedsQuotes)
+    }
+
+    /// Finds the name that `__name__` fixes, and refuses what is named twice or not at all.
+    fn settle(&mut self) -> Result<(), Reason> {
+        if self.name.is_some() {
+            let again = self.matchers.iter().any(|matcher| matcher.label == NAME);
+            return if again { Err(Reason::NameTwice) } else { Ok(()) };
+        }
+        if self.matchers.iter().all(|matcher| matcher.test.holds("")) {
+            return Err(Reason::MatchesEverything);
+        }
+        self.name = self.take_fixed_name();
+        if self.name.as_deref() == Some("") { Err(Reason::EmptyName) } else { Ok(()) }
+    }
+
+    fn take_fixed_name(&mut self) -> Option<String> {
+        let fixes = |matcher: &mut Matcher| matcher.label == NAME && matches!(&matcher.test, Test::Equal(_));
+        match self.matchers.extract_if(.., fixes).next()?.test {
+            Test::Equal(name) => Some(name),
+            Test::NotEqual(_) | Test::Match(_) | Test::NoMatch(_) => None,
+        }
+    }
+
+    fn blanks(&mut self) {
+        self.cursor.take_while(|next| matches!(next, ' ' | '\t' | '\n' | '\r'));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blanks_are_free_between_tokens() {
+        let spaced = selector("\t{\n\"m\" , a\r=~ 'b' , 'c.d' != `e` , }\n").unwrap();
+        assert_eq!(spaced, selector(r#"{"m",a=~"b","c.d"!="e"}"#).unwrap());
+        assert_eq!(selector("m { }").unwrap(), selector("m").unwrap());
+    }
+
+    #[test]
+    fn more_than_an_instant_selector_is_refused_by_name() {
+        for (text, column, word) in [
+            ("m[5m]", 2, "the range"),
+            ("m{a=\"b\"} offset 5m", 10, "the offset"),
+            ("m @ 1", 3, "the `@`"),
+            ("sum(m)", 4, "the function"),
+            ("sum by (a) (m)", 5, "what follows"),
+            ("a + b", 3, "what follows"),
+            ("m{} > 0", 5, "what follows"),
+            ("(m)", 1, "the parentheses"),
+            ("m{a=\"b\"}{}", 9, "the second"),
+        ] {
+            let error = selector(text).unwrap_err();
+            let start = format!("at character {column}: an instant selector only: leave out {word}");
+            assert!(error.to_string().starts_with(&start), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn offences_are_named_where_they_stand() {
+        for (text, column, start) in [
+            ("", 1, "the selector is empty"),
+            ("  ", 3, "the selector is empty"),
+            ("5xx", 1, "expected a metric name or `{`"),
+            ("\"m\"", 1, "expected a metric name or `{`"),
+            ("my.metric", 3, "`.` cannot stand in a bare name"),
+            ("mé", 2, "`é` cannot stand in a bare name"),
+            ("m{a:b=\"c\"}", 4, "`:` cannot stand in a bare name"),
+            ("m{a.b=\"c\"}", 4, "`.` cannot stand in a bare name"),
+            ("m{a}", 4, "expected one of `=`"),
+            ("m{a==\"b\"}", 5, "expected a value in quotes"),
+            ("m{a=b}", 5, "expected a value in quotes"),
+            ("m{a=\"b\" c=\"d\"}", 9, "expected `,` or `}`"),
+            ("m{a=\"b\"", 8, "expected `,` or `}`"),
+            ("m{", 3, "expected a label name or `}`"),
+            ("m{,}", 3, "expected a label name or `}`"),
+            ("m{a=\"b\",,}", 9, "expected a label name or `}`"),
+            ("m{a=\"b}", 8, "the string is never closed: add \""),
+            ("m{a=\"\\d\"}", 6, "no such escape"),
+            ("{\"\"}", 2, "the metric name is empty"),
+            ("{__name__=\"\",a=\"b\"}", 1, "the metric name is empty"),
+        ] {
+            let error = selector(text).unwrap_err();
+            assert!(error.to_string().starts_with(&format!("at character {column}: {start}")), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_given_once() {
+        for text in [r#"m{__name__=~"m"}"#, r#"{"m","n"}"#, r#"m{"m"}"#, r#"{__name__="m","m"}"#] {
+            assert_eq!(selector(text).unwrap_err().reason, Reason::NameTwice, "{text}");
+        }
+    }
+
+    #[test]
+    fn selectors_of_everything_are_refused() {
+        for text in ["{}", r#"{a=~".*"}"#, r#"{a!="b"}"#, r#"{a=""}"#, r#"{__name__=~".*"}"#] {
+            assert_eq!(selector(text).unwrap_err(), Error { column: 1, reason: Reason::MatchesEverything });
+        }
+        for text in [r#"{a=~".+"}"#, r#"{a!=""}"#, r#"{a!~""}"#, r#"{b=~".*",a="b"}"#] {
+            assert!(selector(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn unsound_and_foreign_patterns_are_refused_at_their_quote() {
+        for pattern in ["(", "a)|(b", r"\p{L}", r"[a&&b]", r"(?x)a #", r"\<a", r"a\>", r"\\\b{start}"] {
+            let error = selector(&format!("m{{a=~`{pattern}`}}")).unwrap_err();
+            let refused = matches!(error.reason, Reason::Pattern(_) | Reason::ForeignEscape(_));
+            assert!(refused && error.column == 6, "{pattern}: {error}");
+        }
+        assert!(selector(r"m{a!~`\w+\.\d{2}\\<`}").is_ok());
+    }
+
+    #[test]
+    fn patterns_that_would_take_long_are_refused_and_long_lists_of_names_are_not() {
+        let error = selector("m{a=~`(?:.{0,50}){50}`}").unwrap_err();
+        assert!(error.to_string().starts_with("at character 6: the regular expression is refused"), "{error}");
+        let names = vec!["engine-7d9f8c6b5-x2x4z"; 50].join("|");
+        assert!(selector(&format!("m{{a=~`{names}`}}")).is_ok());
+    }
+}

@@ -1,0 +1,191 @@
+//! Manifests in many styles, written from a tape of choices.
+
+pub mod view;
+pub mod writing;
+
+use writing::{finish, json, yaml_stream};
+
+/// A value, and how its text may look.
+#[derive(Clone, Debug)]
+pub enum Tree {
+    /// A scalar as it is written in both YAML and JSON.
+    Bare(&'static str),
+    Text(String),
+    Lines(&'static str),
+    List(Vec<Tree>),
+    Map(Vec<(&'static str, Tree)>),
+}
+
+use Tree::{Bare, Lines, List, Map, Text};
+
+/// Choices; when the tape is at its end, always the first.
+pub struct Tape(std::vec::IntoIter<u8>);
+
+impl Tape {
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes.into_iter())
+    }
+
+    pub fn pick(&mut self, among: usize) -> usize {
+        self.0.next().map_or(0, |byte| usize::from(byte) % among)
+    }
+
+    pub fn one_in(&mut self, many: usize) -> bool {
+        self.pick(many) == many - 1
+    }
+
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            let other = last - self.pick(last + 1);
+            items.swap(last, other);
+        }
+    }
+}
+
+fn text(text: &str) -> Tree {
+    Text(text.into())
+}
+
+/// A stream of manifests with one workload that runs the Engine.
+pub fn stream(tape: &mut Tape) -> String {
+    let workload = workload(tape);
+    match tape.pick(8) {
+        6 => json(&workload, tape, None),
+        7 => json(&workload, tape, Some(0)),
+        style => {
+            let list =
+                Map(vec![("apiVersion", text("v1")), ("kind", text("List")), ("items", List(vec![workload.clone()]))]);
+            let tree = if style == 5 { list } else { workload };
+            finish(&yaml_stream(&tree, tape), tape)
+        }
+    }
+}
+
+pub fn config() -> Tree {
+    let script = Lines("#!/bin/sh\n# spec:\n#   containers:\necho \"kind: Deployment\"\n\n  indented\n");
+    let data = Map(vec![("run.sh", script), ("on", text("yes")), ("mode", Bare("0644"))]);
+    Map(vec![("apiVersion", text("v1")), ("kind", text("ConfigMap")), ("data", data)])
+}
+
+const KINDS: [(&str, &str); 7] = [
+    ("Deployment", "apps/v1"),
+    ("StatefulSet", "apps/v1"),
+    ("DaemonSet", "apps/v1"),
+    ("ReplicaSet", "apps/v1"),
+    ("Job", "batch/v1"),
+    ("CronJob", "batch/v1"),
+    ("Pod", "v1"),
+];
+
+fn workload(tape: &mut Tape) -> Tree {
+    let (kind, version) = KINDS[tape.pick(KINDS.len())];
+    let mut spec = pod_spec(tape);
+    let wraps = match kind {
+        "Pod" => 0,
+        "CronJob" => 2,
+        _ => 1,
+    };
+    for wrap in 0..wraps {
+        let key = if wrap == 0 { "template" } else { "jobTemplate" };
+        let template = Map(vec![("metadata", Map(Vec::new())), ("spec", spec)]);
+        spec = Map(vec![("replicas", Bare("2")), (key, template)]);
+        if tape.one_in(2)
+            && let Map(entries) = &mut spec
+        {
+            entries.swap(0, 1);
+        }
+    }
+    let metadata = Map(vec![("name", text("engine")), ("annotations", annotations(tape))]);
+    let mut entries = vec![("apiVersion", text(version)), ("kind", text(kind)), ("metadata", metadata), ("spec", spec)];
+    if tape.one_in(3) {
+        tape.shuffle(&mut entries);
+    }
+    Map(entries)
+}
+
+fn annotations(tape: &mut Tape) -> Tree {
+    let all = [("on", text("yes")), ("number", text("0644")), ("é", text("ü: # 𝄞")), ("empty", text(""))];
+    Map(all.into_iter().take(tape.pick(5)).collect())
+}
+
+fn pod_spec(tape: &mut Tape) -> Tree {
+    let mut entries = vec![("containers", containers(tape))];
+    match tape.pick(5) {
+        0 => {}
+        1 => entries.push(("initContainers", Bare("null"))),
+        2 => entries.push(("initContainers", List(Vec::new()))),
+        _ => {
+            entries
+                .push(("initContainers", List(vec![plain_container("before", tape), plain_container("then", tape)])));
+        }
+    }
+    match tape.pick(4) {
+        0 => entries.push(("terminationGracePeriodSeconds", Bare("1800"))),
+        1 => entries.push(("terminationGracePeriodSeconds", Bare("60"))),
+        _ => {}
+    }
+    match tape.pick(3) {
+        0 => entries.push(("securityContext", Map(Vec::new()))),
+        1 => entries.push(("securityContext", Map(vec![("runAsUser", Bare("7")), ("runAsGroup", Bare("8"))]))),
+        _ => {}
+    }
+    match tape.pick(4) {
+        1 => entries.push(("volumes", List(vec![Map(vec![("name", text("v")), ("emptyDir", Map(Vec::new()))])]))),
+        2 => entries.push(("volumes", List(Vec::new()))),
+        3 => entries.push(("volumes", Bare("null"))),
+        _ => {}
+    }
+    if tape.one_in(3) {
+        entries.push(("schedulerName", text("default")));
+    }
+    tape.shuffle(&mut entries);
+    Map(entries)
+}
+
+fn containers(tape: &mut Tape) -> Tree {
+    let mut items = vec![engine(tape)];
+    for name in ["log-shipper", "proxy"].into_iter().take(tape.pick(3)) {
+        items.push(plain_container(name, tape));
+    }
+    tape.shuffle(&mut items);
+    List(items)
+}
+
+fn plain_container(name: &'static str, tape: &mut Tape) -> Tree {
+    let mut entries = vec![("name", text(name)), ("image", text("busybox:1"))];
+    if tape.one_in(2) {
+        entries.push(("args", List(vec![text("-c"), Lines("while true; do\n  # impeller\n  sleep 1\ndone\n")])));
+    }
+    Map(entries)
+}
+
+fn engine(tape: &mut Tape) -> Tree {
+    let mut entries = vec![("image", text("quay.io/deepgram/self-hosted-engine:release-1"))];
+    match tape.pick(6) {
+        0 | 1 => {}
+        2 => entries.push(("lifecycle", Bare("null"))),
+        3 => entries.push(("lifecycle", Map(Vec::new()))),
+        4 => entries.push(("lifecycle", Map(vec![("preStop", Bare("null"))]))),
+        _ => {
+            let exec = Map(vec![("exec", Map(vec![("command", List(vec![text("/sbin/ldconfig")]))]))]);
+            entries.push(("lifecycle", Map(vec![("postStart", exec)])));
+        }
+    }
+    if tape.one_in(2) {
+        entries.push(("command", List(vec![text("impeller")])));
+    }
+    if tape.one_in(2) {
+        entries.push(("securityContext", Map(Vec::new())));
+    }
+    if tape.one_in(2) {
+        let mount = Map(vec![("name", text("v")), ("mountPath", text("/v"))]);
+        entries.push(("volumeMounts", List(vec![mount])));
+    }
+    if tape.one_in(2) {
+        let limits = Map(vec![("nvidia.com/gpu", Bare("1"))]);
+        entries.push(("resources", Map(vec![("limits", limits)])));
+    }
+    entries.push(("name", text("engine")));
+    tape.shuffle(&mut entries);
+    Map(entries)
+}

@@ -1,0 +1,207 @@
+//! One GET over a connection of its own.
+
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+use std::time::Duration;
+
+use http_body_util::Empty;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, HOST, HeaderValue, USER_AGENT};
+use hyper::{Request, Response, Uri};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use lameduck_machine::reading::{ReadError, ReadErrorKind};
+
+/// Where a page is: `http://host[:port]/path`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Url {
+    host: String,
+    port: u16,
+    path: String,
+}
+
+impl Url {
+    /// The page at `path` of a host and port.
+    #[must_use]
+    pub fn new(host: &str, port: u16, path: &str) -> Self {
+        Self { host: host.to_owned(), port, path: path.to_owned() }
+    }
+
+    /// The same host and port, another path.
+    #[must_use]
+    pub fn with_path(&self, path: &str) -> Self {
+        Self { path: path.to_owned(), ..self.clone() }
+    }
+
+    /// The port.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn authority(&self) -> String {
+        let Self { host, port, .. } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+}
+
+impl FromStr for Url {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let uri: Uri = text.parse().map_err(|error| format!("{error}; write e.g. http://127.0.0.1:9991/metrics"))?;
+        match uri.scheme_str() {
+            Some("http") => {}
+            Some("https") => return Err("https is not supported: the page is read inside the pod, over http://".into()),
+            Some(_) | None => return Err("must begin with http://, e.g. http://127.0.0.1:9991/metrics".into()),
+        }
+        let host = uri
+            .host()
+            .filter(|host| !host.is_empty())
+            .ok_or("has no host; write e.g. http://127.0.0.1:9991/metrics")?;
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err("names a user, and none can be told to the page; leave that out".into());
+        }
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        Ok(Self::new(host, port_of(&uri)?, path))
+    }
+}
+
+/// The port as it is written: [`Uri::port`] takes one that is out of range for none.
+fn port_of(uri: &Uri) -> Result<u16, String> {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let behind_host = authority.rsplit(']').next().unwrap_or("");
+    match behind_host.rsplit_once(':') {
+        None | Some((_, "")) => Ok(80),
+        Some((_, port)) => {
+            let number = port.parse().ok().filter(|number| *number != 0);
+            number.ok_or_else(|| format!("port {port} is not a number from 1 to 65535"))
+        }
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}{}", self.authority(), self.path)
+    }
+}
+
+/// Why there was no answer.
+#[derive(Debug)]
+pub enum Error {
+    /// Nobody listens there.
+    Refused,
+    /// The connection failed otherwise.
+    Connect(io::Error),
+    /// The exchange failed.
+    Exchange(hyper::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused => write!(f, "connection refused"),
+            Self::Connect(error) => write!(f, "cannot connect: {error}"),
+            Self::Exchange(error) => write!(f, "no answer: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// What it means for a source that there was no answer.
+#[must_use]
+pub fn fault(error: &Error) -> ReadError {
+    match error {
+        Error::Refused => ReadError::new(ReadErrorKind::ConnectionRefused, error),
+        Error::Connect(_) | Error::Exchange(_) => ReadError::new(ReadErrorKind::NoResponse, error),
+    }
+}
+
+/// Asks for the page; the answer comes with its body still to be read. Redirects are not followed.
+///
+/// # Errors
+/// Fails where there is no HTTP answer. There is no timeout here: the caller has the bound.
+pub async fn get(url: &Url, accept: &'static str) -> Result<Response<Incoming>, Error> {
+    ask(connect(url).await?, url, accept).await
+}
+
+/// Connects to where the page is.
+///
+/// # Errors
+/// Fails where nobody can be reached.
+pub async fn connect(url: &Url) -> Result<TcpStream, Error> {
+    TcpStream::connect((url.host.as_str(), url.port)).await.map_err(|error| {
+        let refused = error.kind() == io::ErrorKind::ConnectionRefused;
+        if refused { Error::Refused } else { Error::Connect(error) }
+    })
+}
+
+/// Connects to where the page of a source is. Whoever counts connections must know this one, for it is no stream.
+///
+/// # Errors
+/// Says why nobody can be reached within `bound`.
+pub async fn reach(url: &Url, bound: Duration) -> Result<TcpStream, ReadError> {
+    match tokio::time::timeout(bound, connect(url)).await {
+        Ok(connection) => connection.map_err(|error| fault(&error)),
+        Err(_) => Err(ReadError::new(ReadErrorKind::NoResponse, format!("no connection within {bound:?}"))),
+    }
+}
+
+/// Asks for the page over this connection.
+///
+/// # Errors
+/// Fails where there is no HTTP answer.
+pub async fn ask(stream: TcpStream, url: &Url, accept: &'static str) -> Result<Response<Incoming>, Error> {
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(Error::Exchange)?;
+    tokio::spawn(connection);
+    sender.send_request(request(url, accept)).await.map_err(Error::Exchange)
+}
+
+fn request(url: &Url, accept: &'static str) -> Request<Empty<Bytes>> {
+    let mut request = Request::new(Empty::new());
+    // Both were parts of a URL that has been parsed, or are our own.
+    *request.uri_mut() = url.path.parse().unwrap_or_default();
+    let headers = request.headers_mut();
+    headers.insert(HOST, HeaderValue::from_str(&url.authority()).unwrap_or(HeaderValue::from_static("localhost")));
+    headers.insert(ACCEPT, HeaderValue::from_static(accept));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("lameduck/", env!("CARGO_PKG_VERSION"))));
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    request
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_says_where_the_page_is() {
+        let url: Url = "http://127.0.0.1:9991/metrics?x=1".parse().unwrap();
+        assert_eq!(url, Url::new("127.0.0.1", 9991, "/metrics?x=1"));
+        assert_eq!("http://[::1]:9/".parse::<Url>().unwrap().to_string(), "http://[::1]:9/");
+        assert_eq!("http://[::1]".parse::<Url>().unwrap().to_string(), "http://[::1]:80/");
+        assert_eq!("http://engine".parse::<Url>().unwrap(), Url::new("engine", 80, "/"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused_with_the_mend() {
+        for (text, word) in [
+            ("https://127.0.0.1/metrics", "https is not supported"),
+            ("127.0.0.1:9991/metrics", "http://"),
+            ("/metrics", "must begin with http://"),
+            ("", "http://"),
+            ("http://127.0.0.1:0/", "port 0 is not"),
+            ("http://[::1]:70000/", "port 70000 is not"),
+            ("http://user:secret@127.0.0.1/", "names a user"),
+            ("http://127.0.0.1:99999/metrics", "port 99999 is not a number from 1 to 65535"),
+        ] {
+            let error = text.parse::<Url>().unwrap_err();
+            assert!(error.contains(word), "{text}: {error}");
+        }
+    }
+}

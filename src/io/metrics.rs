@@ -1,0 +1,185 @@
+//! Our own metrics, as Prometheus text.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Write};
+use std::time::Duration;
+
+use lameduck_machine::reading::Source;
+use lameduck_machine::result::{DrainResult, Outcome};
+use lameduck_machine::snapshot::{Phase, Snapshot};
+use lameduck_machine::source_state::State;
+
+/// What has been counted since the start.
+#[derive(Debug)]
+pub struct Metrics {
+    readings: BTreeMap<(Source, &'static str), u64>,
+    reading_seconds: Histogram,
+    drains: BTreeMap<&'static str, u64>,
+    drain_seconds: Histogram,
+    stream_seconds: Histogram,
+    stragglers: u64,
+    signals: BTreeMap<(String, &'static str), u64>,
+}
+
+impl Metrics {
+    /// Nothing has happened yet; the sources are shown from the start.
+    #[must_use]
+    pub fn new(sources: &[Source]) -> Self {
+        let results = ["ok", "absent", "unknown"];
+        Self {
+            readings: sources.iter().flat_map(|s| results.map(|result| ((*s, result), 0))).collect(),
+            reading_seconds: Histogram::new(&[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0]),
+            drains: Outcome::ALL.into_iter().map(|outcome| (outcome.name(), 0)).collect(),
+            drain_seconds: Histogram::new(&[1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0]),
+            stream_seconds: Histogram::new(&[
+                1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0, 14400.0,
+            ]),
+            stragglers: 0,
+            signals: BTreeMap::new(),
+        }
+    }
+
+    /// Counts one reading by what it makes its source say, and how long it took.
+    pub fn reading(&mut self, source: Source, state: &State, took: Duration) {
+        let result = match state {
+            State::Counted(_) => "ok",
+            State::Absent => "absent",
+            State::NotPolled | State::Unknown(_) => "unknown",
+        };
+        *self.readings.entry((source, result)).or_default() += 1;
+        self.reading_seconds.observe(took);
+    }
+
+    /// Counts a drain that is over.
+    pub fn drained(&mut self, verdict: &DrainResult) {
+        *self.drains.entry(verdict.outcome.name()).or_default() += 1;
+        self.drain_seconds.observe(verdict.took);
+        self.stragglers = self.stragglers.saturating_add(verdict.stragglers.unwrap_or(0));
+    }
+
+    /// Counts a stream that was seen from its beginning to its end.
+    pub fn lived(&mut self, life: Duration) {
+        self.stream_seconds.observe(life);
+    }
+
+    /// Counts a signal and what the kernel said.
+    pub fn signalled(&mut self, signal: &str, sent: bool) {
+        *self.signals.entry((signal.to_owned(), if sent { "sent" } else { "failed" })).or_default() += 1;
+    }
+
+    /// The page, for the machine as it is; `epoch` is the wall clock's time at the monotonic clock's zero.
+    #[must_use]
+    pub fn render(&self, now: &Snapshot, epoch: Duration) -> String {
+        let mut page = Page::default();
+        page.state(now, epoch);
+        page.family("source_readings_total", "counter", "Readings, by what they gave.");
+        for ((source, result), count) in &self.readings {
+            page.sample(&format!("source_readings_total{{source=\"{}\",result=\"{result}\"}}", source.name()), count);
+        }
+        page.histogram("source_seconds", "How long readings took.", &self.reading_seconds);
+        page.family("drains_total", "counter", "Drains that are over, by outcome.");
+        for (outcome, count) in &self.drains {
+            page.sample(&format!("drains_total{{outcome=\"{outcome}\"}}"), count);
+        }
+        page.histogram("drain_seconds", "How long drains took.", &self.drain_seconds);
+        page.histogram("stream_seconds", "How long streams lasted that were seen whole.", &self.stream_seconds);
+        page.family("stragglers_total", "counter", "Streams known to have been alive at a deadline or a target's end.");
+        page.sample("stragglers_total", self.stragglers);
+        if !self.signals.is_empty() {
+            page.family("signals_total", "counter", "Signals to the target, by what the kernel said.");
+        }
+        for ((signal, result), count) in &self.signals {
+            page.sample(&format!("signals_total{{signal=\"{signal}\",result=\"{result}\"}}"), count);
+        }
+        page.0
+    }
+}
+
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = write!(self.0, "# HELP lameduck_{name} {help}\n# TYPE lameduck_{name} {kind}\n");
+    }
+
+    fn sample(&mut self, series: &str, value: impl Display) {
+        let _ = writeln!(self.0, "lameduck_{series} {value}");
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
+        self.family(name, "gauge", help);
+        self.sample(name, value);
+    }
+
+    fn state(&mut self, now: &Snapshot, epoch: Duration) {
+        if let Some(streams) = now.streams {
+            self.gauge("streams", "Streams that are open; left out while unknown.", streams);
+        }
+        if let Some(idle) = now.idle_streams {
+            self.gauge("idle_streams", "Of these, the idle ones; left out where they are not told apart.", idle);
+        }
+        self.family("source_up", "gauge", "Whether the source's last reading gave a count.");
+        for witness in &now.sources {
+            let up = u8::from(matches!(witness.state, State::Counted(_)));
+            self.sample(&format!("source_up{{source=\"{}\"}}", witness.source.name()), up);
+        }
+        self.family("phase", "gauge", "The phase: the one that is 1.");
+        for phase in Phase::ALL {
+            self.sample(&format!("phase{{phase=\"{}\"}}", phase.name()), u8::from(phase == now.phase));
+        }
+        let alive = now.target.as_ref().is_some_and(|target| target.alive);
+        self.gauge("target_up", "Whether the target is in sight and alive.", u8::from(alive));
+        self.gauge("hook_callers", "Hook callers that wait.", now.hooks);
+        if let Some(drain) = &now.drain {
+            let deadline = (epoch + drain.deadline.as_duration()).as_secs_f64();
+            self.gauge("drain_deadline_timestamp_seconds", "When the drain's budget is spent.", Seconds(deadline));
+        }
+        self.family("build_info", "gauge", "The version that runs.");
+        self.sample(concat!("build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), 1);
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
+        self.family(name, "histogram", help);
+        for (bound, count) in histogram.bounds.iter().zip(&histogram.counts) {
+            self.sample(&format!("{name}_bucket{{le=\"{bound}\"}}"), count);
+        }
+        self.sample(&format!("{name}_bucket{{le=\"+Inf\"}}"), histogram.total);
+        self.sample(&format!("{name}_sum"), Seconds(histogram.sum.as_secs_f64()));
+        self.sample(&format!("{name}_count"), histogram.total);
+    }
+}
+
+/// A Prometheus histogram of durations, in seconds.
+#[derive(Debug)]
+struct Histogram {
+    bounds: &'static [f64],
+    /// For each bound, how many were at most that long.
+    counts: Vec<u64>,
+    total: u64,
+    sum: Duration,
+}
+
+impl Histogram {
+    fn new(bounds: &'static [f64]) -> Self {
+        Self { bounds, counts: vec![0; bounds.len()], total: 0, sum: Duration::ZERO }
+    }
+
+    fn observe(&mut self, duration: Duration) {
+        let seconds = duration.as_secs_f64();
+        for (bound, count) in self.bounds.iter().zip(&mut self.counts) {
+            *count += u64::from(seconds <= *bound);
+        }
+        self.total += 1;
+        self.sum = self.sum.saturating_add(duration);
+    }
+}
+
+/// Seconds, to the millisecond.
+struct Seconds(f64);
+
+impl Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", (self.0 * 1000.0).round() / 1000.0)
+    }
+}

@@ -1,0 +1,210 @@
+//! The client: it does what it says, and its totals are true.
+
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
+
+use lameduck_test_support::sim::{Program, Sim, client_of};
+
+/// A server that only listens, to one client.
+struct Ear {
+    _client: Program,
+    socket: WebSocket<Counted>,
+}
+
+/// A connection whose received bytes are counted.
+struct Counted(TcpStream, usize);
+
+impl std::io::Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.0.read(buffer)?;
+        self.1 += count;
+        Ok(count)
+    }
+}
+
+impl std::io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Ear {
+    fn open(args: &[&str]) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let client = client_of(&address, "/v1/listen", args);
+        let (tcp, _) = listener.accept().expect("a connection");
+        tcp.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+        let mut socket = tungstenite::accept(Counted(tcp, 0)).expect("a handshake");
+        socket.get_mut().1 = 0;
+        Self { _client: client, socket }
+    }
+
+    fn hear(&mut self) -> Message {
+        self.socket.read().expect("a message")
+    }
+
+    /// Up to the `CloseStream`, which is left out.
+    fn hear_all(&mut self) -> Vec<Message> {
+        let mut heard = Vec::new();
+        loop {
+            match self.hear() {
+                message if is(&message, "CloseStream") => return heard,
+                message => heard.push(message),
+            }
+        }
+    }
+
+    /// All of them on the wire.
+    fn bytes(&self) -> usize {
+        self.socket.get_ref().1
+    }
+}
+
+fn is(message: &Message, kind: &str) -> bool {
+    message.to_text().is_ok_and(|text| text == format!(r#"{{"type":"{kind}"}}"#))
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test looks at the time from outside")]
+fn keep_alive_takes_the_bytes_a_second_that_were_asked_for_and_no_more() {
+    let began = Instant::now();
+    let mut ear = Ear::open(&["--streams", "1:keepalive@260", "--durations", "60s"]);
+    for _ in 0..21 {
+        assert!(is(&ear.hear(), "KeepAlive"));
+    }
+    assert!(ear.bytes() >= 21 * 26 && ear.bytes().is_multiple_of(26), "{}", ear.bytes());
+    let took = began.elapsed();
+    assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(30), "{took:?}");
+}
+
+#[test]
+fn audio_has_its_rate_in_chunks_of_the_size_asked_for() {
+    let mut ear = Ear::open(&["--streams", "1:audio@2002", "--chunk", "250ms", "--durations", "60s"]);
+    let sizes = [(); 4].map(|()| ear.hear().into_data().len());
+    assert_eq!(sizes, [500, 501, 500, 501]);
+}
+
+#[test]
+fn audio_never_exceeds_its_rate() {
+    let mut ear = Ear::open(&["--streams", "1:audio@2000", "--chunk", "20ms", "--durations", "1s"]);
+    let heard = ear.hear_all();
+    assert!(heard.iter().all(Message::is_binary));
+    let bytes: usize = heard.iter().map(Message::len).sum();
+    assert!((1..=2000).contains(&bytes), "{bytes}");
+}
+
+#[test]
+fn silent_stream_sends_nothing_before_its_end() {
+    let mut ear = Ear::open(&["--streams", "1:silent", "--durations", "500ms"]);
+    assert_eq!(ear.hear_all(), []);
+}
+
+#[test]
+fn stream_changes_over_in_the_order_of_its_course() {
+    let mut ear = Ear::open(&["--streams", "1:keepalive:1s:audio:1s:keepalive", "--durations", "10s"]);
+    let mut changes = Vec::new();
+    while changes.len() < 3 {
+        let speaks = ear.hear().is_binary();
+        if changes.last() != Some(&speaks) {
+            changes.push(speaks);
+        }
+    }
+    assert_eq!(changes, [false, true, false]);
+}
+
+#[test]
+fn one_client_mixes_streams_that_work_with_streams_that_do_not() {
+    let mut engine = Sim::start(&[]);
+    let mix = ["--streams", "2:audio@2000", "--streams", "1:keepalive@260", "--streams", "1:silent"];
+    let mut client = engine.client("/v1/listen", &[&mix[..], &["--durations", "2s"]].concat());
+    client.wait_for("4 streams: 4 clean");
+    let silent = |line: &&str| line.contains(" audio=0B ");
+    let lines = [(); 4].map(|()| engine.wait_for(" closed after"));
+    assert_eq!(lines.each_ref().iter().map(|line| line.as_str()).filter(silent).count(), 2, "{lines:?}");
+    let sent = |number| {
+        let start = format!("client: stream {number} ended cleanly");
+        let line = client.seen.iter().find(|line| line.starts_with(&start)).expect("a line");
+        line.rsplit("sent=").next().and_then(|sent| sent.strip_suffix('B')).expect("bytes").parse::<u64>()
+    };
+    assert_eq!(sent(4), Ok(28), "CloseStream alone");
+    assert!(sent(3).is_ok_and(|sent| sent > 28 && sent % 26 == 2));
+}
+
+#[test]
+fn streams_end_cleanly_when_told() {
+    let mut engine = Sim::start(&[]);
+    let mut client =
+        engine.client("/v1/listen", &["--streams", "1:audio", "--streams", "1:silent", "--durations", "1h"]);
+    engine.wait_for("stream 2 opened");
+    client.signal(Signal::SIGTERM);
+    client.wait_for("2 streams: 2 clean, 0 cut, 0 refused");
+    assert_eq!(client.exit_code(), Some(0));
+}
+
+#[test]
+fn arrivals_come_as_often_as_asked_for_and_each_is_a_connection_of_its_own() {
+    let mut engine = Sim::start(&[]);
+    let arrivals = ["--arrivals", "20/s", "--arrivals-for", "1s", "--durations", "1s"];
+    let mut client =
+        engine.client("/v1/listen", &[&arrivals[..], &["--streams", "3:audio", "--streams", "1:silent"]].concat());
+    assert_eq!(
+        totals(&mut client),
+        json!({"attempted": 20, "opened": 20, "refused": 0, "cut": 0, "clean": 20, "causes": {}})
+    );
+    assert_eq!(client.exit_code(), Some(0));
+    let lines = [(); 20].map(|()| engine.wait_for(" closed after"));
+    assert_eq!(lines.iter().filter(|line| line.contains(" audio=0B ")).count(), 5);
+    assert!(engine.page().contains("engine_requests_total{kind=\"stream\",response_status=\"1xx\"} 20\n"));
+}
+
+#[test]
+fn arrivals_that_nobody_listens_to_are_refused_and_not_tried_again() {
+    // A port that is bound but does not listen: nobody else is given it.
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a port");
+    let address = socket.local_addr().expect("an address").to_string();
+    let mut client = client_of(&address, "/v1/listen", &["--arrivals", "600/m", "--arrivals-for", "1s"]);
+    let causes = json!({"connection refused": 10});
+    assert_eq!(
+        totals(&mut client),
+        json!({"attempted": 10, "opened": 0, "refused": 10, "cut": 0, "clean": 0, "causes": causes})
+    );
+    assert_eq!(client.exit_code(), Some(1));
+}
+
+#[test]
+fn arrivals_that_were_cut_are_told_from_those_that_were_refused() {
+    let engine = Sim::start(&["--max-active", "5"]);
+    let mut client = engine.client("/v1/listen", &["--arrivals", "50/s", "--arrivals-for", "30s", "--durations", "1h"]);
+    client.wait_for("REFUSED: HTTP 503");
+    engine.signal(Signal::SIGUSR2);
+    client.wait_for("REFUSED: connection refused");
+    client.signal(Signal::SIGTERM);
+    let totals = totals(&mut client);
+    assert_eq!((&totals["opened"], &totals["cut"], &totals["clean"]), (&json!(5), &json!(5), &json!(0)));
+    let count = |name: &str| totals[name].as_u64().expect("a count");
+    assert_eq!(count("attempted"), 5 + count("refused"));
+    assert!(totals["causes"]["connection refused"].as_u64() >= Some(1));
+}
+
+#[test]
+fn stream_counts_that_make_no_sense_are_refused() {
+    for streams in ["x", "1:nonsense", "1:audio@0", "1:silent@5", "1:audio:5s", "1:audio:soon:silent"] {
+        let refused = client_of("127.0.0.1:9", "/", &["--streams", streams]).exit_code();
+        assert_eq!(refused, Some(2), "{streams}");
+    }
+}
+
+/// The line of JSON that is the last.
+fn totals(client: &mut Program) -> Value {
+    serde_json::from_str(&client.wait_for("{\"attempted\"")).expect("JSON")
+}

@@ -1,0 +1,181 @@
+//! What Kubernetes reads and YAML 1.2 spells otherwise, and what nobody can read.
+
+use std::fmt::Write;
+
+use lameduck_manifests::inject as inject_text;
+use lameduck_manifests::sidecar_spec::Shape;
+
+use crate::inject::support::{Answer, IMAGE, inject, injected, removed, request};
+use lameduck_test_support::manifests::view::{view, without_ours};
+
+const USER: &str = "--run-as-user=1000";
+
+const POD: &str =
+    "kind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n  - name: a\n    image: b\n    command: [impeller]\n";
+
+fn pod(spec: &str) -> String {
+    POD.replace("  containers:\n", &format!("{spec}  containers:\n"))
+}
+
+fn refusal(manifests: &str, args: &[&str]) -> String {
+    let Answer { code, stdout, stderr } = inject(manifests.as_bytes(), &[&[IMAGE], args].concat(), &[]);
+    assert_eq!((code, stdout.as_str()), (Some(64), ""), "{stderr}\n{manifests}");
+    stderr
+}
+
+fn assert_only_ours_is_added(text: &str) {
+    for shape in ["--listen=[::]:8089", "--classic", "--standalone"] {
+        let shape: &[&str] = if shape == "--standalone" { &[shape] } else { &[USER, shape] };
+        let out = injected(text, shape);
+        assert!(view(text).is_some() && view(&out).is_some(), "{out}");
+        assert_eq!(without_ours(text), without_ours(&out), "{out}");
+        assert_eq!(injected(&out, shape), out);
+        assert_eq!(removed(&out), text);
+    }
+}
+
+#[test]
+fn brackets_and_quotes_may_stand_left_of_what_is_around_them() {
+    for command in [
+        "[\n      \"impeller\",\n      \"-v\"\n    ]",
+        "[\n      impeller,\n      ü,\n    ]",
+        "[\"impeller\",\n  x,\n \"y\"\n]",
+        "[\n\n# ü\n\"impeller\" # ]\n,\n{\"x\": \"1\",\n  \"y\": 2\n}, [\n]\n  ]  # c",
+        "[impeller, \"a\n\n b\\\n   c'\n\", 'd\n''e\n f']",
+    ] {
+        let text = format!("{}    tty: true\n", POD.replace("[impeller]", command));
+        assert_only_ours_is_added(&text);
+        assert_only_ours_is_added(&text.replace('\n', "\r\n"));
+        assert_only_ours_is_added(&format!(
+            "\u{feff}kind: ConfigMap\ndata: {{\n\"ü\": \"1\"\n}}\n---\n{text}---\n{text}"
+        ));
+    }
+    let all_flow = "kind: Pod\nspec: {\n  \"containers\": [\n{\n\"name\": \"a\",\n\"image\": \"b\",\n\"command\": [\n\"impeller\"\n]\n}\n]\n}\n";
+    assert_only_ours_is_added(all_flow);
+}
+
+#[test]
+fn many_such_lines_are_read() {
+    let elements = "\"-x\",\n".repeat(300);
+    let text = POD.replace("[impeller]", &format!("[\n\"impeller\",\n{elements}]"));
+    assert!(injected(&text, &[USER]).contains("path: /prestop"));
+}
+
+#[test]
+fn an_unreadable_document_is_left_if_it_says_that_it_holds_no_pods() {
+    let config = "kind: ConfigMap\ndata:\n  a: b: c\n";
+    for text in [format!("{config}---\n{POD}"), format!("{POD}---\n{config}")] {
+        let Answer { code, stdout, stderr } = inject(text.as_bytes(), &[IMAGE, USER], &[]);
+        assert_eq!(code, Some(0), "{stderr}");
+        assert!(stderr.contains("a ConfigMap cannot be read, and is left as it is: line "), "{stderr}");
+        assert_eq!(removed(&stdout), text);
+    }
+    let line = refusal(&format!("{POD}---\n{}", config.replace("ConfigMap", "Deployment")), &[USER]);
+    assert!(line.contains("cannot be read: line 11, column"), "{line}");
+    for other in [
+        config.replace("ConfigMap", "List"),
+        config.replace("ConfigMap", "\"Pod\""),
+        config.replace("kind: ConfigMap\n", ""),
+        format!("{config}kind: Pod\n"),
+        format!("{config}\"kind\": Pod\n"),
+        format!("{config}...\n{POD}"),
+    ] {
+        assert!(refusal(&format!("{POD}---\n{other}"), &[USER]).contains("cannot be read: line "), "{other}");
+    }
+}
+
+#[test]
+fn true_is_true_in_every_spelling() {
+    for yes in ["true", "True", "TRUE", "yes", "on", "On", "YES", "!!bool yes"] {
+        for key in ["hostNetwork", "hostPID"] {
+            assert!(refusal(&pod(&format!("  {key}: {yes}\n")), &[USER]).contains(key), "{key}: {yes}");
+        }
+        let shared = injected(&pod(&format!("  shareProcessNamespace: {yes}\n")), &[USER]);
+        assert_eq!(shared.matches("shareProcessNamespace").count(), 1, "{yes}");
+    }
+    for no in ["false", "no", "off", "\"true\""] {
+        injected(&pod(&format!("  hostNetwork: {no}\n")), &[USER]);
+        assert!(refusal(&pod(&format!("  shareProcessNamespace: {no}\n")), &[USER]).contains("shareProcessNamespace"));
+    }
+}
+
+#[test]
+fn windows_is_known_by_its_old_label() {
+    let windows = pod("  nodeSelector: {beta.kubernetes.io/os: windows}\n");
+    assert!(refusal(&windows, &[USER]).contains("Windows"));
+}
+
+#[test]
+fn a_uid_that_readers_take_for_another_is_refused() {
+    for uid in ["01750", "0o1750", "00", "2147483648", "-1"] {
+        let said = refusal(&pod(&format!("  securityContext: {{runAsUser: {uid}}}\n")), &[]);
+        assert!(said.contains("runAsUser") && said.contains("write it like 1000"), "{uid}: {said}");
+    }
+    assert!(refusal(POD, &["--run-as-user=2147483648"]).contains("up to 2147483647"));
+    injected(POD, &["--run-as-user=2147483647"]);
+}
+
+#[test]
+fn json_may_escape_letters_in_halves() {
+    for name in [r"\ud83d\ude00", r"\uD83D\uDE00\ud55c\u00fc", r"\ud83d"] {
+        let text = format!(
+            r#"{{"kind":"Pod","metadata":{{"name":"p","annotations":{{"{name}":"{name}"}}}},"spec":{{"containers":[{{"name":"a","command":["impeller"]}}]}}}}"#
+        );
+        let out = injected(&text, &[USER]);
+        assert!(out.contains(name), "{out}");
+        assert_eq!(removed(&out), text);
+    }
+}
+
+#[test]
+fn everything_that_is_left_is_said() {
+    let others = "# nothing\n---\nmetadata: {name: x}\n---\nkind: PlayList\nmetadata: {name: y}\n---\nkind: List\nitems:\n- metadata: {name: z}\n---\nkind: Rollout\nmetadata: {name: r}\n";
+    let text = format!("{others}---\n{POD}");
+    let Answer { stderr, .. } = inject(text.as_bytes(), &[IMAGE, USER], &[]);
+    assert!(stderr.contains("left as they are: (no kind)/x, PlayList/y, (no kind)/z, Rollout/r\n"), "{stderr}");
+    let said = refusal(&text, &[USER, "--workload=rollout/r"]);
+    assert!(said.contains("where that keeps its pods is not known") && said.contains("StatefulSet"), "{said}");
+    let said = refusal("kind: Pod\nmetadata: {name: p}\nspec:\n  containers: []\n", &[USER, "--workload=Pod/p"]);
+    assert!(said.contains("it has no containers; mend that first"), "{said}");
+}
+
+#[test]
+fn items_of_a_list_of_one_kind_may_leave_it_out() {
+    let list =
+        "kind: PodList\napiVersion: v1\nitems:\n- spec:\n    containers:\n    - name: a\n      command: [impeller]\n";
+    assert!(injected(list, &[USER]).contains("path: /prestop"));
+}
+
+#[test]
+fn what_multiplies_comes_to_an_end() {
+    let mut merges = "m0: &m0 {q: 1}\n".to_owned();
+    for level in 1..20 {
+        let all = vec![format!("*m{}", level - 1); 8].join(", ");
+        write!(merges, "m{level}: &m{level}\n  <<: [{all}]\n").unwrap();
+    }
+    let text = format!("{merges}{}", pod("  <<: *m19\n"));
+    assert!(inject_text(&text, &request(Shape::Native), &|_| Ok(())).is_ok());
+
+    let mut lists = "l0: &l0 {kind: ConfigMap}\n".to_owned();
+    for level in 1..10 {
+        let all = vec![format!("*l{}", level - 1); 50].join(", ");
+        writeln!(lists, "l{level}: &l{level} {{kind: List, items: [{all}]}}").unwrap();
+    }
+    let text = format!("{lists}kind: List\nitems: [*l9]\n---\n{POD}");
+    assert!(inject_text(&text, &request(Shape::Native), &|_| Ok(())).is_ok());
+}
+
+#[test]
+fn anchors_of_many_documents_are_remembered_for_their_own_alone() {
+    let text = format!("{}{POD}", "a: &x 1\nb: *x\n---\n".repeat(20_000));
+    let before = peak_kilobytes();
+    assert!(inject_text(&text, &request(Shape::Native), &|_| Ok(())).is_ok());
+    let more = peak_kilobytes() - before;
+    assert!(more < 500_000, "{more} kB");
+}
+
+fn peak_kilobytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}

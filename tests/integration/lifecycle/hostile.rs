@@ -1,0 +1,167 @@
+//! Callers that mean no good, and surroundings that do not help.
+
+use std::io::{PipeWriter, Write};
+use std::process::Stdio;
+
+use nix::sys::signal::Signal;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use serde_json::json;
+
+use crate::lifecycle::Scene;
+use lameduck_test_support::http::{Call, request};
+use lameduck_test_support::sidecar::{QUICK, stopwatch};
+use lameduck_test_support::sim::wait_until;
+
+const TLS_HELLO: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\xa7\x9b\x00\x00\x20\x13\x02\x13\x03";
+
+/// Requests that nobody should send.
+fn abuse() -> Vec<(&'static str, Vec<u8>)> {
+    let long = "x".repeat(1 << 20);
+    let get = |rest: &str| format!("GET {rest}").into_bytes();
+    vec![
+        ("nothing", Vec::new()),
+        ("TLS", TLS_HELLO.to_vec()),
+        ("HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec()),
+        ("zeros", vec![0; 1 << 16]),
+        ("newlines", b"\r\n".repeat(1 << 14)),
+        ("half a line", get("/prestop HTT")),
+        ("half a head", get("/prestop HTTP/1.1\r\nHost: a\r\nX: ")),
+        ("huge path", get(&format!("/{long} HTTP/1.1\r\n\r\n"))),
+        ("huge header", get(&format!("/prestop HTTP/1.1\r\nX: {long}\r\n\r\n"))),
+        ("many headers", get(&format!("/prestop HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(5000)))),
+        ("no host", get("/livez HTTP/1.0\r\n\r\n")),
+        ("no version", get("/prestop\r\n\r\n")),
+        ("two lengths", get("/prestop HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n")),
+        ("bad length", get("/status HTTP/1.1\r\nContent-Length: -1\r\n\r\n")),
+        ("endless body", get(&format!("/status HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfffff\r\n{long}"))),
+        ("pipeline", request("GET", "/metrics", "").replace("close", "keep-alive").repeat(50).into_bytes()),
+        ("no text", get("/\u{fffd}\u{1f986} HTTP/1.1\r\nUser-Agent: kube-lifecycle/\u{7f}\r\n\r\n")),
+        ("connect", b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n".to_vec()),
+        ("upgrade", get("/status HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")),
+    ]
+}
+
+#[test]
+fn abuse_harms_neither_probes_nor_the_drain() {
+    let mut scene = Scene::with_streams(1);
+    let mut sidecar = scene.serve_quick();
+    let hook = sidecar.hook();
+    scene.target.wait_for("INT");
+    // All of them stay open, as if they had more to say.
+    let open: Vec<_> = (0..5).flat_map(|_| abuse()).map(|(_, bytes)| Call::send(scene.pod.address, bytes)).collect();
+    assert_eq!(sidecar.get("/livez").status, 200);
+    assert_eq!(sidecar.get("/readyz").body, "draining\n");
+    sidecar.wait_for_readings(3);
+    assert!(hook.is_silent());
+    scene.page.count(0);
+    assert_eq!(hook.outcome()["outcome"], "drained");
+    drop(open);
+    assert_eq!(scene.target.signals(), 1);
+    assert!(sidecar.is_running());
+}
+
+#[test]
+fn abuse_starts_no_drain() {
+    let scene = Scene::with_streams(0);
+    let sidecar = scene.serve_quick();
+    for (name, bytes) in abuse() {
+        drop(Call::send(scene.pod.address, bytes));
+        assert_eq!(sidecar.status()["phase"], "serving", "after {name}");
+    }
+    assert_eq!(scene.target.signals(), 0);
+}
+
+#[test]
+fn tls_is_answered_in_http_so_that_the_kubelet_tries_again_in_clear() {
+    let scene = Scene::with_streams(0);
+    let _sidecar = scene.serve_quick();
+    let answer = Call::send(scene.pod.address, TLS_HELLO).bytes();
+    assert!(answer.starts_with(b"HTTP/1.1 400 "), "{:?}", String::from_utf8_lossy(&answer));
+}
+
+#[test]
+fn probes_are_answered_beside_a_crowd_of_held_callers() {
+    let scene = Scene::with_streams(1);
+    let sidecar = scene.serve_quick();
+    let crowd: Vec<_> = (0..350).map(|_| Call::get(scene.pod.address, "/prestop")).collect();
+    wait_until(|| sidecar.metric("lameduck_hook_callers") == Some(350.0));
+    let silent: Vec<_> = (0..700).map(|_| Call::send(scene.pod.address, "GET /livez")).collect();
+    assert_eq!(sidecar.get("/livez").status, 200);
+    scene.page.count(0);
+    for call in crowd {
+        assert_eq!(call.outcome()["outcome"], "drained");
+    }
+    drop(silent);
+}
+
+#[test]
+fn silent_callers_are_sent_away_when_others_need_their_place() {
+    let scene = Scene::with_streams(1);
+    let sidecar = scene.serve_quick();
+    let hook = sidecar.hook();
+    let elapsed = stopwatch();
+    let crowd: Vec<_> = (0..700).map(|_| Call::send(scene.pod.address, "GET /livez")).collect();
+    assert_eq!(sidecar.get("/livez").status, 200);
+    println!("a probe behind 700 silent callers was answered after {:?}", elapsed());
+    assert!(hook.is_silent());
+    scene.page.count(0);
+    assert_eq!(hook.outcome()["outcome"], "drained");
+    drop(crowd);
+}
+
+#[test]
+fn log_that_nobody_reads_holds_up_nothing() {
+    let scene = Scene::with_streams(1);
+    let (unread, mut stderr) = std::io::pipe().unwrap();
+    fill(&mut stderr);
+    let mut command = scene.pod.command();
+    command.args(QUICK).args(["--log-level", "trace"]).stderr(stderr);
+    let mut sidecar = scene.pod.spawn(command);
+    sidecar.wait_for_ready();
+    for _ in 0..50 {
+        sidecar.ask("GET", "/wrong", "User-Agent: kube-lifecycle/1.33\r\n");
+    }
+    let hook = sidecar.hook();
+    scene.page.count(0);
+    assert_eq!(hook.outcome()["outcome"], "drained");
+    assert_eq!(scene.target.signals(), 1);
+    sidecar.signal(Signal::SIGTERM);
+    assert_eq!(sidecar.exit_code(), Some(0));
+    drop(unread);
+}
+
+/// Fills a pipe to the brim.
+fn fill(pipe: &mut PipeWriter) {
+    let flags = fcntl_getfl(&*pipe).unwrap();
+    fcntl_setfl(&*pipe, flags | OFlags::NONBLOCK).unwrap();
+    while pipe.write(b"\n").is_ok() {}
+    fcntl_setfl(&*pipe, flags).unwrap();
+}
+
+#[test]
+fn log_that_is_closed_holds_up_nothing() {
+    let scene = Scene::with_streams(1);
+    let (reader, stderr) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = scene.pod.command();
+    command.args(QUICK).stdout(Stdio::null()).stderr(stderr);
+    let sidecar = scene.pod.spawn(command);
+    sidecar.wait_for_ready();
+    let hook = sidecar.hook();
+    scene.page.count(0);
+    let outcome = hook.outcome();
+    assert_eq!((&outcome["outcome"], &outcome["signal"]), (&json!("drained"), &json!("SIGINT")));
+    assert_eq!(sidecar.get("/livez").status, 200);
+}
+
+#[test]
+fn place_for_the_outcome_that_cannot_be_written_holds_up_nothing() {
+    let scene = Scene::with_streams(0);
+    // A pipe that nobody reads is not waited for.
+    let pipe = scene.pod.dir.join("pipe");
+    let path = pipe.to_str().unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    let mut sidecar = scene.serve(&[&QUICK[..], &["--termination-log", path]].concat());
+    assert_eq!(sidecar.hook().outcome()["outcome"], "drained");
+    assert_eq!(sidecar.wait_for("cannot leave the outcome")["path"], path);
+}

@@ -1,0 +1,188 @@
+//! Idle streams, against real engines, sockets and clients.
+
+use std::thread;
+
+use serde_json::{Value, json};
+
+use crate::lifecycle::{Scene, engine};
+use lameduck_test_support::page::Answer;
+use lameduck_test_support::port::{Port, Wire};
+use lameduck_test_support::sidecar::{Pod, QUICK, Sidecar};
+use lameduck_test_support::sim::{Sim, wait_until};
+
+/// How long no stream must have worked: long beside the pauses of a busy machine.
+const IDLE_AFTER: &str = "4s";
+
+fn idling(scene: &Scene, port: &Port) -> Sidecar {
+    let port = port.number().to_string();
+    scene.serve(&[&QUICK[..], &["--activity-port", &port, "--idle-after", IDLE_AFTER]].concat())
+}
+
+#[test]
+fn silent_connections_and_keep_alives_are_idle_and_two_kilobytes_a_second_are_work() {
+    let (scene, port) = (Scene::with_streams(3), Port::new("127.0.0.1:0").unwrap());
+    let sidecar = idling(&scene, &port);
+    let (silent, kept) = (port.connect(), port.connect().carrying(26));
+    let working = port.connect().carrying(2000);
+    sidecar.wait_for_status("/idle_streams", 2);
+    assert_eq!(sidecar.metric("lameduck_idle_streams"), Some(2.0));
+    let hook = sidecar.hook();
+    sidecar.wait_for_status("/phase", "draining");
+    sidecar.wait_for_readings(60);
+    assert!(hook.is_silent(), "one working stream holds the drain for all");
+    drop(working);
+    scene.page.count(2);
+    let outcome = hook.outcome();
+    assert_eq!((&outcome["outcome"], &outcome["idle_streams"]), (&json!("idle"), &json!(2)));
+    assert_eq!((&outcome["stragglers"], &outcome["streams_at_start"]), (&json!(0), &json!(3)));
+    drop((silent, kept));
+}
+
+#[test]
+fn without_being_asked_nothing_ends_early() {
+    let (scene, port) = (Scene::with_streams(1), Port::new("127.0.0.1:0").unwrap());
+    let _silent = port.connect();
+    let args = ["--grace-period", "6s", "--lame-duck", "100ms", "--quiet-period", "200ms"];
+    let sidecar = scene.serve(&[&args[..], &["--activity-port", &port.number().to_string()]].concat());
+    let outcome = sidecar.hook().outcome();
+    assert_eq!(outcome["outcome"], "expired");
+    // Where the machine is slow, the last reading may be too old to tell.
+    assert!(outcome["stragglers"] == 1 || outcome["stragglers"].is_null(), "{outcome}");
+}
+
+#[test]
+fn a_batch_an_unknown_count_or_a_wrong_port_forbids_idle() {
+    let batch = "engine_active_requests{kind=\"stream\"} 1\nengine_active_requests{kind=\"batch\"} 1\n";
+    for (answer, connected) in [(Answer::text(batch), true), (Answer::Hang, true), (Answer::count(2), false)] {
+        let (scene, port) = (Scene::with_streams(1), Port::new("127.0.0.1:0").unwrap());
+        let _silent = connected.then(|| port.connect());
+        let sidecar = idling(&scene, &port);
+        if connected {
+            sidecar.wait_for_status("/idle_streams", 1);
+        }
+        scene.page.set(answer);
+        let hook = sidecar.hook();
+        sidecar.wait_for_status("/phase", "draining");
+        sidecar.wait_for_readings(2);
+        assert!(hook.is_silent(), "{}", sidecar.status());
+        assert_eq!(sidecar.status()["outcome"], Value::Null);
+        scene.page.count(0);
+        assert_eq!(hook.outcome()["outcome"], "drained");
+    }
+}
+
+#[test]
+fn a_target_that_stays_for_idle_streams_is_killed_an_exit_margin_later() {
+    let (mut engine, pod) = engine(&["--no-data-timeout", "10m"]);
+    let sidecar = idle_engine(&engine, &pod, "10m");
+    let _client = engine.client("/v1/listen", &["--streams", "1:keepalive", "--durations", "1h"]);
+    engine.wait_for("stream 1 opened");
+    let outcome = sidecar.hook().outcome();
+    assert_eq!((&outcome["outcome"], &outcome["idle_streams"]), (&json!("idle"), &json!(1)));
+    assert_eq!(outcome["signal"], "SIGINT");
+    assert_eq!(engine.exit_code(), None, "it was killed");
+    wait_until(|| sidecar.metric("lameduck_signals_total{signal=\"SIGKILL\",result=\"sent\"}") == Some(1.0));
+}
+
+/// A sidecar that tells this engine's idle streams apart.
+fn idle_engine(engine: &Sim, pod: &Pod, grace: &str) -> Sidecar {
+    let port = engine.ws.rsplit(':').next().unwrap();
+    let times = ["--grace-period", grace, "--lame-duck", "100ms", "--quiet-period", "200ms", "--exit-margin", "1s"];
+    let idle = ["--poll-interval", "200ms", "--activity-port", port, "--idle-after", IDLE_AFTER];
+    let sidecar = pod.start(&[&times[..], &idle].concat());
+    sidecar.wait_for_ready();
+    sidecar
+}
+
+/// How many mixes are lived through, and how many at once: they wait more than they work.
+const MIXES: u64 = 100;
+const AT_ONCE: usize = 20;
+
+#[test]
+fn keep_alives_end_a_drain_as_idle_and_audio_never_does_in_a_hundred_random_mixes() {
+    let lanes: Vec<_> = (0..MIXES)
+        .take(AT_ONCE)
+        .map(|lane| thread::spawn(move || (lane..MIXES).step_by(AT_ONCE).for_each(mix)))
+        .collect();
+    for lane in lanes {
+        lane.join().unwrap();
+    }
+}
+
+/// One mix of streams, picked by its number.
+fn mix(number: u64) {
+    let mut random = Random(number);
+    let (kept, silent, audio) = (random.below(3), random.below(3), random.below(5).saturating_sub(2));
+    let total = kept + silent + audio;
+    if total == 0 {
+        return;
+    }
+    let (rate, chunk) = (2000 + random.below(14_000), 20 + random.below(230));
+    let (mut engine, pod) = engine(&["--no-data-timeout", "10m"]);
+    // With audio the drain lasts to its deadline; without, it has all the time to see that.
+    let sidecar = idle_engine(&engine, &pod, if audio == 0 { "10m" } else { "10s" });
+    let streams = [format!("{kept}:keepalive"), format!("{silent}:silent"), format!("{audio}:audio@{rate}")];
+    let mut args = vec!["--durations".to_owned(), "1h".to_owned(), "--chunk".to_owned(), format!("{chunk}ms")];
+    for some in streams.iter().filter(|some| !some.starts_with('0')) {
+        args.extend(["--streams".to_owned(), some.clone()]);
+    }
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let _client = engine.client("/v1/listen", &args);
+    engine.wait_for(&format!("stream {total} opened"));
+    let outcome = sidecar.hook().outcome();
+    let what = format!("mix {number}: {streams:?}, chunks of {chunk} ms: {outcome}");
+    if audio == 0 {
+        assert_eq!((&outcome["outcome"], &outcome["idle_streams"]), (&json!("idle"), &json!(total)), "{what}");
+    } else {
+        assert_eq!(outcome["outcome"], "expired", "{what}");
+    }
+}
+
+/// Numbers that look random and are the same each time (splitmix64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+}
+
+#[test]
+fn a_port_number_used_again_is_not_the_old_connection() {
+    let (scene, port) = (Scene::with_streams(1), Port::new("127.0.0.1:0").unwrap());
+    let sidecar = idling(&scene, &port);
+    let old: Wire = port.connect();
+    sidecar.wait_for_status("/idle_streams", 1);
+    drop(old);
+    // A new one, young yet, is not idle, whatever its port.
+    let _new = port.connect();
+    sidecar.wait_for_status("/idle_streams", 0);
+    sidecar.wait_for_status("/idle_streams", 1);
+}
+
+#[test]
+fn an_engine_with_idle_streams_shows_them_without_being_asked_to_end_for_them() {
+    let (mut engine, pod) = engine(&["--no-data-timeout", "10m"]);
+    let port = engine.ws.rsplit(':').next().unwrap().to_owned();
+    let sidecar = pod.start(&[&QUICK[..], &["--activity-port", &port]].concat());
+    sidecar.wait_for_ready();
+    sidecar.wait_for_status("/idle_streams", 0);
+    let _client = engine.client("/v1/listen", &["--streams", "1:audio", "--durations", "1h"]);
+    engine.wait_for("stream 1 opened");
+    sidecar.wait_for_status("/streams", 1);
+    sidecar.wait_for_status("/idle_streams", 0);
+}
+
+#[test]
+fn streams_on_a_port_that_nothing_tells_of_are_never_idle() {
+    let (scene, counted, active) =
+        (Scene::with_streams(0), Port::new("127.0.0.1:0").unwrap(), Port::new("127.0.0.1:0").unwrap());
+    let [streams, activity] = [&counted, &active].map(|port| port.number().to_string());
+    let (_speaks, _silent) = (counted.connect(), active.connect());
+    let sidecar = scene.serve(&[&QUICK[..], &["--streams-port", &streams, "--activity-port", &activity]].concat());
+    sidecar.wait_for_status("/streams", 1);
+    sidecar.wait_for_status("/idle_streams", 0);
+}

@@ -1,0 +1,153 @@
+//! The sidecar's own restart during a drain: the next one goes on with it.
+
+use std::time::Duration;
+
+use lameduck_machine::io::{Action, Input};
+use lameduck_machine::reading::ReadErrorKind;
+use lameduck_machine::reading::Source::Metrics;
+use lameduck_machine::result::ExitStatus;
+use lameduck_machine::result::Outcome::{Drained, Exited, Expired};
+use lameduck_machine::result::Trigger::{Cli, Hook};
+use lameduck_machine::snapshot::Phase;
+use lameduck_machine::target::SearchResult;
+
+use crate::machine_scripts::pod::Deed::{Release, Signal};
+use crate::machine_scripts::pod::{Pod, count, found, policy, second};
+
+#[test]
+fn a_drain_goes_on_with_the_same_deadline_and_no_second_signal() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).call(Hook).at(15).expect([Signal(1)]);
+    pod.at(20).restarts().phase(Phase::Draining).deadline(65).at(65).expect([Release(Expired, Some(3))]);
+    assert_eq!(pod.verdict.and_then(|verdict| verdict.streams_at_start), Some(3));
+}
+
+#[test]
+fn a_deadline_that_was_noted_under_a_longer_budget_is_brought_back_to_ours() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).call(Hook).at(15).expect([Signal(1)]);
+    pod.policy.plan.grace_period = Duration::from_secs(20);
+    pod.at(20).restarts().deadline(35).at(21).restarts().deadline(35).at(35).expect([Release(Expired, Some(3))]);
+}
+
+#[test]
+fn a_lame_duck_goes_on_to_its_end_and_signals_once() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).call(Hook).at(12).restarts().phase(Phase::LameDuck).at(15).expect([Signal(1)]);
+    pod.at(16).restarts().at(17).restarts().at(65).expect([Release(Expired, Some(3))]);
+}
+
+#[test]
+fn a_lame_duck_that_ended_while_the_sidecar_was_away_signals_at_once() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).call(Hook).at(14);
+    let note = pod.note;
+    let mut pod = Pod::serving(3);
+    pod.note = note;
+    pod.at(20).restarts().expect([Signal(1)]);
+}
+
+#[test]
+fn a_signal_that_was_noted_and_perhaps_not_sent_is_never_sent_again() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).call(Hook).at(14.5).hangs();
+    pod.keeper.handle(second(15), Input::Tick);
+    let asked = second(15);
+    while pod.keeper.poll_action().is_some() {}
+    pod.keeper.handle(second(15), Input::Sighted { asked, sighting: found(1, None) });
+    let Some(Action::Write(note)) = pod.keeper.poll_action() else { panic!("the note comes before the signal") };
+    assert!(note.signalled);
+    // The sidecar dies here: after the note, before the signal.
+    pod.note = Some(note);
+    pod.streams(3).restarts().at(65).expect([Release(Expired, Some(3))]);
+}
+
+#[test]
+fn a_zero_seen_before_the_restart_is_not_inherited() {
+    let mut pod = Pod::serving(0);
+    pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(26.5).restarts();
+    pod.at(38.5).expect([Release(Drained, Some(0))]);
+}
+
+#[test]
+fn the_first_reading_of_a_resumed_drain_is_bound_by_its_deadline() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(64).hangs().restarts();
+    assert_eq!(pod.unread, [(second(64), Duration::from_secs(1))]);
+    pod.at(65).expect([Release(Expired, None)]);
+}
+
+#[test]
+fn a_deadline_that_passed_while_the_sidecar_was_away_ends_the_drain_at_once() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).call(Hook).at(15).expect([Signal(1)]);
+    let note = pod.note;
+    let mut pod = Pod::serving(3);
+    pod.note = note;
+    pod.at(70).restarts().expect([Release(Expired, None)]).call(Hook).phase(Phase::Draining).deadline(125);
+}
+
+#[test]
+fn a_target_that_ended_while_the_sidecar_was_away_ends_the_drain_at_once() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).call(Hook).at(15).expect([Signal(1)]);
+    let note = pod.note;
+    let mut pod = Pod::serving(3);
+    pod.at(16).exits(1, ExitStatus::Code(0));
+    pod.note = note;
+    pod.at(20).restarts().expect([Release(Exited, None)]);
+}
+
+#[test]
+fn the_first_hook_after_a_restart_moves_the_deadline() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(20).restarts();
+    pod.call(Cli).deadline(65).call(Hook).deadline(75).call(Hook).deadline(75);
+}
+
+#[test]
+fn a_verdict_outlives_a_restart() {
+    let mut pod = Pod::serving(0);
+    pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(27).expect([Release(Drained, Some(0))]);
+    pod.at(30).restarts().phase(Phase::Done).call(Hook).expect([Release(Drained, Some(0))]);
+}
+
+#[test]
+fn an_expired_drain_opens_again_after_a_restart_without_a_second_signal() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(65).expect([Release(Expired, Some(3))]);
+    pod.at(70).restarts().call(Hook).deadline(125).at(80).restarts().at(125).expect([Release(Expired, Some(3))]);
+}
+
+#[test]
+fn a_new_life_after_a_restart_starts_over() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(20).sees(found(2, None)).restarts();
+    pod.expect([Release(Exited, None)]).phase(Phase::Serving).at(21).ready();
+    assert!(pod.note.is_none());
+}
+
+#[test]
+fn a_drain_on_counts_alone_is_resumed_and_still_adopts_its_target() {
+    let mut pod = Pod::begin(policy(), Some(SearchResult::Ambiguous(vec![1, 7])), &[(Metrics, count(3))]);
+    pod.at(10).call(Hook).at(20).restarts().phase(Phase::Draining).sees(found(1, None)).at(21).expect([Signal(1)]);
+    pod.at(22).restarts().at(65).expect([Release(Expired, Some(3))]);
+}
+
+#[test]
+fn a_resumed_drain_whose_streams_were_counted_is_not_unserved_when_the_page_is_gone() {
+    let mut pod = Pod::begin(policy(), Some(SearchResult::NotFound), &[(Metrics, count(3))]);
+    pod.at(10)
+        .call(Hook)
+        .at(20)
+        .fails(ReadErrorKind::ConnectionRefused)
+        .restarts()
+        .at(65)
+        .expect([Release(Expired, None)]);
+}
+
+#[test]
+fn a_sidecar_without_a_drain_resumes_nothing() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).restarts().phase(Phase::Serving).ready();
+}

@@ -1,0 +1,14 @@
+//! Every test that drives lameduck from outside: its machine, its parsers, its event loop and the real binary.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod cli;
+mod docs;
+mod engine_sim;
+mod inject;
+mod lifecycle;
+mod machine_scripts;
+mod parsers;
+mod readme;
+mod simulations;
+mod sockets;
+mod supervisor;

@@ -1,0 +1,114 @@
+//! A sidecar that dies after its nth action, for every n, and another that goes on from the file that it left.
+
+use std::env::temp_dir;
+use std::fs;
+use std::time::Duration;
+
+use lameduck::io::state::StateFile;
+use lameduck_machine::activity::IdleRule;
+use lameduck_machine::drain_times::DrainTimes;
+use lameduck_machine::io::{IdlePolicy, Policy, SigtermPolicy};
+use lameduck_machine::reading::Source;
+use lameduck_machine::result::{ExitStatus, Outcome, Trigger};
+
+use crate::simulations::history::Event;
+use crate::simulations::world::World;
+use lameduck_test_support::traffic::{PORT, WORK};
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn policy() -> Policy {
+    let rule = IdleRule { window: seconds(3), rate: WORK };
+    Policy {
+        plan: DrainTimes {
+            grace_period: seconds(20),
+            exit_margin: seconds(2),
+            lame_duck: seconds(2),
+            quiet_period: seconds(1),
+            exit_wait: seconds(2),
+            poll_interval: seconds(1),
+            scrape_timeout: seconds(2),
+        },
+        sources: vec![Source::Metrics],
+        signal: Some(("SIGINT".to_owned(), 2)),
+        wait_for_exit: false,
+        idleness: IdlePolicy { ports: vec![PORT], rule, ends_drain: true },
+        accept_below: None,
+        on_sigterm: SigtermPolicy::Auto,
+        own_start: 0,
+    }
+}
+
+/// A drain with this before the call and this after it, in which the sidecar dies after so many actions.
+fn live(before: &[Event], after: &[Event], step: u8, away: Duration) -> World {
+    let mut world = World::new(policy());
+    let dir = temp_dir().join(format!("lameduck-deaths-{}", std::process::id()));
+    fs::create_dir_all(&dir).expect("a directory can be made");
+    let state = StateFile::new(&dir, &format!("{:?}", std::thread::current().id()), "subject");
+    state.erase().expect("it is ours");
+    world.keep_notes(state);
+    let call = [Event::Death(step, away, false), Event::Call(Trigger::Hook)];
+    let end = [Event::Wait(policy().plan.grace_period)];
+    for event in before.iter().chain(&call).chain(after).chain(&end) {
+        world.happens(event);
+    }
+    world
+}
+
+/// StreamLifetimes through a drain once for every action after which its sidecar can die.
+fn die_at_every_step(outcome: Outcome, before: &[Event], after: &[Event]) {
+    for away in [Duration::ZERO, seconds(3)] {
+        let (mut unnoted, mut unsent, mut told_again) = (0, 0, 0);
+        let steps = (0..u8::MAX).take_while(|step| {
+            let world = live(before, after, *step, away);
+            if world.told.is_empty() {
+                assert!(!world.has_drain() && world.signals == 0, "a drain without an end");
+                unnoted += 1;
+                return true;
+            }
+            let verdict = world.told[0];
+            assert!(world.told.iter().all(|told| *told == verdict), "{:?}", world.told);
+            assert_eq!(verdict.outcome, outcome, "died after {step} actions");
+            assert!(verdict.signalled && world.has_drain());
+            if outcome == Outcome::Expired {
+                // One that comes back too late to look cannot know.
+                assert!(matches!(verdict.stragglers, Some(2) | None));
+                let budget = policy().plan.budget();
+                assert!(budget <= verdict.took && verdict.took <= budget + away, "{verdict:?}");
+            }
+            assert_eq!(world.kills, usize::from(outcome == Outcome::Idle));
+            told_again += world.told.len() - 1;
+            unsent += 1 - world.signals;
+            !world.awaits_death()
+        });
+        assert!(steps.count() > 20);
+        // Before the first note; between the note of the signal and the signal; between the word and the note of it.
+        assert_eq!((unnoted, unsent, told_again), (1, 1, 1), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_death_at_any_step_of_a_drain_to_zero_changes_nothing_but_its_time() {
+    die_at_every_step(Outcome::Drained, &[Event::Streams(0), Event::Wait(seconds(3))], &[]);
+}
+
+#[test]
+fn a_death_at_any_step_of_a_drain_to_its_deadline_changes_nothing() {
+    let work = Event::Traffic(vec![WORK * 4, WORK * 4]);
+    die_at_every_step(Outcome::Expired, &[Event::Streams(2), work, Event::Wait(seconds(3))], &[]);
+}
+
+#[test]
+fn a_death_at_any_step_of_a_drain_to_the_exit_of_the_target_changes_nothing_but_its_time() {
+    let work = Event::Traffic(vec![WORK * 4, WORK * 4]);
+    let before = [Event::Streams(2), work, Event::Wait(seconds(3))];
+    die_at_every_step(Outcome::Exited, &before, &[Event::Wait(seconds(8)), Event::Exit(ExitStatus::Code(0))]);
+}
+
+#[test]
+fn a_death_at_any_step_of_a_drain_to_idle_streams_changes_nothing_but_its_time() {
+    let silence = Event::Traffic(vec![0, 0]);
+    die_at_every_step(Outcome::Idle, &[Event::Streams(2), silence, Event::Wait(seconds(10))], &[]);
+}

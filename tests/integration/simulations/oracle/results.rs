@@ -1,0 +1,99 @@
+//! What a verdict may say, by what was seen.
+
+use std::time::Duration;
+
+use lameduck_machine::result::{DrainResult, ExitStatus, Outcome};
+use lameduck_machine::target::SearchResult;
+use lameduck_machine::time::Time;
+
+use super::{Drain, SourceState};
+
+impl SourceState {
+    pub(super) fn concludes(&mut self, now: Time, verdict: &DrainResult) {
+        let drain = self.drain.clone().expect("a verdict is of a drain");
+        assert!(!drain.told, "a second verdict");
+        if let Some(drain) = &mut self.drain {
+            drain.told = true;
+        }
+        if let Some((_, noted)) = drain.over {
+            assert_eq!(*verdict, noted, "another verdict than was noted");
+            return;
+        }
+        assert_eq!(verdict.took, now.since(drain.begun));
+        assert!(!self.early || verdict.outcome == Outcome::NeverServed, "a signal in the lame duck");
+        self.early = false;
+        assert_eq!(verdict.signalled, self.sent, "nobody knows of that signal");
+        self.must_be_true(now, &drain, verdict);
+        if let Some(drain) = &mut self.drain {
+            drain.over = Some((now, *verdict));
+        }
+    }
+
+    /// One is let go who may not ask for a drain, and came then: by the verdict of the drain, or by what was seen.
+    pub(crate) fn dismisses(&self, now: Time, called: Time, verdict: &DrainResult) {
+        let deadline = called + self.policy.plan.budget();
+        match &self.drain {
+            Some(Drain { over: Some((_, over)), .. }) if over == verdict => return,
+            Some(Drain { over: None, .. }) => assert!(now >= deadline, "let go within a drain"),
+            Some(_) | None => {}
+        }
+        assert_eq!(verdict.took, now.since(called));
+        self.must_be_true(now, &Drain { begun: called, deadline, since: called, over: None, told: false }, verdict);
+    }
+
+    fn must_be_true(&self, now: Time, drain: &Drain, verdict: &DrainResult) {
+        match verdict.outcome {
+            Outcome::Drained => self.drained(now, drain),
+            Outcome::Expired => {
+                assert!(now >= drain.deadline, "expired before the deadline");
+                self.claims(now, verdict.stragglers, None);
+            }
+            Outcome::Exited => {
+                let ending = self.ended.expect("an exit that was told");
+                self.claims(now, verdict.stragglers, Some(ending));
+            }
+            Outcome::NeverServed => self.unserved(drain),
+            Outcome::Idle => {
+                let idleness = &self.policy.idleness;
+                assert!(idleness.ends_drain && !idleness.ports.is_empty() && !self.policy.wait_for_exit);
+                assert!(now >= drain.since, "idle in the lame duck");
+                assert!(self.readings.fresh(now, Duration::MAX) > Some(0), "nobody is idle");
+                assert!(verdict.idle_streams > 0 && verdict.stragglers == Some(0));
+            }
+        }
+    }
+
+    fn drained(&self, now: Time, drain: &Drain) {
+        let held = self
+            .readings
+            .zero_held(self.dying.unwrap_or(now), drain.since)
+            .expect("the last readings do not say that zero held");
+        let waits = self.signalled && self.ended.is_none() && now < drain.deadline;
+        assert!(!waits || held >= self.policy.plan.exit_wait, "released within the exit wait");
+        assert!(!self.policy.wait_for_exit, "released by zero");
+    }
+
+    /// Stragglers are never claimed against what is known.
+    fn claims(&self, now: Time, stragglers: Option<u64>, ending: Option<ExitStatus>) {
+        let clean = ending == Some(ExitStatus::Code(0)) && self.signalled;
+        let killed = matches!(ending, Some(ExitStatus::Killed(signal)) if signal != 2);
+        // Nothing is read of a dying target, however long it takes to have ended.
+        let fresh = self.readings.fresh(self.dying.unwrap_or(now), self.policy.plan.poll_interval * 2);
+        match stragglers {
+            None => {}
+            Some(0) => assert!(clean || (fresh == Some(0) && !self.policy.wait_for_exit), "none cut? {fresh:?}"),
+            Some(_) => {
+                assert_eq!(stragglers, fresh);
+                assert!(ending.is_none() || killed || !self.signalled, "a signalled target may have ended them");
+            }
+        }
+    }
+
+    fn unserved(&self, drain: &Drain) {
+        assert!(!self.readings.served && self.readings.failing_since(drain.begun), "it may serve");
+        match (&self.target, &self.seen) {
+            (Some(target), _) => assert!(target.started > self.policy.own_start, "it may have served"),
+            (None, seen) => assert!(matches!(seen, Some((_, SearchResult::NotFound))), "it may be there: {seen:?}"),
+        }
+    }
+}
