@@ -84,7 +84,7 @@ fn read_proc(port: u16) -> Result<SocketTable> {
         file.read_line(&mut line)?;
         line.clear();
         while file.read_line(&mut line)? != 0 {
-            proctcp::read_line(&line, &[port], &mut table).map_err(|error| error.to_string())?;
+            proc_net_tcp::read_line(&line, &[port], &mut table).map_err(|error| error.to_string())?;
             line.clear();
         }
     }

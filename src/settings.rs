@@ -10,7 +10,7 @@ use crate::settings::args::{SidecarArgs, SigtermArg, WaitFor};
 use crate::settings::sources::Sources;
 use crate::settings::values::Choice;
 use lameduck_machine::drain_times::{DrainTimes, TimeArgs};
-use lameduck_machine::io::SigtermPolicy;
+use lameduck_machine::policy::SigtermPolicy;
 
 pub mod args;
 pub mod drain;

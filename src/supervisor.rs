@@ -82,7 +82,11 @@ impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
 
     fn handle(&mut self, input: Input) {
         let now = self.clock.now();
-        let counted = if let Input::Counted { asked, source, .. } = &input { Some((*asked, *source)) } else { None };
+        let counted = if let Input::Counted { requested_at, source, .. } = &input {
+            Some((*requested_at, *source))
+        } else {
+            None
+        };
         if let (Input::Signalled(_, sent), Some(signal)) = (&input, &self.signal) {
             self.metrics.signalled(signal, *sent);
         }
@@ -91,17 +95,18 @@ impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
         }
         self.keeper.handle(now, input);
         let snapshot = self.keeper.snapshot(self.clock.now());
-        if let Some((asked, source)) = counted {
-            self.count_reading(&snapshot, asked, source);
+        if let Some((requested_at, source)) = counted {
+            self.count_reading(&snapshot, requested_at, source);
         }
         self.narrator.tell(snapshot);
     }
 
     /// Counts a reading as the machine took it: only that knows whether a series is missed.
-    fn count_reading(&mut self, now: &Snapshot, asked: Time, source: Source) {
-        let witness = now.sources.iter().find(|witness| witness.source == source && witness.asked == Some(asked));
+    fn count_reading(&mut self, now: &Snapshot, requested_at: Time, source: Source) {
+        let witness =
+            now.sources.iter().find(|witness| witness.source == source && witness.requested_at == Some(requested_at));
         if let Some(witness) = witness {
-            self.metrics.reading(source, &witness.state, now.now.since(asked));
+            self.metrics.reading(source, &witness.state, now.now.since(requested_at));
         }
     }
 
@@ -110,13 +115,13 @@ impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
         while let Some(action) = self.keeper.poll_action() {
             match action {
                 Action::Leave => return true,
-                Action::Release(verdict) => self.callers.release(&self.outcome(&verdict)),
-                Action::Dismiss(waiter, verdict) => {
-                    self.narrator.dismissed(self.clock.now(), &verdict);
-                    self.callers.dismiss(waiter, self.outcome(&verdict));
+                Action::Release(result) => self.callers.release(&self.outcome(&result)),
+                Action::Dismiss(waiter, result) => {
+                    self.narrator.dismissed(self.clock.now(), &result);
+                    self.callers.dismiss(waiter, self.outcome(&result));
                 }
-                Action::Conclude(verdict) => {
-                    self.metrics.drained(&verdict);
+                Action::Conclude(result) => {
+                    self.metrics.drained(&result);
                     self.perform(action);
                 }
                 Action::Lived(life) => self.metrics.lived(life),
@@ -138,8 +143,8 @@ impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
         }
     }
 
-    fn outcome(&self, verdict: &DrainResult) -> String {
-        OutcomeReport::new(verdict, self.signal.as_deref()).to_json()
+    fn outcome(&self, result: &DrainResult) -> String {
+        OutcomeReport::new(result, self.signal.as_deref()).to_json()
     }
 
     fn answer(&mut self, question: Question) {
@@ -166,7 +171,8 @@ impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
             Question::Live(reply) => drop(reply.send(())),
             Question::Status(reply) => {
                 let snapshot = snapshot();
-                let durations = DurationsReport::new(self.keeper.durations(), self.keeper.all_ended_in(snapshot.now));
+                let durations =
+                    DurationsReport::new(self.keeper.durations(), self.keeper.estimated_time_to_zero(snapshot.now));
                 let report = StatusReport::new(&snapshot, self.signal.as_deref(), durations);
                 drop(reply.send(report.to_json()));
             }

@@ -111,7 +111,7 @@ fuzz_target!(|data: &[u8]| -> Corpus {
         if raw & 1 != 0 {
             match host.runtime.block_on(host.read(rest)) {
                 Reading::Counts(_) => assert!(is_granted(rest), "a page was taken that was not granted"),
-                Reading::Unknown(fault) => assert!(!fault.text.is_empty()),
+                Reading::Unknown(fault) => assert!(!fault.message.is_empty()),
             }
             return;
         }
@@ -119,7 +119,7 @@ fuzz_target!(|data: &[u8]| -> Corpus {
         let expected = host.expected(rest, format, marked).filter(|_| whole);
         match (host.runtime.block_on(host.read(&answer)), expected) {
             (Reading::Counts(counts), Some(expected)) => assert_eq!(counts, expected),
-            (Reading::Unknown(fault), None) => assert_eq!(fault.kind, ReadErrorKind::Invalid, "{}", fault.text),
+            (Reading::Unknown(fault), None) => assert_eq!(fault.kind, ReadErrorKind::Invalid, "{}", fault.message),
             (reading, expected) => panic!("{reading:?}, and not {expected:?}"),
         }
     });

@@ -47,12 +47,12 @@ fn note(choices: &[u8]) -> Option<SavedDrain> {
     let mut choices = choices.iter().copied();
     let mut next = || u64::from(choices.next().unwrap_or_default());
     let mut number = || next() << (8 * (next() % 8));
-    let begun = NOW.min(Duration::new(number() % 1001, 0) + Duration::from_nanos(number() % 1_000_000_000));
-    let deadline = begun + Duration::from_millis(number() % 3_600_000);
+    let started_at = NOW.min(Duration::new(number() % 1001, 0) + Duration::from_nanos(number() % 1_000_000_000));
+    let deadline = started_at + Duration::from_millis(number() % 3_600_000);
     let (pid, started) = (u32::try_from(number() % (1 << 31)).ok()?, number());
     let streams_at_start = Some(number()).filter(|streams| streams % 3 > 0);
     let how = number();
-    let verdict = DrainResult {
+    let result = DrainResult {
         outcome: Outcome::ALL[usize::try_from(how % 5).ok()?],
         streams_at_start,
         stragglers: Some(number()).filter(|stragglers| stragglers % 3 > 0),
@@ -63,11 +63,11 @@ fn note(choices: &[u8]) -> Option<SavedDrain> {
     Some(SavedDrain {
         incarnation: Some(Incarnation { pid, started }).filter(|_| pid > 0),
         trigger: Trigger::ALL[usize::try_from(how % 3).ok()?],
-        begun: Time::since_boot(begun),
+        started_at: Time::since_boot(started_at),
         deadline: Time::since_boot(deadline),
         streams_at_start,
         signalled: how & 16 > 0,
-        over: Some(SavedResult { at: Time::since_boot(NOW.min(deadline)), verdict, told: how & 64 > 0 })
+        over: Some(SavedResult { at: Time::since_boot(NOW.min(deadline)), result, told: how & 64 > 0 })
             .filter(|_| how & 32 > 0),
     })
 }
@@ -102,11 +102,11 @@ fn is_said(note: &SavedDrain, text: &[u8]) {
     assert_eq!(json["scope"]["subject"], "subject");
     assert_eq!(json["trigger"], note.trigger.name());
     assert_eq!(json["signalled"].as_bool(), Some(note.signalled));
-    assert_eq!(time(&json["begun"]), Some(note.begun.as_duration()));
+    assert_eq!(time(&json["started_at"]), Some(note.started_at.as_duration()));
     assert_eq!(time(&json["deadline"]), Some(note.deadline.as_duration()));
     let pid = json["pid"].as_u64().zip(json["started"].as_u64());
     assert_eq!(pid, note.incarnation.map(|incarnation| (incarnation.pid.into(), incarnation.started)));
-    let outcome = note.over.map(|over| over.verdict.outcome.name());
+    let outcome = note.over.map(|over| over.result.outcome.name());
     assert_eq!(json["over"]["outcome"].as_str(), outcome);
 }
 

@@ -62,8 +62,8 @@ async fn supervise(settings: &Settings) -> Result<Exit, Failure> {
 
 /// How the sidecar ends that left so: a drain that it left in the middle has no known end.
 fn exit(left: &Snapshot) -> Exit {
-    match (left.phase, left.verdict) {
-        (Phase::Done, Some(verdict)) => Exit::after(verdict.stragglers),
+    match (left.phase, left.result) {
+        (Phase::Done, Some(result)) => Exit::after(result.stragglers),
         (Phase::LameDuck | Phase::Draining, _) => Exit::Unknown,
         (Phase::Serving | Phase::Done, _) => Exit::Success,
     }

@@ -7,7 +7,7 @@ use tracing::warn;
 
 use crate::commands::{Exit, Failure};
 use crate::io::log::Log;
-use crate::io::process::{Seeker, own_start};
+use crate::io::process::{Seeker, own_start_ticks};
 use crate::io::state::StateFile;
 use crate::io::termination::TerminationLog;
 use crate::queue::Event;
@@ -15,7 +15,7 @@ use crate::settings::Settings;
 use crate::settings::args::{LogArgs, SidecarArgs, WaitFor, unknown_variables};
 use crate::supervisor::effects::World;
 use crate::supervisor::source_poller::Readers;
-use lameduck_machine::io::Policy;
+use lameduck_machine::policy::Policy;
 use lameduck_machine::saved_drain::SavedDrain;
 use lameduck_machine::time::Time;
 
@@ -53,7 +53,7 @@ pub(super) fn policy(settings: &Settings) -> Policy {
         idleness: settings.sources.idleness.clone(),
         accept_below: settings.sources.accept_below,
         on_sigterm: settings.on_sigterm,
-        own_start: own_start(),
+        own_start_ticks: own_start_ticks(),
     }
 }
 

@@ -48,7 +48,7 @@ impl StatusPage {
         let late = || Err(ReadError::new(ReadErrorKind::NoResponse, format!("no whole page within {bound:?}")));
         match tokio::time::timeout(bound, self.fetch(connection)).await.unwrap_or_else(|_| late()) {
             Ok(fields) => Reading::Counts(vec![fields.count()]),
-            Err(fault) => Reading::Unknown(ReadError { text: format!("{}: {}", self.url, fault.text), ..fault }),
+            Err(fault) => Reading::Unknown(ReadError { message: format!("{}: {}", self.url, fault.message), ..fault }),
         }
     }
 

@@ -51,10 +51,10 @@ impl Metrics {
     }
 
     /// Counts a drain that is over.
-    pub fn drained(&mut self, verdict: &DrainResult) {
-        *self.drains.entry(verdict.outcome.name()).or_default() += 1;
-        self.drain_seconds.observe(verdict.took);
-        self.stragglers = self.stragglers.saturating_add(verdict.stragglers.unwrap_or(0));
+    pub fn drained(&mut self, result: &DrainResult) {
+        *self.drains.entry(result.outcome.name()).or_default() += 1;
+        self.drain_seconds.observe(result.took);
+        self.stragglers = self.stragglers.saturating_add(result.stragglers.unwrap_or(0));
     }
 
     /// Counts a stream that was seen from its beginning to its end.

@@ -80,7 +80,7 @@ impl MetricsPage {
             Ok(result) => result,
             Err(_) => Err(ReadError::new(ReadErrorKind::NoResponse, format!("no whole page within {bound:?}"))),
         };
-        let sums = result.map_err(|fault| ReadError { text: format!("{}: {}", self.url, fault.text), ..fault });
+        let sums = result.map_err(|fault| ReadError { message: format!("{}: {}", self.url, fault.message), ..fault });
         let reading = |source| match &sums {
             Ok(sums) => Reading::Counts(self.part_of(source, sums).iter().map(|sum| sum.map(count)).collect()),
             Err(fault) => Reading::Unknown(fault.clone()),

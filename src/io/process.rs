@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::io::liveness::stat_of;
-use lameduck_machine::target::{Found, Incarnation, SearchResult, SignalBlocker, TICK};
+use lameduck_machine::target::{CLOCK_TICK, Found, Incarnation, SearchResult, SignalBlocker};
 use lameduck_parsers::procfs::{Stat, Status, basename, listeners, socket_inode};
 
 /// What tells the target from other processes.
@@ -175,22 +175,22 @@ fn named(pids: impl IntoIterator<Item = u32>) -> Vec<Process> {
 
 /// When this process started, in the unit of [`Incarnation::started`].
 #[must_use]
-pub fn own_start() -> u64 {
+pub fn own_start_ticks() -> u64 {
     stat_of(std::process::id()).map_or(u64::MAX, |stat| stat.started)
 }
 
 /// The age of this process; zero where it cannot be known.
 #[must_use]
 pub fn own_age() -> Duration {
-    let ticks = now_in_ticks().saturating_sub(own_start());
-    TICK * u32::try_from(ticks).unwrap_or(u32::MAX)
+    let ticks = now_in_ticks().saturating_sub(own_start_ticks());
+    CLOCK_TICK * u32::try_from(ticks).unwrap_or(u32::MAX)
 }
 
 /// Now, in the unit of [`Incarnation::started`], which runs on while the machine sleeps (`CLOCK_BOOTTIME`).
 fn now_in_ticks() -> u64 {
     let now = clock_gettime(ClockId::Boottime);
     let millis = u128::try_from(now.tv_sec).unwrap_or(0) * 1000 + u128::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000;
-    u64::try_from(millis / TICK.as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(millis / CLOCK_TICK.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Whether this container shares its PID namespace with the others of its pod, whose first process is then the

@@ -98,14 +98,14 @@ pub struct OutcomeReport {
 impl OutcomeReport {
     /// The report of a verdict, under the name of the signal.
     #[must_use]
-    pub fn new(verdict: &DrainResult, signal: Option<&str>) -> Self {
+    pub fn new(result: &DrainResult, signal: Option<&str>) -> Self {
         Self {
-            outcome: verdict.outcome.name().to_owned(),
-            streams_at_start: verdict.streams_at_start,
-            stragglers: verdict.stragglers,
-            idle_streams: verdict.idle_streams,
-            seconds: seconds(verdict.took),
-            signal: signal.filter(|_| verdict.signalled).map(str::to_owned),
+            outcome: result.outcome.name().to_owned(),
+            streams_at_start: result.streams_at_start,
+            stragglers: result.stragglers,
+            idle_streams: result.idle_streams,
+            seconds: seconds(result.took),
+            signal: signal.filter(|_| result.signalled).map(str::to_owned),
         }
     }
 
@@ -125,10 +125,10 @@ impl StatusReport {
             streams: snapshot.streams,
             idle_streams: snapshot.idle_streams,
             sources: snapshot.sources.iter().map(|witness| SourceReport::new(witness, snapshot.now)).collect(),
-            disagreement_seconds: snapshot.divided_for.map(seconds),
+            disagreement_seconds: snapshot.disagreement.map(seconds),
             target: snapshot.target.as_ref().map(TargetReport::new),
             drain: snapshot.drain.as_ref().map(DrainReport::new),
-            outcome: snapshot.verdict.as_ref().map(|verdict| OutcomeReport::new(verdict, signal)),
+            outcome: snapshot.result.as_ref().map(|result| OutcomeReport::new(result, signal)),
             durations,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
@@ -147,9 +147,9 @@ impl SourceReport {
             State::NotPolled => ("unknown", None, Some("no reading yet".to_owned())),
             State::Counted(count) => ("ok", Some(count.streams), None),
             State::Absent => ("absent", None, Some(witness.source.absence().to_owned())),
-            State::Unknown(fault) => ("unknown", None, Some(fault.text.clone())),
+            State::Unknown(fault) => ("unknown", None, Some(fault.message.clone())),
         };
-        let age_seconds = witness.asked.map(|asked| seconds(now.since(asked)));
+        let age_seconds = witness.requested_at.map(|requested_at| seconds(now.since(requested_at)));
         Self { name: witness.source.name().to_owned(), state: state.to_owned(), streams, error, age_seconds }
     }
 }

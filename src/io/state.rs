@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::io::private_file;
-use lameduck_machine::drain_times::LONGEST_GRACE;
+use lameduck_machine::drain_times::MAX_GRACE_PERIOD;
 use lameduck_machine::result::{DrainResult, Outcome, Trigger};
 use lameduck_machine::saved_drain::{SavedDrain, SavedResult};
 use lameduck_machine::target::Incarnation;
@@ -54,7 +54,7 @@ struct Record {
     pid: Option<u32>,
     started: Option<u64>,
     trigger: String,
-    begun: Duration,
+    started_at: Duration,
     deadline: Duration,
     streams_at_start: Option<u64>,
     signalled: bool,
@@ -229,18 +229,20 @@ fn namespace(kind: &str) -> u64 {
 /// Whether a note tells of what cannot have been by now. A deadline lies ahead, but not beyond every budget.
 fn is_of_the_future(note: &SavedDrain, now: Time) -> bool {
     let latest = now + SKEW;
-    note.begun > latest || note.over.is_some_and(|over| over.at > latest) || note.deadline > latest + LONGEST_GRACE
+    note.started_at > latest
+        || note.over.is_some_and(|over| over.at > latest)
+        || note.deadline > latest + MAX_GRACE_PERIOD
 }
 
 impl Record {
     fn new(scope: Scope, note: &SavedDrain) -> Self {
-        let &SavedDrain { incarnation, trigger, begun, deadline, streams_at_start, signalled, over } = note;
+        let &SavedDrain { incarnation, trigger, started_at, deadline, streams_at_start, signalled, over } = note;
         Self {
             scope,
             pid: incarnation.map(|incarnation| incarnation.pid),
             started: incarnation.map(|incarnation| incarnation.started),
             trigger: trigger.name().to_owned(),
-            begun: begun.as_duration(),
+            started_at: started_at.as_duration(),
             deadline: deadline.as_duration(),
             streams_at_start,
             signalled,
@@ -267,7 +269,7 @@ impl Record {
         Some(SavedDrain {
             incarnation,
             trigger: Trigger::from_name(&self.trigger)?,
-            begun: Time::since_boot(self.begun),
+            started_at: Time::since_boot(self.started_at),
             deadline: Time::since_boot(self.deadline),
             streams_at_start: self.streams_at_start,
             signalled: self.signalled,
@@ -278,7 +280,7 @@ impl Record {
 
 impl Ended {
     fn new(over: &SavedResult) -> Self {
-        let &SavedResult { at, told, verdict: DrainResult { outcome, stragglers, idle_streams, took, signalled, .. } } =
+        let &SavedResult { at, told, result: DrainResult { outcome, stragglers, idle_streams, took, signalled, .. } } =
             over;
         let outcome = outcome.name().to_owned();
         Self { at: at.as_duration(), outcome, stragglers, idle_streams, took, signalled, told }
@@ -287,8 +289,8 @@ impl Ended {
     fn over(&self, streams_at_start: Option<u64>) -> Option<SavedResult> {
         let &Self { stragglers, idle_streams, took, signalled, told, .. } = self;
         let outcome = Outcome::from_name(&self.outcome)?;
-        let verdict = DrainResult { outcome, streams_at_start, stragglers, idle_streams, took, signalled };
-        Some(SavedResult { at: Time::since_boot(self.at), verdict, told })
+        let result = DrainResult { outcome, streams_at_start, stragglers, idle_streams, took, signalled };
+        Some(SavedResult { at: Time::since_boot(self.at), result, told })
     }
 }
 

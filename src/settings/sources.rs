@@ -10,7 +10,7 @@ use crate::settings::args::{AcceptBelowArg, SidecarArgs, WaitFor};
 use crate::settings::preset::Defaults;
 use crate::settings::values::{self, Ports};
 use lameduck_machine::activity::IdleRule;
-use lameduck_machine::io::{AcceptLimit, IdlePolicy};
+use lameduck_machine::policy::{AcceptLimit, IdlePolicy};
 use lameduck_machine::reading::Source;
 use lameduck_parsers::selector::Selector;
 

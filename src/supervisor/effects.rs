@@ -62,18 +62,18 @@ impl World {
     /// Does what an action wants done, and tells what came of it where that is known at once.
     pub fn perform(&mut self, action: Action) -> Option<Input> {
         match action {
-            Action::Seek { asked, tracked } => {
+            Action::Seek { requested_at, tracked } => {
                 // With so many waiting, nothing is found for now, and this one is ordered again at the next poll.
-                let _ = self.searches.try_send((asked, tracked));
+                let _ = self.searches.try_send((requested_at, tracked));
                 return self.unwatched.take().and_then(|incarnation| self.start_watch(incarnation));
             }
-            Action::Read { asked, bound, tracked } => self.readers.ask(Order { asked, bound, tracked }),
+            Action::Read { requested_at, bound, tracked } => self.readers.ask(Order { requested_at, bound, tracked }),
             Action::Watch(incarnation) => return self.start_watch(incarnation),
             Action::Write(note) => self.note(|state| state.write(&note)),
             Action::Erase => self.note(StateFile::erase),
             Action::Signal(incarnation) => return Some(self.send_signal(incarnation)),
             Action::Kill(incarnation) => return Some(self.kill(incarnation)),
-            Action::Conclude(verdict) => self.conclude(&verdict),
+            Action::Conclude(result) => self.conclude(&result),
             Action::Lived(_) | Action::Release(_) | Action::Dismiss(..) | Action::Leave => {}
         }
         None
@@ -130,12 +130,12 @@ impl World {
         }
     }
 
-    fn conclude(&self, verdict: &DrainResult) {
-        let report = OutcomeReport::new(verdict, self.signal.map(Signal::as_str));
+    fn conclude(&self, result: &DrainResult) {
+        let report = OutcomeReport::new(result, self.signal.map(Signal::as_str));
         if let Err(error) = self.termination.write(&report.to_json()) {
             warn!(path = %self.termination.path.display(), %error, "cannot leave the outcome for the kubelet");
         }
-        if verdict.outcome == Outcome::Idle {
+        if result.outcome == Outcome::Idle {
             info!("a target that stays for its idle streams will be killed an exit margin from now");
         }
         info!(
@@ -157,9 +157,9 @@ fn start_seeker(seeker: Seeker, queue: mpsc::Sender<Event>) -> io::Result<SyncSe
     thread::Builder::new().name("seek".into()).spawn(move || {
         while let Ok(order) = orders.recv() {
             // The newest speaks for those before it, and a drain's signal may wait for just that one.
-            let (asked, tracked) = orders.try_iter().last().unwrap_or(order);
+            let (requested_at, tracked) = orders.try_iter().last().unwrap_or(order);
             let sighting = seeker.seek(tracked);
-            if queue.blocking_send(Event::Input(Input::Sighted { asked, sighting })).is_err() {
+            if queue.blocking_send(Event::Input(Input::Sighted { requested_at, sighting })).is_err() {
                 return;
             }
         }

@@ -45,7 +45,7 @@ impl Narrator {
     fn tell_disagreement(&mut self, now: &Snapshot) {
         let life = |snapshot: &Snapshot| snapshot.target.as_ref().map(|target| target.incarnation);
         self.divided &= self.before.as_ref().is_some_and(|before| life(before) == life(now));
-        if now.divided_for.is_none() || self.divided {
+        if now.disagreement.is_none() || self.divided {
             return;
         }
         self.divided = true;
@@ -175,8 +175,8 @@ fn tell_source(witness: &SourceState, expected: bool) {
             debug!(source, reason = witness.source.absence(), "source is absent");
         }
         State::Absent => warn!(source, reason = witness.source.absence(), "source is absent"),
-        State::Unknown(fault) if expected => debug!(source, error = fault.text, "source is unknown"),
-        State::Unknown(fault) => warn!(source, error = fault.text, "source is unknown"),
+        State::Unknown(fault) if expected => debug!(source, error = fault.message, "source is unknown"),
+        State::Unknown(fault) => warn!(source, error = fault.message, "source is unknown"),
     }
 }
 

@@ -46,7 +46,7 @@ struct Sockets {
 #[derive(Clone, Copy, Debug)]
 pub struct Order {
     /// To be handed back with each answer.
-    pub asked: Time,
+    pub requested_at: Time,
     /// How long a reading may take.
     pub bound: Duration,
     /// The target whose answers are wanted, where it is known.
@@ -104,7 +104,7 @@ impl Readers {
             self.tell(order, Input::Capacity(most)).await;
         }
         for (source, reading) in found.readings {
-            self.tell(order, Input::Counted { asked: order.asked, source, reading }).await;
+            self.tell(order, Input::Counted { requested_at: order.requested_at, source, reading }).await;
         }
     }
 
@@ -129,22 +129,23 @@ impl Readers {
         let ask_status = async {
             if let Some((status, connection)) = status {
                 let reading = status.read(connection, order.bound).await;
-                self.tell(order, Input::Counted { asked: order.asked, source: Source::Status, reading }).await;
+                self.tell(order, Input::Counted { requested_at: order.requested_at, source: Source::Status, reading })
+                    .await;
             }
         };
         tokio::join!(ask_page, ask_status);
     }
 
     async fn ask_sockets(&self, sockets: &Sockets, own: Vec<Own>, order: Order) {
-        let asked = order.asked;
+        let requested_at = order.requested_at;
         let table = sockets.read(own).await;
         let reading = match &table {
             Ok(table) => Reading::Counts(sockets.counted.iter().map(|port| sockets.count(table, *port)).collect()),
             Err(fault) => Reading::Unknown(fault.clone()),
         };
-        self.tell(order, Input::Connections { asked, table }).await;
+        self.tell(order, Input::Connections { requested_at, table }).await;
         if !sockets.counted.is_empty() {
-            self.tell(order, Input::Counted { asked, source: Source::Sockets, reading }).await;
+            self.tell(order, Input::Counted { requested_at, source: Source::Sockets, reading }).await;
         }
     }
 
@@ -201,7 +202,7 @@ mod tests {
     use crate::io::liveness::stat_of;
     use crate::io::page::Wanted;
     use lameduck_machine::activity::IdleRule;
-    use lameduck_machine::io::IdlePolicy;
+    use lameduck_machine::policy::IdlePolicy;
 
     /// A page that says zero, so many times, and tells when it has.
     fn page_of_zero(times: usize) -> (u16, std::sync::mpsc::Receiver<()>) {
@@ -234,8 +235,8 @@ mod tests {
         let (queue, mut answers) = mpsc::channel(16);
         let readers = Readers::new(&sources, queue);
         let order = |second, tracked| {
-            let asked = Time::since_boot(Duration::from_secs(second));
-            readers.ask(Order { asked, bound: Duration::from_secs(30), tracked: Some(tracked) });
+            let requested_at = Time::since_boot(Duration::from_secs(second));
+            readers.ask(Order { requested_at, bound: Duration::from_secs(30), tracked: Some(tracked) });
         };
 
         let mut child = Command::new("sleep").arg("600").spawn().unwrap();
@@ -247,7 +248,9 @@ mod tests {
         order(2, life(std::process::id()));
         let Some(Event::Input(Input::Dying(dying))) = answers.recv().await else { panic!("its word is taken") };
         assert_eq!(dying, ended);
-        let Some(Event::Input(Input::Counted { asked, .. })) = answers.recv().await else { panic!("no reading") };
-        assert_eq!(asked, Time::since_boot(Duration::from_secs(2)));
+        let Some(Event::Input(Input::Counted { requested_at, .. })) = answers.recv().await else {
+            panic!("no reading")
+        };
+        assert_eq!(requested_at, Time::since_boot(Duration::from_secs(2)));
     }
 }

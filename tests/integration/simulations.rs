@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use lameduck_machine::activity::IdleRule;
 use lameduck_machine::drain_times::DrainTimes;
-use lameduck_machine::io::{IdlePolicy, Policy, SigtermPolicy};
+use lameduck_machine::policy::{IdlePolicy, Policy, SigtermPolicy};
 use lameduck_machine::reading::Source;
 use lameduck_machine::result::{DrainResult, Outcome, Trigger};
 use proptest::prelude::*;
@@ -53,13 +53,13 @@ proptest! {
     fn an_honest_pod_is_drained_to_the_instant(plan in plan(), streams in 0..3_u64) {
         let budget = plan.budget();
         let settled = plan.lame_duck + plan.quiet_period + plan.exit_wait;
-        let verdict = drained(plan, streams);
+        let result = drained(plan, streams);
         let expected = match streams {
             0 => (Outcome::Drained, Some(0), settled.min(budget)),
             _ => (Outcome::Expired, Some(streams), budget),
         };
-        prop_assert_eq!((verdict.outcome, verdict.stragglers, verdict.took), expected);
-        prop_assert!(verdict.signalled);
+        prop_assert_eq!((result.outcome, result.stragglers, result.took), expected);
+        prop_assert!(result.signalled);
     }
 }
 
@@ -70,12 +70,12 @@ fn drained(plan: DrainTimes, streams: u64) -> DrainResult {
     let (sources, on_sigterm) = (vec![Source::Metrics], SigtermPolicy::Auto);
     let rule = IdleRule { window: Duration::from_secs(60), rate: 256 };
     let idleness = IdlePolicy { ports: Vec::new(), rule, ends_drain: false };
-    let (wait_for_exit, accept_below, own_start) = (false, None, 0);
-    let policy = Policy { plan, sources, signal, wait_for_exit, idleness, accept_below, on_sigterm, own_start };
+    let (wait_for_exit, accept_below, own_start_ticks) = (false, None, 0);
+    let policy = Policy { plan, sources, signal, wait_for_exit, idleness, accept_below, on_sigterm, own_start_ticks };
     let mut world = World::new(policy);
     let script = [Event::Streams(streams), Event::Wait(polls), Event::Call(Trigger::Hook), Event::Wait(grace_period)];
     for event in &script {
         world.happens(event);
     }
-    world.verdict().expect("the drain is over")
+    world.result().expect("the drain is over")
 }

@@ -10,7 +10,8 @@ use lameduck::supervisor::Supervisor;
 use lameduck_machine::activity::IdleRule;
 use lameduck_machine::controller::Controller;
 use lameduck_machine::drain_times::{DrainTimes, TimeArgs};
-use lameduck_machine::io::{Action, IdlePolicy, Input, Policy, SigtermPolicy};
+use lameduck_machine::io::{Action, Input};
+use lameduck_machine::policy::{IdlePolicy, Policy, SigtermPolicy};
 use lameduck_machine::reading::{Count, Reading, Source};
 use lameduck_machine::result::{ExitStatus, Trigger};
 use lameduck_machine::snapshot::Snapshot;
@@ -65,7 +66,7 @@ fn start(grace: u64, streams: Option<u64>) -> Loop {
         },
         accept_below: None,
         on_sigterm: SigtermPolicy::Drain,
-        own_start: 100,
+        own_start_ticks: 100,
     };
     let clock = Clock::starting_at(BOOT);
     let fake = Rc::new(RefCell::new(Fake { streams, ..Fake::default() }));
@@ -81,13 +82,13 @@ fn perform(fake: &Rc<RefCell<Fake>>, queue: &mpsc::Sender<Event>, clock: Clock, 
     let mut fake = fake.borrow_mut();
     fake.done.push(action);
     let answer = match action {
-        Action::Seek { asked, .. } => {
+        Action::Seek { requested_at, .. } => {
             let found = Found { incarnation: TARGET, name: "impeller".into(), obstacle: None };
-            Input::Sighted { asked, sighting: SearchResult::Found(found) }
+            Input::Sighted { requested_at, sighting: SearchResult::Found(found) }
         }
-        Action::Read { asked, .. } => {
+        Action::Read { requested_at, .. } => {
             let reading = Reading::Counts(vec![Some(Count::of(fake.streams?))]);
-            Input::Counted { asked, source: Source::Metrics, reading }
+            Input::Counted { requested_at, source: Source::Metrics, reading }
         }
         Action::Signal(incarnation) => {
             fake.signals.push(clock.now());
@@ -226,7 +227,7 @@ async fn after_sigterm_and_a_drain_the_loop_ends_when_the_target_is_gone() {
             assert!(!sidecar.running.is_finished());
             sidecar.queue.send(Event::Input(Input::Exited(TARGET, ExitStatus::Killed(9)))).await.unwrap();
             let left = sidecar.running.await.unwrap();
-            assert_eq!(left.verdict.unwrap().stragglers, Some(2));
+            assert_eq!(left.result.unwrap().stragglers, Some(2));
         })
         .await;
 }

@@ -27,7 +27,7 @@ pub struct IdleRule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Look {
     /// When it was asked for.
-    pub asked: Time,
+    pub requested_at: Time,
     /// When its answer was there.
     pub taken: Time,
 }
@@ -72,7 +72,7 @@ impl Activity {
     /// Takes what the table shows: for each connection its cookie and the bytes received since it was opened.
     pub fn observe(&mut self, look: Look, connections: &[(u64, u64)]) {
         self.readable = true;
-        if self.looks.back().is_some_and(|last| look.asked < last.asked + CLOSEST) {
+        if self.looks.back().is_some_and(|last| look.requested_at < last.requested_at + CLOSEST) {
             return;
         }
         self.looks.push_back(look);
@@ -102,7 +102,7 @@ impl Activity {
     /// Whether one may have worked after this instant, and within a window.
     #[must_use]
     pub fn has_worked_since(&self, since: Time) -> bool {
-        let newest = self.looks.back().map_or(since, |look| look.asked);
+        let newest = self.looks.back().map_or(since, |look| look.requested_at);
         let from = since.max(newest - self.rule.window);
         self.watched.values().any(|watched| watched.worked > Some(from))
     }
@@ -112,17 +112,17 @@ impl Activity {
     #[must_use]
     pub fn working(&self) -> Option<Working> {
         let look = self.looks.back().filter(|_| self.readable && !self.watched.is_empty())?;
-        let from = look.asked - self.rule.window;
+        let from = look.requested_at - self.rule.window;
         let works = |watched: &&Watched| watched.since > from || watched.worked > Some(from);
         let connections = u64::try_from(self.watched.values().filter(works).count()).unwrap_or(u64::MAX);
-        Some(Working { connections, as_of: look.asked })
+        Some(Working { connections, as_of: look.requested_at })
     }
 
     /// Forgets the looks that no stretch can reach any more: one that ends after the newest look and is work has a
     /// part of less than two seconds that is.
     fn forget_the_old(&mut self) {
         let Some(newest) = self.looks.back().copied() else { return };
-        while self.looks.get(1).is_some_and(|second| second.taken + STRETCH + STRETCH <= newest.asked) {
+        while self.looks.get(1).is_some_and(|second| second.taken + STRETCH + STRETCH <= newest.requested_at) {
             self.looks.pop_front();
         }
         for watched in self.watched.values_mut() {
@@ -147,7 +147,7 @@ fn may_have_worked(looks: &VecDeque<Look>, received: &VecDeque<u64>, rate: u64) 
     let earlier = received.iter().rev().skip(1);
     let work = looks.iter().rev().zip(earlier).find(|(after, before)| {
         let bytes = newest.saturating_sub(**before);
-        let shortest = last_but_one.asked.since(after.taken).max(STRETCH);
+        let shortest = last_but_one.requested_at.since(after.taken).max(STRETCH);
         u128::from(bytes) * 1000 >= u128::from(rate) * shortest.as_millis()
     });
     work.map(|(after, _)| after.taken)
@@ -161,7 +161,7 @@ mod tests {
 
     fn look(seconds: f64) -> Look {
         let at = Time::since_boot(Duration::from_secs_f64(100.0 + seconds));
-        Look { asked: at, taken: at }
+        Look { requested_at: at, taken: at }
     }
 
     fn activity() -> Activity {
@@ -248,9 +248,9 @@ mod tests {
     fn idle_from_by_slow_looks(received: impl Fn(u32) -> u64) -> Option<u32> {
         let mut activity = activity();
         (0..30).find(|second| {
-            let asked = look(f64::from(*second)).asked;
-            let taken = asked + Duration::from_millis(900);
-            activity.observe(Look { asked, taken }, &[(1, received(*second))]);
+            let requested_at = look(f64::from(*second)).requested_at;
+            let taken = requested_at + Duration::from_millis(900);
+            activity.observe(Look { requested_at, taken }, &[(1, received(*second))]);
             activity.working().is_some_and(|working| working.connections == 0)
         })
     }
@@ -296,7 +296,7 @@ mod tests {
         let mut activity = activity();
         for (at, counted) in [(0.0, 0.0), (0.2, 0.0), (0.25, 0.25), (0.4, 0.25), (0.5, 0.5)] {
             activity.observe(look(at), &[(1, 0)]);
-            assert_eq!(activity.working().map(|working| working.as_of), Some(look(counted).asked), "{at}");
+            assert_eq!(activity.working().map(|working| working.as_of), Some(look(counted).requested_at), "{at}");
         }
     }
 

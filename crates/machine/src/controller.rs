@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use crate::drain::{Drain, Left, View};
 use crate::durations::DurationHistogram;
-use crate::io::{Action, Input, Policy};
+use crate::io::{Action, Input};
+use crate::policy::Policy;
 use crate::poll_schedule::Rounds;
 use crate::result::{DrainResult, Outcome, Trigger};
 use crate::saved_drain::{SavedDrain, SavedResult};
@@ -33,7 +34,7 @@ mod unauthorized;
 pub(super) enum Stage {
     Serving,
     Under(Drain),
-    Done { drain: Drain, at: Time, verdict: DrainResult, told: bool },
+    Done { drain: Drain, at: Time, result: DrainResult, told: bool },
 }
 
 /// The machine.
@@ -112,13 +113,13 @@ impl Controller {
             Input::Wait(waiter) => self.wait(waiter),
             Input::Forsake(waiter) => self.forsake(waiter),
             Input::Terminate => self.terminate(),
-            Input::Sighted { asked, sighting } => self.sighted(asked, sighting),
+            Input::Sighted { requested_at, sighting } => self.sighted(requested_at, sighting),
             Input::Dying(incarnation) => self.dying(incarnation),
             Input::Exited(incarnation, ending) => self.exited(incarnation, ending),
             Input::Signalled(incarnation, sent) => self.signal_went(incarnation, sent),
-            Input::Connections { asked, table } => self.looked(asked, table),
+            Input::Connections { requested_at, table } => self.looked(requested_at, table),
             Input::Capacity(most) => self.has_capacity(most),
-            Input::Counted { asked, source, reading } => self.counted(asked, source, reading),
+            Input::Counted { requested_at, source, reading } => self.counted(requested_at, source, reading),
         }
         self.advance();
     }
@@ -158,12 +159,12 @@ impl Controller {
     }
 
     fn resume(&mut self, note: SavedDrain) {
-        let SavedDrain { trigger, begun, deadline, streams_at_start, signalled, .. } = note;
+        let SavedDrain { trigger, started_at, deadline, streams_at_start, signalled, .. } = note;
         // Whoever noted it may have had a longer budget, and a hook is never held beyond ours.
         let deadline = deadline.min(self.now + self.policy.plan.budget());
-        let drain = Drain::resume(&self.policy.plan, trigger, begun, deadline, streams_at_start, signalled);
+        let drain = Drain::resume(&self.policy.plan, trigger, started_at, deadline, streams_at_start, signalled);
         self.stage = match note.over {
-            Some(SavedResult { at, verdict, told }) => Stage::Done { drain, at, verdict, told },
+            Some(SavedResult { at, result, told }) => Stage::Done { drain, at, result, told },
             None => Stage::Under(drain),
         };
         if let Some(incarnation) = note.incarnation {
@@ -190,45 +191,45 @@ impl Controller {
         let signalled = self.target.as_ref().is_some_and(|target| target.signalled);
         let stragglers = if outcome == Outcome::Drained { Some(0) } else { cut };
         let left = Left { stragglers, idle_streams: self.idle_left(outcome) };
-        drain.verdict(self.now, outcome, left, signalled)
+        drain.result(self.now, outcome, left, signalled)
     }
 
     fn finish(&mut self, outcome: Outcome, cut: Option<u64>) {
         let Stage::Under(drain) = &self.stage else { return };
-        let verdict = self.account(drain, outcome, cut);
-        self.stage = Stage::Done { drain: drain.clone(), at: self.now, verdict, told: false };
+        let result = self.account(drain, outcome, cut);
+        self.stage = Stage::Done { drain: drain.clone(), at: self.now, result, told: false };
         self.write_note();
         self.conclude();
-        self.release(verdict);
+        self.release(result);
         // At a deadline that is not theirs they wait on, as those do who come after it.
         if outcome != Outcome::Expired {
-            self.dismiss_all(verdict);
+            self.dismiss_all(result);
         }
     }
 
     /// Tells a verdict that nobody has told, and notes that: who dies in between has it told again rather than never.
     fn conclude(&mut self) {
-        let Stage::Done { verdict, told: told @ false, .. } = &mut self.stage else { return };
+        let Stage::Done { result, told: told @ false, .. } = &mut self.stage else { return };
         *told = true;
-        self.actions.push_back(Action::Conclude(*verdict));
+        self.actions.push_back(Action::Conclude(*result));
         self.write_note();
     }
 
-    fn release(&mut self, verdict: DrainResult) {
+    fn release(&mut self, result: DrainResult) {
         self.hooks = 0;
-        self.actions.push_back(Action::Release(verdict));
+        self.actions.push_back(Action::Release(result));
     }
 
     fn write_note(&mut self) {
         let (drain, over) = match &self.stage {
             Stage::Serving => return,
             Stage::Under(drain) => (drain, None),
-            &Stage::Done { ref drain, at, verdict, told } => (drain, Some(SavedResult { at, verdict, told })),
+            &Stage::Done { ref drain, at, result, told } => (drain, Some(SavedResult { at, result, told })),
         };
-        let &Drain { trigger, begun, deadline, streams_at_start, .. } = drain;
+        let &Drain { trigger, started_at, deadline, streams_at_start, .. } = drain;
         let incarnation = self.target.as_ref().map(|target| target.incarnation);
         let signalled = self.target.as_ref().is_some_and(|target| target.signalled);
-        let note = SavedDrain { incarnation, trigger, begun, deadline, streams_at_start, signalled, over };
+        let note = SavedDrain { incarnation, trigger, started_at, deadline, streams_at_start, signalled, over };
         self.actions.push_back(Action::Write(note));
     }
 
@@ -276,16 +277,16 @@ impl Controller {
     }
 
     fn begin_round(&mut self) {
-        let asked = self.now;
+        let requested_at = self.now;
         let left = match &self.stage {
             Stage::Under(drain) => drain.deadline.since(self.now),
             Stage::Serving | Stage::Done { .. } => Duration::MAX,
         };
         let bound = self.policy.plan.scrape_timeout.min(left);
-        self.rounds.begin(asked, bound, &self.policy.sources);
+        self.rounds.begin(requested_at, bound, &self.policy.sources);
         let tracked = self.target.as_ref().filter(|target| target.alive).map(|target| target.incarnation);
-        self.actions.push_back(Action::Seek { asked, tracked });
-        self.actions.push_back(Action::Read { asked, bound, tracked });
+        self.actions.push_back(Action::Seek { requested_at, tracked });
+        self.actions.push_back(Action::Read { requested_at, bound, tracked });
     }
 
     fn round_due(&self) -> Time {

@@ -20,7 +20,7 @@ pub struct Drain {
     /// Who asked for it.
     pub trigger: Trigger,
     /// When it began.
-    pub begun: Time,
+    pub started_at: Time,
     /// The instant at which the budget is spent.
     pub deadline: Time,
     /// The streams when it began; `None` while nobody knows.
@@ -67,16 +67,16 @@ pub struct View {
 impl Drain {
     /// Begins a drain.
     #[must_use]
-    pub fn begin(begun: Time, plan: &DrainTimes, trigger: Trigger, streams_at_start: Option<u64>) -> Self {
-        let stage = Stage::LameDuck { until: begun + plan.lame_duck };
-        Self { trigger, begun, deadline: begun + plan.budget(), streams_at_start, stage }
+    pub fn begin(started_at: Time, plan: &DrainTimes, trigger: Trigger, streams_at_start: Option<u64>) -> Self {
+        let stage = Stage::LameDuck { until: started_at + plan.lame_duck };
+        Self { trigger, started_at, deadline: started_at + plan.budget(), streams_at_start, stage }
     }
 
     /// Begins a wait as long as a drain that nobody is told of: it has no lame duck.
     #[must_use]
-    pub fn begin_untold(begun: Time, plan: &DrainTimes, streams_at_start: Option<u64>) -> Self {
-        let stage = Stage::Draining { since: begun, zero: None };
-        Self { trigger: Trigger::Hook, begun, deadline: begun + plan.budget(), streams_at_start, stage }
+    pub fn begin_untold(started_at: Time, plan: &DrainTimes, streams_at_start: Option<u64>) -> Self {
+        let stage = Stage::Draining { since: started_at, zero: None };
+        Self { trigger: Trigger::Hook, started_at, deadline: started_at + plan.budget(), streams_at_start, stage }
     }
 
     /// Goes on with a drain that another process began. A zero that it saw is not inherited.
@@ -84,13 +84,13 @@ impl Drain {
     pub fn resume(
         plan: &DrainTimes,
         trigger: Trigger,
-        begun: Time,
+        started_at: Time,
         deadline: Time,
         streams: Option<u64>,
         signalled: bool,
     ) -> Self {
-        let until = begun + if signalled { Duration::ZERO } else { plan.lame_duck };
-        Self { trigger, begun, deadline, streams_at_start: streams, stage: Stage::LameDuck { until } }
+        let until = started_at + if signalled { Duration::ZERO } else { plan.lame_duck };
+        Self { trigger, started_at, deadline, streams_at_start: streams, stage: Stage::LameDuck { until } }
     }
 
     /// Starts the whole budget again: a kubelet that restarted calls the hook once more with the full grace period.
@@ -178,7 +178,7 @@ impl Drain {
         };
         let held = zero.map(|zero| zero.since + plan.quiet_period);
         let last = Some(self.deadline - plan.last_look());
-        [Some(self.begun), since, held, zero.map(settled), last].into_iter().flatten()
+        [Some(self.started_at), since, held, zero.map(settled), last].into_iter().flatten()
     }
 
     /// When the machine must look at this drain again even if nothing happens.
@@ -192,8 +192,8 @@ impl Drain {
 
     /// The account of this drain, ended at `now`.
     #[must_use]
-    pub fn verdict(&self, now: Time, outcome: Outcome, left: Left, signalled: bool) -> DrainResult {
-        let (streams_at_start, took) = (self.streams_at_start, now.since(self.begun));
+    pub fn result(&self, now: Time, outcome: Outcome, left: Left, signalled: bool) -> DrainResult {
+        let (streams_at_start, took) = (self.streams_at_start, now.since(self.started_at));
         let Left { stragglers, idle_streams } = left;
         DrainResult { outcome, streams_at_start, stragglers, idle_streams, took, signalled }
     }

@@ -4,10 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 /// The longest grace period that is taken for meant: more is a slip of the unit.
-pub const LONGEST_GRACE: Duration = Duration::from_secs(365 * 24 * 3600);
+pub const MAX_GRACE_PERIOD: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The shortest poll and timeout that are more than a busy loop.
-const SHORTEST_POLL: Duration = Duration::from_millis(1);
+const MIN_POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The times as the operator set them; what is `None` takes its default.
 #[derive(Clone, Debug)]
@@ -93,7 +93,7 @@ impl DrainTimes {
         if self.grace_period.is_zero() {
             return refuse("--grace-period", self.grace_period, "a pod without a grace period cannot drain; set the pod's terminationGracePeriodSeconds and this to the same time".into());
         }
-        if self.grace_period > LONGEST_GRACE {
+        if self.grace_period > MAX_GRACE_PERIOD {
             return refuse(
                 "--grace-period",
                 self.grace_period,
@@ -101,7 +101,7 @@ impl DrainTimes {
             );
         }
         for (flag, value) in [("--poll-interval", self.poll_interval), ("--scrape-timeout", self.scrape_timeout)] {
-            if value < SHORTEST_POLL || value > LONGEST_GRACE {
+            if value < MIN_POLL_INTERVAL || value > MAX_GRACE_PERIOD {
                 return refuse(flag, value, "must be at least 1ms and less than a year, e.g. 1s".into());
             }
         }

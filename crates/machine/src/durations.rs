@@ -4,18 +4,18 @@
 use std::time::Duration;
 
 /// The steps in which a duration doubles: eight make two neighbours differ by 9 %.
-const STEPS: u32 = 8;
+const BUCKETS_PER_DOUBLING: u32 = 8;
 /// The shortest duration that is told apart, in milliseconds.
-const SHORTEST: f64 = 10.0;
+const MIN_DURATION: f64 = 10.0;
 /// As many as reach from there to a year.
 const BUCKETS: usize = 256;
 /// With fewer streams than this, percentiles are luck.
-pub const FEW: u64 = 20;
+pub const MIN_SAMPLES: u64 = 20;
 /// What a grace period keeps beyond the longest stream, at the least.
-const LEAST_RESERVE: Duration = Duration::from_secs(15);
+const MIN_HEADROOM: Duration = Duration::from_secs(15);
 
 /// The times that people write as grace periods, in seconds.
-const USUAL: [u64; 24] = [
+const COMMON_GRACE_PERIODS: [u64; 24] = [
     30, 45, 60, 90, 120, 180, 240, 300, 600, 900, 1200, 1800, 2400, 2700, 3600, 4500, 5400, 7200, 9000, 10_800, 14_400,
     21_600, 28_800, 43_200,
 ];
@@ -87,16 +87,16 @@ impl DurationHistogram {
         if longest.is_zero() {
             return None;
         }
-        let covered = longest + (longest / 5).max(LEAST_RESERVE);
-        let usual = USUAL.into_iter().map(Duration::from_secs).find(|usual| *usual >= covered);
+        let covered = longest + (longest / 5).max(MIN_HEADROOM);
+        let usual = COMMON_GRACE_PERIODS.into_iter().map(Duration::from_secs).find(|usual| *usual >= covered);
         Some(usual.unwrap_or_else(|| whole_hours(covered)))
     }
 
     /// How long it takes, as likely as not, until streams of these ages have all ended; `None` with few lives seen,
     /// or with a stream that is older than any of them.
     #[must_use]
-    pub fn all_ended_in(&self, ages: &[Duration]) -> Option<Duration> {
-        if self.count < FEW || ages.is_empty() {
+    pub fn estimated_time_to_zero(&self, ages: &[Duration]) -> Option<Duration> {
+        if self.count < MIN_SAMPLES || ages.is_empty() {
             return None;
         }
         let likely = |left: &Duration| ages.iter().map(|age| self.ends_within(*age, *left)).product::<f64>() >= 0.5;
@@ -121,15 +121,15 @@ impl DurationHistogram {
 /// The first bucket whose upper bound is not below this duration.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is clamped to the buckets there are")]
 fn bucket(duration: Duration) -> usize {
-    let doublings = (duration.as_secs_f64() * 1000.0 / SHORTEST).max(1.0).log2();
+    let doublings = (duration.as_secs_f64() * 1000.0 / MIN_DURATION).max(1.0).log2();
     // Half a millionth of a step is the error of the logarithm, and not another bucket.
-    let at = (doublings * f64::from(STEPS) - 5e-7).ceil();
+    let at = (doublings * f64::from(BUCKETS_PER_DOUBLING) - 5e-7).ceil();
     (at.max(0.0) as usize).min(BUCKETS - 1)
 }
 
 fn upper(bucket: usize) -> Duration {
-    let doublings = f64::from(u32::try_from(bucket).unwrap_or(0)) / f64::from(STEPS);
-    Duration::from_secs_f64(SHORTEST * doublings.exp2() / 1000.0)
+    let doublings = f64::from(u32::try_from(bucket).unwrap_or(0)) / f64::from(BUCKETS_PER_DOUBLING);
+    Duration::from_secs_f64(MIN_DURATION * doublings.exp2() / 1000.0)
 }
 
 fn whole_hours(duration: Duration) -> Duration {
@@ -162,7 +162,7 @@ mod tests {
         for seconds in [1, 20, 29, 31, 100, 599, 3000, 3601, 40_000, 90_000, 700_000] {
             let life = Duration::from_secs(seconds);
             let grace = of([life]).grace_period().unwrap();
-            assert!(grace >= life + LEAST_RESERVE && grace >= life * 6 / 5, "{seconds}: {grace:?}");
+            assert!(grace >= life + MIN_HEADROOM && grace >= life * 6 / 5, "{seconds}: {grace:?}");
         }
         let mut open = of([minutes(1)]);
         open.worked(minutes(50));
@@ -203,14 +203,14 @@ mod tests {
     fn the_rest_is_estimated_only_from_enough_lives_that_were_as_old() {
         let second = Duration::from_secs;
         let many = of((1..=100).map(second));
-        let one = many.all_ended_in(&[second(50)]).unwrap();
+        let one = many.estimated_time_to_zero(&[second(50)]).unwrap();
         assert!(one > second(20) && one < second(30), "{one:?}");
-        let two = many.all_ended_in(&[second(50), second(50)]).unwrap();
+        let two = many.estimated_time_to_zero(&[second(50), second(50)]).unwrap();
         assert!(two > one, "{two:?}");
-        assert_eq!(many.all_ended_in(&[second(500)]), None);
-        assert_eq!(many.all_ended_in(&[second(100)]), None);
-        assert_eq!(many.all_ended_in(&[]), None);
-        assert_eq!(of((1..20).map(second)).all_ended_in(&[second(1)]), None);
-        assert!(of((1..=20).map(second)).all_ended_in(&[second(1)]).is_some());
+        assert_eq!(many.estimated_time_to_zero(&[second(500)]), None);
+        assert_eq!(many.estimated_time_to_zero(&[second(100)]), None);
+        assert_eq!(many.estimated_time_to_zero(&[]), None);
+        assert_eq!(of((1..20).map(second)).estimated_time_to_zero(&[second(1)]), None);
+        assert!(of((1..=20).map(second)).estimated_time_to_zero(&[second(1)]).is_some());
     }
 }

@@ -2,66 +2,12 @@
 
 use std::time::Duration;
 
-use crate::activity::IdleRule;
-use crate::drain_times::DrainTimes;
 use crate::reading::{ReadError, Reading, Source};
 use crate::result::{DrainResult, ExitStatus, Trigger};
 use crate::saved_drain::SavedDrain;
 use crate::socket_table::SocketTable;
 use crate::target::{Incarnation, SearchResult};
 use crate::time::Time;
-
-/// What the keeper keeps to.
-#[derive(Clone, Debug)]
-pub struct Policy {
-    /// The times.
-    pub plan: DrainTimes,
-    /// The sources that there are.
-    pub sources: Vec<Source>,
-    /// The signal's name and number; `None` counts and waits only, and makes the target optional.
-    pub signal: Option<(String, i32)>,
-    /// Whether only the target's own exit ends a drain.
-    pub wait_for_exit: bool,
-    /// How idle streams are told from working ones, and what comes of it.
-    pub idleness: IdlePolicy,
-    /// From how many open streams on load balancers should send no more.
-    pub accept_below: Option<AcceptLimit>,
-    /// What SIGTERM to the sidecar means.
-    pub on_sigterm: SigtermPolicy,
-    /// When the sidecar itself started, in the unit of [`Incarnation::started`].
-    pub own_start: u64,
-}
-
-/// How idle streams are told from working ones, and what comes of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IdlePolicy {
-    /// The ports whose connections tell; with none, idle streams are not told apart.
-    pub ports: Vec<u16>,
-    /// What is idle.
-    pub rule: IdleRule,
-    /// Whether a drain is over when only idle streams are left.
-    pub ends_drain: bool,
-}
-
-/// A limit of open streams.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AcceptLimit {
-    /// This many.
-    Streams(u64),
-    /// As many as the metrics page says that it takes.
-    Capacity,
-}
-
-/// What SIGTERM to the sidecar means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SigtermPolicy {
-    /// A trigger like the hook.
-    Drain,
-    /// Leave.
-    Exit,
-    /// Wait a while for a hook where there may be work; drain if it comes, otherwise leave.
-    Auto,
-}
 
 /// One who waits as if for a drain, and may not ask for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,7 +33,7 @@ pub enum Input {
     /// The answer to [`Action::Seek`].
     Sighted {
         /// When the search was ordered.
-        asked: Time,
+        requested_at: Time,
         /// What it saw.
         sighting: SearchResult,
     },
@@ -102,7 +48,7 @@ pub enum Input {
     /// The socket table, as [`Action::Read`] asked for it.
     Connections {
         /// When the reading was ordered.
-        asked: Time,
+        requested_at: Time,
         /// What it shows.
         table: Result<SocketTable, ReadError>,
     },
@@ -111,7 +57,7 @@ pub enum Input {
     /// One source's answer to [`Action::Read`].
     Counted {
         /// When the reading was ordered.
-        asked: Time,
+        requested_at: Time,
         /// The source.
         source: Source,
         /// What it said.
@@ -125,14 +71,14 @@ pub enum Action {
     /// Look for the target.
     Seek {
         /// To be handed back with the answer.
-        asked: Time,
+        requested_at: Time,
         /// The one that is known already.
         tracked: Option<Incarnation>,
     },
     /// Read every source.
     Read {
         /// To be handed back with each answer.
-        asked: Time,
+        requested_at: Time,
         /// How long a reading may take.
         bound: Duration,
         /// The one that is to answer, where it is known. A page that is read when it has ended may be its successor's

@@ -12,6 +12,7 @@ pub mod drain;
 pub mod drain_times;
 pub mod durations;
 pub mod io;
+pub mod policy;
 pub mod poll_schedule;
 pub mod readiness;
 pub mod reading;

@@ -11,7 +11,7 @@ const SLACK: Duration = Duration::from_millis(100);
 /// The round of readings under way, and when the last one began.
 #[derive(Clone, Debug, Default)]
 pub struct Rounds {
-    asked: Option<Time>,
+    requested_at: Option<Time>,
     under_way: Option<Round>,
 }
 
@@ -24,7 +24,7 @@ struct Round {
 impl Rounds {
     /// Notes that every source is asked now, for an answer within `bound`.
     pub fn begin(&mut self, now: Time, bound: Duration, sources: &[Source]) {
-        self.asked = Some(now);
+        self.requested_at = Some(now);
         let waiting = sources.to_vec();
         self.under_way = (!waiting.is_empty()).then_some(Round { overdue: now + bound + SLACK, waiting });
     }
@@ -36,13 +36,13 @@ impl Rounds {
 
     /// Whether what was asked then is of the newest round.
     #[must_use]
-    pub fn is_of_newest(&self, asked: Time) -> bool {
-        self.asked == Some(asked)
+    pub fn is_of_newest(&self, requested_at: Time) -> bool {
+        self.requested_at == Some(requested_at)
     }
 
     /// Takes an answer; false if nobody waits for it (any more).
-    pub fn accept(&mut self, source: Source, asked: Time) -> bool {
-        if !self.is_of_newest(asked) {
+    pub fn accept(&mut self, source: Source, requested_at: Time) -> bool {
+        if !self.is_of_newest(requested_at) {
             return false;
         }
         let Some(round) = &mut self.under_way else { return false };
@@ -59,18 +59,18 @@ impl Rounds {
     pub fn give_up(&mut self, now: Time) -> Option<(Time, Vec<Source>)> {
         let overdue = self.under_way.as_ref().is_some_and(|round| now >= round.overdue);
         let round = self.under_way.take_if(|_| overdue)?;
-        Some((self.asked?, round.waiting))
+        Some((self.requested_at?, round.waiting))
     }
 
     /// When the next round is due: a poll interval after the last, or at the first of `looks` that no reading was
     /// asked for since. A round that is still under way is waited for first, at the longest until it is overdue.
     #[must_use]
     pub fn due(&self, now: Time, poll: Duration, looks: impl Iterator<Item = Time>) -> Time {
-        let Some(asked) = self.asked else { return now };
+        let Some(requested_at) = self.requested_at else { return now };
         if let Some(round) = &self.under_way {
             return round.overdue;
         }
-        looks.filter(|look| *look > asked).fold(asked + poll, Time::min)
+        looks.filter(|look| *look > requested_at).fold(requested_at + poll, Time::min)
     }
 
     /// Whether a round is under way.

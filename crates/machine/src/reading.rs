@@ -90,13 +90,13 @@ pub struct ReadError {
     /// What kind of failure it was.
     pub kind: ReadErrorKind,
     /// The reason, for people.
-    pub text: String,
+    pub message: String,
 }
 
 impl ReadError {
     /// A failure of this kind, for this reason.
-    pub fn new(kind: ReadErrorKind, text: impl fmt::Display) -> Self {
-        Self { kind, text: text.to_string() }
+    pub fn new(kind: ReadErrorKind, message: impl fmt::Display) -> Self {
+        Self { kind, message: message.to_string() }
     }
 }
 

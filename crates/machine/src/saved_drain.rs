@@ -12,7 +12,7 @@ pub struct SavedDrain {
     /// Who asked for the drain.
     pub trigger: Trigger,
     /// When it began.
-    pub begun: Time,
+    pub started_at: Time,
     /// When its budget is spent.
     pub deadline: Time,
     /// The streams when it began.
@@ -29,7 +29,7 @@ pub struct SavedResult {
     /// When it was.
     pub at: Time,
     /// What the drain came to.
-    pub verdict: DrainResult,
+    pub result: DrainResult,
     /// Whether it has been told; otherwise the next process tells it.
     pub told: bool,
 }

@@ -51,7 +51,7 @@ pub struct Snapshot {
     /// Of these, the idle ones; `None` where they are not told apart.
     pub idle_streams: Option<u64>,
     /// For how long the sources that answer have given different counts, once that is longer than the quiet period.
-    pub divided_for: Option<Duration>,
+    pub disagreement: Option<Duration>,
     /// What each source says.
     pub sources: Vec<SourceState>,
     /// The instant for which this holds.
@@ -63,7 +63,7 @@ pub struct Snapshot {
     /// The drain, if one is on or was the last thing that happened.
     pub drain: Option<DrainView>,
     /// Its verdict, once it is over.
-    pub verdict: Option<DrainResult>,
+    pub result: Option<DrainResult>,
     /// Hook callers that wait, those who may not ask for a drain among them.
     pub hooks: usize,
 }
@@ -105,21 +105,21 @@ impl Controller {
             unready: self.unready(),
             streams: self.census.tally().map(|tally| tally.streams),
             idle_streams: self.idle().map(|idle| idle.streams),
-            divided_for: self.divided_for(now),
+            disagreement: self.disagreement(now),
             sources: self.census.witnesses().to_vec(),
             now,
             target: self.target.as_ref().map(Target::view),
             obstacle: self.no_target(),
             drain: self.drain_view(now),
-            verdict: match &self.stage {
+            result: match &self.stage {
                 Stage::Serving | Stage::Under(_) => None,
-                Stage::Done { verdict, .. } => Some(*verdict),
+                Stage::Done { result, .. } => Some(*result),
             },
             hooks: self.hooks + self.waiters.len(),
         }
     }
 
-    fn divided_for(&self, now: Time) -> Option<Duration> {
+    fn disagreement(&self, now: Time) -> Option<Duration> {
         self.divided.map(|since| now.since(since)).filter(|time| *time > self.policy.plan.quiet_period)
     }
 
@@ -190,7 +190,7 @@ impl Controller {
         }
         let why = self.census.witnesses().iter().find_map(|witness| match &witness.state {
             State::Absent => Some(witness.source.absence().to_owned()),
-            State::Unknown(fault) => Some(fault.text.clone()),
+            State::Unknown(fault) => Some(fault.message.clone()),
             State::NotPolled | State::Counted(_) => None,
         });
         Some(NotReady::NoReading(why))
@@ -204,7 +204,7 @@ impl Controller {
         };
         Some(DrainView {
             trigger: drain.trigger,
-            elapsed: until.since(drain.begun),
+            elapsed: until.since(drain.started_at),
             remaining: drain.deadline.since(until),
             deadline: drain.deadline,
             streams_at_start: drain.streams_at_start,

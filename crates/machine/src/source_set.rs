@@ -29,9 +29,9 @@ impl SourceSet {
     }
 
     /// Takes a reading that was asked for at `asked`.
-    pub fn take(&mut self, source: Source, asked: Time, reading: Reading) {
+    pub fn take(&mut self, source: Source, requested_at: Time, reading: Reading) {
         if let Some(witness) = self.witnesses.iter_mut().find(|witness| witness.source == source) {
-            witness.take(asked, reading);
+            witness.take(requested_at, reading);
         }
     }
 
@@ -48,7 +48,7 @@ impl SourceSet {
     /// overruled by an answering source that has itself seen streams.
     #[must_use]
     pub fn tally(&self) -> Option<StreamCount> {
-        let largest = self.witnesses.iter().filter_map(|w| Some((w.counted()?.streams, w.asked?))).max()?;
+        let largest = self.witnesses.iter().filter_map(|w| Some((w.counted()?.streams, w.requested_at?))).max()?;
         match largest {
             (0, _) => self.zero(),
             (streams, as_of) => Some(StreamCount { streams, as_of }),
@@ -66,7 +66,7 @@ impl SourceSet {
         if barred || !answering().any(SourceState::testifies) {
             return None;
         }
-        Some(StreamCount { streams: 0, as_of: answering().filter_map(|witness| witness.asked).min()? })
+        Some(StreamCount { streams: 0, as_of: answering().filter_map(|witness| witness.requested_at).min()? })
     }
 
     /// How many streams are counted that are never idle; `None` while a source that tells the kinds cannot say.
@@ -119,7 +119,7 @@ impl SourceSet {
                 (State::Absent, Source::Metrics | Source::Lazy | Source::Status)
                 | (State::NotPolled | State::Counted(_), _) => return false,
             };
-            kinds.contains(&kind) && witness.asked >= Some(since)
+            kinds.contains(&kind) && witness.requested_at >= Some(since)
         })
     }
 }
@@ -143,7 +143,7 @@ mod tests {
     }
 
     fn fault(kind: ReadErrorKind) -> Reading {
-        Reading::Unknown(ReadError { kind, text: "gone".into() })
+        Reading::Unknown(ReadError { kind, message: "gone".into() })
     }
 
     fn take(census: &mut SourceSet, second: u64, metrics: Option<u64>, lazy: Option<u64>) {

@@ -24,7 +24,7 @@ pub struct SourceState {
     /// What it says now.
     pub state: State,
     /// When its last reading was asked for.
-    pub asked: Option<Time>,
+    pub requested_at: Option<Time>,
     /// The last count it gave, kept while it fails.
     last_count: Option<u64>,
     /// Whether it has said more than zero.
@@ -42,7 +42,7 @@ impl SourceState {
         Self {
             source,
             state: State::NotPolled,
-            asked: None,
+            requested_at: None,
             last_count: None,
             saw_streams: false,
             shown: Vec::new(),
@@ -56,8 +56,8 @@ impl SourceState {
         self.told_to_close = true;
     }
 
-    pub(super) fn take(&mut self, asked: Time, reading: Reading) {
-        self.asked = Some(asked);
+    pub(super) fn take(&mut self, requested_at: Time, reading: Reading) {
+        self.requested_at = Some(requested_at);
         let is_of_a_page = reading.is_of_a_page();
         self.state = match reading {
             Reading::Unknown(fault) => State::Unknown(fault),

@@ -21,7 +21,7 @@ impl StreamLifetimes {
     ///
     /// A birth and a death lie between two looks; the middle is taken.
     pub fn observe(&mut self, look: Look, cookies: impl Iterator<Item = u64>) -> Vec<Duration> {
-        let between = self.last.map(|last| middle(last.asked, look.taken));
+        let between = self.last.map(|last| middle(last.requested_at, look.taken));
         let mut before = std::mem::take(&mut self.open);
         self.open = cookies.map(|cookie| (cookie, before.remove(&cookie).unwrap_or(between))).collect();
         self.last = Some(look);
@@ -30,7 +30,7 @@ impl StreamLifetimes {
 
     /// Ends all of them: the target has.
     pub fn end(&mut self, now: Time) -> Vec<Duration> {
-        let between = self.last.take().map(|last| middle(last.asked, now));
+        let between = self.last.take().map(|last| middle(last.requested_at, now));
         ended(std::mem::take(&mut self.open), between)
     }
 
@@ -61,7 +61,7 @@ mod tests {
 
     fn look(seconds: u64) -> Look {
         let at = Time::since_boot(Duration::from_secs(100 + seconds));
-        Look { asked: at, taken: at }
+        Look { requested_at: at, taken: at }
     }
 
     fn lived(lives: &mut StreamLifetimes, second: u64, cookies: &[u64]) -> Vec<u64> {
@@ -93,8 +93,8 @@ mod tests {
         let mut lives = StreamLifetimes::default();
         lived(&mut lives, 0, &[7]);
         lived(&mut lives, 10, &[7, 8]);
-        assert_eq!(lives.end(look(20).asked), [Duration::from_secs(10)]);
-        assert_eq!(lives.ages(look(20).asked).count(), 0);
+        assert_eq!(lives.end(look(20).requested_at), [Duration::from_secs(10)]);
+        assert_eq!(lives.ages(look(20).requested_at).count(), 0);
     }
 
     #[test]
@@ -102,7 +102,7 @@ mod tests {
         let mut lives = StreamLifetimes::default();
         lived(&mut lives, 0, &[7]);
         lived(&mut lives, 10, &[7, 8]);
-        let now = look(20).asked;
+        let now = look(20).requested_at;
         let mut ages: Vec<_> = lives.ages(now).collect();
         ages.sort_unstable();
         assert_eq!(ages, [Duration::ZERO, Duration::from_secs(15)]);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The unit of [`Incarnation::started`]: the kernel shows user space 100 ticks a second (`USER_HZ`, time(7)).
-pub const TICK: Duration = Duration::from_millis(10);
+pub const CLOCK_TICK: Duration = Duration::from_millis(10);
 
 /// One life of the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lameduck_machine::activity::IdleRule;
 use lameduck_machine::drain_times::DrainTimes;
-use lameduck_machine::io::{IdlePolicy, Policy, SigtermPolicy};
+use lameduck_machine::policy::{IdlePolicy, Policy, SigtermPolicy};
 use lameduck_machine::reading::{Count, ReadError, ReadErrorKind, Reading, Source};
 use lameduck_machine::target::{Found, Incarnation, SearchResult, SignalBlocker};
 use lameduck_machine::time::Time;
@@ -27,7 +27,7 @@ pub fn policy() -> Policy {
         idleness: no_idleness(),
         accept_below: None,
         on_sigterm: SigtermPolicy::Auto,
-        own_start: 100,
+        own_start_ticks: 100,
     }
 }
 
@@ -58,5 +58,5 @@ pub fn count(streams: u64) -> Reading {
 
 /// A page that fails.
 pub fn fault(kind: ReadErrorKind) -> Reading {
-    Reading::Unknown(ReadError { kind, text: "no page".into() })
+    Reading::Unknown(ReadError { kind, message: "no page".into() })
 }

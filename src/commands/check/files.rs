@@ -19,8 +19,8 @@ use lameduck_machine::reading::Count;
 /// Whether a sidecar answers at the address, or else could.
 pub(super) async fn listen(settings: &Settings) -> Check {
     let address = beside(settings.listen);
-    let asked = tokio::time::timeout(settings.plan.scrape_timeout, status::fetch(&address)).await;
-    if let Ok(Ok(status)) = asked {
+    let requested_at = tokio::time::timeout(settings.plan.scrape_timeout, status::fetch(&address)).await;
+    if let Ok(Ok(status)) = requested_at {
         return Check::well("listen", format!("a sidecar answers at {address}: {}", describe(&status)));
     }
     match sidecar::bind(settings) {

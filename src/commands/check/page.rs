@@ -9,7 +9,7 @@ use super::report::{Cause, Check};
 use crate::io::http::Url;
 use crate::io::page::{Answer, Wanted};
 use crate::settings::Settings;
-use lameduck_machine::io::AcceptLimit;
+use lameduck_machine::policy::AcceptLimit;
 use lameduck_machine::reading::{Count, ReadError, ReadErrorKind};
 use lameduck_parsers::exposition::{Error, Page, Sum};
 use lameduck_parsers::selector::Selector;
@@ -78,7 +78,7 @@ fn unread(url: &Url, wanted: &Wanted, fault: &ReadError) -> Vec<Check> {
         ReadErrorKind::NoResponse => "correct --metrics-url; if it answers but slowly, lengthen --scrape-timeout",
         ReadErrorKind::Invalid => "name a page of Prometheus or OpenMetrics text with --metrics-url",
     };
-    let mut checks = vec![Check::amiss("page", Cause::World, format!("{url}: {}", fault.text), mend)];
+    let mut checks = vec![Check::amiss("page", Cause::World, format!("{url}: {}", fault.message), mend)];
     checks
         .extend(wanted.steady.iter().map(|it| Check::open("streams", format!("{it}: there is no page to find it on"))));
     checks

@@ -37,7 +37,7 @@ pub(super) async fn check(settings: &Settings, chosen: bool) -> Vec<Check> {
 async fn look(settings: &Settings) -> Seen {
     let (queue, mut events) = mpsc::channel(1);
     let sources = Sources { page: None, ..settings.sources.clone() };
-    let order = Order { asked: Clock::start().now(), bound: settings.plan.scrape_timeout, tracked: None };
+    let order = Order { requested_at: Clock::start().now(), bound: settings.plan.scrape_timeout, tracked: None };
     Readers::new(&sources, queue).ask(order);
     let mut seen = Seen::default();
     while let Some(event) = events.recv().await {
@@ -54,7 +54,7 @@ fn unread(fault: &ReadError, sources: &Sources) -> Check {
     let check = Check::amiss(
         "socket_table",
         Cause::NotPermitted,
-        &fault.text,
+        &fault.message,
         "let the container's seccomp profile allow netlink sockets of the family NETLINK_SOCK_DIAG, or mount /proc",
     );
     check.where_needed(!sources.streams_ports.is_empty() || sources.idleness.ends_drain)
@@ -122,7 +122,7 @@ fn status_page(url: &Url, reading: &Reading) -> Check {
         Check::amiss(NAME, Cause::World, detail, "wait until the target serves, or correct --streams-port and --preset")
     };
     match reading {
-        Reading::Unknown(fault) => amiss(fault.text.clone()),
+        Reading::Unknown(fault) => amiss(fault.message.clone()),
         Reading::Counts(counts) => match counts.iter().flatten().copied().reduce(Count::plus) {
             Some(count) => Check::well(NAME, format!("{url} answers: {}", streams(count))),
             None => amiss(format!("{url} answers, but {}", Source::Status.absence())),

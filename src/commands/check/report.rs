@@ -135,8 +135,8 @@ impl Report {
     fn sum(&self) -> String {
         let (amiss, well) = (self.count(is_amiss), self.count(|finding| finding == Finding::Well));
         let open = self.count(|finding| finding == Finding::Open);
-        let verdict = if amiss == 0 { "all is well" } else { "not as it should be" };
-        format!("{verdict}: {well} ✓, {amiss} ✗, {open} –\n")
+        let result = if amiss == 0 { "all is well" } else { "not as it should be" };
+        format!("{result}: {well} ✓, {amiss} ✗, {open} –\n")
     }
 
     fn count(&self, of: impl Fn(Finding) -> bool) -> usize {

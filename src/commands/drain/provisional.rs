@@ -29,7 +29,7 @@ impl LastWords {
     /// With what is noted, which is before the signal goes out.
     pub(super) fn by_note(&self, note: &SavedDrain, now: Time) {
         if note.over.is_none() {
-            self.write(note.streams_at_start, None, now.since(note.begun).as_secs_f64(), note.signalled);
+            self.write(note.streams_at_start, None, now.since(note.started_at).as_secs_f64(), note.signalled);
         }
     }
 

@@ -17,7 +17,7 @@ use crate::io::clock::Clock;
 use crate::io::drain_lock::{Holder, Turn};
 use crate::io::liveness::is_alive;
 use crate::io::log::Nullable;
-use crate::io::process::{Seeker, own_age, own_start, shares_namespace};
+use crate::io::process::{Seeker, own_age, own_start_ticks, shares_namespace};
 use crate::io::report::{OutcomeReport, StatusReport};
 use crate::io::state::StateFile;
 use crate::queue::{Event, Question};
@@ -25,10 +25,11 @@ use crate::settings::Settings;
 use crate::settings::drain::DrainArgs;
 use crate::supervisor::Supervisor;
 use lameduck_machine::controller::Controller;
-use lameduck_machine::io::{Action, Policy};
+use lameduck_machine::io::Action;
+use lameduck_machine::policy::Policy;
 use lameduck_machine::result::Trigger;
 use lameduck_machine::saved_drain::SavedDrain;
-use lameduck_machine::target::{SearchResult, TICK};
+use lameduck_machine::target::{CLOCK_TICK, SearchResult};
 use lameduck_machine::time::Time;
 
 /// How often a process that waits for its turn asks for it.
@@ -48,19 +49,19 @@ async fn drain(settings: &Settings, trigger: Trigger) -> Result<Exit, Failure> {
     let started = now - age;
     // A pod's grace period runs while its hook is still being started; a person has no such clock, and may have a shell
     // become this process.
-    let begun = if trigger == Trigger::Hook { started } else { clock.now() };
+    let started_at = if trigger == Trigger::Hook { started } else { clock.now() };
     let state = settings.state_dir.as_deref().map(|dir| StateFile::of_namespace(dir, &settings.subject()));
     let place = match &state {
-        Some(state) => queue_up(state.path(), trigger, &clock, begun + settings.plan.budget()).await,
+        Some(state) => queue_up(state.path(), trigger, &clock, started_at + settings.plan.budget()).await,
         None => Place::alone(),
     };
     let note = state.as_ref().and_then(|state| startup::resume(state, clock.now()));
     let note = note.filter(|note| is_of_our_time(note, &seeker(settings)));
     let trigger = if note.is_some() { place.joins_as(trigger) } else { trigger };
     let now = clock.now();
-    let policy = Policy { own_start: watched_since(now.since(started)), ..startup::policy(settings) };
+    let policy = Policy { own_start_ticks: watched_since(now.since(started)), ..startup::policy(settings) };
     let keeper = Controller::new(now, policy, note);
-    let outcome = supervise(settings, keeper, clock, state, (trigger, begun)).await?;
+    let outcome = supervise(settings, keeper, clock, state, (trigger, started_at)).await?;
     Ok(Exit::after(outcome.stragglers))
 }
 
@@ -70,7 +71,7 @@ async fn supervise(
     keeper: Controller,
     clock: Clock,
     state: Option<StateFile>,
-    (trigger, begun): (Trigger, Time),
+    (trigger, started_at): (Trigger, Time),
 ) -> Result<OutcomeReport, Failure> {
     let (queue, events) = mpsc::channel(startup::QUEUE);
     let mut world = startup::world(settings, queue.clone(), seeker(settings), state)?;
@@ -82,7 +83,7 @@ async fn supervise(
         }
         world.perform(action)
     });
-    let outcome = supervisor.called(trigger, begun);
+    let outcome = supervisor.called(trigger, started_at);
     let mut display = Display::new();
     let outcome = tokio::select! {
         biased;
@@ -120,8 +121,8 @@ fn tell_start(settings: &Settings, trigger: Trigger) {
 /// When the machine begins to watch, in ticks since boot, at this age of the process. Rounded so that a target which
 /// is not younger than this process is not taken for one that came after the hook.
 fn watched_since(age: Duration) -> u64 {
-    let ticks = age.as_nanos().div_ceil(TICK.as_nanos());
-    own_start().saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX))
+    let ticks = age.as_nanos().div_ceil(CLOCK_TICK.as_nanos());
+    own_start_ticks().saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX))
 }
 
 fn seeker(settings: &Settings) -> Seeker {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::io::report::seconds;
-use lameduck_machine::durations::{DurationHistogram, FEW};
+use lameduck_machine::durations::{DurationHistogram, MIN_SAMPLES};
 
 /// The durations of the streams that were seen whole since the sidecar started.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ pub struct DurationsReport {
 impl DurationsReport {
     /// The report; `None` before the first stream was seen whole.
     #[must_use]
-    pub fn new(durations: &DurationHistogram, all_ended_in: Option<Duration>) -> Option<Self> {
+    pub fn new(durations: &DurationHistogram, estimated_time_to_zero: Option<Duration>) -> Option<Self> {
         let quantile = |percent| durations.quantile(percent).map(seconds);
         Some(Self {
             count: durations.count(),
@@ -39,9 +39,9 @@ impl DurationsReport {
             p90_seconds: quantile(90)?,
             p99_seconds: quantile(99)?,
             longest_seconds: seconds(durations.longest()?),
-            few: durations.count() < FEW,
+            few: durations.count() < MIN_SAMPLES,
             recommended_grace_period_seconds: seconds(durations.grace_period()?),
-            all_ended_in_seconds: all_ended_in.map(seconds),
+            all_ended_in_seconds: estimated_time_to_zero.map(seconds),
         })
     }
 }

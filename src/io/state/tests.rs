@@ -11,7 +11,7 @@ fn at(seconds: u64) -> Time {
 const NOW: Time = Time::since_boot(Duration::from_secs(200));
 
 fn note(pid: Option<u32>) -> SavedDrain {
-    let verdict = DrainResult {
+    let result = DrainResult {
         outcome: Outcome::Expired,
         streams_at_start: Some(3),
         stragglers: None,
@@ -22,11 +22,11 @@ fn note(pid: Option<u32>) -> SavedDrain {
     SavedDrain {
         incarnation: pid.map(|pid| Incarnation { pid, started: 5 }),
         trigger: Trigger::Hook,
-        begun: at(100),
+        started_at: at(100),
         deadline: at(130),
         streams_at_start: Some(3),
         signalled: true,
-        over: Some(SavedResult { at: at(130), verdict, told: false }),
+        over: Some(SavedResult { at: at(130), result, told: false }),
     }
 }
 
@@ -76,9 +76,9 @@ fn a_note_of_times_to_come_is_not_believed() {
     let file = file("future");
     let plain = note(Some(17));
     let over = plain.over.unwrap();
-    let far = NOW + LONGEST_GRACE + Duration::from_secs(2);
+    let far = NOW + MAX_GRACE_PERIOD + Duration::from_secs(2);
     for future in [
-        SavedDrain { begun: at(202), ..plain },
+        SavedDrain { started_at: at(202), ..plain },
         SavedDrain { deadline: far, ..plain },
         SavedDrain { over: Some(SavedResult { at: at(202), ..over }), ..plain },
     ] {
@@ -86,7 +86,9 @@ fn a_note_of_times_to_come_is_not_believed() {
         assert!(refusal(&file).contains("still to come"), "{future:?}");
         assert!(file.load(far).unwrap().is_some(), "its time has come");
     }
-    for now in [SavedDrain { deadline: NOW + LONGEST_GRACE, ..plain }, SavedDrain { begun: NOW, over: None, ..plain }] {
+    for now in
+        [SavedDrain { deadline: NOW + MAX_GRACE_PERIOD, ..plain }, SavedDrain { started_at: NOW, over: None, ..plain }]
+    {
         file.write(&now).unwrap();
         assert_eq!(file.load(NOW).unwrap(), Some(now));
     }

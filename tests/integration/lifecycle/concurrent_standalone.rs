@@ -65,7 +65,7 @@ fn hook_that_comes_when_no_other_is_there_starts_the_grace_period_again() {
     let seconds =
         |note: &Value, key: &str| note[key]["secs"].as_f64().unwrap() + note[key]["nanos"].as_f64().unwrap() / 1e9;
     assert!(seconds(&after, "deadline") > seconds(&before, "deadline"), "{before} {after}");
-    assert_eq!(after["begun"], before["begun"]);
+    assert_eq!(after["started_at"], before["started_at"]);
     scene.page.count(0);
     assert_eq!(second.end().1["outcome"], "drained");
     assert_eq!(scene.target.signals(), 1);

@@ -125,7 +125,7 @@ fn goes_on(pod: &Pod, mut sidecar: Sidecar, left: &Value) {
     sidecar.wait_for_status("/outcome/outcome", "drained");
     let outcome = sidecar.hook().outcome();
     let now = left_note(pod).unwrap();
-    for kept in ["begun", "deadline", "trigger", "pid", "started", "streams_at_start"] {
+    for kept in ["started_at", "deadline", "trigger", "pid", "started", "streams_at_start"] {
         assert_eq!(now[kept], left[kept], "{kept}");
     }
     assert_eq!(now["over"]["told"], true);

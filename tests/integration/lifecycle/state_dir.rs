@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use lameduck::io::clock::Clock;
 use lameduck::io::state::StateFile;
-use lameduck_machine::drain_times::LONGEST_GRACE;
+use lameduck_machine::drain_times::MAX_GRACE_PERIOD;
 use lameduck_machine::saved_drain::{SavedDrain, SavedResult};
 use serde_json::Value;
 
@@ -39,12 +39,14 @@ fn note_of_times_to_come_is_set_aside_and_its_path_is_said() {
     let state = state_file(&scene.pod);
     let now = Clock::start().now();
     let good = state.load(now).unwrap().unwrap();
-    let to_come = now + LONGEST_GRACE;
+    let to_come = now + MAX_GRACE_PERIOD;
     let over = good.over.map(|over| SavedResult { at: to_come, ..over });
-    let beyond = to_come + LONGEST_GRACE;
-    for future in
-        [SavedDrain { begun: to_come, ..good }, SavedDrain { deadline: beyond, ..good }, SavedDrain { over, ..good }]
-    {
+    let beyond = to_come + MAX_GRACE_PERIOD;
+    for future in [
+        SavedDrain { started_at: to_come, ..good },
+        SavedDrain { deadline: beyond, ..good },
+        SavedDrain { over, ..good },
+    ] {
         state.write(&future).unwrap();
         let mut sidecar = scene.serve_quick();
         let said = sidecar.wait_for("set aside");

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use lameduck_machine::io::{Input, Policy};
+use lameduck_machine::io::Input;
+
+use lameduck_machine::policy::Policy;
 use lameduck_machine::readiness::NotReady;
 use lameduck_machine::reading::Source::{Lazy, Metrics};
 use lameduck_machine::reading::{Count, ReadErrorKind, Reading, Source};
@@ -104,8 +106,8 @@ fn unknown_is_never_zero() {
 fn readings_that_never_come_back_do_not_stall_the_polls() {
     let mut pod = Pod::serving(3);
     pod.at(9.5).hangs().at(16.5);
-    let asked: Vec<_> = pod.unread.iter().map(|(asked, _)| *asked).collect();
-    assert_eq!(asked, [second(10), second(12.1), second(14.2), second(16.3)]);
+    let requested_at: Vec<_> = pod.unread.iter().map(|(requested_at, _)| *requested_at).collect();
+    assert_eq!(requested_at, [second(10), second(12.1), second(14.2), second(16.3)]);
     pod.streams(5).at(18.5).counted(Some(5));
 }
 
@@ -113,36 +115,36 @@ fn readings_that_never_come_back_do_not_stall_the_polls() {
 fn a_reading_is_not_taken_after_it_was_given_up() {
     let mut pod = Pod::serving(3);
     pod.at(9.5).hangs().at(12.1).counted(None);
-    let (asked, _) = pod.unread[0];
-    pod.input(Input::Counted { asked, source: Metrics, reading: count(0) }).counted(None);
+    let (requested_at, _) = pod.unread[0];
+    pod.input(Input::Counted { requested_at, source: Metrics, reading: count(0) }).counted(None);
 }
 
 #[test]
 fn a_reading_counts_once() {
     let mut pod = page(count(3), count(3));
     pod.at(9.5).hangs().at(10);
-    let (asked, _) = pod.unread[0];
-    pod.input(Input::Counted { asked, source: Metrics, reading: count(4) });
-    pod.input(Input::Counted { asked, source: Metrics, reading: count(0) }).counted(Some(4));
+    let (requested_at, _) = pod.unread[0];
+    pod.input(Input::Counted { requested_at, source: Metrics, reading: count(4) });
+    pod.input(Input::Counted { requested_at, source: Metrics, reading: count(0) }).counted(Some(4));
 }
 
 #[test]
 fn a_reading_ordered_before_the_drain_decides_nothing_in_it() {
     let mut pod = Pod::with(0, |policy| (policy.signal, policy.plan.quiet_period) = (None, Duration::ZERO));
     pod.at(9.5).hangs().at(10.5).call(Hook);
-    let (asked, _) = pod.unread[0];
-    pod.input(Input::Counted { asked, source: Metrics, reading: count(9) }).counted(Some(0));
+    let (requested_at, _) = pod.unread[0];
+    pod.input(Input::Counted { requested_at, source: Metrics, reading: count(9) }).counted(Some(0));
 }
 
 #[test]
 fn a_reading_ordered_in_the_lame_duck_does_not_end_the_drain() {
     let mut pod = Pod::with(0, |policy| (policy.signal, policy.plan.quiet_period) = (None, Duration::ZERO));
     pod.at(10).call(Hook).at(13.5).hangs().at(15.5);
-    let asked = pod.unread[0].0;
-    pod.input(Input::Counted { asked, source: Metrics, reading: count(0) });
-    let asked = pod.unread[1].0;
-    assert_eq!(asked, second(15));
-    pod.input(Input::Counted { asked, source: Metrics, reading: count(0) }).expect([Release(Drained, Some(0))]);
+    let requested_at = pod.unread[0].0;
+    pod.input(Input::Counted { requested_at, source: Metrics, reading: count(0) });
+    let requested_at = pod.unread[1].0;
+    assert_eq!(requested_at, second(15));
+    pod.input(Input::Counted { requested_at, source: Metrics, reading: count(0) }).expect([Release(Drained, Some(0))]);
 }
 
 #[test]

@@ -97,8 +97,8 @@ fn a_timer_alone_never_ends_a_drain_as_drained() {
 fn a_confirming_reading_that_comes_late_still_counts() {
     let mut pod = Pod::with(0, |policy| policy.signal = None);
     pod.at(10).call(Hook).at(16.5).hangs().at(17.5);
-    let (asked, _) = pod.unread[0];
-    pod.input(Input::Counted { asked, source: Source::Metrics, reading: count(0) });
+    let (requested_at, _) = pod.unread[0];
+    pod.input(Input::Counted { requested_at, source: Source::Metrics, reading: count(0) });
     pod.expect([Release(Drained, Some(0))]);
 }
 
@@ -142,8 +142,8 @@ fn a_count_above_zero_denies_a_held_zero_before_the_other_source_has_answered() 
 fn the_deadline_is_the_grace_period_less_the_exit_margin() {
     let mut pod = Pod::serving(4);
     pod.at(10).call(Hook).deadline(65).at(15).expect([Signal(1)]).at(65).expect([Release(Expired, Some(4))]);
-    let verdict = pod.verdict.expect("a verdict");
-    let DrainResult { streams_at_start, took, signalled, .. } = verdict;
+    let result = pod.result.expect("a verdict");
+    let DrainResult { streams_at_start, took, signalled, .. } = result;
     assert_eq!((streams_at_start, took, signalled), (Some(4), Duration::from_secs(55), true));
 }
 

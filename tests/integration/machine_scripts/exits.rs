@@ -42,10 +42,10 @@ fn unsignalled_stale(streams: u64, ending: ExitStatus) -> Option<u64> {
 }
 
 fn stragglers(pod: &mut Pod) -> Option<u64> {
-    let verdict = pod.verdict.expect("the exit ends the drain");
-    assert_eq!(verdict.outcome, Exited);
-    pod.expect([Release(Exited, verdict.stragglers)]);
-    verdict.stragglers
+    let result = pod.result.expect("the exit ends the drain");
+    assert_eq!(result.outcome, Exited);
+    pod.expect([Release(Exited, result.stragglers)]);
+    result.stragglers
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn waiting_for_the_exit_a_count_of_zero_proves_nothing() {
 fn an_exit_while_serving_releases_no_drain_that_never_was() {
     let mut pod = Pod::serving(3);
     pod.at(10).exits(1, Code(0)).at(30);
-    assert!(pod.verdict.is_none() && pod.note.is_none());
+    assert!(pod.result.is_none() && pod.note.is_none());
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use lameduck_machine::io::{IdlePolicy, Input, Policy};
+use lameduck_machine::io::Input;
+
+use lameduck_machine::policy::{IdlePolicy, Policy};
 use lameduck_machine::reading::ReadErrorKind::ConnectionRefused;
 use lameduck_machine::reading::Source::{Metrics, Sockets};
 use lameduck_machine::reading::{Count, Reading};
@@ -36,7 +38,7 @@ fn silent(cookie: u64) -> SocketTable {
 fn keep_alives_alone_end_a_drain_as_idle_and_the_target_that_stays_is_killed_an_exit_margin_later() {
     let mut pod = Pod::with(2, idling);
     pod.carries(&[26, 0]).at(40).idle(Some(2)).call(Hook).at(45).expect([Signal(1), Release(Idle, Some(0))]);
-    assert_eq!(pod.verdict.map(|verdict| verdict.idle_streams), Some(2));
+    assert_eq!(pod.result.map(|result| result.idle_streams), Some(2));
     pod.at(50).expect([Kill(1)]).at(110);
 }
 
@@ -52,7 +54,7 @@ fn one_working_stream_holds_the_drain_for_all() {
     let mut pod = Pod::with(3, idling);
     pod.carries(&[0, 26, 2000]).at(40).idle(Some(2)).call(Hook).at(45).expect([Signal(1)]);
     pod.at(95).expect([Release(Expired, Some(3))]);
-    assert_eq!(pod.verdict.map(|verdict| verdict.idle_streams), Some(2));
+    assert_eq!(pod.result.map(|result| result.idle_streams), Some(2));
 }
 
 #[test]
@@ -168,7 +170,7 @@ fn a_table_that_hangs_leaves_no_old_silence_to_rely_on() {
 fn a_table_that_comes_after_the_page_is_judged_at_once() {
     let mut pod = Pod::with(1, idling);
     pod.carries(&[0]).at(40).call(Hook).at(44.5).sockets_hang().at(45).expect([Signal(1)]).at(46.5);
-    pod.input(Input::Connections { asked: second(46), table: Ok(silent(1)) }).expect([Release(Idle, Some(0))]);
+    pod.input(Input::Connections { requested_at: second(46), table: Ok(silent(1)) }).expect([Release(Idle, Some(0))]);
     pod.at(51.5).expect([Kill(1)]);
 }
 
@@ -176,10 +178,10 @@ fn a_table_that_comes_after_the_page_is_judged_at_once() {
 fn a_look_that_was_ordered_for_the_life_before_shows_nothing_of_this_one() {
     let mut pod = Pod::with(1, idling);
     pod.at(40).hangs().at(41);
-    let (asked, _) = *pod.unread.last().unwrap();
+    let (requested_at, _) = *pod.unread.last().unwrap();
     let table = silent(7);
     pod.exits(1, ExitStatus::Unknown).sees(found(2, None)).streams(1).sockets_hang().at(42);
-    pod.input(Input::Connections { asked, table: Ok(table) }).counted(Some(1)).idle(None);
+    pod.input(Input::Connections { requested_at, table: Ok(table) }).counted(Some(1)).idle(None);
 }
 
 #[test]

@@ -74,9 +74,9 @@ fn a_target_that_takes_another_name_is_shown_by_it_until_it_has_none() {
 fn a_reading_of_the_life_before_does_not_count_for_its_successor() {
     let mut pod = Pod::serving(3);
     pod.at(9.5).hangs().at(10.5).exits(1, ExitStatus::Code(0)).hangs().sees(found(2, None)).at(10.6);
-    let (asked, _) = pod.unread[0];
-    assert_eq!(asked, second(10));
-    pod.input(Input::Counted { asked, source: Metrics, reading: count(0) }).counted(None);
+    let (requested_at, _) = pod.unread[0];
+    assert_eq!(requested_at, second(10));
+    pod.input(Input::Counted { requested_at, source: Metrics, reading: count(0) }).counted(None);
 }
 
 #[test]
@@ -94,9 +94,9 @@ fn a_search_that_was_ordered_before_the_exit_does_not_raise_the_dead() {
     let mut pod = Pod::serving(3);
     pod.at(9.5).searches_hang().at(10.5).exits(1, ExitStatus::Code(0)).sees(SearchResult::NotFound).at(11).streams(3);
     pod.at(13).call(Hook);
-    let asked = pod.unsought[0];
-    assert_eq!(asked, second(10));
-    pod.input(Input::Sighted { asked, sighting: found(1, None) }).phase(Phase::LameDuck);
+    let requested_at = pod.unsought[0];
+    assert_eq!(requested_at, second(10));
+    pod.input(Input::Sighted { requested_at, sighting: found(1, None) }).phase(Phase::LameDuck);
     pod.at(68).expect([Release(Expired, Some(3))]);
 }
 
@@ -109,7 +109,7 @@ fn a_drain_begun_on_counts_alone_adopts_the_target_when_it_is_first_seen() {
 
 #[test]
 fn a_life_that_began_in_a_drain_without_a_target_is_met_when_that_is_over() {
-    let newborn = Incarnation { pid: 9, started: policy().own_start + 1500 };
+    let newborn = Incarnation { pid: 9, started: policy().own_start_ticks + 1500 };
     let found = SearchResult::Found(Found { incarnation: newborn, name: "impeller".into(), obstacle: None });
     let mut pod = Pod::begin(policy(), Some(SearchResult::NotFound), &[(Metrics, count(3))]);
     pod.at(10).call(Hook).at(15).sees(found).at(30).phase(Phase::Draining).expect([]);

@@ -1,6 +1,8 @@
 //! A target that never served is not waited for; one that may have served is.
 
-use lameduck_machine::io::{Input, Policy};
+use lameduck_machine::io::Input;
+
+use lameduck_machine::policy::Policy;
 use lameduck_machine::reading::ReadErrorKind::{ConnectionRefused, Invalid, NoResponse};
 use lameduck_machine::reading::Source::Metrics;
 use lameduck_machine::reading::{ReadErrorKind, Reading};
@@ -83,8 +85,8 @@ fn one_that_was_read_before_it_failed_is_waited_for() {
 #[test]
 fn one_that_is_older_than_the_sidecar_may_have_served() {
     // One that began in the same tick may be older.
-    for own_start in [101, 102] {
-        let policy = Policy { own_start, ..policy() };
+    for own_start_ticks in [101, 102] {
+        let policy = Policy { own_start_ticks, ..policy() };
         let mut pod = Pod::begin(policy, Some(found(1, None)), &[(Metrics, fault(ConnectionRefused))]);
         pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(65).expect([Release(Expired, None)]);
     }
@@ -100,8 +102,8 @@ fn several_in_sight_are_not_nobody() {
 fn nobody_is_nobody_only_when_somebody_has_looked() {
     let mut pod = Pod::begin(policy(), None, &[(Metrics, fault(ConnectionRefused))]);
     pod.call(Hook).phase(Phase::LameDuck);
-    let asked = pod.unsought[1];
-    pod.sees(SearchResult::NotFound).input(Input::Sighted { asked, sighting: SearchResult::NotFound });
+    let requested_at = pod.unsought[1];
+    pod.sees(SearchResult::NotFound).input(Input::Sighted { requested_at, sighting: SearchResult::NotFound });
     pod.expect([Release(NeverServed, Some(0))]);
 }
 
@@ -109,14 +111,14 @@ fn nobody_is_nobody_only_when_somebody_has_looked() {
 fn an_obstacle_keeps_the_signal_back_and_the_hook_returns_all_the_same() {
     let mut pod = failing(found(1, Some(SignalBlocker::NotCaught)), ConnectionRefused);
     pod.at(10).call(Hook).expect([Release(NeverServed, Some(0))]);
-    assert!(!pod.verdict.expect("a verdict").signalled);
+    assert!(!pod.result.expect("a verdict").signalled);
 }
 
 #[test]
 fn a_signal_that_fails_is_not_said_to_have_been_sent() {
     let mut pod = failing(found(1, None), ConnectionRefused);
     pod.signals_fail(true).at(10).call(Hook).expect([Release(NeverServed, Some(0))]);
-    assert!(!pod.verdict.expect("a verdict").signalled && !pod.note.expect("a note").signalled);
+    assert!(!pod.result.expect("a verdict").signalled && !pod.note.expect("a note").signalled);
 }
 
 #[test]
@@ -140,7 +142,7 @@ fn who_came_since_the_last_search_is_seen_first_and_told() {
         let mut pod = failing(before, ConnectionRefused);
         // The page answers at once, the search takes its time.
         pod.at(9.5).searches_hang().call(Hook).phase(Phase::LameDuck);
-        pod.input(Input::Sighted { asked: second(9.5), sighting: found(1, None) });
+        pod.input(Input::Sighted { requested_at: second(9.5), sighting: found(1, None) });
         pod.expect([Signal(1), Release(NeverServed, Some(0))]).phase(Phase::Done);
     }
 }

@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use lameduck_machine::controller::Controller;
-use lameduck_machine::io::{Action, Input, Policy, UnauthorizedCaller};
+use lameduck_machine::io::{Action, Input, UnauthorizedCaller};
+use lameduck_machine::policy::Policy;
 use lameduck_machine::readiness::NotReady;
 use lameduck_machine::reading::{ReadError, ReadErrorKind, Reading, Source};
 use lameduck_machine::result::{DrainResult, ExitStatus, Outcome, Trigger};
@@ -49,7 +50,7 @@ pub(crate) struct Pod {
     pub(crate) keeper: Controller,
     pub(crate) policy: Policy,
     pub(crate) note: Option<SavedDrain>,
-    pub(crate) verdict: Option<DrainResult>,
+    pub(crate) result: Option<DrainResult>,
     /// The answer of the last waiter that was let go.
     pub(crate) dismissed: Option<DrainResult>,
     /// The readings and searches that were ordered and not answered.
@@ -90,7 +91,7 @@ impl Pod {
             keeper: Controller::new(now, policy.clone(), None),
             policy,
             note: None,
-            verdict: None,
+            result: None,
             dismissed: None,
             unread: Vec::new(),
             unsought: Vec::new(),
@@ -220,8 +221,8 @@ impl Pod {
 
     /// The newest reading that hangs comes in now after all.
     pub(crate) fn answers_late(&mut self, says: &[(Source, Reading)]) -> &mut Self {
-        let (asked, _) = self.unread.pop().expect("a reading that hangs");
-        self.answer(asked, says);
+        let (requested_at, _) = self.unread.pop().expect("a reading that hangs");
+        self.answer(requested_at, says);
         self.act();
         self
     }
@@ -259,7 +260,7 @@ impl Pod {
         self.unread.clear();
         self.unsought.clear();
         let ticks = self.now.since(second(0)).as_millis() / 10;
-        self.policy.own_start = policy().own_start + u64::try_from(ticks).expect("a script is short");
+        self.policy.own_start_ticks = policy().own_start_ticks + u64::try_from(ticks).expect("a script is short");
         self.keeper = Controller::new(self.now, self.policy.clone(), self.note);
         self.act();
         self
@@ -280,13 +281,13 @@ impl Pod {
     /// What comes of an action at once; searches and readings are answered when all actions are done.
     fn perform(&mut self, action: &Action) -> Option<Input> {
         match *action {
-            Action::Seek { asked, .. } => match self.sighting.clone() {
-                Some(sighting) => self.answers.push_back(Input::Sighted { asked, sighting }),
-                None => self.unsought.push(asked),
+            Action::Seek { requested_at, .. } => match self.sighting.clone() {
+                Some(sighting) => self.answers.push_back(Input::Sighted { requested_at, sighting }),
+                None => self.unsought.push(requested_at),
             },
-            Action::Read { asked, bound, .. } => match self.page.clone() {
-                Page::Says(says) => self.answer(asked, &says),
-                Page::Hangs => self.unread.push((asked, bound)),
+            Action::Read { requested_at, bound, .. } => match self.page.clone() {
+                Page::Says(says) => self.answer(requested_at, &says),
+                Page::Hangs => self.unread.push((requested_at, bound)),
             },
             Action::Watch(incarnation) => {
                 return self.ended.contains(&incarnation).then_some(Input::Exited(incarnation, ExitStatus::Unknown));
@@ -299,24 +300,24 @@ impl Pod {
                 return Some(Input::Killed(incarnation, true));
             }
             Action::Lived(life) => self.lived.push(life),
-            Action::Conclude(verdict) => self.verdict = Some(verdict),
-            Action::Release(verdict) => self.done(Deed::Release(verdict.outcome, verdict.stragglers)),
-            Action::Dismiss(waiter, verdict) => {
-                self.dismissed = Some(verdict);
-                self.done(Deed::Dismiss(waiter.0, verdict.outcome, verdict.stragglers));
+            Action::Conclude(result) => self.result = Some(result),
+            Action::Release(result) => self.done(Deed::Release(result.outcome, result.stragglers)),
+            Action::Dismiss(waiter, result) => {
+                self.dismissed = Some(result);
+                self.done(Deed::Dismiss(waiter.0, result.outcome, result.stragglers));
             }
             Action::Leave => self.done(Deed::Leave),
         }
         None
     }
 
-    fn answer(&mut self, asked: Time, says: &[(Source, Reading)]) {
-        self.answer_sockets(asked);
-        let counted = |(source, reading)| Input::Counted { asked, source, reading };
+    fn answer(&mut self, requested_at: Time, says: &[(Source, Reading)]) {
+        self.answer_sockets(requested_at);
+        let counted = |(source, reading)| Input::Counted { requested_at, source, reading };
         self.answers.extend(says.iter().cloned().map(counted));
     }
 
-    fn answer_sockets(&mut self, asked: Time) {
+    fn answer_sockets(&mut self, requested_at: Time) {
         if self.table_hangs {
             return;
         }
@@ -324,10 +325,10 @@ impl Pod {
         let fault = || ReadError::new(ReadErrorKind::Invalid, "no table");
         let counts = vec![table.count(PORT)];
         let table = if self.table { Ok(table) } else { Err(fault()) };
-        self.answers.push_back(Input::Connections { asked, table });
+        self.answers.push_back(Input::Connections { requested_at, table });
         if self.policy.sources.contains(&Source::Sockets) {
             let reading = if self.table { Reading::Counts(counts) } else { Reading::Unknown(fault()) };
-            self.answers.push_back(Input::Counted { asked, source: Source::Sockets, reading });
+            self.answers.push_back(Input::Counted { requested_at, source: Source::Sockets, reading });
         }
     }
 

@@ -19,7 +19,7 @@ fn a_drain_goes_on_with_the_same_deadline_and_no_second_signal() {
     let mut pod = Pod::serving(3);
     pod.at(10).call(Hook).at(15).expect([Signal(1)]);
     pod.at(20).restarts().phase(Phase::Draining).deadline(65).at(65).expect([Release(Expired, Some(3))]);
-    assert_eq!(pod.verdict.and_then(|verdict| verdict.streams_at_start), Some(3));
+    assert_eq!(pod.result.and_then(|result| result.streams_at_start), Some(3));
 }
 
 #[test]
@@ -52,9 +52,9 @@ fn a_signal_that_was_noted_and_perhaps_not_sent_is_never_sent_again() {
     let mut pod = Pod::serving(3);
     pod.at(10).call(Hook).at(14.5).hangs();
     pod.keeper.handle(second(15), Input::Tick);
-    let asked = second(15);
+    let requested_at = second(15);
     while pod.keeper.poll_action().is_some() {}
-    pod.keeper.handle(second(15), Input::Sighted { asked, sighting: found(1, None) });
+    pod.keeper.handle(second(15), Input::Sighted { requested_at, sighting: found(1, None) });
     let Some(Action::Write(note)) = pod.keeper.poll_action() else { panic!("the note comes before the signal") };
     assert!(note.signalled);
     // The sidecar dies here: after the note, before the signal.

@@ -18,7 +18,7 @@ use crate::machine_scripts::pod::{Pod, count, found, life, policy, second};
 fn a_signal_that_the_target_does_not_catch_is_not_sent() {
     let mut pod = Pod::begin(policy(), Some(found(1, Some(SignalBlocker::NotCaught))), &[(Metrics, count(3))]);
     pod.at(10).call(Hook).at(19.5).streams(0).at(22).expect([Release(Drained, Some(0))]);
-    assert!(!pod.verdict.expect("a verdict").signalled);
+    assert!(!pod.result.expect("a verdict").signalled);
 }
 
 #[test]
@@ -51,12 +51,12 @@ fn two_targets_are_not_signalled_until_one_is_left() {
 fn a_search_from_the_lame_duck_does_not_license_the_signal() {
     let mut pod = Pod::serving(3);
     pod.at(10).call(Hook).at(13.5).searches_hang().at(15.5);
-    let asked = pod.unsought[0];
-    assert_eq!(asked, second(14));
-    pod.input(Input::Sighted { asked, sighting: found(1, None) }).expect([]);
-    let asked = pod.unsought[1];
-    assert_eq!(asked, second(15));
-    pod.input(Input::Sighted { asked, sighting: found(1, None) }).expect([Signal(1)]);
+    let requested_at = pod.unsought[0];
+    assert_eq!(requested_at, second(14));
+    pod.input(Input::Sighted { requested_at, sighting: found(1, None) }).expect([]);
+    let requested_at = pod.unsought[1];
+    assert_eq!(requested_at, second(15));
+    pod.input(Input::Sighted { requested_at, sighting: found(1, None) }).expect([Signal(1)]);
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn a_signal_that_fails_is_tried_again_at_the_next_poll() {
 fn a_drain_whose_signal_fails_goes_by_count_alone() {
     let mut pod = Pod::serving(3);
     pod.signals_fail(true).at(10).call(Hook).at(19.5).streams(0).at(22).expect([Release(Drained, Some(0))]);
-    assert!(!pod.verdict.expect("a verdict").signalled);
+    assert!(!pod.result.expect("a verdict").signalled);
 }
 
 #[test]
@@ -133,8 +133,8 @@ fn zero_is_no_end_before_somebody_has_looked_whether_the_signal_may_go_out() {
     let mut pod =
         Pod::with(0, |policy| (policy.plan.quiet_period, policy.plan.exit_wait) = (Duration::ZERO, Duration::ZERO));
     pod.at(10).call(Hook).at(14.5).searches_hang().at(15.5);
-    let asked = pod.unsought[0];
-    assert_eq!(asked, second(15));
-    pod.input(Input::Sighted { asked, sighting: found(1, None) }).expect([Signal(1)]);
+    let requested_at = pod.unsought[0];
+    assert_eq!(requested_at, second(15));
+    pod.input(Input::Sighted { requested_at, sighting: found(1, None) }).expect([Signal(1)]);
     pod.at(16).expect([Release(Drained, Some(0))]);
 }

@@ -1,6 +1,6 @@
 //! SIGTERM to the sidecar itself: when it drains, and when it leaves.
 
-use lameduck_machine::io::SigtermPolicy;
+use lameduck_machine::policy::SigtermPolicy;
 use lameduck_machine::reading::ReadErrorKind;
 use lameduck_machine::reading::Source::Metrics;
 use lameduck_machine::result::ExitStatus;

@@ -1,6 +1,6 @@
 //! The socket table as a witness beside the page, and on its own.
 
-use lameduck_machine::io::{AcceptLimit, Policy};
+use lameduck_machine::policy::{AcceptLimit, Policy};
 use lameduck_machine::readiness::NotReady;
 use lameduck_machine::reading::ReadErrorKind::{ConnectionRefused, NoResponse};
 use lameduck_machine::reading::Source::{Metrics, Sockets};
@@ -68,13 +68,13 @@ fn a_target_that_has_not_opened_its_port_never_served() {
 fn sources_that_disagree_for_longer_than_the_quiet_period_are_shown() {
     let mut pod = Pod::with(0, both);
     pod.carries(&[0]).at(1.5);
-    assert_eq!(pod.snapshot().divided_for, None);
+    assert_eq!(pod.snapshot().disagreement, None);
     pod.at(3);
-    assert_eq!(pod.snapshot().divided_for, None);
+    assert_eq!(pod.snapshot().disagreement, None);
     pod.at(5);
-    assert_eq!(pod.snapshot().divided_for, Some(std::time::Duration::from_secs(4)));
+    assert_eq!(pod.snapshot().disagreement, Some(std::time::Duration::from_secs(4)));
     pod.streams(1).at(6);
-    assert_eq!(pod.snapshot().divided_for, None);
+    assert_eq!(pod.snapshot().disagreement, None);
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn enough_lives_tell_how_long_the_open_streams_may_take() {
         let begin = f64::from(life) * 20.0;
         pod.at(begin).carries(&[0]).at(begin + 10.0).carries(&[]);
     }
-    let ends_in = |pod: &Pod| pod.keeper.all_ended_in(pod.snapshot().now).map(|time| time.as_secs());
+    let ends_in = |pod: &Pod| pod.keeper.estimated_time_to_zero(pod.snapshot().now).map(|time| time.as_secs());
     assert_eq!(ends_in(&pod), None);
     pod.at(500).carries(&[0]).at(501.5);
     assert_eq!(ends_in(&pod), Some(8));

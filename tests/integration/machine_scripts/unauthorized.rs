@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use lameduck_machine::io::{Input, SigtermPolicy};
+use lameduck_machine::io::Input;
+
+use lameduck_machine::policy::SigtermPolicy;
 use lameduck_machine::reading::ReadErrorKind::{ConnectionRefused, NoResponse};
 use lameduck_machine::reading::Source::Metrics;
 use lameduck_machine::result::ExitStatus;
@@ -19,8 +21,8 @@ fn a_waiter_turns_nothing_unready_and_signals_nobody_and_is_held_to_its_deadline
     let mut pod = Pod::serving(3);
     pod.at(10).wait(1).phase(Phase::Serving).ready().at(64.9).ready();
     pod.at(65).expect([Dismiss(1, Expired, Some(3))]).phase(Phase::Serving).ready();
-    assert_eq!((pod.note, pod.verdict, pod.snapshot().drain), (None, None, None));
-    assert!(!pod.dismissed.is_some_and(|verdict| verdict.signalled));
+    assert_eq!((pod.note, pod.result, pod.snapshot().drain), (None, None, None));
+    assert!(!pod.dismissed.is_some_and(|result| result.signalled));
 }
 
 #[test]
@@ -126,7 +128,7 @@ fn a_zero_before_the_target_was_found_is_not_inherited() {
         .wait(1)
         .at(11.5)
         .sees(found(1, None))
-        .input(Input::Sighted { asked: second(11.2), sighting: found(1, None) });
+        .input(Input::Sighted { requested_at: second(11.2), sighting: found(1, None) });
     pod.at(13.4).phase(Phase::Serving).at(13.5).expect([Dismiss(1, Drained, Some(0))]);
 }
 
@@ -137,7 +139,7 @@ fn a_waiter_joins_the_drain_under_way_and_is_let_go_with_it() {
     assert_eq!(pod.snapshot().hooks, 2);
     // It has waited for zero for long, and the target has its exit wait.
     pod.at(27).expect([Release(Drained, Some(0)), Dismiss(1, Drained, Some(0))]);
-    assert_eq!(pod.dismissed, pod.verdict);
+    assert_eq!(pod.dismissed, pod.result);
 }
 
 #[test]

@@ -43,8 +43,8 @@ impl Sources {
     }
 
     pub(crate) fn take(&mut self, second: usize, source: Source, reading: Reading) {
-        let asked = Time::since_boot(Duration::from_secs(second as u64));
-        self.census.take(source, asked, reading.clone());
+        let requested_at = Time::since_boot(Duration::from_secs(second as u64));
+        self.census.take(source, requested_at, reading.clone());
         if let Some((_, said)) = self.said.iter_mut().find(|(one, _)| *one == source) {
             said.push(reading);
         }

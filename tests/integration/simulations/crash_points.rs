@@ -7,7 +7,7 @@ use std::time::Duration;
 use lameduck::io::state::StateFile;
 use lameduck_machine::activity::IdleRule;
 use lameduck_machine::drain_times::DrainTimes;
-use lameduck_machine::io::{IdlePolicy, Policy, SigtermPolicy};
+use lameduck_machine::policy::{IdlePolicy, Policy, SigtermPolicy};
 use lameduck_machine::reading::Source;
 use lameduck_machine::result::{ExitStatus, Outcome, Trigger};
 
@@ -37,7 +37,7 @@ fn policy() -> Policy {
         idleness: IdlePolicy { ports: vec![PORT], rule, ends_drain: true },
         accept_below: None,
         on_sigterm: SigtermPolicy::Auto,
-        own_start: 0,
+        own_start_ticks: 0,
     }
 }
 
@@ -68,15 +68,15 @@ fn die_at_every_step(outcome: Outcome, before: &[Event], after: &[Event]) {
                 unnoted += 1;
                 return true;
             }
-            let verdict = world.told[0];
-            assert!(world.told.iter().all(|told| *told == verdict), "{:?}", world.told);
-            assert_eq!(verdict.outcome, outcome, "died after {step} actions");
-            assert!(verdict.signalled && world.has_drain());
+            let result = world.told[0];
+            assert!(world.told.iter().all(|told| *told == result), "{:?}", world.told);
+            assert_eq!(result.outcome, outcome, "died after {step} actions");
+            assert!(result.signalled && world.has_drain());
             if outcome == Outcome::Expired {
                 // One that comes back too late to look cannot know.
-                assert!(matches!(verdict.stragglers, Some(2) | None));
+                assert!(matches!(result.stragglers, Some(2) | None));
                 let budget = policy().plan.budget();
-                assert!(budget <= verdict.took && verdict.took <= budget + away, "{verdict:?}");
+                assert!(budget <= result.took && result.took <= budget + away, "{result:?}");
             }
             assert_eq!(world.kills, usize::from(outcome == Outcome::Idle));
             told_again += world.told.len() - 1;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lameduck_machine::activity::IdleRule;
 use lameduck_machine::drain_times::DrainTimes;
-use lameduck_machine::io::{IdlePolicy, Policy, SigtermPolicy};
+use lameduck_machine::policy::{IdlePolicy, Policy, SigtermPolicy};
 use lameduck_machine::reading::Source;
 use lameduck_machine::result::{ExitStatus, Trigger};
 use proptest::prelude::*;
@@ -158,7 +158,7 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
             idleness,
             accept_below: None,
             on_sigterm,
-            own_start: 0,
+            own_start_ticks: 0,
         },
     )
 }

@@ -5,8 +5,9 @@ mod results;
 use std::time::Duration;
 
 use lameduck_machine::controller::Controller;
-use lameduck_machine::io::SigtermPolicy;
-use lameduck_machine::io::{Action, Input, Policy, UnauthorizedCaller};
+use lameduck_machine::io::{Action, Input, UnauthorizedCaller};
+use lameduck_machine::policy::Policy;
+use lameduck_machine::policy::SigtermPolicy;
 use lameduck_machine::result::{DrainResult, ExitStatus, Outcome, Trigger};
 use lameduck_machine::saved_drain::SavedDrain;
 use lameduck_machine::snapshot::Phase;
@@ -21,7 +22,7 @@ const TICK: Duration = Duration::from_millis(10);
 /// A drain as the contract has it.
 #[derive(Clone, Debug)]
 struct Drain {
-    begun: Time,
+    started_at: Time,
     deadline: Time,
     /// From when on a zero may count, and a search may license the signal.
     since: Time,
@@ -80,14 +81,14 @@ impl SourceState {
     }
 
     /// Another sidecar goes on with what was noted.
-    pub(crate) fn resumes(&mut self, now: Time, own_start: u64, note: Option<SavedDrain>) {
-        let policy = Policy { own_start, ..self.policy.clone() };
+    pub(crate) fn resumes(&mut self, now: Time, own_start_ticks: u64, note: Option<SavedDrain>) {
+        let policy = Policy { own_start_ticks, ..self.policy.clone() };
         let lame_duck = self.policy.plan.lame_duck;
         let drain = note.map(|note| Drain {
-            begun: note.begun,
+            started_at: note.started_at,
             deadline: note.deadline,
-            since: if note.signalled { now } else { now.max(note.begun + lame_duck) },
-            over: note.over.map(|over| (over.at, over.verdict)),
+            since: if note.signalled { now } else { now.max(note.started_at + lame_duck) },
+            over: note.over.map(|over| (over.at, over.result)),
             told: note.over.is_some_and(|over| over.told),
         });
         let target = note.and_then(|note| note.incarnation);
@@ -95,9 +96,9 @@ impl SourceState {
         *self = Self { drain, target, signalled, sent: signalled, ..Self::new(policy) };
     }
 
-    pub(crate) fn verdict(&self) -> Option<DrainResult> {
-        let (_, verdict) = self.drain.as_ref()?.over?;
-        Some(verdict)
+    pub(crate) fn result(&self) -> Option<DrainResult> {
+        let (_, result) = self.drain.as_ref()?.over?;
+        Some(result)
     }
 
     // === what happens ===
@@ -120,7 +121,7 @@ impl SourceState {
     /// Whether a hook has something left to wait for.
     fn reopens(&self) -> bool {
         let over = self.drain.as_ref().and_then(|drain| drain.over);
-        let waits = over.is_some_and(|(_, verdict)| match verdict.outcome {
+        let waits = over.is_some_and(|(_, result)| match result.outcome {
             Outcome::Expired => true,
             Outcome::NeverServed => self.readings.served,
             Outcome::Drained | Outcome::Idle | Outcome::Exited => false,
@@ -131,7 +132,7 @@ impl SourceState {
     fn begins(&mut self, now: Time) {
         let plan = &self.policy.plan;
         let (deadline, since) = (now + plan.budget(), now + plan.lame_duck);
-        self.drain = Some(Drain { begun: now, deadline, since, over: None, told: false });
+        self.drain = Some(Drain { started_at: now, deadline, since, over: None, told: false });
         self.drained = self.sigterm.is_some();
     }
 
@@ -145,8 +146,10 @@ impl SourceState {
 
     pub(crate) fn input(&mut self, now: Time, input: &Input) {
         match input {
-            Input::Counted { asked, source, reading } => self.readings.take(now, *asked, *source, reading),
-            Input::Sighted { asked, sighting } => self.sighted(now, *asked, sighting),
+            Input::Counted { requested_at, source, reading } => {
+                self.readings.take(now, *requested_at, *source, reading)
+            }
+            Input::Sighted { requested_at, sighting } => self.sighted(now, *requested_at, sighting),
             Input::Exited(incarnation, ending) if self.target == Some(*incarnation) => self.ends(now, *ending),
             Input::Dying(incarnation) if self.target == Some(*incarnation) && self.ended.is_none() => {
                 self.dying.get_or_insert(now);
@@ -171,8 +174,8 @@ impl SourceState {
         }
     }
 
-    fn sighted(&mut self, now: Time, asked: Time, sighting: &SearchResult) {
-        if Some(asked) < self.bereft {
+    fn sighted(&mut self, now: Time, requested_at: Time, sighting: &SearchResult) {
+        if Some(requested_at) < self.bereft {
             return;
         }
         if let SearchResult::Found(found) = sighting
@@ -180,7 +183,7 @@ impl SourceState {
         {
             self.ends(now, ExitStatus::Unknown);
         }
-        self.seen = Some((asked, sighting.clone()));
+        self.seen = Some((requested_at, sighting.clone()));
     }
 
     fn ends(&mut self, now: Time, ending: ExitStatus) {
@@ -194,11 +197,14 @@ impl SourceState {
 
     pub(crate) fn sees(&mut self, now: Time, action: &Action, note: Option<&SavedDrain>) {
         match action {
-            Action::Seek { asked, .. } => assert_eq!(*asked, now),
-            Action::Read { asked, bound, .. } => {
+            Action::Seek { requested_at, .. } => assert_eq!(*requested_at, now),
+            Action::Read { requested_at, bound, .. } => {
                 let open = self.drain.as_ref().filter(|drain| drain.over.is_none());
-                assert!(open.is_none_or(|drain| *asked + *bound <= drain.deadline), "a reading outlasts the deadline");
-                self.readings.ask(*asked, *bound);
+                assert!(
+                    open.is_none_or(|drain| *requested_at + *bound <= drain.deadline),
+                    "a reading outlasts the deadline"
+                );
+                self.readings.ask(*requested_at, *bound);
             }
             Action::Watch(incarnation) => self.watches(*incarnation),
             Action::Write(note) => self.writes(note),
@@ -207,10 +213,10 @@ impl SourceState {
             Action::Kill(incarnation) => self.kills(now, *incarnation),
             // Who was let go by whom, the world knows.
             Action::Lived(_) | Action::Dismiss(..) => {}
-            Action::Conclude(verdict) => self.concludes(now, verdict),
-            Action::Release(verdict) => {
+            Action::Conclude(result) => self.concludes(now, result),
+            Action::Release(result) => {
                 let over = self.drain.as_ref().and_then(|drain| drain.over);
-                assert_eq!(over.map(|(_, over)| over), Some(*verdict), "a release without its verdict");
+                assert_eq!(over.map(|(_, over)| over), Some(*result), "a release without its verdict");
             }
             Action::Leave => self.leaves(now),
         }
@@ -232,8 +238,8 @@ impl SourceState {
 
     fn writes(&mut self, note: &SavedDrain) {
         let drain = self.drain.as_ref().expect("a note is of a drain");
-        assert_eq!((note.begun, note.deadline), (drain.begun, drain.deadline));
-        let over = note.over.map(|over| (over.at, over.verdict));
+        assert_eq!((note.started_at, note.deadline), (drain.started_at, drain.deadline));
+        let over = note.over.map(|over| (over.at, over.result));
         assert!(drain.over.is_none() || over == drain.over, "a verdict is unwritten");
         assert_eq!(note.over.is_some_and(|over| over.told), drain.told, "noted as told, and not told");
         assert_eq!(note.incarnation, self.target);
@@ -257,18 +263,19 @@ impl SourceState {
             return;
         }
         let drain = self.drain.as_ref().expect("no signal without a trigger");
-        let Some((asked, SearchResult::Found(Found { incarnation: found, obstacle: None, .. }))) = &self.seen else {
+        let Some((requested_at, SearchResult::Found(Found { incarnation: found, obstacle: None, .. }))) = &self.seen
+        else {
             panic!("a signal to what is not clearly seen: {:?}", self.seen)
         };
         assert_eq!(*found, incarnation);
-        assert!(born(incarnation) < drain.begun + TICK + TICK, "a new life inherits a drain");
-        self.early = now < drain.since || *asked < drain.since;
+        assert!(born(incarnation) < drain.started_at + TICK + TICK, "a new life inherits a drain");
+        self.early = now < drain.since || *requested_at < drain.since;
     }
 
     fn kills(&self, now: Time, incarnation: Incarnation) {
         let over = self.drain.as_ref().and_then(|drain| drain.over);
-        let (at, verdict) = over.expect("nobody is killed in a drain");
-        assert_eq!(verdict.outcome, Outcome::Idle);
+        let (at, result) = over.expect("nobody is killed in a drain");
+        assert_eq!(result.outcome, Outcome::Idle);
         assert!(now >= at + self.policy.plan.exit_margin, "killed within the exit margin");
         // One whose end was not yet told when this was ordered is reached by nobody.
         assert_eq!(self.target, Some(incarnation));
@@ -332,10 +339,10 @@ impl SourceState {
     }
 
     fn must_have_been_told(&self) {
-        let Some(Drain { begun, since, over: None, .. }) = self.drain else { return };
-        if let Some((asked, SearchResult::Found(Found { incarnation, obstacle: None, .. }))) = self.seen {
-            let of_this_drain = self.target.is_some() || born(incarnation) + TICK + TICK < begun;
-            let told = asked <= since || self.policy.signal.is_none() || self.tried();
+        let Some(Drain { started_at, since, over: None, .. }) = self.drain else { return };
+        if let Some((requested_at, SearchResult::Found(Found { incarnation, obstacle: None, .. }))) = self.seen {
+            let of_this_drain = self.target.is_some() || born(incarnation) + TICK + TICK < started_at;
+            let told = requested_at <= since || self.policy.signal.is_none() || self.tried();
             assert!(told || !of_this_drain || self.dying.is_some(), "the signal is forgotten");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lameduck_machine::io::Policy;
+use lameduck_machine::policy::Policy;
 use lameduck_machine::reading::{ReadErrorKind, Reading, Source};
 use lameduck_machine::time::Time;
 
@@ -11,7 +11,7 @@ const SLACK: Duration = Duration::from_millis(100);
 /// One round of readings.
 #[derive(Clone, Debug)]
 struct Round {
-    asked: Time,
+    requested_at: Time,
     overdue: Time,
     said: Vec<(Source, Reading)>,
 }
@@ -34,18 +34,18 @@ impl Readings {
         Self { quiet, sources, rounds: Vec::new(), served: false, ended: 0 }
     }
 
-    pub(crate) fn ask(&mut self, asked: Time, bound: Duration) {
+    pub(crate) fn ask(&mut self, requested_at: Time, bound: Duration) {
         // A round that another follows before it is overdue was abandoned: its silence says nothing.
-        if let Some(before) = self.rounds.last_mut().filter(|before| asked < before.overdue) {
-            before.overdue = asked + Duration::MAX;
+        if let Some(before) = self.rounds.last_mut().filter(|before| requested_at < before.overdue) {
+            before.overdue = requested_at + Duration::MAX;
         }
-        self.rounds.push(Round { asked, overdue: asked + bound + SLACK, said: Vec::new() });
+        self.rounds.push(Round { requested_at, overdue: requested_at + bound + SLACK, said: Vec::new() });
     }
 
-    pub(crate) fn take(&mut self, now: Time, asked: Time, source: Source, reading: &Reading) {
+    pub(crate) fn take(&mut self, now: Time, requested_at: Time, source: Source, reading: &Reading) {
         let Some(round) = self.rounds.last_mut() else { return };
         let new = round.said.iter().all(|(said, _)| *said != source);
-        if round.asked == asked && now <= round.overdue && new {
+        if round.requested_at == requested_at && now <= round.overdue && new {
             round.said.push((source, reading.clone()));
             self.served |= match reading {
                 // A port on which nobody listens shows nobody who serves.
@@ -77,11 +77,11 @@ impl Readings {
 
     /// For how long, beyond the quiet period, every round since then has said zero; `None` if not so long.
     pub(crate) fn zero_held(&self, now: Time, since: Time) -> Option<Duration> {
-        let of_now = self.rounds.iter().filter(|round| round.asked >= since);
+        let of_now = self.rounds.iter().filter(|round| round.requested_at >= since);
         let rounds: Vec<&Round> = of_now.filter(|round| self.is_over(round, now) || round.denies_zero()).collect();
         let zeros = rounds.iter().rev().take_while(|round| round.says_zero());
-        let first = zeros.last()?.asked;
-        rounds.last()?.asked.since(first).checked_sub(self.quiet)
+        let first = zeros.last()?.requested_at;
+        rounds.last()?.requested_at.since(first).checked_sub(self.quiet)
     }
 
     fn is_over(&self, round: &Round, now: Time) -> bool {
@@ -94,7 +94,7 @@ impl Readings {
             |source| self.rounds.iter().rev().find(|round| round.has_heard(source, now)).map(|round| (source, round));
         let words = self.sources.iter().filter_map(|source| last(*source));
         words
-            .filter(|(_, round)| now.since(round.asked) <= age)
+            .filter(|(_, round)| now.since(round.requested_at) <= age)
             .filter_map(|(source, round)| round.count_of(source))
             .max()
     }
@@ -105,7 +105,7 @@ impl Readings {
             Reading::Counts(_) => *source == Source::Sockets,
             Reading::Unknown(fault) => fault.kind != ReadErrorKind::Invalid,
         };
-        self.rounds.iter().any(|round| round.asked >= since && round.said.iter().all(failed))
+        self.rounds.iter().any(|round| round.requested_at >= since && round.said.iter().all(failed))
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use lameduck::io::state::StateFile;
 use lameduck_machine::controller::Controller;
-use lameduck_machine::io::{Action, Input, Policy, SigtermPolicy, UnauthorizedCaller};
+use lameduck_machine::io::{Action, Input, UnauthorizedCaller};
+use lameduck_machine::policy::{Policy, SigtermPolicy};
 use lameduck_machine::reading::{Count, ReadError, ReadErrorKind, Reading, Source};
 use lameduck_machine::result::{DrainResult, ExitStatus, Outcome, Trigger};
 use lameduck_machine::saved_drain::{SavedDrain, SavedResult};
@@ -73,7 +74,7 @@ const START: Time = Time::since_boot(Duration::from_secs(1000));
 
 impl World {
     pub(crate) fn new(mut policy: Policy) -> Self {
-        policy.own_start = ticks(START);
+        policy.own_start_ticks = ticks(START);
         let mut world = Self {
             keeper: Controller::new(START, policy.clone(), None),
             witness: SourceState::new(policy.clone()),
@@ -128,8 +129,8 @@ impl World {
     }
 
     /// The verdict of the drain, once it is over.
-    pub(crate) fn verdict(&self) -> Option<DrainResult> {
-        self.witness.verdict()
+    pub(crate) fn result(&self) -> Option<DrainResult> {
+        self.witness.result()
     }
 
     /// Whether nobody waits any more.
@@ -250,11 +251,11 @@ impl World {
             self.start();
         }
         self.last_search = self.now;
-        self.policy.own_start = ticks(self.now);
+        self.policy.own_start_ticks = ticks(self.now);
         if let Some(state) = &self.state {
             self.note = state.load(self.now).expect("a note that can be believed");
         }
-        self.witness.resumes(self.now, self.policy.own_start, self.note);
+        self.witness.resumes(self.now, self.policy.own_start_ticks, self.note);
         self.keeper = Controller::new(self.now, self.policy.clone(), self.note);
     }
 
@@ -263,8 +264,8 @@ impl World {
     fn perform(&mut self, action: &Action) -> Option<Input> {
         self.witness.sees(self.now, action, self.note.as_ref());
         match *action {
-            Action::Seek { asked, .. } => self.seek(asked),
-            Action::Read { asked, .. } => self.read(asked),
+            Action::Seek { requested_at, .. } => self.seek(requested_at),
+            Action::Read { requested_at, .. } => self.read(requested_at),
             Action::Watch(incarnation) => {
                 self.watched = Some(incarnation);
                 let alive = self.life.as_ref().is_some_and(|life| life.incarnation == incarnation);
@@ -274,13 +275,13 @@ impl World {
             Action::Erase => self.notes(None),
             Action::Signal(incarnation) => return Some(Input::Signalled(incarnation, self.signal(incarnation))),
             Action::Kill(incarnation) => return Some(Input::Killed(incarnation, self.kill(incarnation))),
-            Action::Conclude(verdict) => self.told.push(verdict),
+            Action::Conclude(result) => self.told.push(result),
             Action::Lived(_) => {}
             Action::Release(_) => self.callers.clear(),
-            Action::Dismiss(waiter, verdict) => {
+            Action::Dismiss(waiter, result) => {
                 let which = self.waiters.iter().position(|(waiting, _)| *waiting == waiter).expect("nobody waits so");
                 let (_, called) = self.waiters.remove(which);
-                self.witness.dismisses(self.now, called, &verdict);
+                self.witness.dismisses(self.now, called, &result);
             }
             Action::Leave => {
                 let bidden = self.policy.on_sigterm == SigtermPolicy::Exit;
@@ -293,10 +294,10 @@ impl World {
 
     fn notes(&mut self, note: Option<SavedDrain>) {
         // A verdict may be told by the next sidecar, when there may be work again; it is noted when it falls.
-        if let Some(SavedResult { at, verdict, told: false }) = note.and_then(|note| note.over)
+        if let Some(SavedResult { at, result, told: false }) = note.and_then(|note| note.over)
             && at == self.now
         {
-            self.must_be_idle(&verdict);
+            self.must_be_idle(&result);
         }
         self.note = note;
         if let Some(state) = &self.state {
@@ -304,7 +305,7 @@ impl World {
         }
     }
 
-    fn seek(&mut self, asked: Time) {
+    fn seek(&mut self, requested_at: Time) {
         let sighting = match &self.life {
             None => SearchResult::NotFound,
             Some(life) if self.second => SearchResult::Ambiguous(vec![life.incarnation.pid, 9999]),
@@ -315,20 +316,20 @@ impl World {
         };
         // One thread searches, so answers come in the order of the questions.
         self.last_search = self.last_search.max(self.now + self.search);
-        self.pending.push((self.last_search, Input::Sighted { asked, sighting }));
+        self.pending.push((self.last_search, Input::Sighted { requested_at, sighting }));
     }
 
-    fn read(&mut self, asked: Time) {
+    fn read(&mut self, requested_at: Time) {
         let Some(time) = self.reading else { return };
         self.last_reading = time;
         if !self.policy.idleness.ports.is_empty() || self.policy.sources.contains(&Source::Sockets) {
             let table = self.sockets();
             // A reading at the very instant at which it is given up may be taken or not, so none is made to wait there.
             let due = self.now + time.saturating_sub(Duration::from_millis(1));
-            self.pending.push((due, Input::Connections { asked, table }));
+            self.pending.push((due, Input::Connections { requested_at, table }));
         }
         for (source, late) in self.policy.sources.clone().into_iter().zip(0..) {
-            let counted = Input::Counted { asked, source, reading: self.page(source) };
+            let counted = Input::Counted { requested_at, source, reading: self.page(source) };
             let due = self.now + time + Duration::from_millis(late * 50);
             if self.twice {
                 self.pending.push((due + Duration::from_millis(300), counted.clone()));
@@ -346,7 +347,7 @@ impl World {
 
     /// What a source says now.
     fn page(&mut self, source: Source) -> Reading {
-        let fault = |kind| Reading::Unknown(ReadError { kind, text: String::new() });
+        let fault = |kind| Reading::Unknown(ReadError { kind, message: String::new() });
         if source == Source::Sockets {
             return match self.sockets() {
                 Ok(table) => Reading::Counts(vec![table.count(PORT)]),
@@ -389,8 +390,8 @@ impl World {
     }
 
     /// Idle is what truly did not work for a whole window, and there were streams, none of which never is.
-    fn must_be_idle(&mut self, verdict: &DrainResult) {
-        if verdict.outcome != Outcome::Idle {
+    fn must_be_idle(&mut self, result: &DrainResult) {
+        if result.outcome != Outcome::Idle {
             return;
         }
         let now = self.now;

@@ -26,7 +26,7 @@ fn a_process_without_any_right_sees_the_sockets_of_its_own_network() {
     let _client = server.client();
     let dir = env::temp_dir().join(format!("lameduck-sockets-confined-{}", std::process::id()));
     let Some(mut confined) = confined(&dir) else { return };
-    let own_name = "confined::a_process_without_any_right_sees_the_sockets_of_its_own_network";
+    let own_name = "sockets::confined::a_process_without_any_right_sees_the_sockets_of_its_own_network";
     confined.args(["--exact", own_name, "--nocapture"]).env(WITHIN, server.address().port().to_string());
     let ended = confined.status().unwrap();
     fs::remove_dir_all(dir).unwrap();

@@ -14,7 +14,8 @@ use lameduck::queue::Event;
 use lameduck::settings::sources::Sources;
 use lameduck::supervisor::source_poller::{Order, Readers};
 use lameduck_machine::activity::IdleRule;
-use lameduck_machine::io::{IdlePolicy, Input};
+use lameduck_machine::io::Input;
+use lameduck_machine::policy::IdlePolicy;
 use lameduck_machine::reading::Reading;
 use lameduck_machine::target::Incarnation;
 use lameduck_machine::time::Time;
@@ -28,7 +29,7 @@ const DEATHS: usize = 10;
 const WATCHES: usize = 10;
 /// Tells a process of this program that it is the target.
 const TARGET: &str = "LAMEDUCK_TEST_TARGET";
-const OWN_NAME: &str = "dying::connections_that_close_because_their_process_dies_are_no_streams_that_ended";
+const OWN_NAME: &str = "sockets::dying::connections_that_close_because_their_process_dies_are_no_streams_that_ended";
 
 #[test]
 fn connections_that_close_because_their_process_dies_are_no_streams_that_ended() {
@@ -78,7 +79,7 @@ async fn counts_until_the_end() -> Vec<u64> {
     let readers = Readers::new(&sources, queue);
     let ask = || {
         let asked = Time::since_boot(Duration::from_secs(1));
-        readers.ask(Order { asked, bound: Duration::from_secs(30), tracked: Some(target) });
+        readers.ask(Order { requested_at: asked, bound: Duration::from_secs(30), tracked: Some(target) });
     };
 
     ask();

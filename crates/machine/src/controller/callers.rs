@@ -15,12 +15,12 @@ impl Controller {
                 self.write_note();
             }
             Stage::Under(_) => {}
-            Stage::Done { verdict, .. } => {
-                let verdict = *verdict;
-                if trigger == Trigger::Hook && self.reopens(verdict.outcome) {
+            Stage::Done { result, .. } => {
+                let result = *result;
+                if trigger == Trigger::Hook && self.reopens(result.outcome) {
                     self.reopen(at);
                 } else {
-                    self.release(verdict);
+                    self.release(result);
                 }
             }
         }

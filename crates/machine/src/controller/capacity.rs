@@ -2,7 +2,7 @@
 //! deletes unready pods first, and those would be the fullest.
 
 use crate::controller::Controller;
-use crate::io::AcceptLimit;
+use crate::policy::AcceptLimit;
 use crate::readiness::NotReady;
 
 impl Controller {

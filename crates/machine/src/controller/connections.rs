@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::activity::{Activity, Look};
 use crate::controller::{Controller, Stage};
 use crate::durations::DurationHistogram;
-use crate::io::{Action, IdlePolicy};
+use crate::io::Action;
+use crate::policy::IdlePolicy;
 use crate::reading::ReadError;
 use crate::result::{DrainResult, Outcome, Trigger};
 use crate::socket_table::SocketTable;
@@ -36,11 +37,11 @@ impl Connections {
 }
 
 impl Controller {
-    pub(super) fn looked(&mut self, asked: Time, table: Result<SocketTable, ReadError>) {
-        if !self.rounds.is_of_newest(asked) {
+    pub(super) fn looked(&mut self, requested_at: Time, table: Result<SocketTable, ReadError>) {
+        if !self.rounds.is_of_newest(requested_at) {
             return;
         }
-        let look = Look { asked, taken: self.now };
+        let look = Look { requested_at, taken: self.now };
         match table {
             Ok(table) => self.observe(look, &table),
             Err(_) => self.connections.activity.lost(),
@@ -115,8 +116,8 @@ impl Controller {
     ///
     /// One that nobody told to stop, or that has been seen at work since, is not.
     pub(super) fn kills_at(&self) -> Option<Time> {
-        let Stage::Done { at, verdict, drain, .. } = &self.stage else { return None };
-        let &DrainResult { outcome: Outcome::Idle, signalled, .. } = verdict else { return None };
+        let Stage::Done { at, result, drain, .. } = &self.stage else { return None };
+        let &DrainResult { outcome: Outcome::Idle, signalled, .. } = result else { return None };
         self.target.as_ref().filter(|target| target.alive && !target.killed)?;
         // After a hook and with SIGTERM the kubelet tells it; a person only looks on.
         let told = signalled || drain.trigger != Trigger::Cli;
@@ -140,8 +141,8 @@ impl Controller {
 
     /// How long it takes, as likely as not, until the open streams have ended; `None` where nobody can say.
     #[must_use]
-    pub fn all_ended_in(&self, now: Time) -> Option<Duration> {
+    pub fn estimated_time_to_zero(&self, now: Time) -> Option<Duration> {
         let ages: Vec<Duration> = self.connections.lives.ages(now).collect();
-        self.durations.all_ended_in(&ages)
+        self.durations.estimated_time_to_zero(&ages)
     }
 }

@@ -8,11 +8,11 @@ use crate::target::SearchResult;
 use crate::time::Time;
 
 impl Controller {
-    pub(super) fn counted(&mut self, asked: Time, source: Source, reading: Reading) {
-        if !self.rounds.accept(source, asked) || self.is_dying() {
+    pub(super) fn counted(&mut self, requested_at: Time, source: Source, reading: Reading) {
+        if !self.rounds.accept(source, requested_at) || self.is_dying() {
             return;
         }
-        self.census.take(source, asked, reading);
+        self.census.take(source, requested_at, reading);
         if self.rounds.is_under_way() {
             self.doubt();
         } else {
@@ -35,18 +35,18 @@ impl Controller {
         let Stage::Under(drain) = &self.stage else { return false };
         let Some(since) = drain.draining_since() else { return false };
         let signalled = self.target.as_ref().is_some_and(|target| target.signalled);
-        let looked = self.seen.as_ref().is_some_and(|seen| seen.asked >= since);
+        let looked = self.seen.as_ref().is_some_and(|seen| seen.requested_at >= since);
         self.policy.signal.is_some() && !signalled && !looked
     }
 
     pub(super) fn give_up_on_readings(&mut self) {
-        let Some((asked, sources)) = self.rounds.give_up(self.now) else { return };
+        let Some((requested_at, sources)) = self.rounds.give_up(self.now) else { return };
         if self.is_dying() {
             return;
         }
         for source in sources {
-            let fault = ReadError { kind: ReadErrorKind::NoResponse, text: "no answer in time".into() };
-            self.census.take(source, asked, Reading::Unknown(fault));
+            let fault = ReadError { kind: ReadErrorKind::NoResponse, message: "no answer in time".into() };
+            self.census.take(source, requested_at, Reading::Unknown(fault));
         }
         self.judge();
     }
@@ -85,12 +85,12 @@ impl Controller {
     pub(super) fn never_served(&self, drain: &Drain) -> bool {
         let heard = self.census.heard() || drain.streams_at_start.is_some();
         // One who came since the last look is still to be seen, and to be told.
-        let looked = self.seen.as_ref().is_some_and(|seen| seen.asked >= drain.begun);
-        let failed = |kinds| looked && !heard && self.census.all_failed(drain.begun, kinds);
+        let looked = self.seen.as_ref().is_some_and(|seen| seen.requested_at >= drain.started_at);
+        let failed = |kinds| looked && !heard && self.census.all_failed(drain.started_at, kinds);
         match &self.target {
             None => self.sees_nobody() && failed(&[ReadErrorKind::ConnectionRefused]),
             Some(target) => {
-                let younger = target.incarnation.started > self.policy.own_start;
+                let younger = target.incarnation.started > self.policy.own_start_ticks;
                 younger && failed(&[ReadErrorKind::ConnectionRefused, ReadErrorKind::NoResponse])
             }
         }

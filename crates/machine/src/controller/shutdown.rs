@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::controller::{Controller, Stage};
-use crate::io::SigtermPolicy;
+use crate::policy::SigtermPolicy;
 use crate::reading::ReadErrorKind;
 use crate::result::Trigger;
 use crate::time::Time;

@@ -6,7 +6,7 @@ use crate::drain::stragglers_of_exit;
 use crate::io::Action;
 use crate::result::ExitStatus;
 use crate::source_set::{SourceSet, StreamCount};
-use crate::target::{Found, Incarnation, SearchResult, TICK};
+use crate::target::{CLOCK_TICK, Found, Incarnation, SearchResult};
 use crate::time::Time;
 
 /// The target that is tracked.
@@ -39,24 +39,23 @@ pub(crate) struct Seen {
     pub(crate) sighting: SearchResult,
     pub(crate) since: Time,
     /// When that search was ordered.
-    pub(crate) asked: Time,
+    pub(crate) requested_at: Time,
 }
 
 impl Controller {
-    pub(super) fn sighted(&mut self, asked: Time, sighting: SearchResult) {
-        if Some(asked) < self.bereft {
+    pub(super) fn sighted(&mut self, requested_at: Time, sighting: SearchResult) {
+        if Some(requested_at) < self.bereft {
             return;
         }
         let since = match &self.seen {
             Some(seen) if same_kind(&seen.sighting, &sighting) => seen.since,
-            Some(_) | None => asked,
+            Some(_) | None => requested_at,
         };
         if let SearchResult::Found(found) = &sighting {
             self.meet(found);
         }
-        self.seen = Some(Seen { sighting, since, asked });
-        let fresh =
-            matches!(&self.stage, Stage::Under(drain) if drain.draining_since().is_some_and(|since| asked >= since));
+        self.seen = Some(Seen { sighting, since, requested_at });
+        let fresh = matches!(&self.stage, Stage::Under(drain) if drain.draining_since().is_some_and(|since| requested_at >= since));
         if fresh {
             self.signal();
         }
@@ -81,9 +80,9 @@ impl Controller {
             }
             None => {}
         }
-        let begun = if let Stage::Under(drain) = &self.stage { Some(drain.begun) } else { None };
-        let first_seen_in_drain = self.target.is_none() && begun.is_some();
-        if first_seen_in_drain && begun < Some(self.born(found.incarnation)) {
+        let started_at = if let Stage::Under(drain) = &self.stage { Some(drain.started_at) } else { None };
+        let first_seen_in_drain = self.target.is_none() && started_at.is_some();
+        if first_seen_in_drain && started_at < Some(self.born(found.incarnation)) {
             // A new life inherits no drain, and this one still has its callers: it is met when the drain is over.
             return;
         }
@@ -99,9 +98,9 @@ impl Controller {
 
     /// When a life began, by our own beginning.
     fn born(&self, incarnation: Incarnation) -> Time {
-        let ours = self.policy.own_start;
-        let later = TICK * u32::try_from(incarnation.started.saturating_sub(ours)).unwrap_or(u32::MAX);
-        let earlier = TICK * u32::try_from(ours.saturating_sub(incarnation.started)).unwrap_or(u32::MAX);
+        let ours = self.policy.own_start_ticks;
+        let later = CLOCK_TICK * u32::try_from(incarnation.started.saturating_sub(ours)).unwrap_or(u32::MAX);
+        let earlier = CLOCK_TICK * u32::try_from(ours.saturating_sub(incarnation.started)).unwrap_or(u32::MAX);
         self.started + later - earlier
     }
 
@@ -204,17 +203,17 @@ impl Controller {
 
     /// A verdict that fell in the same breath as a signal that then failed has not been told yet.
     fn unsay_signal(&mut self) {
-        if let Stage::Done { verdict, .. } = &mut self.stage {
-            verdict.signalled = false;
+        if let Stage::Done { result, .. } = &mut self.stage {
+            result.signalled = false;
         }
         for action in &mut self.actions {
             match action {
-                Action::Conclude(verdict) | Action::Release(verdict) | Action::Dismiss(_, verdict) => {
-                    verdict.signalled = false;
+                Action::Conclude(result) | Action::Release(result) | Action::Dismiss(_, result) => {
+                    result.signalled = false;
                 }
                 Action::Write(note) => {
                     note.signalled = false;
-                    note.over.iter_mut().for_each(|over| over.verdict.signalled = false);
+                    note.over.iter_mut().for_each(|over| over.result.signalled = false);
                 }
                 Action::Seek { .. }
                 | Action::Read { .. }

@@ -18,7 +18,7 @@ pub(crate) struct Waiting {
 impl Controller {
     pub(super) fn wait(&mut self, waiter: UnauthorizedCaller) {
         match &self.stage {
-            Stage::Done { verdict, .. } if !self.reopens(verdict.outcome) => self.dismiss(waiter, *verdict),
+            Stage::Done { result, .. } if !self.reopens(result.outcome) => self.dismiss(waiter, *result),
             Stage::Serving | Stage::Under(_) | Stage::Done { .. } => {
                 let streams = self.census.tally().map(|tally| tally.streams);
                 let drain = Drain::begin_untold(self.now, &self.policy.plan, streams);
@@ -62,13 +62,13 @@ impl Controller {
     }
 
     /// A true drain is over, and with it everybody's wait.
-    pub(super) fn dismiss_all(&mut self, verdict: DrainResult) {
+    pub(super) fn dismiss_all(&mut self, result: DrainResult) {
         for waiting in std::mem::take(&mut self.waiters) {
-            self.dismiss(waiting.waiter, verdict);
+            self.dismiss(waiting.waiter, result);
         }
     }
 
-    fn dismiss(&mut self, waiter: UnauthorizedCaller, verdict: DrainResult) {
-        self.actions.push_back(Action::Dismiss(waiter, verdict));
+    fn dismiss(&mut self, waiter: UnauthorizedCaller, result: DrainResult) {
+        self.actions.push_back(Action::Dismiss(waiter, result));
     }
 }

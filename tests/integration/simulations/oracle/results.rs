@@ -9,48 +9,48 @@ use lameduck_machine::time::Time;
 use super::{Drain, SourceState};
 
 impl SourceState {
-    pub(super) fn concludes(&mut self, now: Time, verdict: &DrainResult) {
+    pub(super) fn concludes(&mut self, now: Time, result: &DrainResult) {
         let drain = self.drain.clone().expect("a verdict is of a drain");
         assert!(!drain.told, "a second verdict");
         if let Some(drain) = &mut self.drain {
             drain.told = true;
         }
         if let Some((_, noted)) = drain.over {
-            assert_eq!(*verdict, noted, "another verdict than was noted");
+            assert_eq!(*result, noted, "another verdict than was noted");
             return;
         }
-        assert_eq!(verdict.took, now.since(drain.begun));
-        assert!(!self.early || verdict.outcome == Outcome::NeverServed, "a signal in the lame duck");
+        assert_eq!(result.took, now.since(drain.started_at));
+        assert!(!self.early || result.outcome == Outcome::NeverServed, "a signal in the lame duck");
         self.early = false;
-        assert_eq!(verdict.signalled, self.sent, "nobody knows of that signal");
-        self.must_be_true(now, &drain, verdict);
+        assert_eq!(result.signalled, self.sent, "nobody knows of that signal");
+        self.must_be_true(now, &drain, result);
         if let Some(drain) = &mut self.drain {
-            drain.over = Some((now, *verdict));
+            drain.over = Some((now, *result));
         }
     }
 
     /// One is let go who may not ask for a drain, and came then: by the verdict of the drain, or by what was seen.
-    pub(crate) fn dismisses(&self, now: Time, called: Time, verdict: &DrainResult) {
+    pub(crate) fn dismisses(&self, now: Time, called: Time, result: &DrainResult) {
         let deadline = called + self.policy.plan.budget();
         match &self.drain {
-            Some(Drain { over: Some((_, over)), .. }) if over == verdict => return,
+            Some(Drain { over: Some((_, over)), .. }) if over == result => return,
             Some(Drain { over: None, .. }) => assert!(now >= deadline, "let go within a drain"),
             Some(_) | None => {}
         }
-        assert_eq!(verdict.took, now.since(called));
-        self.must_be_true(now, &Drain { begun: called, deadline, since: called, over: None, told: false }, verdict);
+        assert_eq!(result.took, now.since(called));
+        self.must_be_true(now, &Drain { started_at: called, deadline, since: called, over: None, told: false }, result);
     }
 
-    fn must_be_true(&self, now: Time, drain: &Drain, verdict: &DrainResult) {
-        match verdict.outcome {
+    fn must_be_true(&self, now: Time, drain: &Drain, result: &DrainResult) {
+        match result.outcome {
             Outcome::Drained => self.drained(now, drain),
             Outcome::Expired => {
                 assert!(now >= drain.deadline, "expired before the deadline");
-                self.claims(now, verdict.stragglers, None);
+                self.claims(now, result.stragglers, None);
             }
             Outcome::Exited => {
                 let ending = self.ended.expect("an exit that was told");
-                self.claims(now, verdict.stragglers, Some(ending));
+                self.claims(now, result.stragglers, Some(ending));
             }
             Outcome::NeverServed => self.unserved(drain),
             Outcome::Idle => {
@@ -58,7 +58,7 @@ impl SourceState {
                 assert!(idleness.ends_drain && !idleness.ports.is_empty() && !self.policy.wait_for_exit);
                 assert!(now >= drain.since, "idle in the lame duck");
                 assert!(self.readings.fresh(now, Duration::MAX) > Some(0), "nobody is idle");
-                assert!(verdict.idle_streams > 0 && verdict.stragglers == Some(0));
+                assert!(result.idle_streams > 0 && result.stragglers == Some(0));
             }
         }
     }
@@ -90,9 +90,9 @@ impl SourceState {
     }
 
     fn unserved(&self, drain: &Drain) {
-        assert!(!self.readings.served && self.readings.failing_since(drain.begun), "it may serve");
+        assert!(!self.readings.served && self.readings.failing_since(drain.started_at), "it may serve");
         match (&self.target, &self.seen) {
-            (Some(target), _) => assert!(target.started > self.policy.own_start, "it may have served"),
+            (Some(target), _) => assert!(target.started > self.policy.own_start_ticks, "it may have served"),
             (None, seen) => assert!(matches!(seen, Some((_, SearchResult::NotFound))), "it may be there: {seen:?}"),
         }
     }
