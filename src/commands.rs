@@ -59,14 +59,14 @@ impl Exit {
 
 /// A command that failed: what to say and how to end.
 #[derive(Debug)]
-pub struct Failure {
+pub struct CommandError {
     /// How to end.
     pub exit: Exit,
     /// What to say, in one line.
     pub message: String,
 }
 
-impl Failure {
+impl CommandError {
     /// A failure that ends so and says that.
     #[must_use]
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
@@ -82,12 +82,12 @@ const IDLE_THREADS: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// Fails as the command does, or where the kernel refuses what a runtime needs.
-pub fn block_on(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+pub fn block_on(command: impl Future<Output = Result<Exit, CommandError>>) -> Result<Exit, CommandError> {
     // After each turn of a task it looks at clocks, sockets and the command itself: a long page is read by two tasks
     // that keep each other busy, and by default sixty turns of theirs would hold up a deadline.
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.thread_keep_alive(IDLE_THREADS).event_interval(1).enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::new(Exit::Internal, format!("cannot start: {error}")))?;
+    let runtime = runtime.map_err(|error| CommandError::new(Exit::Internal, format!("cannot start: {error}")))?;
     let result = runtime.block_on(command);
     // A name that is still being looked up must not hold up the end.
     runtime.shutdown_background();

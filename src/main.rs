@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use lameduck::commands::inject::InjectArgs;
 use lameduck::commands::status::watch;
-use lameduck::commands::{Exit, Failure, check, complain, drain, inject, install, say, sidecar, status};
+use lameduck::commands::{CommandError, Exit, check, complain, drain, inject, install, say, sidecar, status};
 use lameduck::settings::args::{AddressArgs, SidecarArgs};
 use lameduck::settings::drain::{DrainArgs, refuse_vain_flags, select_variables};
 
@@ -75,7 +75,7 @@ fn main() -> ExitCode {
         Ok(cli) => run(&cli.command),
         Err(error) => return usage(&error),
     };
-    let exit = result.unwrap_or_else(|Failure { exit, message }| {
+    let exit = result.unwrap_or_else(|CommandError { exit, message }| {
         complain(&format!("error: {message}"));
         exit
     });
@@ -95,7 +95,7 @@ fn parse() -> Result<Cli, clap::Error> {
     Cli::from_arg_matches(&matches)
 }
 
-fn run(command: &Command) -> Result<Exit, Failure> {
+fn run(command: &Command) -> Result<Exit, CommandError> {
     match command {
         Command::Sidecar(args) => sidecar::run(args),
         Command::Drain(args) => drain::run(args),

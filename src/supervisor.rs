@@ -8,7 +8,7 @@ use crate::io::report::durations::DurationsReport;
 use crate::io::report::{OutcomeReport, StatusReport};
 use crate::queue::{Event, Question};
 use crate::supervisor::callers::Callers;
-use crate::supervisor::event_log::Narrator;
+use crate::supervisor::event_log::EventLog;
 use lameduck_machine::controller::Controller;
 use lameduck_machine::io::{Action, Input};
 use lameduck_machine::reading::Source;
@@ -30,7 +30,7 @@ pub struct Supervisor<P> {
     perform: P,
     callers: Callers,
     metrics: Metrics,
-    narrator: Narrator,
+    narrator: EventLog,
     signal: Option<String>,
 }
 
@@ -39,7 +39,7 @@ impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
     pub fn new(keeper: Controller, clock: Clock, perform: P) -> Self {
         let metrics = Metrics::new(keeper.sources());
         let signal = keeper.signal_name().map(str::to_owned);
-        let narrator = Narrator::default();
+        let narrator = EventLog::default();
         Self { keeper, clock, perform, callers: Callers::default(), metrics, narrator, signal }
     }
 

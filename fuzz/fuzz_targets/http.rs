@@ -7,7 +7,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use lameduck::io::hook::{Desk, bind, places::Places, serve};
+use lameduck::io::hook::{ServerState, bind, places::ConnectionSlots, serve};
 use lameduck::queue::{Event, Question};
 use lameduck_fuzz::{answers, requests};
 use libfuzzer_sys::{Corpus, fuzz_target};
@@ -26,14 +26,14 @@ const OUTCOME: &str = r#"{"outcome":"drained"}"#;
 
 struct Host {
     runtime: Runtime,
-    places: Places,
+    places: ConnectionSlots,
 }
 
 thread_local! {
     static HOST: Host = Host {
         // The sockets are looked at each turn.
         runtime: Builder::new_current_thread().event_interval(1).enable_all().build().unwrap(),
-        places: Places::new(64),
+        places: ConnectionSlots::new(64),
     };
 }
 
@@ -57,7 +57,7 @@ impl Host {
         let listener = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, mut queue) = mpsc::channel(256);
-        let server = tokio::spawn(serve(listener, Desk { queue: sender, token: None }, self.places.clone()));
+        let server = tokio::spawn(serve(listener, ServerState { queue: sender, token: None }, self.places.clone()));
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         // The port is free again at once.

@@ -11,17 +11,17 @@ mod view;
 #[path = "../../tests/inject/writing.rs"]
 mod writing;
 
-use lameduck_manifests::sidecar_spec::Shape;
-use lameduck_manifests::select::Wanted;
+use lameduck_manifests::sidecar_spec::Mode;
+use lameduck_manifests::select::PageSelectors;
 use lameduck_manifests::remove::remove;
 use lameduck_manifests::{Request, Setting, inject};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_norway::Value;
 
-const SHAPES: [Shape; 3] = [Shape::Native, Shape::Classic, Shape::Standalone];
+const SHAPES: [Mode; 3] = [Mode::Native, Mode::Classic, Mode::Standalone];
 
-fn request(shape: Shape, grace_period: Option<u64>) -> Request {
-    let engine = Wanted { program: Some("impeller".into()), image: Some("self-hosted-engine"), ..Wanted::default() };
+fn request(shape: Mode, grace_period: Option<u64>) -> Request {
+    let engine = PageSelectors { program: Some("impeller".into()), image: Some("self-hosted-engine"), ..PageSelectors::default() };
     let streams = Setting {
         flag: "streams".into(),
         variable: "LAMEDUCK_STREAMS".into(),
@@ -84,7 +84,7 @@ fn taken(text: &str, out: &str, request: &Request) {
         assert_eq!(view::without_ours(out).as_ref(), Some(&before), "readers see something else in\n{out}");
         assert!(!strange || is_widened(text, out), "something is gone from\n{out}");
     }
-    let back = remove(out, &Wanted::default()).expect("what was put in can be taken out").text;
+    let back = remove(out, &PageSelectors::default()).expect("what was put in can be taken out").text;
     if request.grace_period.is_none() && strange {
         assert_eq!(back, text, "it was\n{out}");
     }
@@ -100,7 +100,7 @@ fuzz_target!(|data: &[u8]| -> Corpus {
     } else {
         manifests::stream(&mut manifests::Tape::new(rest.to_vec()))
     };
-    let _ = remove(&text, &Wanted::default());
+    let _ = remove(&text, &PageSelectors::default());
     if let Some(out) = with(&text, &request) {
         taken(&text, &out, &request);
     }

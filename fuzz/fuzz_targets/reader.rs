@@ -6,14 +6,14 @@ use std::sync::LazyLock;
 use lameduck_parsers::exposition::{Error, Format, Page, Sum};
 use lameduck_parsers::selector::Selector;
 use lameduck_fuzz::line::Series;
-use lameduck_fuzz::page::{self, Wanted};
+use lameduck_fuzz::page::{self, PageSelectors};
 use lameduck_fuzz::second;
 use libfuzzer_sys::{Corpus, fuzz_target};
 
 /// What is looked for on a page, both as lameduck reads it and as it is meant.
 struct Set {
-    wanted: &'static [Wanted],
-    apart: &'static [Wanted],
+    wanted: &'static [PageSelectors],
+    apart: &'static [PageSelectors],
     selectors: Vec<Selector>,
     apart_selectors: Vec<Selector>,
 }
@@ -21,27 +21,27 @@ struct Set {
 /// A selector of one name.
 macro_rules! named {
     ($text:literal, $name:literal, $does:expr) => {
-        Wanted { text: $text, name: Some($name), could: |name| name == $name.as_bytes(), does: $does }
+        PageSelectors { text: $text, name: Some($name), could: |name| name == $name.as_bytes(), does: $does }
     };
     ($name:literal) => {
         named!($name, $name, |_| true)
     };
 }
 
-const ENGINE: &[Wanted] = &[
+const ENGINE: &[PageSelectors] = &[
     named!("engine_active_requests"),
     named!("engine_flux_used_streams"),
     named!("flux_used_streams"),
     named!("engine_max_active_requests"),
 ];
 
-const IDLE: &[Wanted] = &[
+const IDLE: &[PageSelectors] = &[
     named!("engine_active_requests{kind=\"stream\"}", "engine_active_requests", |series| series.label("kind")
         == b"stream"),
     named!("flux_used_streams"),
 ];
 
-const LABELS: &[Wanted] = &[
+const LABELS: &[PageSelectors] = &[
     named!("active"),
     named!("active{kind=\"a\",tier!=\"b\"}", "active", |series| series.label("kind") == b"a"
         && series.label("tier") != b"b"),
@@ -51,15 +51,15 @@ const LABELS: &[Wanted] = &[
     named!("a"),
 ];
 
-const QUOTED: &[Wanted] = &[
+const QUOTED: &[PageSelectors] = &[
     named!("{\"my.metric\"}", "my.metric", |_| true),
     named!("{\"my.metric\",\"odd label\"=\"\\n\"}", "my.metric", |series| series.label("odd label") == b"\n"),
     named!("{\"\\u00e9\"}", "\u{e9}", |_| true),
 ];
 
-const OPEN: &[Wanted] = &[
+const OPEN: &[PageSelectors] = &[
     named!("active"),
-    Wanted {
+    PageSelectors {
         text: "{__name__=~\"active.+\",tier!=\"\"}",
         name: None,
         could: |name| name.len() > 6 && name.starts_with(b"active"),
@@ -67,13 +67,13 @@ const OPEN: &[Wanted] = &[
     },
 ];
 
-const NAMELESS: &[Wanted] =
-    &[Wanted { text: "{kind=\"a\"}", name: None, could: |_| true, does: |series| series.label("kind") == b"a" }];
+const NAMELESS: &[PageSelectors] =
+    &[PageSelectors { text: "{kind=\"a\"}", name: None, could: |_| true, does: |series| series.label("kind") == b"a" }];
 
 static SETS: LazyLock<[Set; 5]> = LazyLock::new(|| {
     [(ENGINE, IDLE), (LABELS, &LABELS[1..2]), (QUOTED, &QUOTED[1..2]), (OPEN, &OPEN[1..]), (NAMELESS, &[])].map(
         |(wanted, apart)| {
-            let parse = |wanted: &[Wanted]| wanted.iter().map(|wanted| wanted.text.parse().unwrap()).collect();
+            let parse = |wanted: &[PageSelectors]| wanted.iter().map(|wanted| wanted.text.parse().unwrap()).collect();
             Set { wanted, apart, selectors: parse(wanted), apart_selectors: parse(apart) }
         },
     )
@@ -135,7 +135,7 @@ fuzz_target!(|data: &[u8]| -> Corpus {
         && format == Format::Text
         && let (Ok(ours), true) = (&at_once, second::reads(page))
     {
-        let does = |wanted: &Wanted, series: &Series| (wanted.could)(&series.name) && (wanted.does)(series);
+        let does = |wanted: &PageSelectors, series: &Series| (wanted.could)(&series.name) && (wanted.does)(series);
         let theirs = second::sums(page, set.wanted, does);
         assert!(
             ours.iter().map(|sum| sum.map(|sum| sum.all)).eq(theirs.iter().copied()),

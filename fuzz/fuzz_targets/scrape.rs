@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use lameduck::io::http::Url;
-use lameduck::io::page::{MetricsPage, Wanted};
+use lameduck::io::page::{MetricsPage, PageSelectors};
 use lameduck_machine::reading::{Count, ReadErrorKind, Reading};
 use lameduck_parsers::exposition::{Format, Page};
 use lameduck_parsers::selector::Selector;
@@ -36,7 +36,7 @@ impl Host {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let url = Url::new("127.0.0.1", address.port(), "/metrics");
-        let page = MetricsPage::new(url, Wanted { steady: self.selectors.clone(), ..Wanted::default() });
+        let page = MetricsPage::new(url, PageSelectors { steady: self.selectors.clone(), ..PageSelectors::default() });
         let connection = TcpStream::connect(address).await.unwrap();
         let reader = page.read(Ok(connection), PATIENCE);
         let (found, ()) = tokio::join!(reader, serve(&listener, answer));

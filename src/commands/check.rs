@@ -5,7 +5,7 @@
 use std::env;
 use std::io::{IsTerminal, stdout};
 
-use crate::commands::{Exit, Failure, block_on, say};
+use crate::commands::{CommandError, Exit, block_on, say};
 use crate::settings::Settings;
 use crate::settings::args::{SidecarArgs, unknown_variables};
 use report::{Check, Report};
@@ -23,7 +23,7 @@ mod target;
 ///
 /// # Errors
 /// Fails only where no runtime can be had: what is amiss is in the report, and in the exit code.
-pub fn run(args: &SidecarArgs, json: bool) -> Result<Exit, Failure> {
+pub fn run(args: &SidecarArgs, json: bool) -> Result<Exit, CommandError> {
     block_on(async {
         let report = Report::new(match Settings::new(args) {
             Ok(settings) => rehearse(args, &settings).await,

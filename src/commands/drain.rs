@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::commands::status::{fetch, page};
-use crate::commands::{Exit, Failure, block_on, complain, startup};
+use crate::commands::{CommandError, Exit, block_on, complain, startup};
 use crate::io::http::Url;
 use crate::io::report::OutcomeReport;
 use crate::settings::drain::DrainArgs;
@@ -23,7 +23,7 @@ const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 ///
 /// # Errors
 /// Fails where the sidecar cannot be reached or goes away; without one, where something cannot work at all.
-pub fn run(args: &DrainArgs) -> Result<Exit, Failure> {
+pub fn run(args: &DrainArgs) -> Result<Exit, CommandError> {
     if args.standalone {
         return standalone::run(args);
     }
@@ -36,7 +36,7 @@ pub fn run(args: &DrainArgs) -> Result<Exit, Failure> {
     })
 }
 
-async fn drain(address: &Url, hook: bool, display: &mut Display) -> Result<OutcomeReport, Failure> {
+async fn drain(address: &Url, hook: bool, display: &mut Display) -> Result<OutcomeReport, CommandError> {
     if !hook {
         // It is said of a sidecar that is there.
         fetch(address).await?;
@@ -54,8 +54,9 @@ async fn drain(address: &Url, hook: bool, display: &mut Display) -> Result<Outco
     }
     display.clear();
     let answer = answer?;
-    serde_json::from_str(&answer)
-        .map_err(|error| Failure::new(Exit::Unreachable, format!("the sidecar's answer is not an outcome: {error}")))
+    serde_json::from_str(&answer).map_err(|error| {
+        CommandError::new(Exit::Unreachable, format!("the sidecar's answer is not an outcome: {error}"))
+    })
 }
 
 /// Waits for the sidecar's answer, and keeps what is left of the drain's time.
@@ -64,7 +65,7 @@ async fn hold(
     path: &str,
     display: &mut Display,
     left: &mut Option<Duration>,
-) -> Result<String, Failure> {
+) -> Result<String, CommandError> {
     let mut held = std::pin::pin!(page(address, path, FOREVER));
     loop {
         tokio::select! {
@@ -84,7 +85,7 @@ async fn hold(
 }
 
 /// Asks until a sidecar is there that holds the call to its end.
-async fn hold_again(address: &Url, path: &str, display: &mut Display) -> Result<String, Failure> {
+async fn hold_again(address: &Url, path: &str, display: &mut Display) -> Result<String, CommandError> {
     loop {
         tokio::time::sleep(REFRESH).await;
         let answer = hold(address, path, display, &mut None).await;

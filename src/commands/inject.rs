@@ -7,13 +7,13 @@ use std::time::Duration;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
-use crate::commands::{Exit, Failure, complain};
+use crate::commands::{CommandError, Exit, complain};
 use crate::settings::Settings;
 use crate::settings::args::{Preset, SidecarArgs};
 use crate::settings::drain::objection_to_standalone;
 use crate::settings::values::{self, Choice};
-use lameduck_manifests::select::Wanted;
-use lameduck_manifests::sidecar_spec::Shape;
+use lameduck_manifests::select::ContainerSelector;
+use lameduck_manifests::sidecar_spec::Mode;
 use lameduck_manifests::{self, Done, Request, Setting, remove};
 
 /// Why a token is not injected.
@@ -120,14 +120,17 @@ fn setting(arg: &Arg, matches: &ArgMatches) -> Option<Setting> {
 /// # Errors
 /// Fails, with nothing on stdout, where the manifests cannot be read, nothing in them is meant, or what is meant cannot
 /// be changed without harm.
-pub fn run(args: &InjectArgs) -> Result<Exit, Failure> {
-    let usage = |message: String| Failure::new(Exit::Usage, message);
+pub fn run(args: &InjectArgs) -> Result<Exit, CommandError> {
+    let usage = |message: String| CommandError::new(Exit::Usage, message);
     let request = if args.remove { nothing_else(args).map(|()| None) } else { request(args).map(Some) };
     let request = request.map_err(usage)?;
     let text = manifests().map_err(usage)?;
     let Done { text, told } = match request {
         Some(request) => lameduck_manifests::inject(&text, &request, &|seconds| check(&args.settings.args, seconds)),
-        None => remove::remove(&text, &Wanted { workloads: args.workload.clone(), ..Wanted::default() }),
+        None => remove::remove(
+            &text,
+            &ContainerSelector { workloads: args.workload.clone(), ..ContainerSelector::default() },
+        ),
     }
     .map_err(usage)?;
     for line in &told {
@@ -135,7 +138,8 @@ pub fn run(args: &InjectArgs) -> Result<Exit, Failure> {
     }
     let mut stdout = std::io::stdout().lock();
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-    written.map_err(|error| Failure::new(Exit::Internal, format!("the manifests could not be written: {error}")))?;
+    written
+        .map_err(|error| CommandError::new(Exit::Internal, format!("the manifests could not be written: {error}")))?;
     Ok(Exit::Success)
 }
 
@@ -164,9 +168,9 @@ fn manifests() -> Result<String, String> {
 fn request(args: &InjectArgs) -> Result<Request, String> {
     let settings = &args.settings.args;
     let shape = match (args.classic, args.standalone) {
-        (true, _) => Shape::Classic,
-        (false, true) => Shape::Standalone,
-        (false, false) => Shape::Native,
+        (true, _) => Mode::Classic,
+        (false, true) => Mode::Standalone,
+        (false, false) => Mode::Native,
     };
     if let Some(uid) = args.run_as_user.filter(|uid| *uid > lameduck_manifests::LARGEST_ID) {
         return Err(format!("--run-as-user {uid}: Kubernetes takes uids up to {}", lameduck_manifests::LARGEST_ID));
@@ -211,14 +215,14 @@ fn port(args: &InjectArgs) -> Result<u16, String> {
     Ok(listen.port())
 }
 
-fn wanted(args: &InjectArgs) -> Wanted {
+fn wanted(args: &InjectArgs) -> ContainerSelector {
     let settings = &args.settings.args;
     let (program, image) = match settings.preset {
         Preset::DeepgramEngine => (Some("impeller"), Some("self-hosted-engine")),
         Preset::DeepgramApi => (Some("stem"), Some("self-hosted-api")),
         Preset::Generic => (None, None),
     };
-    Wanted {
+    ContainerSelector {
         workloads: args.workload.clone(),
         container: args.container.clone(),
         hold: args.hold.clone(),

@@ -7,17 +7,20 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use crate::commands::{Exit, Failure};
+use crate::commands::{CommandError, Exit};
 
 /// Copies this binary into a directory, as `lameduck`, for everybody to run.
 ///
 /// # Errors
 /// Fails where nothing can be written there.
-pub fn run(dir: &Path) -> Result<Exit, Failure> {
+pub fn run(dir: &Path) -> Result<Exit, CommandError> {
     let refuse = |error: &io::Error| {
         let exit = if error.kind() == io::ErrorKind::PermissionDenied { Exit::NotPermitted } else { Exit::Usage };
         let dir = dir.display();
-        Failure::new(exit, format!("{dir}: {error}; name a directory that this user can write, such as a volume's"))
+        CommandError::new(
+            exit,
+            format!("{dir}: {error}; name a directory that this user can write, such as a volume's"),
+        )
     };
     copy(dir).map_err(|error| refuse(&error))?;
     Ok(Exit::Success)

@@ -8,14 +8,14 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use crate::commands::startup::{self, UNNOTED, fault};
-use crate::commands::{Exit, Failure, block_on};
+use crate::commands::{CommandError, Exit, block_on};
 use crate::io::clock::Clock;
-use crate::io::descriptors::{Room, make_room};
-use crate::io::hook::connection_slots::Places;
+use crate::io::descriptors::{FdBudget, make_room};
+use crate::io::hook::connection_slots::ConnectionSlots;
 use crate::io::hook::token::{TokenFile, is_of_own_host};
-use crate::io::hook::{self, Desk};
+use crate::io::hook::{self, ServerState};
 use crate::io::log::Nullable;
-use crate::io::process::Seeker;
+use crate::io::process::TargetFinder;
 use crate::io::signals;
 use crate::io::state::StateFile;
 use crate::queue::Event;
@@ -32,13 +32,13 @@ const FAREWELL: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// Fails at start, where something cannot work; the message names the cause and the mend.
-pub fn run(args: &SidecarArgs) -> Result<Exit, Failure> {
+pub fn run(args: &SidecarArgs) -> Result<Exit, CommandError> {
     let settings = startup::settings(args)?;
     let _log = startup::open_log(&args.log)?;
     block_on(supervise(&settings))
 }
 
-async fn supervise(settings: &Settings) -> Result<Exit, Failure> {
+async fn supervise(settings: &Settings) -> Result<Exit, CommandError> {
     let token = token(settings)?;
     let listener = bind(settings)?;
     tell_start(settings, &listener);
@@ -50,10 +50,10 @@ async fn supervise(settings: &Settings) -> Result<Exit, Failure> {
     let state = state_file(settings, &listener);
     let note = state.as_ref().and_then(|state| startup::resume(state, clock.now()));
     let keeper = Controller::new(clock.now(), startup::policy(settings), note);
-    let seeker = Seeker { matcher: settings.matcher.clone(), signal: settings.signal, shuns_guests: false };
+    let seeker = TargetFinder { matcher: settings.matcher.clone(), signal: settings.signal, shuns_guests: false };
     let mut world = startup::world(settings, queue.clone(), seeker, state)?;
     let places = places();
-    let server = tokio::spawn(hook::serve(listener, Desk { queue, token }, places.clone()));
+    let server = tokio::spawn(hook::serve(listener, ServerState { queue, token }, places.clone()));
     let left = Supervisor::new(keeper, clock, move |action| world.perform(action)).run(events).await;
     server.abort();
     places.wait_until_free(FAREWELL).await;
@@ -94,26 +94,26 @@ fn tell_start(settings: &Settings, listener: &TcpListener) {
 }
 
 /// As many places for callers as there are descriptors for.
-fn places() -> Places {
-    let Room { callers, low_limit } = make_room();
+fn places() -> ConnectionSlots {
+    let FdBudget { callers, low_limit } = make_room();
     if let Some(limit) = low_limit {
         warn!(
             limit,
             callers, "the limit of descriptors (`ulimit -n`) is low: so many callers can be served or held at once"
         );
     }
-    Places::new(callers)
+    ConnectionSlots::new(callers)
 }
 
 /// Reads the token, where one is wanted.
 ///
 /// # Errors
 /// Says why that cannot be, and the mend.
-pub(super) fn token(settings: &Settings) -> Result<Option<TokenFile>, Failure> {
+pub(super) fn token(settings: &Settings) -> Result<Option<TokenFile>, CommandError> {
     let Some(path) = &settings.token_file else { return Ok(None) };
     TokenFile::open(path).map(Some).map_err(|error| {
         let mend = "mount the Secret there, with one key that holds the token alone";
-        Failure::new(Exit::Usage, format!("--token-file {}: {error}; {mend}", path.display()))
+        CommandError::new(Exit::Usage, format!("--token-file {}: {error}; {mend}", path.display()))
     })
 }
 
@@ -121,7 +121,7 @@ pub(super) fn token(settings: &Settings) -> Result<Option<TokenFile>, Failure> {
 ///
 /// # Errors
 /// Says why that cannot be, and the mend.
-pub(super) fn bind(settings: &Settings) -> Result<TcpListener, Failure> {
+pub(super) fn bind(settings: &Settings) -> Result<TcpListener, CommandError> {
     let address = settings.listen;
     hook::bind(address).map_err(|error| {
         let (exit, mend) = if error.kind() == io::ErrorKind::PermissionDenied {
@@ -131,7 +131,7 @@ pub(super) fn bind(settings: &Settings) -> Result<TcpListener, Failure> {
         } else {
             (Exit::Usage, "choose an address of this pod, e.g. [::]:8089")
         };
-        Failure::new(exit, format!("--listen {address}: {error}; {mend}"))
+        CommandError::new(exit, format!("--listen {address}: {error}; {mend}"))
     })
 }
 

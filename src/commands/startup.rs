@@ -5,16 +5,16 @@ use std::io;
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use crate::commands::{Exit, Failure};
+use crate::commands::{CommandError, Exit};
 use crate::io::log::Log;
-use crate::io::process::{Seeker, own_start_ticks};
+use crate::io::process::{TargetFinder, own_start_ticks};
 use crate::io::state::StateFile;
 use crate::io::termination::TerminationLog;
 use crate::queue::Event;
 use crate::settings::Settings;
 use crate::settings::args::{LogArgs, SidecarArgs, WaitFor, unknown_variables};
-use crate::supervisor::effects::World;
-use crate::supervisor::source_poller::Readers;
+use crate::supervisor::effects::Effects;
+use crate::supervisor::source_poller::SourcePoller;
 use lameduck_machine::policy::Policy;
 use lameduck_machine::saved_drain::SavedDrain;
 use lameduck_machine::time::Time;
@@ -26,12 +26,12 @@ pub(super) const QUEUE: usize = 256;
 pub(super) const UNNOTED: &str = "a process that is to go on with a drain will not know of it, and would signal again";
 
 /// What was typed, as it is meant.
-pub(super) fn settings(args: &SidecarArgs) -> Result<Settings, Failure> {
-    Settings::new(args).map_err(|message| Failure::new(Exit::Usage, message))
+pub(super) fn settings(args: &SidecarArgs) -> Result<Settings, CommandError> {
+    Settings::new(args).map_err(|message| CommandError::new(Exit::Usage, message))
 }
 
 /// Opens the log, which is written for as long as it is kept.
-pub(super) fn open_log(log: &LogArgs) -> Result<Log, Failure> {
+pub(super) fn open_log(log: &LogArgs) -> Result<Log, CommandError> {
     let (format, level) = log.resolve();
     Log::open(format, level).map_err(|error| fault(&error))
 }
@@ -61,12 +61,12 @@ pub(super) fn policy(settings: &Settings) -> Policy {
 pub(super) fn world(
     settings: &Settings,
     queue: mpsc::Sender<Event>,
-    seeker: Seeker,
+    seeker: TargetFinder,
     state: Option<StateFile>,
-) -> Result<World, Failure> {
+) -> Result<Effects, CommandError> {
     let (path, create) = settings.termination_log.clone();
-    let readers = Readers::new(&settings.sources, queue.clone());
-    World::new(queue, seeker, readers, state, TerminationLog { path, create }).map_err(|error| fault(&error))
+    let readers = SourcePoller::new(&settings.sources, queue.clone());
+    Effects::new(queue, seeker, readers, state, TerminationLog { path, create }).map_err(|error| fault(&error))
 }
 
 /// The drain that an earlier process left, if there is one that can be used.
@@ -82,6 +82,6 @@ pub(super) fn resume(state: &StateFile, now: Time) -> Option<SavedDrain> {
 }
 
 /// The failure of a command that could not start.
-pub(super) fn fault(error: &io::Error) -> Failure {
-    Failure::new(Exit::Internal, format!("cannot start: {error}"))
+pub(super) fn fault(error: &io::Error) -> CommandError {
+    CommandError::new(Exit::Internal, format!("cannot start: {error}"))
 }

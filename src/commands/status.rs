@@ -5,7 +5,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Limited};
 use hyper::StatusCode;
 
-use crate::commands::{Exit, Failure, block_on, say};
+use crate::commands::{CommandError, Exit, block_on, say};
 use crate::io::http::{self, Url};
 use crate::io::report::StatusReport;
 
@@ -26,7 +26,7 @@ const LARGEST: usize = 64 * 1024;
 ///
 /// # Errors
 /// Fails where the sidecar cannot be reached.
-pub fn run(address: &Url, json: bool) -> Result<Exit, Failure> {
+pub fn run(address: &Url, json: bool) -> Result<Exit, CommandError> {
     block_on(async {
         let text = page(address, "/status", PATIENCE).await?;
         if json {
@@ -42,7 +42,7 @@ pub fn run(address: &Url, json: bool) -> Result<Exit, Failure> {
 ///
 /// # Errors
 /// Fails where the sidecar cannot be reached or is none.
-pub async fn fetch(address: &Url) -> Result<StatusReport, Failure> {
+pub async fn fetch(address: &Url) -> Result<StatusReport, CommandError> {
     parse(address, &page(address, "/status", PATIENCE).await?)
 }
 
@@ -50,10 +50,10 @@ pub async fn fetch(address: &Url) -> Result<StatusReport, Failure> {
 ///
 /// # Errors
 /// Fails where the sidecar cannot be reached or answers anything but 200.
-pub async fn page(address: &Url, path: &str, patience: Duration) -> Result<String, Failure> {
+pub async fn page(address: &Url, path: &str, patience: Duration) -> Result<String, CommandError> {
     let url = address.with_path(path);
     let unreachable = |error: &dyn std::fmt::Display| {
-        Failure::new(
+        CommandError::new(
             Exit::Unreachable,
             format!("no sidecar answers at {url}: {error}; is it running there? See --address"),
         )
@@ -69,8 +69,11 @@ pub async fn page(address: &Url, path: &str, patience: Duration) -> Result<Strin
     tokio::time::timeout(patience, exchange).await.unwrap_or_else(|_| Err(unreachable(&"no answer in time")))
 }
 
-fn parse(address: &Url, text: &str) -> Result<StatusReport, Failure> {
+fn parse(address: &Url, text: &str) -> Result<StatusReport, CommandError> {
     serde_json::from_str(text).map_err(|error| {
-        Failure::new(Exit::Unreachable, format!("what answers at {address} is not lameduck: {error}; see --address"))
+        CommandError::new(
+            Exit::Unreachable,
+            format!("what answers at {address} is not lameduck: {error}; see --address"),
+        )
     })
 }

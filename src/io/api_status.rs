@@ -53,8 +53,9 @@ impl StatusPage {
     }
 
     async fn fetch(&self, connection: Result<TcpStream, ReadError>) -> Result<Fields, ReadError> {
-        let response =
-            http::ask(connection?, &self.url, "application/json").await.map_err(|error| http::fault(&error))?;
+        let response = http::request(connection?, &self.url, "application/json")
+            .await
+            .map_err(|error| http::read_error(&error))?;
         let status = response.status();
         if status != StatusCode::OK {
             return Err(ReadError::new(ReadErrorKind::NoResponse, format!("status {status}, not 200 OK")));

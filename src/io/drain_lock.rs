@@ -18,7 +18,7 @@ const LONGEST: usize = 64;
 
 /// The turn of this process, once it is taken, until it is dropped.
 #[derive(Debug)]
-pub struct Turn(File);
+pub struct DrainLock(File);
 
 /// Who has the turn, or had it last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct Holder {
     pub pid: u32,
 }
 
-impl Turn {
+impl DrainLock {
     /// Opens the file of the lock, and makes it where it is not there.
     ///
     /// # Errors
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn one_has_the_turn_at_a_time_and_the_others_see_who() {
         let path = std::env::temp_dir().join(format!("lameduck-turn-{}", std::process::id()));
-        let open = || Turn::open(&path).unwrap();
+        let open = || DrainLock::open(&path).unwrap();
         let first = open();
         assert!(first.take().unwrap());
         assert_eq!(open().holder(), None);
@@ -114,13 +114,13 @@ mod tests {
         ];
         for lay in lays {
             lay();
-            assert!(Turn::open(&path).is_err());
+            assert!(DrainLock::open(&path).is_err());
             assert_eq!(std::fs::read_to_string(&victim).unwrap(), "precious");
             std::fs::remove_file(&path).unwrap();
         }
         std::fs::remove_file(&victim).unwrap();
-        if Turn::open(&path).is_ok() && chown(&path, Some(65534), None).is_ok() {
-            assert!(Turn::open(&path).is_err());
+        if DrainLock::open(&path).is_ok() && chown(&path, Some(65534), None).is_ok() {
+            assert!(DrainLock::open(&path).is_err());
         }
         std::fs::remove_file(&path).unwrap();
     }

@@ -25,7 +25,7 @@ use tracing::{debug, warn};
 use crate::queue::{Event, Question};
 use lameduck_machine::result::Trigger;
 
-use self::connection_slots::{Place, Places};
+use self::connection_slots::{ConnectionSlots, Place};
 use self::socket::Socket;
 use self::token::{TokenFile, is_of_own_host};
 
@@ -77,7 +77,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Whom callers meet: the way to the loop, and what a caller from another host must know.
 #[derive(Debug)]
-pub struct Desk {
+pub struct ServerState {
     /// The way to the loop.
     pub queue: Queue,
     /// The token that a hook call from another host must carry, if one is wanted.
@@ -85,7 +85,7 @@ pub struct Desk {
 }
 
 /// Serves until the task is dropped.
-pub async fn serve(listener: TcpListener, desk: Desk, places: Places) {
+pub async fn serve(listener: TcpListener, desk: ServerState, places: ConnectionSlots) {
     let desk = Arc::new(desk);
     loop {
         match listener.accept().await {
@@ -102,7 +102,7 @@ pub async fn serve(listener: TcpListener, desk: Desk, places: Places) {
     }
 }
 
-async fn converse(stream: TcpStream, peer: IpAddr, desk: Arc<Desk>, place: Place) {
+async fn converse(stream: TcpStream, peer: IpAddr, desk: Arc<ServerState>, place: Place) {
     let socket = Socket(Arc::new(stream));
     let caller = Caller { peer, socket: socket.clone(), place };
     let (desk, caller) = (&*desk, &caller);
@@ -131,7 +131,7 @@ struct Caller {
     place: Place,
 }
 
-async fn attend(request: &Request<Incoming>, caller: &Caller, desk: &Desk) -> Answer {
+async fn attend(request: &Request<Incoming>, caller: &Caller, desk: &ServerState) -> Answer {
     caller.place.is_served();
     if is_prestop(request) {
         caller.place.is_held();
@@ -172,7 +172,7 @@ async fn respond(request: &Request<Incoming>, queue: &Queue) -> Answer {
 
 /// Holds the caller until the drain is over. One who may not ask for it is held all the same: the kubelet takes a
 /// refusal for the hook's end, and goes on to its SIGTERM at once.
-async fn prestop(request: &Request<Incoming>, caller: &Caller, desk: &Desk) -> Answer {
+async fn prestop(request: &Request<Incoming>, caller: &Caller, desk: &ServerState) -> Answer {
     let trigger = match request.uri().query() {
         Some("trigger=cli") => Trigger::Cli,
         Some(_) | None => Trigger::Hook,
@@ -191,7 +191,12 @@ async fn prestop(request: &Request<Incoming>, caller: &Caller, desk: &Desk) -> A
 }
 
 /// The outcome, when there is one; `Some(None)` where too many wait already.
-async fn hold(request: &Request<Incoming>, trigger: Trigger, peer: IpAddr, desk: &Desk) -> Option<Option<String>> {
+async fn hold(
+    request: &Request<Incoming>,
+    trigger: Trigger,
+    peer: IpAddr,
+    desk: &ServerState,
+) -> Option<Option<String>> {
     if desk.may_ask(request.headers(), peer) {
         ask(&desk.queue, |reply| Question::Prestop(trigger, reply)).await.map(Some)
     } else {
@@ -199,7 +204,7 @@ async fn hold(request: &Request<Incoming>, trigger: Trigger, peer: IpAddr, desk:
     }
 }
 
-impl Desk {
+impl ServerState {
     /// Whether a caller from there may ask for a drain.
     fn may_ask(&self, headers: &HeaderMap, peer: IpAddr) -> bool {
         let Some(token) = &self.token else { return true };
@@ -282,7 +287,7 @@ mod tests {
     fn a_stranger_may_ask_for_a_drain_with_the_token_alone() {
         let path = std::env::temp_dir().join(format!("lameduck-desk-{}", std::process::id()));
         std::fs::write(&path, "token").unwrap();
-        let desk = |token| Desk { queue: mpsc::channel(1).0, token };
+        let desk = |token| ServerState { queue: mpsc::channel(1).0, token };
         let guarded = desk(Some(TokenFile::open(&path).unwrap()));
         let with = |value| HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(value))]);
         let [stranger, own] = ["10.0.0.7", "127.0.0.1"].map(|peer| peer.parse::<IpAddr>().unwrap());

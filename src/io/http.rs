@@ -114,7 +114,7 @@ impl std::error::Error for Error {}
 
 /// What it means for a source that there was no answer.
 #[must_use]
-pub fn fault(error: &Error) -> ReadError {
+pub fn read_error(error: &Error) -> ReadError {
     match error {
         Error::Refused => ReadError::new(ReadErrorKind::ConnectionRefused, error),
         Error::Connect(_) | Error::Exchange(_) => ReadError::new(ReadErrorKind::NoResponse, error),
@@ -126,7 +126,7 @@ pub fn fault(error: &Error) -> ReadError {
 /// # Errors
 /// Fails where there is no HTTP answer. There is no timeout here: the caller has the bound.
 pub async fn get(url: &Url, accept: &'static str) -> Result<Response<Incoming>, Error> {
-    ask(connect(url).await?, url, accept).await
+    request(connect(url).await?, url, accept).await
 }
 
 /// Connects to where the page is.
@@ -144,9 +144,9 @@ pub async fn connect(url: &Url) -> Result<TcpStream, Error> {
 ///
 /// # Errors
 /// Says why nobody can be reached within `bound`.
-pub async fn reach(url: &Url, bound: Duration) -> Result<TcpStream, ReadError> {
+pub async fn connect_timeout(url: &Url, bound: Duration) -> Result<TcpStream, ReadError> {
     match tokio::time::timeout(bound, connect(url)).await {
-        Ok(connection) => connection.map_err(|error| fault(&error)),
+        Ok(connection) => connection.map_err(|error| read_error(&error)),
         Err(_) => Err(ReadError::new(ReadErrorKind::NoResponse, format!("no connection within {bound:?}"))),
     }
 }
@@ -155,14 +155,14 @@ pub async fn reach(url: &Url, bound: Duration) -> Result<TcpStream, ReadError> {
 ///
 /// # Errors
 /// Fails where there is no HTTP answer.
-pub async fn ask(stream: TcpStream, url: &Url, accept: &'static str) -> Result<Response<Incoming>, Error> {
+pub async fn request(stream: TcpStream, url: &Url, accept: &'static str) -> Result<Response<Incoming>, Error> {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(Error::Exchange)?;
     tokio::spawn(connection);
-    sender.send_request(request(url, accept)).await.map_err(Error::Exchange)
+    sender.send_request(build_request(url, accept)).await.map_err(Error::Exchange)
 }
 
-fn request(url: &Url, accept: &'static str) -> Request<Empty<Bytes>> {
+fn build_request(url: &Url, accept: &'static str) -> Request<Empty<Bytes>> {
     let mut request = Request::new(Empty::new());
     // Both were parts of a URL that has been parsed, or are our own.
     *request.uri_mut() = url.path.parse().unwrap_or_default();

@@ -30,7 +30,7 @@ pub fn is_alive(incarnation: Incarnation) -> io::Result<bool> {
 ///
 /// # Errors
 /// See [`is_alive`].
-pub fn is_whole(incarnation: Incarnation) -> io::Result<bool> {
+pub fn is_intact(incarnation: Incarnation) -> io::Result<bool> {
     let Some(stat) = living(incarnation)? else { return Ok(false) };
     Ok(!stat.exiting || has_thread_that_stays(incarnation.pid)?)
 }
@@ -44,7 +44,7 @@ fn living(incarnation: Incarnation) -> io::Result<Option<Stat>> {
 /// Whether a process lives on in other threads than its first, which may have ended alone.
 fn has_thread_that_stays(pid: u32) -> io::Result<bool> {
     let threads = match fs::read_dir(format!("/proc/{pid}/task")) {
-        Err(error) if is_gone(&error) => return Ok(false),
+        Err(error) if is_not_found(&error) => return Ok(false),
         threads => threads?,
     };
     for thread in threads {
@@ -56,7 +56,7 @@ fn has_thread_that_stays(pid: u32) -> io::Result<bool> {
     Ok(false)
 }
 
-fn is_gone(error: &io::Error) -> bool {
+fn is_not_found(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(Errno::ESRCH as i32)
 }
 
@@ -69,7 +69,7 @@ fn read_stat_at(path: &Path) -> io::Result<Option<Stat>> {
     match fs::read(path) {
         // The name in it may be any bytes.
         Ok(line) => Ok(Stat::parse(&String::from_utf8_lossy(&line))),
-        Err(error) if is_gone(&error) => Ok(None),
+        Err(error) if is_not_found(&error) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -91,11 +91,11 @@ mod tests {
         let mut child = Command::new("sleep").arg("600").spawn().unwrap();
         let life = life(&child);
         let successor = Incarnation { started: life.started + 1, ..life };
-        assert!(is_alive(life).unwrap() && is_whole(life).unwrap());
-        assert!(!is_alive(successor).unwrap() && !is_whole(successor).unwrap());
+        assert!(is_alive(life).unwrap() && is_intact(life).unwrap());
+        assert!(!is_alive(successor).unwrap() && !is_intact(successor).unwrap());
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(!is_alive(life).unwrap() && !is_whole(life).unwrap());
+        assert!(!is_alive(life).unwrap() && !is_intact(life).unwrap());
     }
 
     #[test]
@@ -106,7 +106,7 @@ mod tests {
         while is_alive(life).unwrap() {
             std::thread::sleep(Duration::from_millis(1));
         }
-        assert!(!is_whole(life).unwrap());
+        assert!(!is_intact(life).unwrap());
         child.wait().unwrap();
     }
 
@@ -131,7 +131,7 @@ mod tests {
         while !stat_of(child.id()).unwrap().exiting {
             std::thread::sleep(Duration::from_millis(1));
         }
-        assert!(is_alive(life(&child)).unwrap() && is_whole(life(&child)).unwrap());
+        assert!(is_alive(life(&child)).unwrap() && is_intact(life(&child)).unwrap());
         child.kill().unwrap();
         child.wait().unwrap();
     }

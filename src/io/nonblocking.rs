@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 ///
 /// # Errors
 /// Those of open(2); `ENXIO` where such a pipe is to be written.
-pub fn at_once(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+pub fn open_nonblocking(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     open(path, options, OFlags::NONBLOCK)
 }
 
@@ -19,7 +19,7 @@ pub fn at_once(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
 ///
 /// # Errors
 /// Those of open(2); `ELOOP` where the path is a symbolic link.
-pub fn at_once_and_no_link(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+pub fn open_nonblocking_nofollow(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     open(path, options, OFlags::NONBLOCK | OFlags::NOFOLLOW)
 }
 

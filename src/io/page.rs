@@ -30,7 +30,7 @@ pub struct MetricsPage {
 
 /// What is to be found on a page.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct PageSelectors {
     /// The series that are there from the start.
     pub steady: Vec<Selector>,
     /// The series that appear with the first request.
@@ -43,7 +43,7 @@ pub struct Wanted {
 
 /// What was found.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct PageReadings {
     /// Every source's answer.
     pub readings: Vec<(Source, Reading)>,
     /// The target's own limit of streams, where it is looked for and told.
@@ -53,8 +53,8 @@ pub struct Found {
 impl MetricsPage {
     /// The page at `url`.
     #[must_use]
-    pub fn new(url: Url, wanted: Wanted) -> Self {
-        let Wanted { steady, lazy, idle, capacity } = wanted;
+    pub fn new(url: Url, wanted: PageSelectors) -> Self {
+        let PageSelectors { steady, lazy, idle, capacity } = wanted;
         let (steadies, lazies) = (steady.len(), lazy.len());
         let selectors = steady.into_iter().chain(lazy).chain(capacity).collect();
         Self { url, selectors, steady: steadies, lazy: lazies, idle }
@@ -75,7 +75,7 @@ impl MetricsPage {
     }
 
     /// Reads the page over this connection, for at most `bound`; every source gets an answer.
-    pub async fn read(&self, connection: Result<TcpStream, ReadError>, bound: Duration) -> Found {
+    pub async fn read(&self, connection: Result<TcpStream, ReadError>, bound: Duration) -> PageReadings {
         let result = match tokio::time::timeout(bound, self.fetch(connection)).await {
             Ok(result) => result,
             Err(_) => Err(ReadError::new(ReadErrorKind::NoResponse, format!("no whole page within {bound:?}"))),
@@ -85,7 +85,7 @@ impl MetricsPage {
             Ok(sums) => Reading::Counts(self.part_of(source, sums).iter().map(|sum| sum.map(count)).collect()),
             Err(fault) => Reading::Unknown(fault.clone()),
         };
-        Found {
+        PageReadings {
             readings: self.sources().into_iter().map(|source| (source, reading(source))).collect(),
             capacity: sums.ok().and_then(|sums| sums.get(self.steady + self.lazy).copied()?).map(|sum| sum.all),
         }
@@ -125,11 +125,11 @@ impl Answer {
     /// # Errors
     /// Says why there is none. There is no timeout here: the caller has the bound.
     pub async fn ask(url: &Url) -> Result<Self, ReadError> {
-        Self::over(http::connect(url).await.map_err(|error| http::fault(&error))?, url).await
+        Self::over(http::connect(url).await.map_err(|error| http::read_error(&error))?, url).await
     }
 
     async fn over(stream: TcpStream, url: &Url) -> Result<Self, ReadError> {
-        let response = http::ask(stream, url, ACCEPT).await.map_err(|error| http::fault(&error))?;
+        let response = http::request(stream, url, ACCEPT).await.map_err(|error| http::read_error(&error))?;
         let format = check(&response)?;
         // Chunked, or of a stated length: then hyper fails when the body ends too soon. Otherwise nothing tells.
         let framed = response.body().size_hint().exact().is_some() || is_chunked(response.headers());

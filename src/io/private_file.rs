@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-use crate::io::nonblocking::at_once_and_no_link;
+use crate::io::nonblocking::open_nonblocking_nofollow;
 
 /// What we make is for us alone.
 const MODE: u32 = 0o600;
@@ -33,7 +33,7 @@ pub fn create(path: &Path) -> io::Result<File> {
 }
 
 fn open_any(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    at_once_and_no_link(path, options.mode(MODE)).map_err(|error| match Errno::from_io_error(&error) {
+    open_nonblocking_nofollow(path, options.mode(MODE)).map_err(|error| match Errno::from_io_error(&error) {
         Some(Errno::LOOP) => io::Error::other("it is a symbolic link"),
         Some(_) | None => error,
     })

@@ -67,7 +67,7 @@ impl Matcher {
 
 /// Looks for the target.
 #[derive(Clone, Debug)]
-pub struct Seeker {
+pub struct TargetFinder {
     /// What tells it from others; `None` finds nobody.
     pub matcher: Option<Matcher>,
     /// The signal that it will be sent, if any.
@@ -78,7 +78,7 @@ pub struct Seeker {
     pub shuns_guests: bool,
 }
 
-impl Seeker {
+impl TargetFinder {
     /// Looks for the target: the one match with no matching ancestor, so never a child of it.
     ///
     /// Who was found is known by its pid from then on, until it ends: it may close its port, give itself another name,

@@ -20,7 +20,7 @@ use rustix::net::{
 
 use lameduck_machine::socket_table::{Connection, SocketTable};
 use lameduck_parsers::proc_net_tcp;
-use lameduck_parsers::sockdiag::{self, Dump, Family, MOST_PORTS, Progress};
+use lameduck_parsers::sockdiag::{self, DumpRequest, Family, MAX_PORTS, Progress};
 
 /// How long the kernel may take for a piece of its answer. It makes it while it is asked, so it never should.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -41,12 +41,12 @@ impl std::error::Error for Error {}
 
 /// A connection of our own to a watched port, by both of its ends: one alone may belong to others too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Own {
+pub struct OwnConnection {
     local: SocketAddr,
     peer: SocketAddr,
 }
 
-impl Own {
+impl OwnConnection {
     /// The connection of a socket of ours, by the addresses that it has itself (`local_addr`, `peer_addr`).
     #[must_use]
     pub fn new(local: SocketAddr, peer: SocketAddr) -> Self {
@@ -87,11 +87,11 @@ impl SocketReader {
     ///
     /// # Errors
     /// Fails where the table is not known as a whole. That is no zero.
-    pub fn read(&mut self, ports: &[u16], with_bytes: bool, own: &[Own]) -> Result<SocketTable, Error> {
+    pub fn read(&mut self, ports: &[u16], with_bytes: bool, own: &[OwnConnection]) -> Result<SocketTable, Error> {
         let mut table = match self.ask(ports, with_bytes) {
             Ok(table) => table,
-            Err(Failure::Unknown(reason)) => return Err(Error(reason)),
-            Err(Failure::Refused(reason)) => {
+            Err(CommandError::Unknown(reason)) => return Err(Error(reason)),
+            Err(CommandError::Refused(reason)) => {
                 let told = self
                     .read_proc(ports)
                     .map_err(|error| Error(format!("{reason}; {error}; one of them must be allowed")))?;
@@ -104,7 +104,7 @@ impl SocketReader {
     }
 
     /// Leaves out what is ours, and forgets of it what is there no more: a cookie is never given twice.
-    fn leave_out(&mut self, ports: &[u16], table: &mut SocketTable, own: &[Own]) {
+    fn leave_out(&mut self, ports: &[u16], table: &mut SocketTable, own: &[OwnConnection]) {
         let known = |it: &Connection| it.cookie.is_some() && self.own.iter().any(|own| own.cookie == it.cookie);
         let is_ours = |it: &mut Connection| own.iter().any(|own| own.is_other_end(it)) || known(it);
         let ours: Vec<Connection> = table.connections.extract_if(.., is_ours).collect();
@@ -114,7 +114,7 @@ impl SocketReader {
     }
 
     /// Asks the kernel over netlink, by a socket made for this question: an old one may hold the rest of an answer.
-    fn ask(&self, ports: &[u16], with_bytes: bool) -> Result<SocketTable, Failure> {
+    fn ask(&self, ports: &[u16], with_bytes: bool) -> Result<SocketTable, CommandError> {
         let mut table = SocketTable::default();
         let refused = |errno| failure("cannot ask the kernel for its sockets over netlink", errno);
         let socket = (self.open)().map_err(refused)?;
@@ -122,9 +122,9 @@ impl SocketReader {
         let mut buffer = vec![0; BUFFER];
         let mut sequence = 0;
         for family in [Family::V4, Family::V6] {
-            for ports in ports.chunks(MOST_PORTS) {
+            for ports in ports.chunks(MAX_PORTS) {
                 sequence += 1;
-                let dump = Dump { family, ports, with_bytes, sequence, port_id };
+                let dump = DumpRequest { family, ports, with_bytes, sequence, port_id };
                 exchange(socket.as_fd(), &dump, &mut buffer, &mut table)?;
             }
         }
@@ -147,16 +147,16 @@ impl SocketReader {
 
 /// Why netlink has not told.
 #[derive(Debug)]
-enum Failure {
+enum CommandError {
     /// It never will.
     Refused(String),
     /// It may the next time.
     Unknown(String),
 }
 
-fn failure(what: &str, errno: Errno) -> Failure {
+fn failure(what: &str, errno: Errno) -> CommandError {
     let text = format!("{what}: {errno}");
-    if is_refusal(errno) { Failure::Refused(text) } else { Failure::Unknown(text) }
+    if is_refusal(errno) { CommandError::Refused(text) } else { CommandError::Unknown(text) }
 }
 
 /// Whether the kernel, or what stands before it, does not offer this: `/proc` may. Want of memory or files is none.
@@ -193,25 +193,25 @@ fn port_id(socket: BorrowedFd<'_>) -> Result<u32, Errno> {
 
 fn exchange(
     socket: BorrowedFd<'_>,
-    dump: &Dump<'_>,
+    dump: &DumpRequest<'_>,
     buffer: &mut [u8],
     table: &mut SocketTable,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     retry_on_intr(|| send(socket, &dump.request(), SendFlags::empty()))
         .map_err(|errno| failure("cannot ask the kernel for its sockets", errno))?;
     loop {
         let (_, length) = retry_on_intr(|| recv(socket, &mut *buffer, RecvFlags::TRUNC))
             .map_err(|errno| failure("the kernel does not tell its sockets", errno))?;
-        let datagram = buffer
-            .get(..length)
-            .ok_or_else(|| Failure::Unknown(format!("the kernel's answer was cut: {length} bytes in one datagram")))?;
+        let datagram = buffer.get(..length).ok_or_else(|| {
+            CommandError::Unknown(format!("the kernel's answer was cut: {length} bytes in one datagram"))
+        })?;
         match dump.read(datagram, table) {
             Ok(Progress::More) => {}
             Ok(Progress::Done) => return Ok(()),
             Err(sockdiag::Error::Kernel(errno)) => {
                 return Err(failure("the kernel does not tell its sockets", Errno::from_raw_os_error(errno)));
             }
-            Err(error) => return Err(Failure::Unknown(format!("cannot read the kernel's socket table: {error}"))),
+            Err(error) => return Err(CommandError::Unknown(format!("cannot read the kernel's socket table: {error}"))),
         }
     }
 }

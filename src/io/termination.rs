@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use crate::io::nonblocking::at_once;
+use crate::io::nonblocking::open_nonblocking;
 
 /// The file that the kubelet reads when the container has exited.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ impl TerminationLog {
     /// # Errors
     /// Fails where the file is there and cannot be written.
     pub fn write(&self, message: &str) -> io::Result<bool> {
-        match at_once(&self.path, OpenOptions::new().write(true).truncate(false).create(self.create)) {
+        match open_nonblocking(&self.path, OpenOptions::new().write(true).truncate(false).create(self.create)) {
             Ok(file) => replace(file, &format!("{message}\n")).map(|()| true),
             Err(error) if error.kind() == io::ErrorKind::NotFound && !self.create => Ok(false),
             Err(error) => Err(error),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use crate::io::http::Url;
-use crate::io::page::Wanted;
+use crate::io::page::PageSelectors;
 use crate::settings::args::{AcceptBelowArg, SidecarArgs, WaitFor};
 use crate::settings::preset::Defaults;
 use crate::settings::values::{self, Ports};
@@ -25,7 +25,7 @@ const SHORTEST_WINDOW: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub struct Sources {
     /// The metrics page and what is to be found on it.
-    pub page: Option<(Url, Wanted)>,
+    pub page: Option<(Url, PageSelectors)>,
     /// The JSON status page.
     pub status: Option<Url>,
     /// The ports whose connections are streams.
@@ -138,7 +138,7 @@ fn idleness(args: &SidecarArgs, ports: Vec<u16>) -> IdlePolicy {
     IdlePolicy { ports, rule, ends_drain: window.is_some() }
 }
 
-fn page(args: &SidecarArgs, preset: &Defaults) -> Result<Option<(Url, Wanted)>, String> {
+fn page(args: &SidecarArgs, preset: &Defaults) -> Result<Option<(Url, PageSelectors)>, String> {
     let or = |typed, default: &[Selector]| values::flatten(typed).unwrap_or_else(|| default.to_vec());
     let steady = or(&args.streams, &preset.streams);
     let lazy = or(&args.lazy_streams, &preset.lazy_streams);
@@ -158,6 +158,6 @@ fn page(args: &SidecarArgs, preset: &Defaults) -> Result<Option<(Url, Wanted)>, 
         (Some(_), [], [lazy, ..]) => Err(format!(
             "--lazy-streams {lazy}: such series cannot tell a typing error from silence; add --streams with a series that the page always has"
         )),
-        (Some(url), _, _) => Ok(Some((url, Wanted { steady, lazy, idle, capacity }))),
+        (Some(url), _, _) => Ok(Some((url, PageSelectors { steady, lazy, idle, capacity }))),
     }
 }

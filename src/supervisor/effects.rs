@@ -11,13 +11,13 @@ use tracing::{debug, info, warn};
 
 use crate::io::liveness::is_alive;
 use crate::io::log::Nullable;
-use crate::io::process::Seeker;
+use crate::io::process::TargetFinder;
 use crate::io::report::OutcomeReport;
 use crate::io::state::StateFile;
 use crate::io::termination::TerminationLog;
 use crate::io::watch::Watch;
 use crate::queue::Event;
-use crate::supervisor::source_poller::{Order, Readers};
+use crate::supervisor::source_poller::{PollRequest, SourcePoller};
 use lameduck_machine::io::{Action, Input};
 use lameduck_machine::result::{DrainResult, ExitStatus, Outcome};
 use lameduck_machine::target::Incarnation;
@@ -29,11 +29,11 @@ type Search = (Time, Option<Incarnation>);
 const SEARCHES: usize = 16;
 
 /// The edges.
-pub struct World {
+pub struct Effects {
     /// Where everything that happens is told.
     queue: mpsc::Sender<Event>,
     searches: SyncSender<Search>,
-    readers: Readers,
+    readers: SourcePoller,
     signal: Option<Signal>,
     watch: Option<Watch>,
     /// A target that could not be watched: it is tried again with every search.
@@ -42,15 +42,15 @@ pub struct World {
     termination: TerminationLog,
 }
 
-impl World {
+impl Effects {
     /// Wires the edges to the queue.
     ///
     /// # Errors
     /// Fails if no thread can be started.
     pub fn new(
         queue: mpsc::Sender<Event>,
-        seeker: Seeker,
-        readers: Readers,
+        seeker: TargetFinder,
+        readers: SourcePoller,
         state: Option<StateFile>,
         termination: TerminationLog,
     ) -> io::Result<Self> {
@@ -67,7 +67,9 @@ impl World {
                 let _ = self.searches.try_send((requested_at, tracked));
                 return self.unwatched.take().and_then(|incarnation| self.start_watch(incarnation));
             }
-            Action::Read { requested_at, bound, tracked } => self.readers.ask(Order { requested_at, bound, tracked }),
+            Action::Read { requested_at, bound, tracked } => {
+                self.readers.ask(PollRequest { requested_at, bound, tracked })
+            }
             Action::Watch(incarnation) => return self.start_watch(incarnation),
             Action::Write(note) => self.note(|state| state.write(&note)),
             Action::Erase => self.note(StateFile::erase),
@@ -152,7 +154,7 @@ impl World {
 
 /// Searches run on a thread of their own: reading `/proc/pid/cmdline` waits for that process's memory lock, and the
 /// loop must not.
-fn start_seeker(seeker: Seeker, queue: mpsc::Sender<Event>) -> io::Result<SyncSender<Search>> {
+fn start_seeker(seeker: TargetFinder, queue: mpsc::Sender<Event>) -> io::Result<SyncSender<Search>> {
     let (searches, orders): (_, Receiver<Search>) = sync_channel(SEARCHES);
     thread::Builder::new().name("seek".into()).spawn(move || {
         while let Ok(order) = orders.recv() {

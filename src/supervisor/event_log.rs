@@ -15,7 +15,7 @@ use lameduck_machine::time::Time;
 
 /// Remembers what has been told.
 #[derive(Debug, Default)]
-pub struct Narrator {
+pub struct EventLog {
     before: Option<Snapshot>,
     /// Whether it was told of this target that the sources disagree.
     divided: bool,
@@ -25,7 +25,7 @@ pub struct Narrator {
     astray: Hush,
 }
 
-impl Narrator {
+impl EventLog {
     /// Tells what has changed since the last time.
     pub fn tell(&mut self, now: Snapshot) {
         self.tell_disagreement(&now);

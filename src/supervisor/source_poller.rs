@@ -10,9 +10,9 @@ use tracing::warn;
 
 use crate::io::api_status::StatusPage;
 use crate::io::http;
-use crate::io::liveness::is_whole;
+use crate::io::liveness::is_intact;
 use crate::io::page::MetricsPage;
-use crate::io::sockets::{Own, SocketReader};
+use crate::io::sockets::{OwnConnection, SocketReader};
 use crate::queue::Event;
 use crate::settings::sources::Sources;
 use lameduck_machine::io::Input;
@@ -23,7 +23,7 @@ use lameduck_machine::time::Time;
 
 /// Everything that counts streams.
 #[derive(Clone)]
-pub struct Readers {
+pub struct SourcePoller {
     page: Option<Arc<MetricsPage>>,
     status: Option<Arc<StatusPage>>,
     sockets: Option<Sockets>,
@@ -44,7 +44,7 @@ struct Sockets {
 
 /// One order to read every source.
 #[derive(Clone, Copy, Debug)]
-pub struct Order {
+pub struct PollRequest {
     /// To be handed back with each answer.
     pub requested_at: Time,
     /// How long a reading may take.
@@ -53,15 +53,15 @@ pub struct Order {
     pub tracked: Option<Incarnation>,
 }
 
-impl Order {
+impl PollRequest {
     /// The target, if it is dying or has ended meanwhile: connections that the kernel closes are no streams that ended,
     /// and who answers on its ports may be its successor.
     fn dying(&self) -> Option<Incarnation> {
-        self.tracked.filter(|target| !is_whole(*target).unwrap_or(true))
+        self.tracked.filter(|target| !is_intact(*target).unwrap_or(true))
     }
 }
 
-impl Readers {
+impl SourcePoller {
     /// Whoever is to be asked, by the settings; the answers go into the queue.
     #[must_use]
     pub fn new(sources: &Sources, queue: mpsc::Sender<Event>) -> Self {
@@ -83,11 +83,11 @@ impl Readers {
     }
 
     /// Asks everyone, each for at most the bound.
-    pub fn ask(&self, order: Order) {
+    pub fn ask(&self, order: PollRequest) {
         if let Some(page) = self.page.clone().filter(|page| !self.watches(page.url().port())) {
             let readers = self.clone();
             tokio::spawn(async move {
-                let connection = http::reach(page.url(), order.bound).await;
+                let connection = http::connect_timeout(page.url(), order.bound).await;
                 readers.ask_page(&page, connection, order).await;
             });
         }
@@ -98,7 +98,7 @@ impl Readers {
         self.sockets.as_ref().is_some_and(|sockets| sockets.watched.contains(&port))
     }
 
-    async fn ask_page(&self, page: &MetricsPage, connection: Connection, order: Order) {
+    async fn ask_page(&self, page: &MetricsPage, connection: Connection, order: PollRequest) {
         let found = page.read(connection, order.bound).await;
         if let Some(most) = found.capacity {
             self.tell(order, Input::Capacity(most)).await;
@@ -110,15 +110,15 @@ impl Readers {
 
     /// Asks the socket table, and the pages on ports whose connections may be counted: ours must be open, and known,
     /// while the table is read.
-    async fn ask_ports(self, order: Order) {
+    async fn ask_ports(self, order: PollRequest) {
         let page = self.page.as_deref().filter(|page| self.watches(page.url().port()));
-        let connect_page = async { Some((page?, http::reach(page?.url(), order.bound).await)) };
+        let connect_page = async { Some((page?, http::connect_timeout(page?.url(), order.bound).await)) };
         let status = self.status.as_deref();
-        let connect_status = async { Some((status?, http::reach(status?.url(), order.bound).await)) };
+        let connect_status = async { Some((status?, http::connect_timeout(status?.url(), order.bound).await)) };
         let (page, status) = tokio::join!(connect_page, connect_status);
         if let Some(sockets) = &self.sockets {
             let connections = [page.as_ref().map(|(_, it)| it), status.as_ref().map(|(_, it)| it)];
-            let own: Vec<Own> = connections.into_iter().flatten().filter_map(own).collect();
+            let own: Vec<OwnConnection> = connections.into_iter().flatten().filter_map(own).collect();
             self.ask_sockets(sockets, own, order).await;
         }
         let ask_page = async {
@@ -136,7 +136,7 @@ impl Readers {
         tokio::join!(ask_page, ask_status);
     }
 
-    async fn ask_sockets(&self, sockets: &Sockets, own: Vec<Own>, order: Order) {
+    async fn ask_sockets(&self, sockets: &Sockets, own: Vec<OwnConnection>, order: PollRequest) {
         let requested_at = order.requested_at;
         let table = sockets.read(own).await;
         let reading = match &table {
@@ -149,7 +149,7 @@ impl Readers {
         }
     }
 
-    async fn tell(&self, order: Order, input: Input) {
+    async fn tell(&self, order: PollRequest, input: Input) {
         let input = order.dying().map_or(input, Input::Dying);
         // A loop that has ended wants to know nothing any more.
         let _ = self.queue.send(Event::Input(input)).await;
@@ -159,9 +159,9 @@ impl Readers {
 /// A connection, or why there is none.
 type Connection = Result<TcpStream, ReadError>;
 
-fn own(connection: &Connection) -> Option<Own> {
+fn own(connection: &Connection) -> Option<OwnConnection> {
     let stream = connection.as_ref().ok()?;
-    Some(Own::new(stream.local_addr().ok()?, stream.peer_addr().ok()?))
+    Some(OwnConnection::new(stream.local_addr().ok()?, stream.peer_addr().ok()?))
 }
 
 impl Sockets {
@@ -173,7 +173,7 @@ impl Sockets {
     }
 
     /// Reads the table on a thread of its own: with thousands of connections that takes the kernel milliseconds.
-    async fn read(&self, own: Vec<Own>) -> Result<SocketTable, ReadError> {
+    async fn read(&self, own: Vec<OwnConnection>) -> Result<SocketTable, ReadError> {
         let (table, ports, with_bytes) = (Arc::clone(&self.table), Arc::clone(&self.watched), !self.active.is_empty());
         let read = move || {
             let mut sockets = table.lock().unwrap_or_else(PoisonError::into_inner);
@@ -200,7 +200,7 @@ mod tests {
 
     use super::*;
     use crate::io::liveness::stat_of;
-    use crate::io::page::Wanted;
+    use crate::io::page::PageSelectors;
     use lameduck_machine::activity::IdleRule;
     use lameduck_machine::policy::IdlePolicy;
 
@@ -227,16 +227,16 @@ mod tests {
     #[tokio::test]
     async fn a_page_that_answers_after_the_end_of_the_target_is_nobodys_word() {
         let (port, said) = page_of_zero(2);
-        let wanted = Wanted { steady: vec!["active".parse().unwrap()], ..Wanted::default() };
+        let wanted = PageSelectors { steady: vec!["active".parse().unwrap()], ..PageSelectors::default() };
         let page = Some((format!("http://127.0.0.1:{port}/").parse().unwrap(), wanted));
         let rule = IdleRule { window: Duration::from_secs(60), rate: 256 };
         let idleness = IdlePolicy { ports: Vec::new(), rule, ends_drain: false };
         let sources = Sources { page, status: None, streams_ports: Vec::new(), idleness, accept_below: None };
         let (queue, mut answers) = mpsc::channel(16);
-        let readers = Readers::new(&sources, queue);
+        let readers = SourcePoller::new(&sources, queue);
         let order = |second, tracked| {
             let requested_at = Time::since_boot(Duration::from_secs(second));
-            readers.ask(Order { requested_at, bound: Duration::from_secs(30), tracked: Some(tracked) });
+            readers.ask(PollRequest { requested_at, bound: Duration::from_secs(30), tracked: Some(tracked) });
         };
 
         let mut child = Command::new("sleep").arg("600").spawn().unwrap();

@@ -8,7 +8,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread::sleep;
 use std::time::Duration;
 
-use lameduck::io::sockets::{Own, SocketReader};
+use lameduck::io::sockets::{OwnConnection, SocketReader};
 use lameduck_machine::socket_table::{Connection, SocketTable};
 
 /// How often one looks for what must come to be: for a minute.
@@ -42,7 +42,7 @@ impl Server {
         self.client_of(&self.address().ip().to_string())
     }
 
-    fn read(&mut self, own: &[Own]) -> SocketTable {
+    fn read(&mut self, own: &[OwnConnection]) -> SocketTable {
         self.table.read(&[self.address().port()], true, own).unwrap()
     }
 
@@ -51,7 +51,7 @@ impl Server {
         self.connections_without(&[])
     }
 
-    fn connections_without(&mut self, own: &[Own]) -> Vec<Connection> {
+    fn connections_without(&mut self, own: &[OwnConnection]) -> Vec<Connection> {
         let address = self.address();
         let table = self.read(own);
         assert_eq!(table.fallback, None, "netlink is to be tested here");
@@ -80,8 +80,8 @@ fn wait_until(mut comes_true: impl FnMut() -> bool) {
     panic!("it never came true");
 }
 
-fn own(client: &TcpStream) -> Own {
-    Own::new(client.local_addr().unwrap(), client.peer_addr().unwrap())
+fn own(client: &TcpStream) -> OwnConnection {
+    OwnConnection::new(client.local_addr().unwrap(), client.peer_addr().unwrap())
 }
 
 /// Whether there is IPv6 here; says so if not.
@@ -258,7 +258,7 @@ fn a_connection_from_the_same_address_to_another_port_is_not_ours() {
     let ports = servers.each_ref().map(|server| server.address().port());
     let from = ours.local_addr().unwrap();
     // One connection is ours, and by the other end alone both would be.
-    let as_if = Own::new(from, servers[1].address());
+    let as_if = OwnConnection::new(from, servers[1].address());
     let read = |own| SocketReader::default().read(&ports, false, &[own]).unwrap().connections;
     assert!(read(as_if).iter().any(|it| it.peer == from));
     assert!(!read(own(&ours)).iter().any(|it| it.peer == from));

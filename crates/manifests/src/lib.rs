@@ -17,8 +17,8 @@ pub mod yaml_value;
 
 use crate::plan::Planner;
 use crate::pods::{Manifests, Pod};
-use crate::select::Wanted;
-use crate::sidecar_spec::Shape;
+use crate::select::ContainerSelector;
+use crate::sidecar_spec::Mode;
 use crate::splice::Splice;
 
 /// The largest uid that Kubernetes takes.
@@ -31,9 +31,9 @@ pub const SIDECAR: &str = "lameduck";
 #[derive(Clone, Debug)]
 pub struct Request {
     /// To which containers.
-    pub wanted: Wanted,
+    pub wanted: ContainerSelector,
     /// As what.
-    pub shape: Shape,
+    pub shape: Mode,
     /// The sidecar's image.
     pub image: String,
     /// The settings that were typed.
@@ -141,7 +141,7 @@ fn read(text: &str) -> Result<Read, String> {
     Ok(read)
 }
 
-fn find<'a>(documents: &'a [yaml::Document], wanted: &Wanted) -> Result<Manifests<'a>, String> {
+fn find<'a>(documents: &'a [yaml::Document], wanted: &ContainerSelector) -> Result<Manifests<'a>, String> {
     let manifests = pods::find(documents);
     let missing: Vec<_> = wanted.missing(&manifests.pods).collect();
     if missing.is_empty() {
@@ -160,7 +160,7 @@ fn find<'a>(documents: &'a [yaml::Document], wanted: &Wanted) -> Result<Manifest
     Err(format!("--workload {}: not among the manifests; the workloads there are: {there}", missing.join(", ")))
 }
 
-fn nothing(wanted: &Wanted, left: &[String]) -> String {
+fn nothing(wanted: &ContainerSelector, left: &[String]) -> String {
     let what = match (&wanted.container, &wanted.program) {
         (Some(name), _) => format!("no workload has a container named {name}"),
         (None, Some(program)) => format!("no container runs {program}"),

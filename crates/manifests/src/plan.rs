@@ -2,7 +2,7 @@
 
 use crate::pods::{Container, Pod};
 use crate::select::Picked;
-use crate::sidecar_spec::{self, Present, Shape};
+use crate::sidecar_spec::{self, Mode, Present};
 use crate::splice::Splice;
 use crate::yaml::{Found, Kind, Layout, Node};
 use crate::yaml_value::{Manner, Part};
@@ -66,12 +66,12 @@ impl<'a> Planner<'a> {
         let grace_period = self.grace_period(splice, &mut missing, told)?;
         check(grace_period)?;
         let hook = match self.request.shape {
-            Shape::Native | Shape::Classic => {
+            Mode::Native | Mode::Classic => {
                 let shared_before = self.share_processes(&mut missing)?;
                 self.sidecar(grace_period, shared_before, splice, &mut missing, told)?;
                 sidecar_spec::hook(self.request.port)
             }
-            Shape::Standalone => {
+            Mode::Standalone => {
                 self.item(
                     self.pod.spec,
                     "initContainers",
@@ -100,9 +100,9 @@ impl<'a> Planner<'a> {
             [&self.picked.main].into_iter().chain(&self.picked.held).map(|container| container.name).collect();
         let hooks = hooks.join(", ");
         let shape = match self.request.shape {
-            Shape::Native => "native sidecar",
-            Shape::Classic => "classic sidecar",
-            Shape::Standalone => "standalone",
+            Mode::Native => "native sidecar",
+            Mode::Classic => "classic sidecar",
+            Mode::Standalone => "standalone",
         };
         let done = match (changed, self.present.shape) {
             (false, _) => "is up to date",
@@ -135,7 +135,7 @@ impl<'a> Planner<'a> {
     ) -> Result<(), String> {
         let shared_before = shared_before && self.present.container.is_none();
         let sidecar = sidecar_spec::sidecar(self.request, grace_period, self.user(told)?, shared_before);
-        if self.request.shape == Shape::Native {
+        if self.request.shape == Mode::Native {
             // The first of them: it is there before whatever else starts, and stops after whatever else has stopped.
             return self.item(self.pod.spec, "initContainers", &sidecar, splice, missing);
         }
@@ -189,7 +189,7 @@ impl<'a> Planner<'a> {
 
     fn hook(&self, container: &Container<'a>, hook: &Part, splice: &mut Splice) -> Result<(), String> {
         let mut missing = Missing::new();
-        if self.request.shape == Shape::Standalone {
+        if self.request.shape == Mode::Standalone {
             self.item(
                 container.node,
                 "volumeMounts",
@@ -221,7 +221,7 @@ impl<'a> Planner<'a> {
                 return splice.update(self.pod.document, &entry.value, hook.entries(), self.manner);
             }
             Found::Own(_, entry)
-                if self.request.shape != Shape::Standalone && sidecar_spec::waits(self.pod, &entry.value) =>
+                if self.request.shape != Mode::Standalone && sidecar_spec::waits(self.pod, &entry.value) =>
             {
                 return Ok(());
             }

@@ -1,8 +1,8 @@
 //! Taking the sidecar out again.
 
 use crate::pods::{Container, Pod};
-use crate::select::Wanted;
-use crate::sidecar_spec::{self, Present, Shape};
+use crate::select::ContainerSelector;
+use crate::sidecar_spec::{self, Mode, Present};
 use crate::splice::Splice;
 use crate::yaml::{Found, Layout, Node};
 use crate::{Done, Read, SIDECAR, find, read};
@@ -17,7 +17,7 @@ const SHARED: &str = "shareProcessNamespace";
 ///
 /// # Errors
 /// Names the cause and the mend, where the manifests cannot be read or nothing of sidecar_spec is in them.
-pub fn remove(text: &str, wanted: &Wanted) -> Result<Done, String> {
+pub fn remove(text: &str, wanted: &ContainerSelector) -> Result<Done, String> {
     let Read { documents, unread } = read(text)?;
     let manifests = find(&documents, wanted)?;
     let mut splice = Splice::new(text);
@@ -63,11 +63,11 @@ pub(super) fn take_out(pod: &Pod, splice: &mut Splice) -> Result<Option<String>,
         parts.extend(hook(pod, &present, present.port.unwrap_or(NO_PORT), container, splice));
     }
     let mut gone = Vec::new();
-    if present.shape == Some(Shape::Standalone) {
+    if present.shape == Some(Mode::Standalone) {
         item(pod, pod.spec, "volumes", sidecar_spec::is_volume, &mut gone, splice);
     }
     item(pod, pod.spec, list, |_, _| true, &mut gone, splice);
-    if present.shape != Some(Shape::Standalone)
+    if present.shape != Some(Mode::Standalone)
         && let Some((index, is_ours)) = shared_processes(pod, &present, &gone)
     {
         parts.push(if is_ours {

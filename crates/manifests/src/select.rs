@@ -6,7 +6,7 @@ use crate::yaml::Node;
 
 /// What users said of the containers that they mean.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct ContainerSelector {
     /// `KIND/NAME` of workloads; all if there is none.
     pub workloads: Vec<String>,
     /// The main container's name.
@@ -28,7 +28,7 @@ pub struct Picked<'a> {
     pub held: Vec<Container<'a>>,
 }
 
-impl Wanted {
+impl ContainerSelector {
     /// Whether this workload is meant at all.
     #[must_use]
     pub fn includes(&self, pod: &Pod) -> bool {

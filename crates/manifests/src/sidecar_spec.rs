@@ -39,7 +39,7 @@ pub const NOBODY: u32 = 65532;
 
 /// How lameduck is put into a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub enum Mode {
     /// As an init container that is restarted always (Kubernetes 1.29 or later).
     Native,
     /// As an ordinary container.
@@ -65,7 +65,7 @@ pub struct Present<'a> {
     /// One that has our name, and does something else.
     pub stranger: Option<Container<'a>>,
     /// As what it is there.
-    pub shape: Option<Shape>,
+    pub shape: Option<Mode>,
     /// The port that it listens on.
     pub port: Option<u16>,
 }
@@ -80,9 +80,9 @@ impl<'a> Present<'a> {
             return Self { container: None, stranger: None, shape: None, port: None };
         };
         let shape = if runs(pod, &container, "install") && list == "initContainers" {
-            Shape::Standalone
+            Mode::Standalone
         } else if runs(pod, &container, "sidecar") {
-            if list == "containers" { Shape::Classic } else { Shape::Native }
+            if list == "containers" { Mode::Classic } else { Mode::Native }
         } else {
             return Self { container: None, stranger: Some(container), shape: None, port: None };
         };
@@ -109,7 +109,7 @@ impl<'a> Present<'a> {
     pub fn additions(&self, pod: &Pod) -> Vec<String> {
         let Some((_, container)) = self.container else { return Vec::new() };
         let keys = container.node.entries().iter().filter_map(|entry| entry.key.text());
-        let is_installer = self.shape == Some(Shape::Standalone);
+        let is_installer = self.shape == Some(Mode::Standalone);
         let is_ours = |key: &&str| KEYS.contains(key) || is_installer && *key == MOUNTS;
         let keys = keys.filter(|key| !is_ours(key)).map(str::to_owned);
         let env = pod.document.get(container.node, "env").map_or(&[][..], Node::items);
@@ -212,7 +212,7 @@ pub fn sidecar(request: &Request, grace_period: u64, user: User, shared_before: 
     let port = Part::Map(vec![("name", Part::text(SIDECAR)), ("containerPort", Part::bare(request.port))]);
     let mut entries =
         vec![("name", Part::text(SIDECAR)), ("image", Part::text(&request.image)), ("args", Part::texts(["sidecar"]))];
-    entries.extend((request.shape == Shape::Native).then(|| ("restartPolicy", Part::text("Always"))));
+    entries.extend((request.shape == Mode::Native).then(|| ("restartPolicy", Part::text("Always"))));
     entries.extend([
         ("env", environment(&request.settings, grace_period, shared_before)),
         ("ports", Part::List(vec![port])),

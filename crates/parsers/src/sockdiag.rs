@@ -30,7 +30,7 @@ const INET_DIAG_INFO: u16 = 2;
 /// Where `tcpi_bytes_received` stands in `struct tcp_info`; kernels before 4.1 do not have it.
 const BYTES_RECEIVED: usize = 128;
 /// How many ports one question can be about: the jumps of its filter are 16 bits wide.
-pub const MOST_PORTS: usize = 1000;
+pub const MAX_PORTS: usize = 1000;
 /// The states worth showing: those of open streams, or of what may be one, and of listeners.
 const STATES: u32 = 1 << state::ESTABLISHED
     | 1 << state::FIN_WAIT1
@@ -51,7 +51,7 @@ pub enum Family {
 
 /// One question for the sockets of one family that are on one of some ports.
 #[derive(Clone, Copy, Debug)]
-pub struct Dump<'a> {
+pub struct DumpRequest<'a> {
     /// The family.
     pub family: Family,
     /// The local ports, at least one of them and at most [`MOST_PORTS`].
@@ -100,7 +100,7 @@ impl fmt::Display for Error {
     }
 }
 
-impl Dump<'_> {
+impl DumpRequest<'_> {
     /// The message that asks for it.
     #[must_use]
     pub fn request(&self) -> Vec<u8> {

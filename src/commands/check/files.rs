@@ -7,9 +7,9 @@ use std::path::Path;
 
 use super::ports;
 use super::report::{Cause, Check};
-use crate::commands::{Exit, Failure, sidecar, status};
+use crate::commands::{CommandError, Exit, sidecar, status};
 use crate::io::clock::Clock;
-use crate::io::nonblocking::at_once;
+use crate::io::nonblocking::open_nonblocking;
 use crate::io::private_file;
 use crate::io::report::StatusReport;
 use crate::settings::args::beside;
@@ -34,7 +34,7 @@ pub(super) async fn listen(settings: &Settings) -> Check {
 }
 
 /// What the sidecar would say of what keeps it from its work, in its two parts.
-fn cause_and_mend(failure: &Failure) -> (&str, &str) {
+fn cause_and_mend(failure: &CommandError) -> (&str, &str) {
     failure.message.split_once("; ").unwrap_or((&failure.message, "choose another"))
 }
 
@@ -85,7 +85,7 @@ pub(super) fn termination_log(settings: &Settings) -> Check {
     const NAME: &str = "termination_log";
     let (path, create) = &settings.termination_log;
     let shown = path.display();
-    match at_once(path, OpenOptions::new().write(true)) {
+    match open_nonblocking(path, OpenOptions::new().write(true)) {
         Ok(_) => Check::well(NAME, format!("{shown} can be written")),
         Err(error) if error.kind() == ErrorKind::NotFound && !create => {
             Check::open(NAME, format!("{shown} is not there, as the kubelet would make it: the outcome is only logged"))
@@ -122,5 +122,5 @@ fn may_hold(dir: &Path) -> bool {
 fn cause(error: &io::Error) -> Cause {
     // A file that may not be made is missing for want of a permission.
     const REFUSALS: [ErrorKind; 3] = [ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem, ErrorKind::NotFound];
-    if REFUSALS.contains(&error.kind()) { Cause::NotPermitted } else { Cause::World }
+    if REFUSALS.contains(&error.kind()) { Cause::NotPermitted } else { Cause::Environment }
 }

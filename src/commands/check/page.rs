@@ -7,7 +7,7 @@ use super::gauges::{Advice, Gauges};
 use super::ports::streams;
 use super::report::{Cause, Check};
 use crate::io::http::Url;
-use crate::io::page::{Answer, Wanted};
+use crate::io::page::{Answer, PageSelectors};
 use crate::settings::Settings;
 use lameduck_machine::policy::AcceptLimit;
 use lameduck_machine::reading::{Count, ReadError, ReadErrorKind};
@@ -39,13 +39,13 @@ pub(super) async fn check(settings: &Settings) -> Vec<Check> {
     }
 }
 
-async fn look(url: &Url, wanted: &Wanted, bound: Duration) -> Result<Seen, ReadError> {
+async fn look(url: &Url, wanted: &PageSelectors, bound: Duration) -> Result<Seen, ReadError> {
     let late = || Err(ReadError::new(ReadErrorKind::NoResponse, format!("no whole page within {bound:?}")));
     tokio::time::timeout(bound, fetch(url, wanted)).await.unwrap_or_else(|_| late())
 }
 
 /// Reads the page as the sidecar does; once more, beside it, for each selector of idle streams.
-async fn fetch(url: &Url, wanted: &Wanted) -> Result<Seen, ReadError> {
+async fn fetch(url: &Url, wanted: &PageSelectors) -> Result<Seen, ReadError> {
     let unreadable = |error: Error| ReadError::new(ReadErrorKind::Invalid, error);
     let counted = [&wanted.steady[..], &wanted.lazy].concat();
     let selectors: Vec<Selector> = counted.iter().chain(&wanted.capacity).cloned().collect();
@@ -72,19 +72,19 @@ async fn fetch(url: &Url, wanted: &Wanted) -> Result<Seen, ReadError> {
     Ok(Seen { steady: sums, lazy, capacity, idle, text })
 }
 
-fn unread(url: &Url, wanted: &Wanted, fault: &ReadError) -> Vec<Check> {
+fn unread(url: &Url, wanted: &PageSelectors, fault: &ReadError) -> Vec<Check> {
     let mend = match fault.kind {
         ReadErrorKind::ConnectionRefused => "wait until the target serves its page, or correct --metrics-url",
         ReadErrorKind::NoResponse => "correct --metrics-url; if it answers but slowly, lengthen --scrape-timeout",
         ReadErrorKind::Invalid => "name a page of Prometheus or OpenMetrics text with --metrics-url",
     };
-    let mut checks = vec![Check::amiss("page", Cause::World, format!("{url}: {}", fault.message), mend)];
+    let mut checks = vec![Check::amiss("page", Cause::Environment, format!("{url}: {}", fault.message), mend)];
     checks
         .extend(wanted.steady.iter().map(|it| Check::open("streams", format!("{it}: there is no page to find it on"))));
     checks
 }
 
-fn judge(settings: &Settings, url: &Url, wanted: &Wanted, seen: &Seen) -> Vec<Check> {
+fn judge(settings: &Settings, url: &Url, wanted: &PageSelectors, seen: &Seen) -> Vec<Check> {
     let mut checks = vec![Check::well("page", format!("{url} answers: {}", total(seen)))];
     checks.extend(wanted.steady.iter().zip(&seen.steady).map(|(selector, sum)| steady(selector, *sum, seen)));
     checks.extend(wanted.lazy.iter().zip(&seen.lazy).map(|(selector, sum)| lazy(selector, *sum)));
@@ -136,7 +136,7 @@ fn idle_streams(selector: &Selector, series: usize, seen: &Seen) -> Check {
     };
     Check::amiss(
         NAME,
-        Cause::World,
+        Cause::Environment,
         format!("{selector} matches none of the counted series, so that none of them can be idle; {offer}"),
         mend("--idle-streams", meant, "say with --idle-streams which of the counted series can be idle"),
     )
@@ -148,7 +148,7 @@ fn capacity(selector: &Selector, seen: &Seen) -> Check {
         Some(Sum { all, .. }) => Check::well("capacity", format!("{selector} is {all}")),
         None => Check::amiss(
             "capacity",
-            Cause::World,
+            Cause::Environment,
             format!("{selector} is not on the page, so that --accept-below capacity never refuses"),
             "write the number of streams as --accept-below",
         ),
@@ -164,7 +164,7 @@ fn missing(name: &'static str, flag: &str, selector: &Selector, seen: &Seen) -> 
     let otherwise = format!("name what counts the streams with {flag}, or correct --metrics-url");
     Check::amiss(
         name,
-        Cause::World,
+        Cause::Environment,
         format!("{selector} matches nothing on the page; {offer}"),
         mend(flag, meant, &otherwise),
     )

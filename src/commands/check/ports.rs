@@ -8,7 +8,7 @@ use crate::io::http::Url;
 use crate::queue::Event;
 use crate::settings::Settings;
 use crate::settings::sources::Sources;
-use crate::supervisor::source_poller::{Order, Readers};
+use crate::supervisor::source_poller::{PollRequest, SourcePoller};
 use lameduck_machine::io::Input;
 use lameduck_machine::reading::{Count, ReadError, Reading, Source};
 use lameduck_machine::socket_table::SocketTable;
@@ -37,8 +37,8 @@ pub(super) async fn check(settings: &Settings, chosen: bool) -> Vec<Check> {
 async fn look(settings: &Settings) -> Seen {
     let (queue, mut events) = mpsc::channel(1);
     let sources = Sources { page: None, ..settings.sources.clone() };
-    let order = Order { requested_at: Clock::start().now(), bound: settings.plan.scrape_timeout, tracked: None };
-    Readers::new(&sources, queue).ask(order);
+    let order = PollRequest { requested_at: Clock::start().now(), bound: settings.plan.scrape_timeout, tracked: None };
+    SourcePoller::new(&sources, queue).ask(order);
     let mut seen = Seen::default();
     while let Some(event) = events.recv().await {
         if let Event::Input(Input::Connections { table, .. }) = event {
@@ -92,7 +92,7 @@ fn streams_port(table: &SocketTable, port: u16) -> Check {
         }
         (None, _) => Check::amiss(
             NAME,
-            Cause::World,
+            Cause::Environment,
             format!("nobody listens on {port}, so its streams cannot be counted"),
             "wait until the target serves, or correct --streams-port",
         ),
@@ -106,7 +106,7 @@ fn activity_port(table: &SocketTable, port: u16) -> Check {
         (connections, true) => Check::well(NAME, format!("{port} has a listener: {connections} connections")),
         (0, false) => Check::amiss(
             NAME,
-            Cause::World,
+            Cause::Environment,
             format!("nobody listens on {port}, so no stream can be told to be idle"),
             "wait until the target serves, or name the port that it takes streams on with --activity-port",
         ),
@@ -119,7 +119,12 @@ fn activity_port(table: &SocketTable, port: u16) -> Check {
 fn status_page(url: &Url, reading: &Reading) -> Check {
     const NAME: &str = "status_page";
     let amiss = |detail: String| {
-        Check::amiss(NAME, Cause::World, detail, "wait until the target serves, or correct --streams-port and --preset")
+        Check::amiss(
+            NAME,
+            Cause::Environment,
+            detail,
+            "wait until the target serves, or correct --streams-port and --preset",
+        )
     };
     match reading {
         Reading::Unknown(fault) => amiss(fault.message.clone()),

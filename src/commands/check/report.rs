@@ -37,7 +37,7 @@ pub(super) enum Cause {
     /// A permission is missing.
     NotPermitted,
     /// Something is not there, does not answer, or does not fit.
-    World,
+    Environment,
 }
 
 impl Check {
@@ -98,7 +98,7 @@ impl Report {
             None => Exit::Success,
             Some(Cause::Settings) => Exit::Usage,
             Some(Cause::NotPermitted) => Exit::NotPermitted,
-            Some(Cause::World) => Exit::Unreachable,
+            Some(Cause::Environment) => Exit::Unreachable,
         }
     }
 
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn the_first_cause_in_their_order_claims_the_exit_code() {
         let well = Check::well("times", "fine");
-        let [settings, permission, world] = [Cause::Settings, Cause::NotPermitted, Cause::World].map(amiss);
+        let [settings, permission, world] = [Cause::Settings, Cause::NotPermitted, Cause::Environment].map(amiss);
         for (checks, exit) in [
             (vec![well.clone(), Check::open("page", "none")], Exit::Success),
             (vec![well, world.clone()], Exit::Unreachable),
@@ -187,14 +187,14 @@ mod tests {
 
     #[test]
     fn what_nothing_hangs_on_is_left_open() {
-        assert_eq!(amiss(Cause::World).where_needed(true), amiss(Cause::World));
-        assert_eq!(amiss(Cause::World).where_needed(false), Check::open("target", "gone"));
+        assert_eq!(amiss(Cause::Environment).where_needed(true), amiss(Cause::Environment));
+        assert_eq!(amiss(Cause::Environment).where_needed(false), Check::open("target", "gone"));
         assert_eq!(Check::well("page", "it").where_needed(false), Check::well("page", "it"));
     }
 
     #[test]
     fn every_check_is_a_line_and_every_mend_another() {
-        let report = Report::new(vec![Check::well("a_b", "fine"), amiss(Cause::World), Check::open("page", "none")]);
+        let report = Report::new(vec![Check::well("a_b", "fine"), amiss(Cause::Environment), Check::open("page", "none")]);
         let text = "✓ a b     fine\n✗ target  gone\n          mend: bring it back\n– page    none\n\
             not as it should be: 1 ✓, 1 ✗, 1 –\n";
         assert_eq!(report.to_text(false), text);

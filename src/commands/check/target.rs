@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 
 use super::report::{Cause, Check};
 use super::similarity::{is_likely, percent};
-use crate::io::process::{self, Matcher, Process, Seeker};
+use crate::io::process::{self, Matcher, Process, TargetFinder};
 use crate::settings::Settings;
 use crate::settings::args::WaitFor;
 use lameduck_machine::target::{Found, SearchResult};
@@ -33,7 +33,7 @@ struct Seen {
 }
 
 /// What is asked of the target.
-struct Wanted<'a> {
+struct PageSelectors<'a> {
     matcher: &'a Matcher,
     signal: Option<Signal>,
     /// Whether a drain needs it: for its signal, or for its exit.
@@ -45,23 +45,23 @@ pub(super) async fn check(settings: &Settings) -> Vec<Check> {
     let Some(matcher) = &settings.matcher else {
         return vec![Check::open("target", "none is set: lameduck only counts and waits")];
     };
-    let seeker = Seeker { matcher: Some(matcher.clone()), signal: settings.signal, shuns_guests: false };
+    let seeker = TargetFinder { matcher: Some(matcher.clone()), signal: settings.signal, shuns_guests: false };
     let needed = settings.signal.is_some() || settings.wait_for == WaitFor::Exit;
     let bound = settings.plan.scrape_timeout;
     // The name of a process is read from its memory, which it may have locked.
     let look = tokio::task::spawn_blocking(move || look(&seeker));
     match tokio::time::timeout(bound, look).await {
-        Ok(Ok(seen)) => judge(&Wanted { matcher, signal: settings.signal, needed }, &seen),
+        Ok(Ok(seen)) => judge(&PageSelectors { matcher, signal: settings.signal, needed }, &seen),
         Ok(Err(_)) | Err(_) => vec![Check::amiss(
             "target",
-            Cause::World,
+            Cause::Environment,
             format!("the processes in sight could not be looked at within {bound:?}"),
             "try again; if it stays, a process in sight hangs in the kernel (state D in ps)",
         )],
     }
 }
 
-fn look(seeker: &Seeker) -> Seen {
+fn look(seeker: &TargetFinder) -> Seen {
     let sighting = seeker.seek(None);
     let pid = match &sighting {
         SearchResult::Found(found) => Some(found.incarnation.pid),
@@ -79,7 +79,7 @@ fn look(seeker: &Seeker) -> Seen {
     }
 }
 
-fn judge(wanted: &Wanted<'_>, seen: &Seen) -> Vec<Check> {
+fn judge(wanted: &PageSelectors<'_>, seen: &Seen) -> Vec<Check> {
     let mut checks = vec![namespace(seen).where_needed(wanted.needed), target(wanted, seen)];
     let (Some(signal), SearchResult::Found(found)) = (wanted.signal, &seen.sighting) else {
         let why = if wanted.signal.is_none() { "no signal is sent" } else { "there is no one target" };
@@ -121,13 +121,13 @@ fn namespace(seen: &Seen) -> Check {
 fn not_shared() -> Check {
     Check::amiss(
         "pid_namespace",
-        Cause::World,
+        Cause::Environment,
         "not shared: process 1 is lameduck itself, so that no process of another container is in sight",
         "set shareProcessNamespace: true in the pod's spec; or --signal none, and the kubelet's SIGTERM after the hook is the signal",
     )
 }
 
-fn target(wanted: &Wanted<'_>, seen: &Seen) -> Check {
+fn target(wanted: &PageSelectors<'_>, seen: &Seen) -> Check {
     const NAME: &str = "target";
     let check = match &seen.sighting {
         SearchResult::Found(found) => Check::well(NAME, describe(found, &seen.matching)),
@@ -135,7 +135,7 @@ fn target(wanted: &Wanted<'_>, seen: &Seen) -> Check {
             let heads: Vec<&Process> = seen.matching.iter().filter(|process| heads.contains(&process.pid)).collect();
             Check::amiss(
                 NAME,
-                Cause::World,
+                Cause::Environment,
                 format!("several processes match {}: {}; none will be signalled", wanted.matcher, list(&heads)),
                 "leave only one of them, or name a port that only one listens on with --target-port",
             )
@@ -180,7 +180,7 @@ fn nobody(matcher: &Matcher, seen: &Seen) -> Check {
             (detail, mend)
         }
     };
-    Check::amiss("target", Cause::World, detail, mend)
+    Check::amiss("target", Cause::Environment, detail, mend)
 }
 
 /// Who may have been meant: the most alike first.
@@ -251,7 +251,7 @@ fn caught(found: &Found, status: &Status, signal: Signal) -> Check {
     };
     Check::amiss(
         "signal_caught",
-        Cause::World,
+        Cause::Environment,
         format!("{why}; so it is not sent"),
         format!("{mend} {}", or_another(status)),
     )

@@ -12,12 +12,12 @@ use tracing::{info, warn};
 use crate::commands::drain::REFRESH;
 use crate::commands::drain::display::Display;
 use crate::commands::drain::provisional::LastWords;
-use crate::commands::{Exit, Failure, block_on, complain, startup};
+use crate::commands::{CommandError, Exit, block_on, complain, startup};
 use crate::io::clock::Clock;
-use crate::io::drain_lock::{Holder, Turn};
+use crate::io::drain_lock::{DrainLock, Holder};
 use crate::io::liveness::is_alive;
 use crate::io::log::Nullable;
-use crate::io::process::{Seeker, own_age, own_start_ticks, shares_namespace};
+use crate::io::process::{TargetFinder, own_age, own_start_ticks, shares_namespace};
 use crate::io::report::{OutcomeReport, StatusReport};
 use crate::io::state::StateFile;
 use crate::queue::{Event, Question};
@@ -36,13 +36,13 @@ use lameduck_machine::time::Time;
 const TURN_LOOK: Duration = Duration::from_millis(50);
 
 /// Drains without a sidecar.
-pub(super) fn run(args: &DrainArgs) -> Result<Exit, Failure> {
+pub(super) fn run(args: &DrainArgs) -> Result<Exit, CommandError> {
     let settings = startup::settings(&args.settings)?;
     let _log = startup::open_log(&args.settings.log)?;
     block_on(drain(&settings, if args.hook { Trigger::Hook } else { Trigger::Cli }))
 }
 
-async fn drain(settings: &Settings, trigger: Trigger) -> Result<Exit, Failure> {
+async fn drain(settings: &Settings, trigger: Trigger) -> Result<Exit, CommandError> {
     let clock = Clock::start();
     tell_start(settings, trigger);
     let (now, age) = clock.now_with(own_age);
@@ -72,7 +72,7 @@ async fn supervise(
     clock: Clock,
     state: Option<StateFile>,
     (trigger, started_at): (Trigger, Time),
-) -> Result<OutcomeReport, Failure> {
+) -> Result<OutcomeReport, CommandError> {
     let (queue, events) = mpsc::channel(startup::QUEUE);
     let mut world = startup::world(settings, queue.clone(), seeker(settings), state)?;
     let last_words = LastWords::new(settings);
@@ -125,12 +125,12 @@ fn watched_since(age: Duration) -> u64 {
     own_start_ticks().saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX))
 }
 
-fn seeker(settings: &Settings) -> Seeker {
-    Seeker { matcher: settings.matcher.clone(), signal: settings.signal, shuns_guests: !shares_namespace() }
+fn seeker(settings: &Settings) -> TargetFinder {
+    TargetFinder { matcher: settings.matcher.clone(), signal: settings.signal, shuns_guests: !shares_namespace() }
 }
 
 /// Whether a note may be about what is there now: a life that has ended leaves nothing to the one after it.
-fn is_of_our_time(note: &SavedDrain, seeker: &Seeker) -> bool {
+fn is_of_our_time(note: &SavedDrain, seeker: &TargetFinder) -> bool {
     let ended = note.incarnation.is_some_and(|incarnation| !is_alive(incarnation).unwrap_or(true));
     !ended || seeker.seek(None) == SearchResult::NotFound
 }
@@ -138,7 +138,7 @@ fn is_of_our_time(note: &SavedDrain, seeker: &Seeker) -> bool {
 /// Where this process stands among those that drain the same target.
 struct Place {
     /// Ours from now on; `None` where turns cannot be taken.
-    _turn: Option<Turn>,
+    _turn: Option<DrainLock>,
     /// Whom we waited for.
     before: Option<Holder>,
 }
@@ -165,7 +165,7 @@ async fn queue_up(note: &Path, trigger: Trigger, clock: &Clock, deadline: Time) 
         warn!(path = %path.display(), %error, "cannot take turns: a second process would not join this drain");
         Place::alone()
     };
-    let turn = match Turn::open(&path) {
+    let turn = match DrainLock::open(&path) {
         Ok(turn) => turn,
         Err(error) => return alone(&error),
     };
@@ -196,7 +196,7 @@ async fn watch(
     queue: &mpsc::Sender<Event>,
     last_words: &LastWords,
     display: &mut Display,
-) -> Result<OutcomeReport, Failure> {
+) -> Result<OutcomeReport, CommandError> {
     let answer = loop {
         tokio::select! {
             biased;
@@ -220,6 +220,6 @@ async fn status(queue: &mpsc::Sender<Event>) -> Option<StatusReport> {
     serde_json::from_str(&status.await.ok()?).ok()
 }
 
-fn broken(error: &dyn std::fmt::Display) -> Failure {
-    Failure::new(Exit::Internal, format!("the drain broke off: {error}"))
+fn broken(error: &dyn std::fmt::Display) -> CommandError {
+    CommandError::new(Exit::Internal, format!("the drain broke off: {error}"))
 }

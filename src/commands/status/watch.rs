@@ -13,7 +13,7 @@ use crate::commands::status::screen::{Screen, may_stop};
 use crate::commands::status::text::{describe_change, harmless, people};
 use crate::commands::status::view::{self, Seen};
 use crate::commands::status::{PATIENCE, page, parse};
-use crate::commands::{Exit, Failure, block_on, complain};
+use crate::commands::{CommandError, Exit, block_on, complain};
 use crate::io::clock::Clock;
 use crate::io::http::Url;
 use crate::io::report::StatusReport;
@@ -29,7 +29,7 @@ const SIGNALS: [i32; 7] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP, 
 /// What the sidecar said, as it said it and as it is understood.
 type Told = (String, StatusReport);
 /// That, or why it said nothing.
-type Answer = Result<Told, Failure>;
+type Answer = Result<Told, CommandError>;
 
 /// Shows the status until somebody ends that: on a terminal as a live view, else a line for each change, or each second
 /// as JSON.
@@ -38,11 +38,11 @@ type Answer = Result<Told, Failure>;
 ///
 /// # Errors
 /// Fails where the sidecar cannot be reached at first. One that goes away later is waited for.
-pub fn run(address: &Url, json: bool) -> Result<Exit, Failure> {
+pub fn run(address: &Url, json: bool) -> Result<Exit, CommandError> {
     block_on(async {
         let (sender, mut answers) = channel(1);
         tokio::spawn(ask(address.clone(), sender));
-        let fault = || Failure::new(Exit::Internal, "nobody asks the sidecar any more");
+        let fault = || CommandError::new(Exit::Internal, "nobody asks the sidecar any more");
         let first = answers.recv().await.ok_or_else(fault)??;
         // Whoever looked has gone, and so has what there was to do.
         let _gone: io::Result<()> = match Screen::open().filter(|_| !json) {

@@ -1,4 +1,4 @@
-//! Places for connections: there are only so many, and nobody keeps others from one.
+//! ConnectionSlots for connections: there are only so many, and nobody keeps others from one.
 //!
 //! Where all are taken and somebody comes, one caller is sent away: of the address that has the most connections, so
 //! that a crowd from one host, or from a few, never costs another its place. Of those the longest silent goes, and the
@@ -16,7 +16,7 @@ const HOOKS: usize = 8;
 
 /// The connections that may be open at once.
 #[derive(Clone, Debug)]
-pub struct Places {
+pub struct ConnectionSlots {
     count: u32,
     free: Arc<Semaphore>,
     guests: Arc<Mutex<Guests>>,
@@ -50,12 +50,12 @@ enum Does {
 /// The place of one connection.
 #[derive(Debug)]
 pub(super) struct Place {
-    places: Places,
+    places: ConnectionSlots,
     leave: Arc<Notify>,
     _taken: OwnedSemaphorePermit,
 }
 
-impl Places {
+impl ConnectionSlots {
     /// This many of them.
     #[must_use]
     pub fn new(count: u32) -> Self {
@@ -181,7 +181,7 @@ mod tests {
 
     /// Guests by the last number of their address, and what they do.
     fn guests(them: &[(u8, Does)]) -> Guests {
-        let places = Places::new(1);
+        let places = ConnectionSlots::new(1);
         for (index, (last, does)) in them.iter().enumerate() {
             places.welcome(IpAddr::from([10, 0, 0, *last]));
             places.guests()[index].does = *does;
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn address_is_counted_over_both_protocols_and_forgotten_with_its_last_guest() {
-        let places = Places::new(9);
+        let places = ConnectionSlots::new(9);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let take = |address: &str| runtime.block_on(places.take(address.parse().unwrap())).unwrap();
         let both = [take("10.0.0.1"), take("::ffff:10.0.0.1"), take("10.0.0.2")];

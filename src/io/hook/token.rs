@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tracing::warn;
 
-use crate::io::nonblocking::at_once;
+use crate::io::nonblocking::open_nonblocking;
 
 /// The file is no longer than this, in bytes.
 const LONGEST: u64 = 4096;
@@ -77,7 +77,7 @@ pub fn is_of_own_host(peer: IpAddr) -> bool {
 
 fn read(path: &Path) -> io::Result<Vec<Vec<u8>>> {
     let mut text = Vec::new();
-    at_once(path, OpenOptions::new().read(true))?.take(LONGEST + 1).read_to_end(&mut text)?;
+    open_nonblocking(path, OpenOptions::new().read(true))?.take(LONGEST + 1).read_to_end(&mut text)?;
     let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     let tokens: Vec<Vec<u8>> = lines.filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect();
     if tokens.is_empty() {

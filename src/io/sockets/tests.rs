@@ -30,9 +30,9 @@ impl Pair {
         self.listener.local_addr().unwrap().port()
     }
 
-    fn own(&self, index: usize) -> Own {
+    fn own(&self, index: usize) -> OwnConnection {
         let client = &self.ends[index][0];
-        Own::new(client.local_addr().unwrap(), client.peer_addr().unwrap())
+        OwnConnection::new(client.local_addr().unwrap(), client.peer_addr().unwrap())
     }
 
     /// The clients that the table shows, but for those of others who use the port at another address.
@@ -41,7 +41,7 @@ impl Pair {
         table.connections.iter().filter(|it| it.local == local).map(|it| it.peer).collect()
     }
 
-    fn read(&self, table: &mut SocketReader, own: &[Own]) -> (Vec<SocketAddr>, SocketTable) {
+    fn read(&self, table: &mut SocketReader, own: &[OwnConnection]) -> (Vec<SocketAddr>, SocketTable) {
         let told = table.read(&[self.port()], true, own).unwrap();
         (self.seen(&told), told)
     }

@@ -1,7 +1,7 @@
 //! Texts that are not what they should be: never a panic, and never harm.
 
 use lameduck_manifests::inject;
-use lameduck_manifests::sidecar_spec::Shape;
+use lameduck_manifests::sidecar_spec::Mode;
 use proptest::prelude::*;
 
 use crate::inject::properties::config;
@@ -96,8 +96,8 @@ fn damaged(text: &str, all: &[Damage]) -> String {
     text.into_iter().collect()
 }
 
-fn shapes() -> impl Strategy<Value = Shape> {
-    prop::sample::select(vec![Shape::Native, Shape::Classic, Shape::Standalone])
+fn shapes() -> impl Strategy<Value = Mode> {
+    prop::sample::select(vec![Mode::Native, Mode::Classic, Mode::Standalone])
 }
 
 /// The part of the chart that is changed: damage elsewhere is only looked over.
@@ -123,14 +123,14 @@ proptest! {
 
     #[test]
     fn any_text_is_taken_or_refused(text in "\\PC{0,40}|[-:{}\\[\\]&*!|>'\"%?#, \na-c\t\r]{0,60}") {
-        let _ = inject(&text, &request(Shape::Native), &|_| Ok(()));
+        let _ = inject(&text, &request(Mode::Native), &|_| Ok(()));
     }
 }
 
 #[test]
 fn deep_nesting_is_refused() {
     for (open, what) in [("[", "flow"), ("{a: ", "flow maps"), ("- ", "block")] {
-        let error = inject(&open.repeat(100_000), &request(Shape::Native), &|_| Ok(())).unwrap_err();
+        let error = inject(&open.repeat(100_000), &request(Mode::Native), &|_| Ok(())).unwrap_err();
         assert!(error.contains("cannot be read") && error.contains("line 1"), "{what}: {error}");
     }
 }
@@ -138,20 +138,20 @@ fn deep_nesting_is_refused() {
 #[test]
 fn a_value_that_is_missing_at_the_very_end_is_filled_before_anything_follows() {
     let text = "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - name: engine\n    command: [impeller]\n    lifecycle:\n      preStop:";
-    let out = inject(text, &request(Shape::Classic), &|_| Ok(())).unwrap().text;
+    let out = inject(text, &request(Mode::Classic), &|_| Ok(())).unwrap().text;
     assert!(out.contains("      preStop: {httpGet: {path: /prestop, port: 8089}}\n  - name: lameduck\n"), "{out}");
     assert_eq!(without_ours(&out), without_ours(text), "{out}");
 }
 
-/// Readers of YAML take a lone one for a line end, and what stands in which column is another matter then.
+/// SourcePoller of YAML take a lone one for a line end, and what stands in which column is another matter then.
 #[test]
 fn carriage_returns_alone_are_refused() {
     let pod = "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - name: engine\n    command: [impeller]\n";
     for text in [&pod.replace('\n', "\r"), &pod.replace("v1\n", "v1\r"), ")a: \r-\r\ra:\r- \r-\r # :\r- \r\r-\r"] {
-        let error = inject(text, &request(Shape::Native), &|_| Ok(())).unwrap_err();
+        let error = inject(text, &request(Mode::Native), &|_| Ok(())).unwrap_err();
         assert!(error.contains("line 1, column ") && error.contains("carriage return"), "{text:?}: {error}");
     }
-    assert!(inject(&pod.replace('\n', "\r\n"), &request(Shape::Native), &|_| Ok(())).is_ok());
+    assert!(inject(&pod.replace('\n', "\r\n"), &request(Mode::Native), &|_| Ok(())).is_ok());
 }
 
 #[test]
@@ -161,6 +161,6 @@ fn circles_of_aliases_come_to_an_end() {
         "apiVersion: v1\nkind: Pod\nspec:\n  containers: &a\n  - *a\n  - name: engine\n    command: [impeller]\n",
         "kind: List\nitems: &a\n- kind: List\n  items: *a\n",
     ] {
-        assert!(inject(text, &request(Shape::Native), &|_| Ok(())).is_err(), "{text}");
+        assert!(inject(text, &request(Mode::Native), &|_| Ok(())).is_err(), "{text}");
     }
 }

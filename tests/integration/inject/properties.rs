@@ -5,8 +5,8 @@
 use std::env;
 
 use lameduck_manifests::remove::remove;
-use lameduck_manifests::select::Wanted;
-use lameduck_manifests::sidecar_spec::Shape;
+use lameduck_manifests::select::ContainerSelector;
+use lameduck_manifests::sidecar_spec::Mode;
 use lameduck_manifests::{Request, inject};
 use proptest::prelude::*;
 
@@ -25,8 +25,8 @@ fn manifests() -> impl Strategy<Value = String> {
     prop::collection::vec(any::<u8>(), 0..500).prop_map(|bytes| stream(&mut Tape::new(bytes)))
 }
 
-fn shape() -> impl Strategy<Value = Shape> {
-    prop::sample::select(vec![Shape::Native, Shape::Classic, Shape::Standalone])
+fn shape() -> impl Strategy<Value = Mode> {
+    prop::sample::select(vec![Mode::Native, Mode::Classic, Mode::Standalone])
 }
 
 fn with(text: &str, request: &Request) -> Result<String, String> {
@@ -40,7 +40,7 @@ fn is_widened(narrow: &str, wide: &str) -> bool {
 }
 
 /// Whether the shape fits: no ordinary container can be put into a Job, nor behind a block scalar without an end.
-fn fits(text: &str, shape: Shape) -> bool {
+fn fits(text: &str, shape: Mode) -> bool {
     let refused = with(text, &request(shape)).err();
     !refused.is_some_and(|error| error.contains("never complete") || error.contains("block scalar"))
 }
@@ -76,14 +76,14 @@ proptest! {
         let out = with(&text, &request(shape)).unwrap();
         let spec = pod_spec(&out);
         let (list, key) = match shape {
-            Shape::Native => ("initContainers", "httpGet"),
-            Shape::Classic => ("containers", "httpGet"),
-            Shape::Standalone => ("initContainers", "exec"),
+            Mode::Native => ("initContainers", "httpGet"),
+            Mode::Classic => ("containers", "httpGet"),
+            Mode::Standalone => ("initContainers", "exec"),
         };
         let ours = container(&spec, list, "lameduck");
         prop_assert_eq!(&ours["image"], "registry.example.com/lameduck:0.1.0");
         prop_assert!(container(&spec, "containers", "engine")["lifecycle"]["preStop"].get(key).is_some(), "{out}");
-        prop_assert_eq!(spec.get("shareProcessNamespace").is_some(), shape != Shape::Standalone);
+        prop_assert_eq!(spec.get("shareProcessNamespace").is_some(), shape != Mode::Standalone);
     }
 
     #[test]
@@ -104,7 +104,7 @@ proptest! {
     fn what_was_put_in_is_taken_out_to_the_byte(text in manifests(), shape in shape()) {
         prop_assume!(fits(&text, shape));
         let out = with(&text, &request(shape)).unwrap();
-        let back = remove(&out, &Wanted::default()).unwrap().text;
+        let back = remove(&out, &ContainerSelector::default()).unwrap().text;
         prop_assert_eq!(without_ours(&back), without_ours(&text), "{}", back);
         if without_nulls(&text) {
             prop_assert_eq!(back, text);

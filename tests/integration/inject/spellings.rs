@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use lameduck_manifests::inject as inject_text;
-use lameduck_manifests::sidecar_spec::Shape;
+use lameduck_manifests::sidecar_spec::Mode;
 
 use crate::inject::support::{Answer, IMAGE, inject, injected, removed, request};
 use lameduck_test_support::manifests::view::{view, without_ours};
@@ -154,7 +154,7 @@ fn what_multiplies_comes_to_an_end() {
         write!(merges, "m{level}: &m{level}\n  <<: [{all}]\n").unwrap();
     }
     let text = format!("{merges}{}", pod("  <<: *m19\n"));
-    assert!(inject_text(&text, &request(Shape::Native), &|_| Ok(())).is_ok());
+    assert!(inject_text(&text, &request(Mode::Native), &|_| Ok(())).is_ok());
 
     let mut lists = "l0: &l0 {kind: ConfigMap}\n".to_owned();
     for level in 1..10 {
@@ -162,14 +162,14 @@ fn what_multiplies_comes_to_an_end() {
         writeln!(lists, "l{level}: &l{level} {{kind: List, items: [{all}]}}").unwrap();
     }
     let text = format!("{lists}kind: List\nitems: [*l9]\n---\n{POD}");
-    assert!(inject_text(&text, &request(Shape::Native), &|_| Ok(())).is_ok());
+    assert!(inject_text(&text, &request(Mode::Native), &|_| Ok(())).is_ok());
 }
 
 #[test]
 fn anchors_of_many_documents_are_remembered_for_their_own_alone() {
     let text = format!("{}{POD}", "a: &x 1\nb: *x\n---\n".repeat(20_000));
     let before = peak_kilobytes();
-    assert!(inject_text(&text, &request(Shape::Native), &|_| Ok(())).is_ok());
+    assert!(inject_text(&text, &request(Mode::Native), &|_| Ok(())).is_ok());
     let more = peak_kilobytes() - before;
     assert!(more < 500_000, "{more} kB");
 }

@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use lameduck_manifests::select::Wanted;
-use lameduck_manifests::sidecar_spec::Shape;
+use lameduck_manifests::select::ContainerSelector;
+use lameduck_manifests::sidecar_spec::Mode;
 use lameduck_manifests::{Request, Setting};
 
 pub(crate) const CHART: &str = include_str!("../../fixtures/manifests/engine-chart.yaml");
@@ -44,8 +44,12 @@ pub(crate) fn removed(manifests: &str) -> String {
     stdout
 }
 
-pub(crate) fn request(shape: Shape) -> Request {
-    let engine = Wanted { program: Some("impeller".into()), image: Some("self-hosted-engine"), ..Wanted::default() };
+pub(crate) fn request(shape: Mode) -> Request {
+    let engine = ContainerSelector {
+        program: Some("impeller".into()),
+        image: Some("self-hosted-engine"),
+        ..ContainerSelector::default()
+    };
     Request {
         wanted: engine,
         shape,
@@ -58,7 +62,7 @@ pub(crate) fn request(shape: Shape) -> Request {
 }
 
 /// The same as another version would ask for it.
-pub(crate) fn other(shape: Shape) -> Request {
+pub(crate) fn other(shape: Mode) -> Request {
     let streams = Setting {
         flag: "streams".into(),
         variable: "LAMEDUCK_STREAMS".into(),

@@ -12,7 +12,7 @@ use std::os::fd::OwnedFd;
 use lameduck::io::liveness::{is_alive, stat_of};
 use lameduck::queue::Event;
 use lameduck::settings::sources::Sources;
-use lameduck::supervisor::source_poller::{Order, Readers};
+use lameduck::supervisor::source_poller::{PollRequest, SourcePoller};
 use lameduck_machine::activity::IdleRule;
 use lameduck_machine::io::Input;
 use lameduck_machine::policy::IdlePolicy;
@@ -76,10 +76,10 @@ async fn counts_until_the_end() -> Vec<u64> {
     let ports = vec![address.port()];
     let sources = Sources { page: None, status: None, streams_ports: ports, idleness, accept_below: None };
     let (queue, mut answers) = mpsc::channel(16);
-    let readers = Readers::new(&sources, queue);
+    let readers = SourcePoller::new(&sources, queue);
     let ask = || {
         let asked = Time::since_boot(Duration::from_secs(1));
-        readers.ask(Order { requested_at: asked, bound: Duration::from_secs(30), tracked: Some(target) });
+        readers.ask(PollRequest { requested_at: asked, bound: Duration::from_secs(30), tracked: Some(target) });
     };
 
     ask();

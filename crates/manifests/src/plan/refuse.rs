@@ -3,7 +3,7 @@
 use super::{Planner, shared};
 use crate::SIDECAR;
 use crate::pods::Container;
-use crate::sidecar_spec::{self, Shape};
+use crate::sidecar_spec::{self, Mode};
 use crate::yaml::{Found, Kind, Node};
 
 impl Planner<'_> {
@@ -30,11 +30,11 @@ impl Planner<'_> {
                 stranger.node.line
             ));
         }
-        if self.request.shape != Shape::Standalone {
+        if self.request.shape != Mode::Standalone {
             return Ok(());
         }
         let volume = sidecar_spec::named(self.pod, self.pod.spec, "volumes");
-        let is_ours = self.present.shape == Some(Shape::Standalone);
+        let is_ours = self.present.shape == Some(Mode::Standalone);
         if let Some(volume) = volume.filter(|volume| !(is_ours && sidecar_spec::is_volume(self.pod, volume))) {
             return Err(format!("line {}: volume {SIDECAR} is not lameduck's; give it another name", volume.line));
         }
@@ -57,7 +57,7 @@ impl Planner<'_> {
     }
 
     fn refuse_network(&self) -> Result<(), String> {
-        if self.request.shape == Shape::Standalone {
+        if self.request.shape == Mode::Standalone {
             return Ok(());
         }
         let is_set = |key| self.pod.document.get(self.pod.spec, key).is_some_and(Node::is_true);
@@ -82,15 +82,15 @@ impl Planner<'_> {
 
     fn refuse_shape(&self) -> Result<(), String> {
         match self.request.shape {
-            Shape::Classic if matches!(self.pod.kind, "Job" | "CronJob") => {
+            Mode::Classic if matches!(self.pod.kind, "Job" | "CronJob") => {
                 Err("a Job's pod would never complete beside an ordinary container that stays; leave --classic out"
                     .into())
             }
-            Shape::Standalone if !self.picked.held.is_empty() => {
+            Mode::Standalone if !self.picked.held.is_empty() => {
                 Err("--hold: a standalone drain sees only its own container; leave one of --hold and --standalone out"
                     .into())
             }
-            Shape::Native | Shape::Classic | Shape::Standalone => Ok(()),
+            Mode::Native | Mode::Classic | Mode::Standalone => Ok(()),
         }
     }
 

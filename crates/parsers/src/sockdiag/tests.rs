@@ -6,12 +6,13 @@ use super::*;
 const INET: &[u8] = include_bytes!("../../fixtures/sockdiag-inet.bin");
 const INET6: &[u8] = include_bytes!("../../fixtures/sockdiag-inet6.bin");
 /// What was asked for in them.
-const V4: Dump = Dump { family: Family::V4, ports: &[8080, 8081, 9090], with_bytes: true, sequence: 1, port_id: 4711 };
-const V6: Dump = Dump { family: Family::V6, sequence: 2, ..V4 };
+const V4: DumpRequest =
+    DumpRequest { family: Family::V4, ports: &[8080, 8081, 9090], with_bytes: true, sequence: 1, port_id: 4711 };
+const V6: DumpRequest = DumpRequest { family: Family::V6, sequence: 2, ..V4 };
 /// The length of the message that ends an answer.
 const END: usize = 20;
 
-fn read(dump: Dump<'_>, datagram: &[u8]) -> Result<(Progress, SocketTable), Error> {
+fn read(dump: DumpRequest<'_>, datagram: &[u8]) -> Result<(Progress, SocketTable), Error> {
     let mut table = SocketTable::default();
     Ok((dump.read(datagram, &mut table)?, table))
 }
@@ -76,7 +77,7 @@ fn the_ipv4_clients_of_a_socket_of_both_families_are_among_its_ipv6_clients() {
 
 #[test]
 fn a_kernel_that_ignored_the_filter_adds_nothing() {
-    let (_, table) = read(Dump { ports: &[8081], ..V4 }, INET).unwrap();
+    let (_, table) = read(DumpRequest { ports: &[8081], ..V4 }, INET).unwrap();
     assert_eq!((table.connections.len(), table.listening), (0, vec![8081]));
 }
 
@@ -122,9 +123,9 @@ fn an_answer_that_the_kernel_calls_inconsistent_is_refused_even_at_its_end() {
 
 #[test]
 fn an_answer_to_another_question_is_refused() {
-    assert_eq!(read(Dump { sequence: 2, ..V4 }, INET), Err(Error::Foreign));
-    assert_eq!(read(Dump { port_id: 4712, ..V4 }, INET), Err(Error::Foreign));
-    assert!(matches!(read(Dump { sequence: 1, ..V6 }, INET), Err(Error::Malformed(_))));
+    assert_eq!(read(DumpRequest { sequence: 2, ..V4 }, INET), Err(Error::Foreign));
+    assert_eq!(read(DumpRequest { port_id: 4712, ..V4 }, INET), Err(Error::Foreign));
+    assert!(matches!(read(DumpRequest { sequence: 1, ..V6 }, INET), Err(Error::Malformed(_))));
     assert!(matches!(read(V4, &message(21, 2, &[0; SOCKET])), Err(Error::Malformed(_))));
 }
 
@@ -179,7 +180,7 @@ fn unknown_attributes_are_passed_over() {
 #[test]
 fn bytes_are_asked_for_only_where_they_are_wanted() {
     assert_eq!(V4.request()[HEADER..HEADER + 4], [2, 6, 2, 0]);
-    assert_eq!(Dump { with_bytes: false, ..V6 }.request()[HEADER..HEADER + 4], [10, 6, 0, 0]);
+    assert_eq!(DumpRequest { with_bytes: false, ..V6 }.request()[HEADER..HEADER + 4], [10, 6, 0, 0]);
 }
 
 #[test]

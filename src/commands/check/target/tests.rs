@@ -45,7 +45,7 @@ fn a_namespace_whose_first_process_is_ours_is_not_shared() {
     for seen in
         [nobody_among(1, &[]), nobody_among(9, &[(1, "lameduck")]), nobody_among(9, &[(1, "lameduck"), (7, "sh")])]
     {
-        assert_amiss(&namespace(&seen), Cause::World, &["shareProcessNamespace: true"]);
+        assert_amiss(&namespace(&seen), Cause::Environment, &["shareProcessNamespace: true"]);
     }
 }
 
@@ -67,19 +67,19 @@ fn a_namespace_of_others_is_left_open() {
 fn who_was_probably_meant_comes_first_and_what_cannot_be_meant_not_at_all() {
     let seen = nobody_among(9, &[(1, "pause"), (5, "lameduck"), (7, "python3"), (8, "impeler")]);
     let check = nobody(&Matcher::Name("impeller".to_owned()), &seen);
-    assert_amiss(&check, Cause::World, &["in sight: impeler (8), python3 (7)", "--target impeler"]);
+    assert_amiss(&check, Cause::Environment, &["in sight: impeler (8), python3 (7)", "--target impeler"]);
     assert!(!said(&check).contains("pause"), "{check:?}");
     let check = nobody(&Matcher::Name("stem".to_owned()), &seen);
-    assert_amiss(&check, Cause::World, &["name one of these with --target"]);
+    assert_amiss(&check, Cause::Environment, &["name one of these with --target"]);
     let alone = nobody(&Matcher::Name("stem".to_owned()), &nobody_among(9, &[(1, "pause")]));
-    assert_amiss(&alone, Cause::World, &["none that could be it is in sight"]);
+    assert_amiss(&alone, Cause::Environment, &["none that could be it is in sight"]);
 }
 
 #[test]
 fn a_listener_that_is_not_shown_is_a_missing_permission() {
     let seen = Seen { has_listener: true, ..nobody_among(9, &[]) };
     assert_amiss(&nobody(&PORT, &seen), Cause::NotPermitted, &["port 8080", "runAsUser"]);
-    assert_amiss(&nobody(&PORT, &nobody_among(9, &[])), Cause::World, &["nobody listens on port 8080"]);
+    assert_amiss(&nobody(&PORT, &nobody_among(9, &[])), Cause::Environment, &["nobody listens on port 8080"]);
 }
 
 #[test]
@@ -104,9 +104,9 @@ fn what_the_target_does_with_the_signal_is_told_apart() {
     let term = 1 << (Signal::SIGTERM as i32 - 1);
     let judge = |status: Status| caught(&found(), &status, Signal::SIGINT);
     assert!(said(&judge(status(int, 0, int))).contains("Well"));
-    assert_amiss(&judge(status(term, int, 0)), Cause::World, &["ignores SIGINT", "background", "it catches SIGTERM"]);
-    assert_amiss(&judge(status(term, 0, int)), Cause::World, &["blocks SIGINT", "it catches SIGTERM"]);
-    assert_amiss(&judge(status(0, 0, 0)), Cause::World, &["would be killed", "Otherwise --signal none"]);
+    assert_amiss(&judge(status(term, int, 0)), Cause::Environment, &["ignores SIGINT", "background", "it catches SIGTERM"]);
+    assert_amiss(&judge(status(term, 0, int)), Cause::Environment, &["blocks SIGINT", "it catches SIGTERM"]);
+    assert_amiss(&judge(status(0, 0, 0)), Cause::Environment, &["would be killed", "Otherwise --signal none"]);
 }
 
 #[test]
