@@ -1,13 +1,13 @@
 //! The drain machine by random histories: whatever befalls the pod, the machine keeps its contract.
 //!
-//! `LAMEDUCK_HISTORIES` sets how many histories are lived through.
+//! `LAMEDUCK_SIMULATIONS` sets how many histories are lived through.
 
 mod aggregation;
 mod crash_points;
 mod history;
 mod oracle;
 mod oracle_readings;
-mod world;
+mod simulation;
 
 use std::env;
 use std::time::Duration;
@@ -19,11 +19,11 @@ use lameduck_machine::reading::Source;
 use lameduck_machine::result::{DrainResult, Outcome, Trigger};
 use proptest::prelude::*;
 
-use crate::simulations::history::{Event, history, plan, policy};
-use crate::simulations::world::World;
+use crate::simulations::history::{Event, history, policy, times};
+use crate::simulations::simulation::Simulation;
 
 fn config() -> ProptestConfig {
-    let histories = env::var("LAMEDUCK_HISTORIES").ok().and_then(|count| count.parse().ok());
+    let histories = env::var("LAMEDUCK_SIMULATIONS").ok().and_then(|count| count.parse().ok());
     ProptestConfig { cases: histories.unwrap_or(1000), max_shrink_iters: 20_000, ..ProptestConfig::default() }
 }
 
@@ -31,18 +31,18 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn the_contract_is_kept_whatever_happens(policy in policy(), history in history()) {
-        let mut world = World::new(policy);
+    fn contract_holds_whatever_happens(policy in policy(), history in history()) {
+        let mut simulation = Simulation::new(policy);
         for event in &history {
-            world.happens(event);
+            simulation.apply(event);
         }
         // And whoever is still held is released, if only by the deadline.
-        world.happens(&Event::Wait(Duration::from_secs(70)));
-        prop_assert!(world.has_released_everybody());
+        simulation.apply(&Event::Wait(Duration::from_secs(70)));
+        prop_assert!(simulation.has_released_all());
     }
 
     #[test]
-    fn zero_is_never_said_against_a_source_that_can_answer(sources in aggregation::sources(), words in aggregation::words()) {
+    fn zero_needs_every_source_that_can_answer(sources in aggregation::sources(), words in aggregation::words()) {
         let mut sources = aggregation::Sources::new(&sources);
         for (at, (source, reading)) in words.into_iter().enumerate() {
             sources.take(at, source, reading);
@@ -50,32 +50,32 @@ proptest! {
     }
 
     #[test]
-    fn an_honest_pod_is_drained_to_the_instant(plan in plan(), streams in 0..3_u64) {
-        let budget = plan.budget();
-        let settled = plan.lame_duck + plan.quiet_period + plan.exit_wait;
-        let result = drained(plan, streams);
+    fn well_behaved_pod_drains_to_the_instant(times in times(), streams in 0..3_u64) {
+        let budget = times.budget();
+        let settled = times.lame_duck + times.quiet_period + times.exit_wait;
+        let result = drained(times, streams);
         let expected = match streams {
             0 => (Outcome::Drained, Some(0), settled.min(budget)),
             _ => (Outcome::Expired, Some(streams), budget),
         };
-        prop_assert_eq!((result.outcome, result.stragglers, result.took), expected);
+        prop_assert_eq!((result.outcome, result.stragglers, result.duration), expected);
         prop_assert!(result.signalled);
     }
 }
 
 /// What a drain comes to where the page answers at once, and the target stays with so many streams.
-fn drained(plan: DrainTimes, streams: u64) -> DrainResult {
-    let (polls, grace_period) = (plan.poll_interval * 3, plan.grace_period);
+fn drained(times: DrainTimes, streams: u64) -> DrainResult {
+    let (polls, grace_period) = (times.poll_interval * 3, times.grace_period);
     let signal = Some(("SIGINT".to_owned(), 2));
     let (sources, on_sigterm) = (vec![Source::Metrics], SigtermPolicy::Auto);
     let rule = IdleRule { window: Duration::from_secs(60), rate: 256 };
-    let idleness = IdlePolicy { ports: Vec::new(), rule, ends_drain: false };
+    let idle = IdlePolicy { ports: Vec::new(), rule, ends_drain: false };
     let (wait_for_exit, accept_below, own_start_ticks) = (false, None, 0);
-    let policy = Policy { plan, sources, signal, wait_for_exit, idleness, accept_below, on_sigterm, own_start_ticks };
-    let mut world = World::new(policy);
+    let policy = Policy { times, sources, signal, wait_for_exit, idle, accept_below, on_sigterm, own_start_ticks };
+    let mut simulation = Simulation::new(policy);
     let script = [Event::Streams(streams), Event::Wait(polls), Event::Call(Trigger::Hook), Event::Wait(grace_period)];
     for event in &script {
-        world.happens(event);
+        simulation.apply(event);
     }
-    world.result().expect("the drain is over")
+    simulation.result().expect("the drain is over")
 }

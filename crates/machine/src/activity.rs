@@ -1,8 +1,8 @@
-//! Which connections work and which are idle, by the bytes that they carried towards the target.
+//! Which connections are active and which are idle, by the bytes that they carried to the target.
 //!
-//! A connection *works* if within the last window some stretch of at least a second carried the idle rate or more.
-//! The kernel tells sums, and only when it is asked. So a stretch that could have carried that much, by all that two
-//! looks leave open, counts as work: idle is only what cannot have worked.
+//! A connection is *active* if within the last window some stretch of at least a second carried the idle rate or more.
+//! The kernel gives sums, and only when asked. So a stretch counts as work if it can have carried that much by what two
+//! samples show: a connection is idle only if it cannot have been active.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -10,147 +10,149 @@ use std::time::Duration;
 use crate::time::Time;
 
 /// The shortest stretch that can be work.
-const STRETCH: Duration = Duration::from_secs(1);
-/// Looks that follow one another more closely than this add nothing but memory.
-const CLOSEST: Duration = Duration::from_millis(250);
+const MIN_STRETCH: Duration = Duration::from_secs(1);
+/// Samples closer together than this cost memory and add nothing.
+const MIN_SAMPLE_GAP: Duration = Duration::from_millis(250);
 
-/// What tells an idle connection from one that works.
+/// What distinguishes an idle connection from an active one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdleRule {
-    /// How long a connection must not have worked.
+    /// How long a connection must not have been active.
     pub window: Duration,
-    /// The bytes a second from which on a stretch is work.
+    /// From this many bytes a second a stretch is work.
     pub rate: u64,
 }
 
-/// One look at the table: it was ordered then, and had been taken by then.
+/// When the socket table was sampled: requested at one instant, and read by the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Look {
-    /// When it was asked for.
+pub struct Sample {
+    /// When it was requested.
     pub requested_at: Time,
-    /// When its answer was there.
-    pub taken: Time,
+    /// When it had been read.
+    pub read_at: Time,
 }
 
-/// How many of the connections may be at work, and when that was so.
+/// How many connections may be active, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Working {
-    /// Those that are not shown to have been idle for a whole window.
+pub struct ActiveCount {
+    /// The connections that are not known to have been idle for a whole window.
     pub connections: u64,
-    /// When the look was asked for that says so.
+    /// When the sample was requested that shows it.
     pub as_of: Time,
 }
 
 /// The connections of one incarnation on the activity ports.
 #[derive(Clone, Debug)]
-pub struct Activity {
+pub struct ActivityTracker {
     rule: IdleRule,
-    /// The looks that a stretch under way can reach back to, the oldest first.
-    looks: VecDeque<Look>,
-    watched: HashMap<u64, Watched>,
-    /// Whether the last look saw the table.
+    /// The samples that a current stretch can reach back to, the oldest first.
+    samples: VecDeque<Sample>,
+    connections: HashMap<u64, ConnectionHistory>,
+    /// Whether the last sample could be read.
     readable: bool,
 }
 
 #[derive(Clone, Debug)]
-struct Watched {
+struct ConnectionHistory {
     /// From when on all that it received is known.
     since: Time,
-    /// When the last stretch of work may have begun.
-    worked: Option<Time>,
-    /// The sums of received bytes at the last looks; the newest stands for the newest look.
+    /// When the last stretch of work can have begun.
+    active_at: Option<Time>,
+    /// The sums of received bytes at the last samples; the last entry belongs to the newest sample.
     received: VecDeque<u64>,
 }
 
-impl Activity {
-    /// Nothing has been looked at yet.
+impl ActivityTracker {
+    /// A tracker without samples.
     #[must_use]
     pub fn new(rule: IdleRule) -> Self {
-        Self { rule, looks: VecDeque::new(), watched: HashMap::new(), readable: false }
+        Self { rule, samples: VecDeque::new(), connections: HashMap::new(), readable: false }
     }
 
     /// Takes what the table shows: for each connection its cookie and the bytes received since it was opened.
-    pub fn observe(&mut self, look: Look, connections: &[(u64, u64)]) {
+    pub fn observe(&mut self, sample: Sample, connections: &[(u64, u64)]) {
         self.readable = true;
-        if self.looks.back().is_some_and(|last| look.requested_at < last.requested_at + CLOSEST) {
+        if self.samples.back().is_some_and(|last| sample.requested_at < last.requested_at + MIN_SAMPLE_GAP) {
             return;
         }
-        self.looks.push_back(look);
-        let mut before = std::mem::take(&mut self.watched);
-        self.watched.reserve(connections.len());
+        self.samples.push_back(sample);
+        let mut before = std::mem::take(&mut self.connections);
+        self.connections.reserve(connections.len());
         for &(cookie, received) in connections {
             let known = before.remove(&cookie);
-            let mut watched = known.unwrap_or_else(|| Watched::new(look));
-            watched.received.push_back(received);
-            watched.worked = may_have_worked(&self.looks, &watched.received, self.rule.rate).max(watched.worked);
-            self.watched.insert(cookie, watched);
+            let mut history = known.unwrap_or_else(|| ConnectionHistory::new(sample));
+            history.received.push_back(received);
+            let active_at = last_possible_work(&self.samples, &history.received, self.rule.rate);
+            history.active_at = active_at.max(history.active_at);
+            self.connections.insert(cookie, history);
         }
-        self.forget_the_old();
+        self.prune();
     }
 
     /// The table could not be read.
-    pub const fn lost(&mut self) {
+    pub const fn mark_unreadable(&mut self) {
         self.readable = false;
     }
 
-    /// The cookies of those that may have worked just before this look.
-    pub fn worked_at(&self, look: Look) -> impl Iterator<Item = u64> {
-        let worked = move |watched: &Watched| watched.worked == Some(look.taken);
-        self.watched.iter().filter_map(move |(cookie, watched)| worked(watched).then_some(*cookie))
+    /// The cookies of the connections that may have been active just before this sample.
+    pub fn active_at(&self, sample: Sample) -> impl Iterator<Item = u64> {
+        let is_active = move |history: &ConnectionHistory| history.active_at == Some(sample.read_at);
+        self.connections.iter().filter_map(move |(cookie, history)| is_active(history).then_some(*cookie))
     }
 
-    /// Whether one may have worked after this instant, and within a window.
+    /// Whether a connection may have been active after this instant, and within a window.
     #[must_use]
-    pub fn has_worked_since(&self, since: Time) -> bool {
-        let newest = self.looks.back().map_or(since, |look| look.requested_at);
+    pub fn was_active_since(&self, since: Time) -> bool {
+        let newest = self.samples.back().map_or(since, |sample| sample.requested_at);
         let from = since.max(newest - self.rule.window);
-        self.watched.values().any(|watched| watched.worked > Some(from))
+        self.connections.values().any(|history| history.active_at > Some(from))
     }
 
-    /// Who may be at work; `None` while nobody can know, or where there is no connection at all, which means a wrong
-    /// port and not idleness.
+    /// How many connections may be active; `None` if unknown, or without any connection, which means a wrong port and
+    /// not idleness.
     #[must_use]
-    pub fn working(&self) -> Option<Working> {
-        let look = self.looks.back().filter(|_| self.readable && !self.watched.is_empty())?;
-        let from = look.requested_at - self.rule.window;
-        let works = |watched: &&Watched| watched.since > from || watched.worked > Some(from);
-        let connections = u64::try_from(self.watched.values().filter(works).count()).unwrap_or(u64::MAX);
-        Some(Working { connections, as_of: look.requested_at })
+    pub fn active(&self) -> Option<ActiveCount> {
+        let sample = self.samples.back().filter(|_| self.readable && !self.connections.is_empty())?;
+        let from = sample.requested_at - self.rule.window;
+        let is_active = |history: &&ConnectionHistory| history.since > from || history.active_at > Some(from);
+        let connections = u64::try_from(self.connections.values().filter(is_active).count()).unwrap_or(u64::MAX);
+        Some(ActiveCount { connections, as_of: sample.requested_at })
     }
 
-    /// Forgets the looks that no stretch can reach any more: one that ends after the newest look and is work has a
-    /// part of less than two seconds that is.
-    fn forget_the_old(&mut self) {
-        let Some(newest) = self.looks.back().copied() else { return };
-        while self.looks.get(1).is_some_and(|second| second.taken + STRETCH + STRETCH <= newest.requested_at) {
-            self.looks.pop_front();
+    /// Drops the samples that no stretch can reach any more: of a stretch of work that ends after the newest sample, a
+    /// part shorter than two seconds is work as well.
+    fn prune(&mut self) {
+        let Some(newest) = self.samples.back().copied() else { return };
+        let unreachable = |second: &Sample| second.read_at + MIN_STRETCH + MIN_STRETCH <= newest.requested_at;
+        while self.samples.get(1).is_some_and(unreachable) {
+            self.samples.pop_front();
         }
-        for watched in self.watched.values_mut() {
-            let surplus = watched.received.len().saturating_sub(self.looks.len());
-            watched.received.drain(..surplus);
+        for history in self.connections.values_mut() {
+            let surplus = history.received.len().saturating_sub(self.samples.len());
+            history.received.drain(..surplus);
         }
     }
 }
 
-impl Watched {
-    const fn new(look: Look) -> Self {
-        Self { since: look.taken, worked: None, received: VecDeque::new() }
+impl ConnectionHistory {
+    const fn new(sample: Sample) -> Self {
+        Self { since: sample.read_at, active_at: None, received: VecDeque::new() }
     }
 }
 
-/// When, at the latest, a stretch of work may have begun that ended after the last look but one.
+/// The latest instant at which a stretch of work can have begun that ended after the last sample but one.
 ///
-/// Between an earlier look and the newest lie the stretches that begin before the look after it and end after the last
-/// look but one. The shortest of them is as long as these two are apart, and at least a second.
-fn may_have_worked(looks: &VecDeque<Look>, received: &VecDeque<u64>, rate: u64) -> Option<Time> {
-    let (newest, last_but_one) = (received.back()?, looks.iter().rev().nth(1)?);
+/// Between an earlier sample and the newest lie the stretches that begin before the sample after it and end after the
+/// last sample but one. The shortest of them is as long as these two are apart, and at least a second.
+fn last_possible_work(samples: &VecDeque<Sample>, received: &VecDeque<u64>, rate: u64) -> Option<Time> {
+    let (newest, last_but_one) = (received.back()?, samples.iter().rev().nth(1)?);
     let earlier = received.iter().rev().skip(1);
-    let work = looks.iter().rev().zip(earlier).find(|(after, before)| {
+    let work = samples.iter().rev().zip(earlier).find(|(after, before)| {
         let bytes = newest.saturating_sub(**before);
-        let shortest = last_but_one.requested_at.since(after.taken).max(STRETCH);
+        let shortest = last_but_one.requested_at.since(after.read_at).max(MIN_STRETCH);
         u128::from(bytes) * 1000 >= u128::from(rate) * shortest.as_millis()
     });
-    work.map(|(after, _)| after.taken)
+    work.map(|(after, _)| after.read_at)
 }
 
 #[cfg(test)]
@@ -159,28 +161,28 @@ mod tests {
 
     const WINDOW: u64 = 10;
 
-    fn look(seconds: f64) -> Look {
+    fn sample(seconds: f64) -> Sample {
         let at = Time::since_boot(Duration::from_secs_f64(100.0 + seconds));
-        Look { requested_at: at, taken: at }
+        Sample { requested_at: at, read_at: at }
     }
 
-    fn activity() -> Activity {
-        Activity::new(IdleRule { window: Duration::from_secs(WINDOW), rate: 256 })
+    fn tracker() -> ActivityTracker {
+        ActivityTracker::new(IdleRule { window: Duration::from_secs(WINDOW), rate: 256 })
     }
 
-    /// Looks each second at connections that receive so many bytes a second, and says how many may be at work.
+    /// Samples connections each second that receive this many bytes a second, and returns how many may be active.
     fn after(seconds: u32, rates: &[u64]) -> Option<u64> {
-        let mut activity = activity();
+        let mut activity = tracker();
         for second in 0..=seconds {
             let received = |rate| rate * u64::from(second);
             let table: Vec<_> = (1..).zip(rates).map(|(cookie, rate)| (cookie, received(*rate))).collect();
-            activity.observe(look(second.into()), &table);
+            activity.observe(sample(second.into()), &table);
         }
-        activity.working().map(|working| working.connections)
+        activity.active().map(|active| active.connections)
     }
 
     #[test]
-    fn silent_connections_and_keep_alives_are_idle_and_audio_is_work() {
+    fn silence_and_keep_alives_are_idle_and_audio_is_active() {
         assert_eq!(after(10, &[0, 0, 0]), Some(0));
         assert_eq!(after(10, &[26]), Some(0));
         assert_eq!(after(10, &[2000]), Some(1));
@@ -188,125 +190,125 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_idle_before_it_was_watched_for_a_whole_window() {
+    fn connection_is_active_until_watched_for_a_whole_window() {
         assert_eq!(after(9, &[0]), Some(1));
         assert_eq!(after(10, &[0]), Some(0));
     }
 
     #[test]
-    fn no_connection_at_all_is_a_wrong_port_and_not_idleness() {
+    fn no_connection_means_wrong_port_not_idleness() {
         assert_eq!(after(20, &[]), None);
-        assert_eq!(activity().working(), None);
+        assert_eq!(tracker().active(), None);
     }
 
     #[test]
-    fn a_table_that_cannot_be_read_tells_nothing_until_it_can() {
-        let mut activity = activity();
-        activity.observe(look(0.0), &[(1, 0)]);
-        activity.observe(look(11.0), &[(1, 0)]);
-        activity.lost();
-        assert_eq!(activity.working(), None);
-        activity.observe(look(12.0), &[(1, 0)]);
-        assert_eq!(activity.working().map(|working| working.connections), Some(0));
+    fn unreadable_table_makes_activity_unknown() {
+        let mut activity = tracker();
+        activity.observe(sample(0.0), &[(1, 0)]);
+        activity.observe(sample(11.0), &[(1, 0)]);
+        activity.mark_unreadable();
+        assert_eq!(activity.active(), None);
+        activity.observe(sample(12.0), &[(1, 0)]);
+        assert_eq!(activity.active().map(|active| active.connections), Some(0));
     }
 
     #[test]
-    fn a_burst_is_work_for_a_window() {
-        let mut activity = activity();
-        let mut works = Vec::new();
+    fn burst_is_active_for_a_window() {
+        let mut activity = tracker();
+        let mut active = Vec::new();
         for second in 0..30_u32 {
             let received = if second < 15 { 0 } else { 300 };
-            activity.observe(look(second.into()), &[(1, received)]);
-            works.push(activity.working().map(|working| working.connections));
+            activity.observe(sample(second.into()), &[(1, received)]);
+            active.push(activity.active().map(|active| active.connections));
         }
-        assert_eq!(works[14], Some(0));
-        assert_eq!(works[15..25], [Some(1); 10]);
-        assert_eq!(works[25], Some(0));
+        assert_eq!(active[14], Some(0));
+        assert_eq!(active[15..25], [Some(1); 10]);
+        assert_eq!(active[25], Some(0));
     }
 
     #[test]
-    fn a_rate_is_reached_by_a_stretch_that_lies_across_looks() {
-        let mut activity = activity();
+    fn stretch_across_samples_reaches_the_rate() {
+        let mut activity = tracker();
         // Half a second apart, 200 bytes each: no gap has 256, and every second has 400.
         for half in 0..40_u32 {
-            activity.observe(look(f64::from(half) / 2.0), &[(1, 200 * u64::from(half))]);
+            activity.observe(sample(f64::from(half) / 2.0), &[(1, 200 * u64::from(half))]);
         }
-        assert_eq!(activity.working().map(|working| working.connections), Some(1));
+        assert_eq!(activity.active().map(|active| active.connections), Some(1));
     }
 
     #[test]
-    fn a_long_gap_between_looks_hides_no_burst() {
-        let mut activity = activity();
-        activity.observe(look(0.0), &[(1, 0)]);
-        activity.observe(look(60.0), &[(1, 255)]);
-        assert_eq!(activity.working().map(|working| working.connections), Some(0));
-        activity.observe(look(120.0), &[(1, 511)]);
-        assert_eq!(activity.working().map(|working| working.connections), Some(1));
+    fn long_gap_between_samples_hides_no_burst() {
+        let mut activity = tracker();
+        activity.observe(sample(0.0), &[(1, 0)]);
+        activity.observe(sample(60.0), &[(1, 255)]);
+        assert_eq!(activity.active().map(|active| active.connections), Some(0));
+        activity.observe(sample(120.0), &[(1, 511)]);
+        assert_eq!(activity.active().map(|active| active.connections), Some(1));
     }
 
-    /// Looks each second, each of which took nearly as long, and says from which second on nobody is at work.
-    fn idle_from_by_slow_looks(received: impl Fn(u32) -> u64) -> Option<u32> {
-        let mut activity = activity();
+    /// Samples each second, each of which takes nearly as long, and returns from which second on nothing is active.
+    fn idle_from_with_slow_samples(received: impl Fn(u32) -> u64) -> Option<u32> {
+        let mut activity = tracker();
         (0..30).find(|second| {
-            let requested_at = look(f64::from(*second)).requested_at;
-            let taken = requested_at + Duration::from_millis(900);
-            activity.observe(Look { requested_at, taken }, &[(1, received(*second))]);
-            activity.working().is_some_and(|working| working.connections == 0)
+            let requested_at = sample(f64::from(*second)).requested_at;
+            let read_at = requested_at + Duration::from_millis(900);
+            activity.observe(Sample { requested_at, read_at }, &[(1, received(*second))]);
+            activity.active().is_some_and(|active| active.connections == 0)
         })
     }
 
     #[test]
-    fn looks_that_took_their_time_claim_no_more_than_they_saw() {
+    fn slow_samples_claim_no_more_than_they_saw() {
         // Three hundred bytes in what may have been little more than a second.
-        assert_eq!(idle_from_by_slow_looks(|second| 100 * u64::from(second)), None);
-        assert_eq!(idle_from_by_slow_looks(|second| 50 * u64::from(second)), Some(11));
-        assert_eq!(idle_from_by_slow_looks(|second| if second < 5 { 0 } else { 300 }), Some(16));
+        assert_eq!(idle_from_with_slow_samples(|second| 100 * u64::from(second)), None);
+        assert_eq!(idle_from_with_slow_samples(|second| 50 * u64::from(second)), Some(11));
+        assert_eq!(idle_from_with_slow_samples(|second| if second < 5 { 0 } else { 300 }), Some(16));
     }
 
     #[test]
-    fn a_stretch_of_nearly_two_seconds_is_work_where_no_second_is() {
-        let mut activity = activity();
+    fn stretch_of_nearly_two_seconds_can_be_work() {
+        let mut activity = tracker();
         let received = |at: f64| 127 * [10.0, 10.74, 11.48].iter().filter(|burst| at >= **burst).count();
         for quarter in 0..100_u32 {
             let at = f64::from(quarter) / 4.0;
-            activity.observe(look(at), &[(1, u64::try_from(received(at)).unwrap())]);
+            activity.observe(sample(at), &[(1, u64::try_from(received(at)).unwrap())]);
             if quarter == 80 {
-                assert_eq!(activity.working().map(|working| working.connections), Some(0));
+                assert_eq!(activity.active().map(|active| active.connections), Some(0));
             }
             if quarter == 79 {
-                assert_eq!(activity.working().map(|working| working.connections), Some(1));
+                assert_eq!(activity.active().map(|active| active.connections), Some(1));
             }
         }
     }
 
     #[test]
-    fn what_a_new_connection_brought_along_counts_from_the_look_before() {
-        let mut activity = activity();
-        activity.observe(look(0.0), &[(1, 0)]);
-        activity.observe(look(1.0), &[(1, 0), (2, 300)]);
+    fn first_bytes_of_a_new_connection_count() {
+        let mut activity = tracker();
+        activity.observe(sample(0.0), &[(1, 0)]);
+        activity.observe(sample(1.0), &[(1, 0), (2, 300)]);
         for second in 2..=11_u32 {
-            activity.observe(look(second.into()), &[(1, 0), (2, 300)]);
+            activity.observe(sample(second.into()), &[(1, 0), (2, 300)]);
             let expected = u64::from(second < 11) + u64::from(second < 10);
-            assert_eq!(activity.working().map(|working| working.connections), Some(expected), "{second}");
+            assert_eq!(activity.active().map(|active| active.connections), Some(expected), "{second}");
         }
     }
 
     #[test]
-    fn looks_count_that_are_a_quarter_of_a_second_apart_and_closer_ones_do_not() {
-        let mut activity = activity();
+    fn samples_under_a_quarter_second_apart_are_skipped() {
+        let mut activity = tracker();
         for (at, counted) in [(0.0, 0.0), (0.2, 0.0), (0.25, 0.25), (0.4, 0.25), (0.5, 0.5)] {
-            activity.observe(look(at), &[(1, 0)]);
-            assert_eq!(activity.working().map(|working| working.as_of), Some(look(counted).requested_at), "{at}");
+            activity.observe(sample(at), &[(1, 0)]);
+            assert_eq!(activity.active().map(|active| active.as_of), Some(sample(counted).requested_at), "{at}");
         }
     }
 
     #[test]
-    fn a_cookie_that_is_gone_is_forgotten_and_looks_do_not_pile_up() {
-        let mut activity = activity();
+    fn closed_connections_and_old_samples_are_dropped() {
+        let mut activity = tracker();
         for tenth in 0..1000_u32 {
-            activity.observe(look(f64::from(tenth) / 10.0), &[(u64::from(tenth / 10), 0)]);
+            activity.observe(sample(f64::from(tenth) / 10.0), &[(u64::from(tenth / 10), 0)]);
         }
-        assert_eq!(activity.watched.len(), 1);
-        assert!(activity.looks.len() < 12, "{}", activity.looks.len());
+        assert_eq!(activity.connections.len(), 1);
+        assert!(activity.samples.len() < 12, "{}", activity.samples.len());
     }
 }

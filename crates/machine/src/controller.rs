@@ -1,301 +1,404 @@
-//! The guard of one pod: the target over its incarnations, readiness, callers, and the one drain under way.
+//! The machine: it owns the parts, passes each input to them, and collects the actions that come of it.
 //!
-//! Inputs go in by [`Controller::handle`], actions come out of [`Controller::poll_action`] and are performed in their order,
-//! and [`Controller::poll_timeout`] says when to come back if nothing happens. Time only passes by what `handle` is told.
+//! Inputs go in by [`Controller::handle`]. Actions come out of [`Controller::poll_action`] and are performed in their
+//! order. [`Controller::poll_timeout`] says when to come back if nothing happens.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::drain::{Drain, Left, View};
+use crate::account::Account;
+use crate::drain::Drain;
+use crate::drain_state::{DrainState, FinishedDrain};
 use crate::durations::DurationHistogram;
-use crate::io::{Action, Input};
+use crate::hook_callers::HookCallers;
+use crate::incarnation::IncarnationState;
+use crate::io::{Action, Actions, CallKind, CallerId, Input, Poll, Reply};
 use crate::policy::Policy;
-use crate::poll_schedule::Rounds;
-use crate::result::{DrainResult, Outcome, Trigger};
-use crate::saved_drain::{SavedDrain, SavedResult};
-use crate::source_set::SourceSet;
+use crate::poll_schedule::PollSchedule;
+use crate::readiness::Readiness;
+use crate::result::{ExitStatus, Outcome, Trigger};
+use crate::saved_drain::SavedDrain;
+use crate::shutdown::{Shutdown, ShutdownInput};
+use crate::snapshot::{DrainView, Phase, Snapshot, StreamsView, TargetView};
+use crate::target::{Found, Incarnation, SearchResult};
+use crate::target_tracker::{Match, TargetTracker};
 use crate::time::Time;
 
-use connections::Connections;
-use shutdown::Leaving;
-use unauthorized::Waiting;
-
-pub(super) use target_tracker::{Seen, Target};
-
-mod callers;
-mod capacity;
-mod connections;
-mod readings;
-mod shutdown;
-mod target_tracker;
-mod unauthorized;
-
-#[derive(Clone, Debug)]
-pub(super) enum Stage {
-    Serving,
-    Under(Drain),
-    Done { drain: Drain, at: Time, result: DrainResult, told: bool },
+/// Whether the signal of a target that never served may be attempted now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SignalAttempt {
+    Pending,
+    /// It has just been attempted; if it failed, it must not be repeated at once.
+    Made,
 }
 
 /// The machine.
 #[derive(Clone, Debug)]
 pub struct Controller {
-    pub(super) policy: Policy,
-    pub(super) stage: Stage,
-    pub(super) target: Option<Target>,
-    pub(super) seen: Option<Seen>,
-    pub(super) census: SourceSet,
-    pub(super) connections: Connections,
-    /// Of all incarnations: how long streams last outlives who served them.
-    pub(super) durations: DurationHistogram,
-    /// Since when the sources that answer give different counts.
-    pub(super) divided: Option<Time>,
-    /// Whether load balancers should send no more, by the limit and by the page's own limit where that is meant.
-    pub(super) full: bool,
-    pub(super) capacity: Option<u64>,
-    /// Readiness, once reached, stays for this incarnation.
-    pub(super) latched: bool,
-    pub(super) leaving: Leaving,
-    pub(super) hooks: usize,
-    pub(super) waiters: Vec<Waiting>,
-    pub(super) rounds: Rounds,
-    /// When the last exit was told: what a search saw that was ordered before may be the dead.
-    pub(super) bereft: Option<Time>,
-    /// When this process began to serve.
-    pub(super) started: Time,
-    pub(super) now: Time,
-    actions: VecDeque<Action>,
+    policy: Policy,
+    now: Time,
+    target: TargetTracker,
+    incarnation: IncarnationState,
+    drain: DrainState,
+    callers: HookCallers,
+    shutdown: Shutdown,
+    polls: PollSchedule,
+    /// Of all incarnations: how long streams last does not depend on the process that serves them.
+    durations: DurationHistogram,
+    actions: Actions,
 }
 
 impl Controller {
-    /// A keeper that begins to serve at `now`, or goes on with the drain in `note`.
+    /// A machine that begins to serve at `now`, or resumes a saved drain.
     #[must_use]
-    pub fn new(now: Time, policy: Policy, note: Option<SavedDrain>) -> Self {
-        let census = SourceSet::new(&policy.sources);
-        let connections = Connections::new(&policy.idleness);
-        let mut keeper = Self {
-            policy,
-            stage: Stage::Serving,
-            target: None,
-            seen: None,
-            census,
-            connections,
-            durations: DurationHistogram::default(),
-            divided: None,
-            full: false,
-            capacity: None,
-            latched: false,
-            leaving: Leaving::No,
-            hooks: 0,
-            waiters: Vec::new(),
-            rounds: Rounds::default(),
-            bereft: None,
-            started: now,
+    pub fn new(now: Time, policy: Policy, saved: Option<SavedDrain>) -> Self {
+        let mut controller = Self {
             now,
-            actions: VecDeque::new(),
+            target: TargetTracker::new(now, &policy),
+            incarnation: IncarnationState::new(&policy),
+            drain: DrainState::Serving,
+            callers: HookCallers::default(),
+            shutdown: Shutdown::default(),
+            polls: PollSchedule::default(),
+            durations: DurationHistogram::default(),
+            actions: Actions::default(),
+            policy,
         };
-        if let Some(note) = note {
-            keeper.resume(note);
+        if let Some(saved) = saved {
+            controller.drain = DrainState::resume(&saved, &controller.policy, now);
+            if let Some(incarnation) = saved.incarnation {
+                controller.target.resume(incarnation, saved.signalled, &mut controller.actions);
+                if saved.signalled {
+                    controller.incarnation.sources.expect_closed_port();
+                }
+            }
+            if controller.drain.deadline() != Some(saved.deadline) {
+                controller.drain.save(&controller.target, &mut controller.actions);
+            }
+            controller.drain.report(&controller.target, &mut controller.actions);
         }
-        keeper.advance();
-        keeper
+        controller.advance();
+        controller
     }
 
-    /// Takes one input at `now`, and lets time advance to it.
+    /// Takes one input, and lets time advance to `now`.
     pub fn handle(&mut self, now: Time, input: Input) {
         self.now = self.now.max(now);
         match input {
-            // What could not be killed is the kubelet's.
-            Input::Tick | Input::Killed(..) => {}
-            Input::Call(trigger) => self.call(trigger, self.now),
-            Input::Called(trigger, at) => self.call(trigger, at.min(self.now)),
-            Input::Hangup(trigger) => self.hangup(trigger),
-            Input::Wait(waiter) => self.wait(waiter),
-            Input::Forsake(waiter) => self.forsake(waiter),
-            Input::Terminate => self.terminate(),
-            Input::Sighted { requested_at, sighting } => self.sighted(requested_at, sighting),
-            Input::Dying(incarnation) => self.dying(incarnation),
-            Input::Exited(incarnation, ending) => self.exited(incarnation, ending),
-            Input::Signalled(incarnation, sent) => self.signal_went(incarnation, sent),
-            Input::Connections { requested_at, table } => self.looked(requested_at, table),
-            Input::Capacity(most) => self.has_capacity(most),
-            Input::Counted { requested_at, source, reading } => self.counted(requested_at, source, reading),
+            Input::Tick => {}
+            Input::Call { caller, kind, at } => self.on_call(caller, kind, at.min(self.now)),
+            Input::Hangup(caller) => self.callers.remove(caller),
+            Input::Sigterm => {
+                if self.shutdown.on_sigterm(&self.policy, &self.drain, self.now) {
+                    self.start_drain(Trigger::Sigterm, self.now);
+                }
+            }
+            Input::SearchResult { requested_at, result } => self.on_search_result(requested_at, result),
+            Input::Polled(poll) => self.on_poll(&poll),
+            Input::Exited(incarnation, status) => self.on_exit(incarnation, status),
+            Input::SignalResult(incarnation, sent) => {
+                if self.target.on_signal_result(incarnation, sent) && !sent {
+                    self.drain.save(&self.target, &mut self.actions);
+                }
+                self.finish_if_never_served(SignalAttempt::Made);
+            }
         }
         self.advance();
     }
 
-    /// The next thing to do; call it until there is none, after each input.
+    /// The next action; call it until there is none, after each input.
     #[must_use]
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        self.actions.pop()
     }
 
-    /// When to call [`Controller::handle`] with a [`Input::Tick`] at the latest.
+    /// When to call [`Controller::handle`] with [`Input::Tick`] at the latest.
     #[must_use]
     pub fn poll_timeout(&self) -> Time {
-        let stage = match &self.stage {
-            Stage::Serving => None,
-            Stage::Under(drain) => Some(drain.timeout()),
-            Stage::Done { .. } => self.serves_again_at().into_iter().chain(self.kills_at()).min(),
-        };
-        let leaving = match self.leaving {
-            Leaving::AwaitsHook(until) if self.waiters.is_empty() => Some(until),
-            Leaving::AwaitsHook(_) | Leaving::No | Leaving::AfterDrain | Leaving::Now => None,
-        };
-        let waiters = self.waiters.iter().map(|waiting| waiting.drain.timeout());
-        [stage, leaving].into_iter().flatten().chain(waiters).fold(self.round_due(), Time::min)
+        let finished = self.drain.finished();
+        let shutting_down = self.shutdown != Shutdown::Running;
+        let timeouts = [
+            self.drain.active().map(Drain::timeout),
+            finished.and_then(|drain| {
+                drain.resume_serving_at(&self.target, &self.incarnation, &self.policy, shutting_down)
+            }),
+            finished.and_then(|drain| drain.kill_at(&self.target, &self.incarnation, &self.policy)),
+            self.shutdown.timeout(self.callers.has_unauthorized()),
+            self.callers.timeout(),
+        ];
+        timeouts.into_iter().flatten().fold(self.next_poll_at(), Time::min)
     }
 
-    // === one drain ===
+    // === callers ===
 
-    pub(super) fn begin(&mut self, trigger: Trigger, at: Time) {
-        let streams = self.census.tally().map(|tally| tally.streams);
-        self.stage = Stage::Under(Drain::begin(at, &self.policy.plan, trigger, streams));
-        if matches!(self.leaving, Leaving::AwaitsHook(_)) {
-            self.leaving = Leaving::AfterDrain;
-        }
-        self.rounds.abandon();
-        self.write_note();
-    }
-
-    fn resume(&mut self, note: SavedDrain) {
-        let SavedDrain { trigger, started_at, deadline, streams_at_start, signalled, .. } = note;
-        // Whoever noted it may have had a longer budget, and a hook is never held beyond ours.
-        let deadline = deadline.min(self.now + self.policy.plan.budget());
-        let drain = Drain::resume(&self.policy.plan, trigger, started_at, deadline, streams_at_start, signalled);
-        self.stage = match note.over {
-            Some(SavedResult { at, result, told }) => Stage::Done { drain, at, result, told },
-            None => Stage::Under(drain),
-        };
-        if let Some(incarnation) = note.incarnation {
-            self.target = Some(Target::new(incarnation, String::new(), signalled));
-            if signalled {
-                self.census.expect_closed_port();
+    fn on_call(&mut self, caller: CallerId, kind: CallKind, at: Time) {
+        let (ended, ever_answered) = (self.target.has_ended(), self.incarnation.sources.ever_answered());
+        let reopens = |finished: &FinishedDrain| finished.can_reopen(ended, ever_answered);
+        let Some(trigger) = kind.trigger() else {
+            match self.drain.finished().filter(|finished| !reopens(finished)) {
+                Some(finished) => self.actions.push(Action::Reply(caller, Reply::Finished(finished.result))),
+                None => {
+                    let drain = Drain::begin_silent(self.now, &self.policy.times, self.incarnation.sources.streams());
+                    self.callers.hold(caller, drain, &mut self.actions);
+                }
             }
-            self.actions.push_back(Action::Watch(incarnation));
-        }
-        if deadline != note.deadline {
-            self.write_note();
-        }
-        self.conclude();
-    }
-
-    pub(super) fn view(&self) -> View {
-        let exiting = self.target.as_ref().is_some_and(|target| target.alive && target.signalled);
-        let (tally, only_idle) = (self.census.tally(), self.only_idle_as_of());
-        View { tally, only_idle, exiting, wait_for_exit: self.policy.wait_for_exit }
-    }
-
-    /// The account of a drain that ends now and cut so many streams; one that drained its target cut none.
-    fn account(&self, drain: &Drain, outcome: Outcome, cut: Option<u64>) -> DrainResult {
-        let signalled = self.target.as_ref().is_some_and(|target| target.signalled);
-        let stragglers = if outcome == Outcome::Drained { Some(0) } else { cut };
-        let left = Left { stragglers, idle_streams: self.idle_left(outcome) };
-        drain.result(self.now, outcome, left, signalled)
-    }
-
-    fn finish(&mut self, outcome: Outcome, cut: Option<u64>) {
-        let Stage::Under(drain) = &self.stage else { return };
-        let result = self.account(drain, outcome, cut);
-        self.stage = Stage::Done { drain: drain.clone(), at: self.now, result, told: false };
-        self.write_note();
-        self.conclude();
-        self.release(result);
-        // At a deadline that is not theirs they wait on, as those do who come after it.
-        if outcome != Outcome::Expired {
-            self.dismiss_all(result);
-        }
-    }
-
-    /// Tells a verdict that nobody has told, and notes that: who dies in between has it told again rather than never.
-    fn conclude(&mut self) {
-        let Stage::Done { result, told: told @ false, .. } = &mut self.stage else { return };
-        *told = true;
-        self.actions.push_back(Action::Conclude(*result));
-        self.write_note();
-    }
-
-    fn release(&mut self, result: DrainResult) {
-        self.hooks = 0;
-        self.actions.push_back(Action::Release(result));
-    }
-
-    fn write_note(&mut self) {
-        let (drain, over) = match &self.stage {
-            Stage::Serving => return,
-            Stage::Under(drain) => (drain, None),
-            &Stage::Done { ref drain, at, result, told } => (drain, Some(SavedResult { at, result, told })),
+            return;
         };
-        let &Drain { trigger, started_at, deadline, streams_at_start, .. } = drain;
-        let incarnation = self.target.as_ref().map(|target| target.incarnation);
-        let signalled = self.target.as_ref().is_some_and(|target| target.signalled);
-        let note = SavedDrain { incarnation, trigger, started_at, deadline, streams_at_start, signalled, over };
-        self.actions.push_back(Action::Write(note));
+        let first_hook = self.callers.add(caller, trigger);
+        match &mut self.drain {
+            DrainState::Serving => self.start_drain(trigger, at),
+            DrainState::Active(drain) if first_hook => {
+                drain.rebase(at, &self.policy.times);
+                self.drain.save(&self.target, &mut self.actions);
+            }
+            DrainState::Active(_) => {}
+            DrainState::Finished(finished) if trigger == Trigger::Hook && reopens(finished) => {
+                self.drain.reopen(self.now, at, &self.policy.times);
+                self.drain.save(&self.target, &mut self.actions);
+            }
+            DrainState::Finished(finished) => self.callers.release(finished.result, &mut self.actions),
+        }
+    }
+
+    fn start_drain(&mut self, trigger: Trigger, at: Time) {
+        let drain = Drain::begin(at, &self.policy.times, trigger, self.incarnation.sources.streams());
+        self.drain = DrainState::Active(drain);
+        self.shutdown.on_drain();
+        self.polls.cancel();
+        self.drain.save(&self.target, &mut self.actions);
+    }
+
+    // === the target ===
+
+    fn on_search_result(&mut self, requested_at: Time, result: SearchResult) {
+        if self.target.searches.is_outdated(requested_at) {
+            return;
+        }
+        if let SearchResult::Found(found) = &result {
+            self.on_found(found);
+        }
+        self.target.searches.record(requested_at, result);
+        let draining_since = self.drain.active().and_then(Drain::draining_since);
+        if draining_since.is_some_and(|since| requested_at >= since) {
+            self.drain.send_signal(&mut self.target, &self.policy, &mut self.actions);
+        }
+        if !self.polls.is_in_flight() {
+            self.finish_if_never_served(SignalAttempt::Pending);
+        }
+    }
+
+    fn on_found(&mut self, found: &Found) {
+        match self.target.compare(found) {
+            Match::Same => return self.target.rename(found),
+            Match::Replaces(previous) => self.on_exit(previous, ExitStatus::Unknown),
+            Match::New => {}
+        }
+        if let Some(drain) = self.drain.active() {
+            // A drain that began without a target is not inherited by a younger process, and its callers still wait:
+            // that process is tracked when the drain is over.
+            if drain.started_at >= self.target.start.start_of(found.incarnation) {
+                self.target.track(found, &mut self.actions);
+                self.drain.save(&self.target, &mut self.actions);
+            }
+        } else {
+            self.target.track(found, &mut self.actions);
+            self.drain.clear(&mut self.actions);
+            self.reset_incarnation();
+            self.callers.invalidate_zeros();
+        }
+    }
+
+    fn on_exit(&mut self, incarnation: Incarnation, status: ExitStatus) {
+        if !self.target.exit(incarnation, status, self.now) {
+            return;
+        }
+        let wait_for_exit = self.policy.wait_for_exit;
+        if let Some(drain) = self.drain.active() {
+            self.finish(drain.at_exit(wait_for_exit));
+        }
+        self.release_unauthorized(|drain, _| Some(drain.at_exit(wait_for_exit)));
+        self.reset_incarnation();
+        if self.drain.is_serving() {
+            self.target.forget_ended();
+        }
+    }
+
+    /// Starts afresh with another incarnation: nothing is inherited.
+    fn reset_incarnation(&mut self) {
+        for duration in self.incarnation.end_streams(self.now) {
+            self.durations.observe(duration);
+            self.actions.push(Action::StreamEnded(duration));
+        }
+        self.incarnation = IncarnationState::new(&self.policy);
+        self.polls.cancel();
+    }
+
+    // === readings ===
+
+    fn on_poll(&mut self, poll: &Poll) {
+        if !self.polls.complete(poll.requested_at) {
+            return;
+        }
+        if let Some(incarnation) = poll.target_exiting {
+            let streams = self.incarnation.fresh_streams(&self.policy, self.now);
+            self.target.begin_exit(incarnation, streams);
+            return;
+        }
+        if self.target.is_exiting() {
+            return;
+        }
+        let seen = self.incarnation.observe(poll, &self.policy, self.now);
+        if let Some(age) = seen.oldest_active {
+            self.durations.observe_active(age);
+        }
+        for duration in seen.ended {
+            self.durations.observe(duration);
+            self.actions.push(Action::StreamEnded(duration));
+        }
+        let input = self.incarnation.drain_input(&self.target, &self.policy, self.now);
+        let outcome = self.drain.active_mut().and_then(|drain| drain.evaluate(&self.policy.times, input));
+        match outcome {
+            // Until it is known whether the target can be signalled it accepts streams, so that zero is no end.
+            Some(_) if self.drain.is_search_pending(&self.target, &self.policy) => {}
+            Some(outcome) => self.finish(outcome),
+            None => self.finish_if_never_served(SignalAttempt::Pending),
+        }
+        // While a drain is on, unauthorized callers wait for its end.
+        let is_draining = self.drain.active().is_some();
+        self.release_unauthorized(|drain, account| {
+            let outcome = drain.evaluate(&account.policy.times, input);
+            let never_served = || account.never_served(drain).then_some(Outcome::NeverServed);
+            outcome.or_else(never_served).filter(|_| !is_draining)
+        });
+    }
+
+    // === the end of a drain ===
+
+    /// Ends the drain with this outcome. While a signal is about to be sent it does nothing: the result of the signal,
+    /// which is the next input, belongs to the account, and the end is found again after it.
+    fn finish(&mut self, outcome: Outcome) {
+        let Some(drain) = self.drain.active().filter(|_| !self.target.is_signal_pending()) else { return };
+        let account = Account::new(self.now, &self.policy, &self.target, &self.incarnation);
+        let result = account.result(drain, outcome);
+        self.drain.finish(result, &self.target, &mut self.callers, &mut self.actions);
+    }
+
+    /// Ends a drain in which there is nothing to wait for; where the target can be signalled, after the signal.
+    fn finish_if_never_served(&mut self, attempt: SignalAttempt) {
+        let account = Account::new(self.now, &self.policy, &self.target, &self.incarnation);
+        if !self.drain.active().is_some_and(|drain| account.never_served(drain)) {
+            return;
+        }
+        if attempt == SignalAttempt::Pending {
+            self.drain.send_signal(&mut self.target, &self.policy, &mut self.actions);
+        }
+        self.finish(Outcome::NeverServed);
+    }
+
+    /// Answers the unauthorized callers whose wait has this outcome.
+    fn release_unauthorized(&mut self, mut outcome: impl FnMut(&mut Drain, &Account<'_>) -> Option<Outcome>) {
+        let account = Account::new(self.now, &self.policy, &self.target, &self.incarnation);
+        self.callers.release_finished(&account, &mut self.actions, |drain| outcome(drain, &account));
     }
 
     // === time ===
 
     fn advance(&mut self) {
-        self.give_up_on_readings();
-        self.advance_drain();
-        self.advance_waiters();
-        self.kill_who_stays();
-        if self.serves_again_at().is_some_and(|at| self.now >= at) {
-            self.serve_again();
+        let now = self.now;
+        if let Some(requested_at) = self.polls.expired(now) {
+            self.on_poll(&Poll { requested_at, ..Poll::default() });
         }
-        self.latch();
-        if self.leaves() {
-            self.leaving = Leaving::No;
-            self.actions.push_back(Action::Leave);
+        if self.target.is_signal_pending() {
+            // The next input is its result, and belongs to everything that is decided here.
+            return;
         }
-        if self.round_due() <= self.now {
-            self.begin_round();
+        if self.drain.active_mut().is_some_and(|drain| drain.end_lame_duck(now)) {
+            // The signal needs a fresh search, which must not wait for a page that does not answer.
+            self.polls.cancel();
+        }
+        let wait_for_exit = self.policy.wait_for_exit;
+        if let Some(outcome) = self.drain.active().and_then(|drain| drain.at_deadline(now, wait_for_exit)) {
+            self.finish(outcome);
+        }
+        self.release_unauthorized(|drain, _| drain.at_deadline(now, wait_for_exit));
+        if let Some(finished) = self.drain.finished() {
+            let shutting_down = self.shutdown != Shutdown::Running;
+            let is_due = |at: Option<Time>| at.is_some_and(|at| now >= at);
+            let kills = is_due(finished.kill_at(&self.target, &self.incarnation, &self.policy));
+            let resumes =
+                is_due(finished.resume_serving_at(&self.target, &self.incarnation, &self.policy, shutting_down));
+            if let Some(incarnation) = kills.then(|| self.target.take_kill()).flatten() {
+                self.actions.push(Action::KillTarget(incarnation));
+            }
+            if resumes {
+                self.drain.clear(&mut self.actions);
+                self.target.forget_ended();
+            }
+        }
+        self.incarnation.ready_once |= self.readiness(now).is_reached();
+        let has_unauthorized = self.callers.has_unauthorized();
+        let input = ShutdownInput::new(now, &self.policy, &self.target, &self.incarnation, has_unauthorized);
+        if self.shutdown.should_exit(&self.drain, input) {
+            self.shutdown = Shutdown::Running;
+            self.actions.push(Action::Exit);
+        }
+        if self.next_poll_at() <= now {
+            self.request_poll();
         }
     }
 
-    fn advance_drain(&mut self) {
-        let view = self.view();
-        let Stage::Under(drain) = &mut self.stage else { return };
-        let was_lame_duck = drain.is_lame_duck();
-        let outcome = drain.advance(self.now, view);
-        if was_lame_duck && !drain.is_lame_duck() {
-            // The signal waits for a fresh search, and that must not wait for a page that hangs.
-            self.rounds.abandon();
-        }
-        if let Some(outcome) = outcome {
-            self.finish(outcome, self.fresh_streams());
+    fn next_poll_at(&self) -> Time {
+        let awaiting_exit = self.target.is_awaiting_exit();
+        // Unauthorized callers add no polls: they must not have the sources polled at will.
+        let required = self.drain.active().map(|drain| drain.required_polls(&self.policy.times, awaiting_exit));
+        self.polls.due(self.now, self.policy.times.poll_interval, required.into_iter().flatten())
+    }
+
+    fn request_poll(&mut self) {
+        let left = self.drain.active().map_or(Duration::MAX, |drain| drain.deadline.since(self.now));
+        let timeout = self.policy.times.scrape_timeout.min(left);
+        self.polls.begin(self.now, timeout);
+        let (requested_at, target) = (self.now, self.target.alive().map(|target| target.incarnation));
+        self.actions.push(Action::FindTarget { requested_at, target });
+        self.actions.push(Action::PollSources { requested_at, timeout, target });
+    }
+
+    // === views ===
+
+    /// The machine as it is at `now`.
+    #[must_use]
+    pub fn snapshot(&self, now: Time) -> Snapshot {
+        let readiness = self.readiness(now);
+        let disagreement = self.incarnation.disagreeing_since.map(|since| now.since(since));
+        Snapshot {
+            now,
+            not_ready: readiness.not_ready_reason(),
+            signal_blocker: readiness.blocker(),
+            streams: StreamsView {
+                count: self.incarnation.sources.streams(),
+                idle: self.incarnation.idle(&self.policy).map(|idle| idle.streams),
+                disagreement: disagreement.filter(|time| *time > self.policy.times.quiet_period),
+                sources: self.incarnation.sources.states().to_vec(),
+            },
+            target: self.target.target().map(TargetView::of),
+            phase: Phase::of(&self.drain),
+            drain: DrainView::of(&self.drain, &self.target, now),
+            result: self.drain.finished().map(|finished| finished.result),
+            hook_callers: self.callers.count(),
         }
     }
 
-    /// When a drain that told nobody anything is taken back: the pod evidently lives on.
-    fn serves_again_at(&self) -> Option<Time> {
-        let Stage::Done { at, .. } = self.stage else { return None };
-        let alive = self.target.as_ref().filter(|target| target.alive);
-        let told = alive.is_some_and(|target| target.signalled) || self.leaving != Leaving::No;
-        let lives = alive.is_some() || self.census.answers();
-        (!told && lives).then(|| at + self.policy.plan.grace_period)
+    /// Whether the pod is ready, and accepting.
+    #[must_use]
+    pub const fn readiness(&self, now: Time) -> Readiness<'_> {
+        let Self { policy, drain, target, incarnation, polls, .. } = self;
+        Readiness { now, policy, drain, target, incarnation, is_polling: polls.is_in_flight() }
     }
 
-    fn begin_round(&mut self) {
-        let requested_at = self.now;
-        let left = match &self.stage {
-            Stage::Under(drain) => drain.deadline.since(self.now),
-            Stage::Serving | Stage::Done { .. } => Duration::MAX,
-        };
-        let bound = self.policy.plan.scrape_timeout.min(left);
-        self.rounds.begin(requested_at, bound, &self.policy.sources);
-        let tracked = self.target.as_ref().filter(|target| target.alive).map(|target| target.incarnation);
-        self.actions.push_back(Action::Seek { requested_at, tracked });
-        self.actions.push_back(Action::Read { requested_at, bound, tracked });
-    }
-
-    fn round_due(&self) -> Time {
-        let exiting = self.view().exiting;
-        let plan = &self.policy.plan;
-        // Waiters add no looks of their own: strangers must not have the sources read at will.
-        match &self.stage {
-            Stage::Under(drain) => self.rounds.due(self.now, plan.poll_interval, drain.looks(plan, exiting)),
-            Stage::Serving | Stage::Done { .. } => self.rounds.due(self.now, plan.poll_interval, std::iter::empty()),
-        }
+    /// How long streams last, as far as it was seen since the sidecar started, and the time within which the open
+    /// streams have all ended with a probability of one half; `None` if unknown.
+    #[must_use]
+    pub fn stream_durations(&self, now: Time) -> (&DurationHistogram, Option<Duration>) {
+        let ages: Vec<Duration> = self.incarnation.ages(now).collect();
+        (&self.durations, self.durations.estimated_time_to_zero(&ages))
     }
 }

@@ -1,29 +1,30 @@
-//! The rules of one drain, from its trigger to its verdict. It exists only while a drain is on.
+//! The rules of one drain, from its trigger to its end.
 //!
-//! 1. *Lame duck*: unready, still accepting, so that endpoints forget the pod.
-//! 2. *Draining*: the target has been told to take no more, as soon as it may be told.
-//! 3. Zero must hold for the quiet period, and a reading that was **asked for after that** must say so: no timer
-//!    alone ever ends a drain as `drained`. A signalled target then has the exit wait to leave by itself.
-//! 4. Where only idle streams are left, and that is to end it, it is over.
+//! 1. *Lame duck*: not ready, still accepting, so that endpoints forget the pod.
+//! 2. *Draining*: the target is signalled as soon as a fresh search permits it, and accepts no more.
+//! 3. Zero must hold for the quiet period, and a reading that was **requested after that** must confirm it: a timer
+//!    alone never ends a drain as `drained`. A signalled target then has the exit wait to exit by itself.
+//! 4. Where only idle streams are left, and the settings say that this ends the drain, it is over.
 //! 5. The target's exit ends it at once, and the deadline in any case.
 
 use std::time::Duration;
 
 use crate::drain_times::DrainTimes;
-use crate::result::{DrainResult, ExitStatus, Outcome, Trigger};
+use crate::result::{Outcome, Trigger};
+use crate::saved_drain::SavedDrain;
 use crate::source_set::StreamCount;
 use crate::time::Time;
 
 /// One drain under way.
 #[derive(Clone, Debug)]
 pub struct Drain {
-    /// Who asked for it.
+    /// What started it.
     pub trigger: Trigger,
-    /// When it began.
+    /// When it started.
     pub started_at: Time,
     /// The instant at which the budget is spent.
     pub deadline: Time,
-    /// The streams when it began; `None` while nobody knows.
+    /// The streams when it started; `None` while unknown.
     pub streams_at_start: Option<u64>,
     stage: Stage,
 }
@@ -31,86 +32,71 @@ pub struct Drain {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     LameDuck { until: Time },
-    Draining { since: Time, zero: Option<Zero> },
+    Draining { since: Time, zero: Option<ZeroStreak> },
 }
 
-/// A zero that has held in every reading since.
+/// Zero in every poll since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Zero {
+struct ZeroStreak {
     since: Time,
-    /// A reading asked for after the quiet period said zero again.
-    held: bool,
+    /// Whether a poll requested after the quiet period was zero again.
+    confirmed: bool,
 }
 
-/// The streams that are left when a drain ends.
+/// What a drain must know of the streams and the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Left {
-    /// See [`DrainResult::stragglers`].
-    pub stragglers: Option<u64>,
-    /// See [`DrainResult::idle_streams`].
-    pub idle_streams: u64,
-}
-
-/// What a drain is told about the target and the signal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct View {
-    /// What the sources say.
-    pub tally: Option<StreamCount>,
+pub struct DrainInput {
+    /// The count of all sources; `None` if unknown.
+    pub count: Option<StreamCount>,
     /// The instant for which only idle streams are left, where that is to end the drain.
     pub only_idle: Option<Time>,
     /// Whether the target was signalled and is still alive, so that its exit is worth waiting for.
-    pub exiting: bool,
+    pub awaiting_exit: bool,
     /// Whether only the target's own exit ends the drain.
     pub wait_for_exit: bool,
 }
 
 impl Drain {
-    /// Begins a drain.
+    /// Starts a drain.
     #[must_use]
-    pub fn begin(started_at: Time, plan: &DrainTimes, trigger: Trigger, streams_at_start: Option<u64>) -> Self {
-        let stage = Stage::LameDuck { until: started_at + plan.lame_duck };
-        Self { trigger, started_at, deadline: started_at + plan.budget(), streams_at_start, stage }
+    pub fn begin(started_at: Time, times: &DrainTimes, trigger: Trigger, streams_at_start: Option<u64>) -> Self {
+        let stage = Stage::LameDuck { until: started_at + times.lame_duck };
+        Self { trigger, started_at, deadline: started_at + times.budget(), streams_at_start, stage }
     }
 
-    /// Begins a wait as long as a drain that nobody is told of: it has no lame duck.
+    /// Starts a wait that has the rules of a drain, but takes nothing out of rotation: it has no lame duck.
     #[must_use]
-    pub fn begin_untold(started_at: Time, plan: &DrainTimes, streams_at_start: Option<u64>) -> Self {
+    pub fn begin_silent(started_at: Time, times: &DrainTimes, streams_at_start: Option<u64>) -> Self {
         let stage = Stage::Draining { since: started_at, zero: None };
-        Self { trigger: Trigger::Hook, started_at, deadline: started_at + plan.budget(), streams_at_start, stage }
+        Self { trigger: Trigger::Hook, started_at, deadline: started_at + times.budget(), streams_at_start, stage }
     }
 
-    /// Goes on with a drain that another process began. A zero that it saw is not inherited.
+    /// Resumes a drain that another process started, with this deadline. Its zeros are not inherited.
     #[must_use]
-    pub fn resume(
-        plan: &DrainTimes,
-        trigger: Trigger,
-        started_at: Time,
-        deadline: Time,
-        streams: Option<u64>,
-        signalled: bool,
-    ) -> Self {
-        let until = started_at + if signalled { Duration::ZERO } else { plan.lame_duck };
-        Self { trigger, started_at, deadline, streams_at_start: streams, stage: Stage::LameDuck { until } }
+    pub fn resume(saved: &SavedDrain, times: &DrainTimes, deadline: Time) -> Self {
+        let &SavedDrain { trigger, started_at, streams_at_start, signalled, .. } = saved;
+        let until = started_at + if signalled { Duration::ZERO } else { times.lame_duck };
+        Self { trigger, started_at, deadline, streams_at_start, stage: Stage::LameDuck { until } }
     }
 
-    /// Starts the whole budget again: a kubelet that restarted calls the hook once more with the full grace period.
-    pub fn rebase(&mut self, called: Time, plan: &DrainTimes) {
-        self.deadline = called + plan.budget();
+    /// Starts the whole budget again: a restarted kubelet calls the hook once more, with the full grace period.
+    pub fn rebase(&mut self, called_at: Time, times: &DrainTimes) {
+        self.deadline = called_at + times.budget();
     }
 
-    /// Goes on after the deadline, with a new one: the target has been told already, so there is no lame duck.
-    pub fn reopen(&mut self, now: Time, called: Time, plan: &DrainTimes) {
-        self.rebase(called, plan);
+    /// Continues after the deadline, with a new one. The target has been signalled already, so there is no lame duck.
+    pub fn reopen(&mut self, now: Time, called_at: Time, times: &DrainTimes) {
+        self.rebase(called_at, times);
         self.stage = Stage::Draining { since: now, zero: None };
     }
 
-    /// Whether the target may still take new streams.
+    /// Whether the target may still accept new streams.
     #[must_use]
     pub const fn is_lame_duck(&self) -> bool {
         matches!(self.stage, Stage::LameDuck { .. })
     }
 
-    /// The instant from which the signal may go out: the end of the lame duck, once it has been reached.
+    /// The instant from which the signal may be sent: the end of the lame duck, once it has been reached.
     #[must_use]
     pub const fn draining_since(&self) -> Option<Time> {
         match self.stage {
@@ -119,69 +105,72 @@ impl Drain {
         }
     }
 
-    /// Lets time pass; the verdict if that was the deadline.
-    #[must_use]
-    pub fn advance(&mut self, now: Time, view: View) -> Option<Outcome> {
-        if let Stage::LameDuck { until } = self.stage
-            && now >= until
-        {
+    /// Ends the lame duck when its time has come; true if that was now.
+    pub fn end_lame_duck(&mut self, now: Time) -> bool {
+        let Stage::LameDuck { until } = self.stage else { return false };
+        let ends = now >= until;
+        if ends {
             self.stage = Stage::Draining { since: now, zero: None };
         }
-        if now < self.deadline {
-            return None;
-        }
-        // Zero had held and been confirmed: only the exit was still being waited for.
-        let zero_held = matches!(self.stage, Stage::Draining { zero: Some(Zero { held: true, .. }), .. });
-        Some(if zero_held && !view.wait_for_exit { Outcome::Drained } else { Outcome::Expired })
+        ends
     }
 
-    /// Takes the sources' word after a round of readings; the verdict if the drain is over.
+    /// The outcome at the deadline; `None` before it.
     #[must_use]
-    pub fn judge(&mut self, plan: &DrainTimes, view: View) -> Option<Outcome> {
-        self.streams_at_start = self.streams_at_start.or(view.tally.map(|tally| tally.streams));
+    pub fn at_deadline(&self, now: Time, wait_for_exit: bool) -> Option<Outcome> {
+        // A confirmed zero was only waiting for the exit. It stands until a whole poll denies it.
+        let drained = self.zero_is_confirmed() && !wait_for_exit;
+        (now >= self.deadline).then_some(if drained { Outcome::Drained } else { Outcome::Expired })
+    }
+
+    /// The outcome at the target's exit.
+    #[must_use]
+    pub const fn at_exit(&self, wait_for_exit: bool) -> Outcome {
+        if self.zero_is_confirmed() && !wait_for_exit { Outcome::Drained } else { Outcome::Exited }
+    }
+
+    /// Takes what is known after a poll; the outcome if the drain is over.
+    #[must_use]
+    pub fn evaluate(&mut self, times: &DrainTimes, input: DrainInput) -> Option<Outcome> {
+        self.streams_at_start = self.streams_at_start.or(input.count.map(|count| count.streams));
         let Stage::Draining { since, zero } = &mut self.stage else { return None };
-        *zero = match view.tally {
-            Some(tally) if tally.streams == 0 && tally.as_of >= *since => Some(Zero::again(*zero, plan, tally.as_of)),
+        *zero = match input.count {
+            Some(count) if count.streams == 0 && count.as_of >= *since => {
+                Some(ZeroStreak::extend(*zero, times, count.as_of))
+            }
             Some(_) | None => None,
         };
-        if view.only_idle >= Some(*since) && !view.wait_for_exit {
+        if input.wait_for_exit {
+            return None;
+        }
+        if input.only_idle >= Some(*since) {
             return Some(Outcome::Idle);
         }
-        let Some(Zero { since: zero_since, held: true }) = *zero else { return None };
-        let as_of = view.tally?.as_of;
-        let over = as_of >= settled_at(plan, zero_since, view.exiting) && !view.wait_for_exit;
+        let ZeroStreak { since: zero_since, confirmed: true } = (*zero)? else { return None };
+        let over = input.count?.as_of >= completes_at(times, zero_since, input.awaiting_exit);
         over.then_some(Outcome::Drained)
     }
 
-    /// Takes back a zero that half a round of readings denies already; only a whole round may assert one.
-    pub fn doubt(&mut self, tally: Option<StreamCount>) {
+    /// Forgets a zero: it was counted of another incarnation.
+    pub const fn invalidate_zero(&mut self) {
         if let Stage::Draining { zero, .. } = &mut self.stage {
-            zero.take_if(|_| tally.is_none_or(|tally| tally.streams > 0));
+            *zero = None;
         }
     }
 
-    /// Takes the target's exit.
-    #[must_use]
-    pub const fn exited(&self, wait_for_exit: bool) -> Outcome {
-        match self.stage {
-            Stage::Draining { zero: Some(Zero { held: true, .. }), .. } if !wait_for_exit => Outcome::Drained,
-            Stage::Draining { .. } | Stage::LameDuck { .. } => Outcome::Exited,
-        }
-    }
-
-    /// The instants at which a reading must be asked for whatever the poll interval says, if none was asked since.
-    pub fn looks(&self, plan: &DrainTimes, exiting: bool) -> impl Iterator<Item = Time> {
-        let settled = |zero: Zero| settled_at(plan, zero.since, exiting);
+    /// The instants at which a poll must be requested whatever the poll interval is, if none was requested since.
+    pub fn required_polls(&self, times: &DrainTimes, awaiting_exit: bool) -> impl Iterator<Item = Time> {
         let (since, zero) = match self.stage {
             Stage::LameDuck { .. } => (None, None),
             Stage::Draining { since, zero } => (Some(since), zero),
         };
-        let held = zero.map(|zero| zero.since + plan.quiet_period);
-        let last = Some(self.deadline - plan.last_look());
-        [Some(self.started_at), since, held, zero.map(settled), last].into_iter().flatten()
+        let confirms = zero.map(|zero| zero.since + times.quiet_period);
+        let completes = zero.map(|zero| completes_at(times, zero.since, awaiting_exit));
+        let last = Some(self.deadline - times.final_poll_lead());
+        [Some(self.started_at), since, confirms, completes, last].into_iter().flatten()
     }
 
-    /// When the machine must look at this drain again even if nothing happens.
+    /// When this drain must be looked at again even if nothing happens.
     #[must_use]
     pub fn timeout(&self) -> Time {
         match self.stage {
@@ -190,41 +179,130 @@ impl Drain {
         }
     }
 
-    /// The account of this drain, ended at `now`.
-    #[must_use]
-    pub fn result(&self, now: Time, outcome: Outcome, left: Left, signalled: bool) -> DrainResult {
-        let (streams_at_start, took) = (self.streams_at_start, now.since(self.started_at));
-        let Left { stragglers, idle_streams } = left;
-        DrainResult { outcome, streams_at_start, stragglers, idle_streams, took, signalled }
+    const fn zero_is_confirmed(&self) -> bool {
+        matches!(self.stage, Stage::Draining { zero: Some(ZeroStreak { confirmed: true, .. }), .. })
     }
 }
 
-impl Zero {
-    fn again(before: Option<Self>, plan: &DrainTimes, as_of: Time) -> Self {
+impl ZeroStreak {
+    /// This streak, or a new one, with one more zero.
+    fn extend(before: Option<Self>, times: &DrainTimes, as_of: Time) -> Self {
         let since = before.map_or(as_of, |zero| zero.since);
-        let held = before.is_some_and(|zero| zero.held) || as_of >= since + plan.quiet_period;
-        Self { since, held }
+        let confirmed = before.is_some_and(|zero| zero.confirmed) || as_of >= since + times.quiet_period;
+        Self { since, confirmed }
     }
 }
 
-/// From when on a reading of zero ends the drain.
-fn settled_at(plan: &DrainTimes, zero_since: Time, exiting: bool) -> Time {
-    let exit_wait = if exiting { plan.exit_wait } else { Duration::ZERO };
-    zero_since + plan.quiet_period + exit_wait
+/// From when on a poll of zero ends the drain.
+fn completes_at(times: &DrainTimes, zero_since: Time, awaiting_exit: bool) -> Time {
+    let exit_wait = if awaiting_exit { times.exit_wait } else { Duration::ZERO };
+    zero_since + times.quiet_period + exit_wait
 }
 
-/// How many streams a target took with it when it ended, by its last reading and by what the kernel told.
-///
-/// A target that was told to stop may have ended its last streams itself after the last reading, so a count above
-/// zero, or a stale one, decides nothing; its own exit with code 0 and its death by another's signal do.
-#[must_use]
-pub fn stragglers_of_exit(signalled: bool, ending: ExitStatus, our_signal: i32, fresh: Option<u64>) -> Option<u64> {
-    match ending {
-        ExitStatus::Killed(signal) if signal != our_signal => fresh,
-        ExitStatus::Code(0) if signalled => Some(0),
-        ExitStatus::Unknown | ExitStatus::Code(_) | ExitStatus::Killed(_) if signalled => {
-            fresh.filter(|streams| *streams == 0)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drain_times::tests::times;
+
+    fn at(seconds: u64) -> Time {
+        Time::since_boot(Duration::from_secs(seconds))
+    }
+
+    fn drain() -> Drain {
+        Drain::begin(at(100), &times(60), Trigger::Hook, Some(3))
+    }
+
+    /// What is known after a poll requested at this second, of a target that was signalled.
+    fn counted(second: u64, streams: u64) -> DrainInput {
+        let count = Some(StreamCount { streams, as_of: at(second) });
+        DrainInput { count, only_idle: None, awaiting_exit: true, wait_for_exit: false }
+    }
+
+    fn draining() -> Drain {
+        let mut drain = drain();
+        assert!(drain.end_lame_duck(at(105)));
+        drain
+    }
+
+    #[test]
+    fn lame_duck_ends_once_at_its_time() {
+        let mut drain = drain();
+        assert!(!drain.end_lame_duck(at(104)) && drain.is_lame_duck());
+        assert!(drain.end_lame_duck(at(105)) && !drain.end_lame_duck(at(106)));
+        assert_eq!(drain.draining_since(), Some(at(105)));
+    }
+
+    #[test]
+    fn zero_in_the_lame_duck_does_not_count() {
+        let mut drain = drain();
+        assert_eq!(drain.evaluate(&times(60), counted(104, 0)), None);
+        assert!(drain.end_lame_duck(at(105)));
+        assert_eq!(drain.at_exit(false), Outcome::Exited);
+    }
+
+    #[test]
+    fn zero_must_hold_for_quiet_period_and_exit_wait() {
+        let mut drain = draining();
+        let outcomes = [105, 107, 116].map(|second| drain.evaluate(&times(60), counted(second, 0)));
+        assert_eq!(outcomes, [None; 3]);
+        assert_eq!(drain.evaluate(&times(60), counted(117, 0)), Some(Outcome::Drained));
+    }
+
+    #[test]
+    fn reading_requested_before_the_signal_is_no_zero() {
+        let mut drain = draining();
+        assert_eq!(drain.evaluate(&times(60), counted(104, 0)), None);
+        assert_eq!(drain.evaluate(&times(60), counted(117, 0)), None, "the streak starts here");
+    }
+
+    #[test]
+    fn exit_after_confirmed_zero_is_drained() {
+        let mut drain = draining();
+        for second in [105, 106] {
+            assert_eq!(drain.evaluate(&times(60), counted(second, 0)), None);
+            assert_eq!(drain.at_exit(false), Outcome::Exited);
         }
-        ExitStatus::Unknown | ExitStatus::Code(_) | ExitStatus::Killed(_) => fresh,
+        assert_eq!(drain.evaluate(&times(60), counted(107, 0)), None);
+        assert_eq!((drain.at_exit(false), drain.at_exit(true)), (Outcome::Drained, Outcome::Exited));
+        drain.invalidate_zero();
+        assert_eq!(drain.at_exit(false), Outcome::Exited);
+    }
+
+    #[test]
+    fn deadline_ends_drain_by_confirmed_zero_only() {
+        let mut drain = draining();
+        assert_eq!(drain.at_deadline(at(154), false), None);
+        assert_eq!(drain.at_deadline(at(155), false), Some(Outcome::Expired));
+        for second in [153, 155] {
+            assert_eq!(drain.evaluate(&times(60), counted(second, 0)), None);
+        }
+        assert_eq!(drain.at_deadline(at(155), false), Some(Outcome::Drained));
+        assert_eq!(drain.at_deadline(at(155), true), Some(Outcome::Expired));
+    }
+
+    #[test]
+    fn streams_reset_the_zero_streak() {
+        let mut drain = draining();
+        for (second, streams) in [(105, 0), (108, 0), (109, 1), (110, 0), (121, 0)] {
+            assert_eq!(drain.evaluate(&times(60), counted(second, streams)), None);
+        }
+        assert_eq!(drain.evaluate(&times(60), counted(122, 0)), Some(Outcome::Drained));
+    }
+
+    #[test]
+    fn only_idle_streams_end_drain_unless_exit_is_awaited() {
+        let idle = DrainInput { only_idle: Some(at(105)), ..counted(106, 2) };
+        assert_eq!(draining().evaluate(&times(60), idle), Some(Outcome::Idle));
+        assert_eq!(draining().evaluate(&times(60), DrainInput { wait_for_exit: true, ..idle }), None);
+        assert_eq!(draining().evaluate(&times(60), DrainInput { only_idle: Some(at(104)), ..idle }), None);
+    }
+
+    #[test]
+    fn rebase_and_reopen_grant_the_whole_budget() {
+        let mut drain = drain();
+        drain.rebase(at(120), &times(60));
+        assert_eq!(drain.deadline, at(175));
+        drain.reopen(at(181), at(180), &times(60));
+        assert_eq!((drain.deadline, drain.draining_since()), (at(235), Some(at(181))));
     }
 }

@@ -1,15 +1,15 @@
-//! Budgets and their arithmetic: every time that a drain keeps to, checked once at start.
+//! The times of a drain, checked once at start.
 
 use std::fmt;
 use std::time::Duration;
 
-/// The longest grace period that is taken for meant: more is a slip of the unit.
+/// The longest time that is accepted: more is a mistaken unit.
 pub const MAX_GRACE_PERIOD: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// The shortest poll and timeout that are more than a busy loop.
-const MIN_POLL_INTERVAL: Duration = Duration::from_millis(1);
+/// The shortest poll interval and timeout that are no busy loop.
+pub const MIN_POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// The times as the operator set them; what is `None` takes its default.
+/// The times as the operator set them; `None` takes the default.
 #[derive(Clone, Debug)]
 pub struct TimeArgs {
     /// The pod's `terminationGracePeriodSeconds`.
@@ -33,41 +33,41 @@ pub struct TimeArgs {
 pub struct DrainTimes {
     /// The pod's `terminationGracePeriodSeconds`, and nothing else.
     pub grace_period: Duration,
-    /// The end of the grace period, kept back so that the target can still exit after SIGTERM.
+    /// The end of the grace period, reserved so that the target can exit after SIGTERM.
     pub exit_margin: Duration,
-    /// How long the pod is unready and still accepting, before the signal.
+    /// How long the pod is not ready and still accepting, before the signal.
     pub lame_duck: Duration,
     /// How long zero must hold before it is believed.
     pub quiet_period: Duration,
     /// How long a signalled target may take, after zero, to exit by itself.
     pub exit_wait: Duration,
-    /// How often sources are read.
+    /// How often sources are polled.
     pub poll_interval: Duration,
-    /// The bound of one reading.
+    /// The longest time that one reading may take.
     pub scrape_timeout: Duration,
 }
 
 impl DrainTimes {
     /// Fills in the defaults and checks that the times add up.
     ///
-    /// A default is at most a tenth of the grace period; what somebody set is kept as it is.
+    /// A default is at most a tenth of the grace period; an explicit value is kept.
     ///
     /// # Errors
-    /// Names the setting that cannot work, its value and the mend.
-    pub fn new(times: &TimeArgs) -> Result<Self, DrainTimesError> {
-        let tenth = times.grace_period / 10;
+    /// Names the time that cannot work.
+    pub fn new(args: &TimeArgs) -> Result<Self, DrainTimesError> {
+        let tenth = args.grace_period / 10;
         let or = |set: Option<Duration>, secs| set.unwrap_or(Duration::from_secs(secs).min(tenth));
-        let plan = Self {
-            grace_period: times.grace_period,
-            exit_margin: or(times.exit_margin, 5),
-            lame_duck: or(times.lame_duck, 5),
-            quiet_period: or(times.quiet_period, 2),
-            exit_wait: or(times.exit_wait, 10),
-            poll_interval: times.poll_interval,
-            scrape_timeout: times.scrape_timeout,
+        let times = Self {
+            grace_period: args.grace_period,
+            exit_margin: or(args.exit_margin, 5),
+            lame_duck: or(args.lame_duck, 5),
+            quiet_period: or(args.quiet_period, 2),
+            exit_wait: or(args.exit_wait, 10),
+            poll_interval: args.poll_interval,
+            scrape_timeout: args.scrape_timeout,
         };
-        plan.check()?;
-        Ok(plan)
+        times.check()?;
+        Ok(times)
     }
 
     /// The grace period less the exit margin: how long a drain may take.
@@ -76,84 +76,101 @@ impl DrainTimes {
         self.grace_period.saturating_sub(self.exit_margin)
     }
 
-    /// How long before the deadline the sources are read once more, so that stragglers are counted as they are.
+    /// How long before the deadline the sources are polled once more, so that stragglers are counted as they are.
     #[must_use]
-    pub fn last_look(&self) -> Duration {
+    pub fn final_poll_lead(&self) -> Duration {
         (self.poll_interval / 4).min(self.budget() / 10)
     }
 
-    /// The age from which a reading no longer says how things stand: two polls.
+    /// The age from which on a reading is out of date: two polls.
     #[must_use]
     pub fn stale_after(&self) -> Duration {
         self.poll_interval * 2
     }
 
     fn check(&self) -> Result<(), DrainTimesError> {
-        let refuse = |flag, value, mend: String| Err(DrainTimesError { flag, value, mend });
+        use DrainTimesError::{GracePeriodZero, NothingLeft, OutOfRange, TooLong};
         if self.grace_period.is_zero() {
-            return refuse("--grace-period", self.grace_period, "a pod without a grace period cannot drain; set the pod's terminationGracePeriodSeconds and this to the same time".into());
+            return Err(GracePeriodZero);
         }
         if self.grace_period > MAX_GRACE_PERIOD {
-            return refuse(
-                "--grace-period",
-                self.grace_period,
-                "longer than a year; is the unit right? A bare number is seconds".into(),
-            );
+            return Err(TooLong(self.grace_period));
         }
-        for (flag, value) in [("--poll-interval", self.poll_interval), ("--scrape-timeout", self.scrape_timeout)] {
-            if value < MIN_POLL_INTERVAL || value > MAX_GRACE_PERIOD {
-                return refuse(flag, value, "must be at least 1ms and less than a year, e.g. 1s".into());
-            }
+        let polls =
+            [(TimeSetting::PollInterval, self.poll_interval), (TimeSetting::ScrapeTimeout, self.scrape_timeout)];
+        let allowed = MIN_POLL_INTERVAL..=MAX_GRACE_PERIOD;
+        if let Some((setting, value)) = polls.into_iter().find(|(_, value)| !allowed.contains(value)) {
+            return Err(OutOfRange { setting, value });
         }
         if self.exit_margin >= self.grace_period {
-            let grace = self.grace_period;
-            return refuse(
-                "--exit-margin",
-                self.exit_margin,
-                format!("must be shorter than --grace-period ({grace:?}), or nothing is left to drain in"),
-            );
+            return Err(NothingLeft { setting: TimeSetting::ExitMargin, times: self.clone() });
         }
-        self.check_sum()
-    }
-
-    fn check_sum(&self) -> Result<(), DrainTimesError> {
-        let (lame_duck, quiet, margin, grace) =
-            (self.lame_duck, self.quiet_period, self.exit_margin, self.grace_period);
-        if lame_duck.saturating_add(quiet).saturating_add(margin) < grace {
-            return Ok(());
+        let needed = self.lame_duck.saturating_add(self.quiet_period).saturating_add(self.exit_margin);
+        if needed >= self.grace_period {
+            let longer = self.lame_duck >= self.quiet_period;
+            let setting = if longer { TimeSetting::LameDuck } else { TimeSetting::QuietPeriod };
+            return Err(NothingLeft { setting, times: self.clone() });
         }
-        let (flag, value) = if lame_duck >= quiet { ("--lame-duck", lame_duck) } else { ("--quiet-period", quiet) };
-        let mend = format!(
-            "--lame-duck {lame_duck:?} + --quiet-period {quiet:?} + --exit-margin {margin:?} leave nothing of --grace-period {grace:?}; shorten one of them or lengthen the pod's grace period"
-        );
-        Err(DrainTimesError { flag, value, mend })
+        Ok(())
     }
 }
 
-/// A time that cannot work: the setting, its value, and what to do about it.
+/// The times that can be refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeSetting {
+    /// See [`DrainTimes::exit_margin`].
+    ExitMargin,
+    /// See [`DrainTimes::lame_duck`].
+    LameDuck,
+    /// See [`DrainTimes::quiet_period`].
+    QuietPeriod,
+    /// See [`DrainTimes::poll_interval`].
+    PollInterval,
+    /// See [`DrainTimes::scrape_timeout`].
+    ScrapeTimeout,
+}
+
+/// Why the times cannot work.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DrainTimesError {
-    /// The setting's flag.
-    pub flag: &'static str,
-    /// Its value.
-    pub value: Duration,
-    /// Why it cannot work, and the mend.
-    pub mend: String,
+pub enum DrainTimesError {
+    /// Without a grace period there is no time to drain.
+    GracePeriodZero,
+    /// The grace period is longer than [`MAX_GRACE_PERIOD`].
+    TooLong(Duration),
+    /// The time is not between [`MIN_POLL_INTERVAL`] and [`MAX_GRACE_PERIOD`].
+    OutOfRange {
+        /// Which time.
+        setting: TimeSetting,
+        /// Its value.
+        value: Duration,
+    },
+    /// The parts of the grace period use all of it; this is the longest of those that can be shortened.
+    NothingLeft {
+        /// The time to shorten.
+        setting: TimeSetting,
+        /// All of them.
+        times: DrainTimes,
+    },
 }
 
 impl fmt::Display for DrainTimesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {:?}: {}", self.flag, self.value, self.mend)
+        match self {
+            Self::GracePeriodZero => write!(f, "the grace period is zero"),
+            Self::TooLong(value) => write!(f, "the grace period of {value:?} is longer than a year"),
+            Self::OutOfRange { setting, value } => write!(f, "{setting:?} of {value:?} is out of range"),
+            Self::NothingLeft { setting, .. } => write!(f, "{setting:?} leaves nothing of the grace period"),
+        }
     }
 }
 
 impl std::error::Error for DrainTimesError {}
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn times(grace_period: u64) -> TimeArgs {
+    fn args(grace_period: u64) -> TimeArgs {
         TimeArgs {
             grace_period: Duration::from_secs(grace_period),
             exit_margin: None,
@@ -165,83 +182,84 @@ mod tests {
         }
     }
 
+    /// The default times under a grace period of this many seconds; all defaults are whole from 100 s on. Under 60 s: 5 s
+    /// of exit margin and lame duck, 2 s of quiet period, and 10 s of exit wait, set by hand.
+    pub(crate) fn times(grace_period: u64) -> DrainTimes {
+        let exit_wait = Some(Duration::from_secs(10));
+        DrainTimes::new(&TimeArgs { exit_wait, ..args(grace_period) }).unwrap()
+    }
+
+    fn refused(args: &TimeArgs) -> TimeSetting {
+        match DrainTimes::new(args).unwrap_err() {
+            DrainTimesError::OutOfRange { setting, .. } | DrainTimesError::NothingLeft { setting, .. } => setting,
+            other @ (DrainTimesError::GracePeriodZero | DrainTimesError::TooLong(_)) => panic!("{other}"),
+        }
+    }
+
     #[test]
     fn defaults_are_full_under_a_long_grace_period() {
-        let plan = DrainTimes::new(&times(1800)).unwrap();
-        assert_eq!(plan.budget(), Duration::from_secs(1795));
-        assert_eq!(plan.lame_duck, Duration::from_secs(5));
-        assert_eq!(plan.quiet_period, Duration::from_secs(2));
-        assert_eq!(plan.exit_wait, Duration::from_secs(10));
+        let times = DrainTimes::new(&args(1800)).unwrap();
+        assert_eq!(times.budget(), Duration::from_secs(1795));
+        assert_eq!(times.lame_duck, Duration::from_secs(5));
+        assert_eq!(times.quiet_period, Duration::from_secs(2));
+        assert_eq!(times.exit_wait, Duration::from_secs(10));
     }
 
     #[test]
     fn defaults_shrink_to_a_tenth_of_a_short_grace_period() {
-        let plan = DrainTimes::new(&times(1)).unwrap();
+        let times = DrainTimes::new(&args(1)).unwrap();
         let tenth = Duration::from_millis(100);
-        assert_eq!([plan.exit_margin, plan.lame_duck, plan.quiet_period, plan.exit_wait], [tenth; 4]);
-        assert_eq!(plan.budget(), Duration::from_millis(900));
+        assert_eq!([times.exit_margin, times.lame_duck, times.quiet_period, times.exit_wait], [tenth; 4]);
+        assert_eq!(times.budget(), Duration::from_millis(900));
     }
 
     #[test]
-    fn what_was_set_is_kept_even_if_it_is_more_than_a_tenth() {
+    fn explicit_value_is_kept_even_above_a_tenth() {
         let set = Some(Duration::from_secs(8));
-        let plan = DrainTimes::new(&TimeArgs { lame_duck: set, exit_wait: set, ..times(30) }).unwrap();
-        assert_eq!([plan.lame_duck, plan.exit_wait], [Duration::from_secs(8); 2]);
+        let times = DrainTimes::new(&TimeArgs { lame_duck: set, exit_wait: set, ..args(30) }).unwrap();
+        assert_eq!([times.lame_duck, times.exit_wait], [Duration::from_secs(8); 2]);
     }
 
     #[test]
-    fn times_that_leave_nothing_are_refused_by_name() {
-        let lame_duck = Some(Duration::from_secs(25));
-        let error = DrainTimes::new(&TimeArgs { lame_duck, ..times(30) }).unwrap_err();
-        assert_eq!((error.flag, error.value), ("--lame-duck", Duration::from_secs(25)));
-        assert!(error.to_string().contains("leave nothing of --grace-period 30s"), "{error}");
+    fn times_that_leave_nothing_are_refused() {
+        let set = |secs| Some(Duration::from_secs(secs));
+        assert_eq!(refused(&TimeArgs { lame_duck: set(25), ..args(30) }), TimeSetting::LameDuck);
+        assert_eq!(refused(&TimeArgs { quiet_period: set(25), ..args(30) }), TimeSetting::QuietPeriod);
+        assert_eq!(refused(&TimeArgs { exit_margin: set(30), ..args(30) }), TimeSetting::ExitMargin);
+        let tight = TimeArgs { lame_duck: set(24), quiet_period: set(2), exit_margin: set(3), ..args(30) };
+        assert!(DrainTimes::new(&tight).is_ok());
     }
 
     #[test]
-    fn an_exit_margin_as_long_as_the_grace_period_is_refused() {
-        let exit_margin = Some(Duration::from_secs(30));
-        let error = DrainTimes::new(&TimeArgs { exit_margin, ..times(30) }).unwrap_err();
-        assert_eq!(error.flag, "--exit-margin");
-    }
-
-    #[test]
-    fn a_zero_grace_period_poll_or_timeout_is_refused() {
-        assert_eq!(DrainTimes::new(&times(0)).unwrap_err().flag, "--grace-period");
+    fn zero_grace_period_poll_and_timeout_are_refused() {
+        assert_eq!(DrainTimes::new(&args(0)), Err(DrainTimesError::GracePeriodZero));
         let zero = Duration::ZERO;
-        assert_eq!(DrainTimes::new(&TimeArgs { poll_interval: zero, ..times(9) }).unwrap_err().flag, "--poll-interval");
-        assert_eq!(
-            DrainTimes::new(&TimeArgs { scrape_timeout: zero, ..times(9) }).unwrap_err().flag,
-            "--scrape-timeout"
-        );
+        assert_eq!(refused(&TimeArgs { poll_interval: zero, ..args(9) }), TimeSetting::PollInterval);
+        assert_eq!(refused(&TimeArgs { scrape_timeout: zero, ..args(9) }), TimeSetting::ScrapeTimeout);
     }
 
     #[test]
-    fn a_slip_of_the_unit_is_refused_and_a_year_is_not() {
+    fn more_than_a_year_is_refused() {
         const YEAR: Duration = Duration::from_secs(31_536_000);
         let [longer, shorter] = [YEAR + Duration::from_nanos(1), Duration::from_micros(999)];
-        assert_eq!(DrainTimes::new(&TimeArgs { grace_period: longer, ..times(9) }).unwrap_err().flag, "--grace-period");
+        let too_long = TimeArgs { grace_period: longer, ..args(9) };
+        assert_eq!(DrainTimes::new(&too_long), Err(DrainTimesError::TooLong(longer)));
         for wrong in [longer, shorter] {
-            assert_eq!(
-                DrainTimes::new(&TimeArgs { poll_interval: wrong, ..times(9) }).unwrap_err().flag,
-                "--poll-interval"
-            );
-            assert_eq!(
-                DrainTimes::new(&TimeArgs { scrape_timeout: wrong, ..times(9) }).unwrap_err().flag,
-                "--scrape-timeout"
-            );
+            assert_eq!(refused(&TimeArgs { poll_interval: wrong, ..args(9) }), TimeSetting::PollInterval);
+            assert_eq!(refused(&TimeArgs { scrape_timeout: wrong, ..args(9) }), TimeSetting::ScrapeTimeout);
         }
         for right in [YEAR, Duration::from_millis(1)] {
-            let times = TimeArgs { grace_period: YEAR, poll_interval: right, scrape_timeout: right, ..times(9) };
-            assert!(DrainTimes::new(&times).is_ok(), "{right:?}");
+            let args = TimeArgs { grace_period: YEAR, poll_interval: right, scrape_timeout: right, ..args(9) };
+            assert!(DrainTimes::new(&args).is_ok(), "{right:?}");
         }
     }
 
     #[test]
-    fn the_last_look_comes_a_quarter_of_a_poll_before_the_deadline_and_no_earlier_than_a_tenth_of_the_budget() {
-        let last_look = |poll| {
-            let times = TimeArgs { poll_interval: Duration::from_secs(poll), ..times(105) };
-            DrainTimes::new(&times).unwrap().last_look()
+    fn final_poll_lead_is_quarter_interval_capped_at_tenth_of_budget() {
+        let lead = |poll| {
+            let args = TimeArgs { poll_interval: Duration::from_secs(poll), ..args(105) };
+            DrainTimes::new(&args).unwrap().final_poll_lead()
         };
-        assert_eq!([1, 40, 41].map(last_look).map(|look| look.as_millis()), [250, 10_000, 10_000]);
+        assert_eq!([1, 40, 41].map(lead).map(|lead| lead.as_millis()), [250, 10_000, 10_000]);
     }
 }

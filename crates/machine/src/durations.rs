@@ -1,20 +1,19 @@
-//! How long streams last, as far as it was seen: percentiles, the grace period that covers them, and how long the
-//! streams that are open may still take.
+//! How long streams last: percentiles, the grace period that covers them, and how long the open streams may still take.
 
 use std::time::Duration;
 
-/// The steps in which a duration doubles: eight make two neighbours differ by 9 %.
+/// With eight buckets per doubling, neighbours differ by 9 %.
 const BUCKETS_PER_DOUBLING: u32 = 8;
-/// The shortest duration that is told apart, in milliseconds.
+/// The upper bound of the first bucket, in milliseconds.
 const MIN_DURATION: f64 = 10.0;
 /// As many as reach from there to a year.
 const BUCKETS: usize = 256;
-/// With fewer streams than this, percentiles are luck.
+/// With fewer streams than this, percentiles are chance.
 pub const MIN_SAMPLES: u64 = 20;
-/// What a grace period keeps beyond the longest stream, at the least.
+/// What a grace period adds to the longest stream, at least.
 const MIN_HEADROOM: Duration = Duration::from_secs(15);
 
-/// The times that people write as grace periods, in seconds.
+/// Common grace periods, in seconds.
 const COMMON_GRACE_PERIODS: [u64; 24] = [
     30, 45, 60, 90, 120, 180, 240, 300, 600, 900, 1200, 1800, 2400, 2700, 3600, 4500, 5400, 7200, 9000, 10_800, 14_400,
     21_600, 28_800, 43_200,
@@ -26,36 +25,36 @@ pub struct DurationHistogram {
     counts: Box<[u64; BUCKETS]>,
     count: u64,
     longest: Duration,
-    /// The longest that a stream was seen at work, whether or not it has ended.
-    worked: Duration,
+    /// The greatest age at which a stream was still active, whether or not it has ended.
+    active: Duration,
 }
 
 impl Default for DurationHistogram {
     fn default() -> Self {
-        Self { counts: Box::new([0; BUCKETS]), count: 0, longest: Duration::ZERO, worked: Duration::ZERO }
+        Self { counts: Box::new([0; BUCKETS]), count: 0, longest: Duration::ZERO, active: Duration::ZERO }
     }
 }
 
 impl DurationHistogram {
-    /// Takes one whole life.
-    pub fn observe(&mut self, life: Duration) {
-        self.counts[bucket(life)] += 1;
+    /// Adds the duration of a stream that has ended.
+    pub fn observe(&mut self, duration: Duration) {
+        self.counts[bucket(duration)] += 1;
         self.count += 1;
-        self.longest = self.longest.max(life);
+        self.longest = self.longest.max(duration);
     }
 
-    /// Takes the age at which an open stream was still at work.
-    pub fn worked(&mut self, age: Duration) {
-        self.worked = self.worked.max(age);
+    /// Takes the age at which an open stream was still active.
+    pub fn observe_active(&mut self, age: Duration) {
+        self.active = self.active.max(age);
     }
 
-    /// How many lives were seen.
+    /// How many streams were seen from beginning to end.
     #[must_use]
     pub const fn count(&self) -> u64 {
         self.count
     }
 
-    /// The longest life that was seen; `None` before the first.
+    /// The longest of them; `None` before the first.
     #[must_use]
     pub fn longest(&self) -> Option<Duration> {
         (self.count > 0).then_some(self.longest)
@@ -76,14 +75,14 @@ impl DurationHistogram {
         Some(upper(at).min(self.longest))
     }
 
-    /// The grace period that covers the longest stream with a reserve of a fifth (and at least 15 s), rounded up to a
-    /// time that people write; `None` before anything was seen.
+    /// The grace period that covers the longest stream with a headroom of a fifth (and at least 15 s), rounded up to a
+    /// common one; `None` before anything was seen.
     ///
     /// The vendor's guide picks a period that covers the highest reasonable outlier: with streams of 5 minutes and
     /// outliers of 20, 35 and 50 it takes 60 minutes, as this rule does.
     #[must_use]
     pub fn grace_period(&self) -> Option<Duration> {
-        let longest = self.longest.max(self.worked);
+        let longest = self.longest.max(self.active);
         if longest.is_zero() {
             return None;
         }
@@ -92,8 +91,8 @@ impl DurationHistogram {
         Some(usual.unwrap_or_else(|| whole_hours(covered)))
     }
 
-    /// How long it takes, as likely as not, until streams of these ages have all ended; `None` with few lives seen,
-    /// or with a stream that is older than any of them.
+    /// The time within which streams of these ages have all ended with a probability of one half; `None` with few
+    /// streams seen, or with a stream that is older than all of them.
     #[must_use]
     pub fn estimated_time_to_zero(&self, ages: &[Duration]) -> Option<Duration> {
         if self.count < MIN_SAMPLES || ages.is_empty() {
@@ -118,11 +117,11 @@ impl DurationHistogram {
     }
 }
 
-/// The first bucket whose upper bound is not below this duration.
+/// The first bucket whose upper bound is at least this duration.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is clamped to the buckets there are")]
 fn bucket(duration: Duration) -> usize {
     let doublings = (duration.as_secs_f64() * 1000.0 / MIN_DURATION).max(1.0).log2();
-    // Half a millionth of a step is the error of the logarithm, and not another bucket.
+    // Half a millionth of a bucket is the logarithm's error.
     let at = (doublings * f64::from(BUCKETS_PER_DOUBLING) - 5e-7).ceil();
     (at.max(0.0) as usize).min(BUCKETS - 1)
 }
@@ -145,46 +144,49 @@ mod tests {
         Duration::from_secs(minutes * 60)
     }
 
-    fn of(lives: impl IntoIterator<Item = Duration>) -> DurationHistogram {
+    fn of(streams: impl IntoIterator<Item = Duration>) -> DurationHistogram {
         let mut durations = DurationHistogram::default();
-        lives.into_iter().for_each(|life| durations.observe(life));
+        streams.into_iter().for_each(|stream| durations.observe(stream));
         durations
     }
 
     #[test]
-    fn the_vendors_example_gives_its_sixty_minutes() {
-        let lives = std::iter::repeat_n(minutes(5), 97).chain([20, 35, 50].map(minutes));
-        assert_eq!(of(lives).grace_period(), Some(minutes(60)));
+    fn vendor_example_gives_sixty_minutes() {
+        let streams = std::iter::repeat_n(minutes(5), 97).chain([20, 35, 50].map(minutes));
+        assert_eq!(of(streams).grace_period(), Some(minutes(60)));
     }
 
     #[test]
-    fn a_grace_period_is_never_shorter_than_what_was_seen() {
+    fn grace_period_covers_what_was_seen() {
         for seconds in [1, 20, 29, 31, 100, 599, 3000, 3601, 40_000, 90_000, 700_000] {
-            let life = Duration::from_secs(seconds);
-            let grace = of([life]).grace_period().unwrap();
-            assert!(grace >= life + MIN_HEADROOM && grace >= life * 6 / 5, "{seconds}: {grace:?}");
+            let stream = Duration::from_secs(seconds);
+            let grace = of([stream]).grace_period().unwrap();
+            assert!(grace >= stream + MIN_HEADROOM && grace >= stream * 6 / 5, "{seconds}: {grace:?}");
         }
         let mut open = of([minutes(1)]);
-        open.worked(minutes(50));
+        open.observe_active(minutes(50));
         assert_eq!(open.grace_period(), Some(minutes(60)));
         assert_eq!(of([]).grace_period(), None);
     }
 
     #[test]
-    fn the_lives_that_were_seen_are_counted_and_the_longest_is_told() {
+    fn count_and_longest_are_of_ended_streams() {
         assert_eq!((of([]).count(), of([]).longest()), (0, None));
         let seen = of([minutes(1), minutes(3), minutes(2)]);
         assert_eq!((seen.count(), seen.longest()), (3, Some(minutes(3))));
     }
 
     #[test]
-    fn percentiles_are_within_a_bucket_of_the_true_ones() {
-        let lives: Vec<Duration> = (1..=1000).map(|n| Duration::from_millis(n * n)).collect();
-        let durations = of(lives.clone());
+    fn percentiles_are_within_one_bucket_of_the_truth() {
+        let streams: Vec<Duration> = (1..=1000).map(|n| Duration::from_millis(n * n)).collect();
+        let durations = of(streams.clone());
         for percent in [1, 50, 90, 99, 100] {
-            let truth = lives[usize::try_from(percent).unwrap() * 10 - 1].as_secs_f64();
-            let told = durations.quantile(percent).unwrap().as_secs_f64();
-            assert!(told >= truth * 0.999 && told <= truth.max(0.01) * 1.0906, "{percent}: {told} for {truth}");
+            let truth = streams[usize::try_from(percent).unwrap() * 10 - 1].as_secs_f64();
+            let estimate = durations.quantile(percent).unwrap().as_secs_f64();
+            assert!(
+                estimate >= truth * 0.999 && estimate <= truth.max(0.01) * 1.0906,
+                "{percent}: {estimate} for {truth}"
+            );
         }
         assert_eq!(of([]).quantile(50), None);
         // By the nearest rank, 99 of a hundred are ten of ten.
@@ -192,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bucket_holds_its_upper_bound_and_the_last_whatever_is_longer() {
+    fn bucket_holds_its_upper_bound_and_the_last_everything_longer() {
         for at in 0..BUCKETS {
             assert_eq!(bucket(upper(at)), at);
         }
@@ -200,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_is_estimated_only_from_enough_lives_that_were_as_old() {
+    fn estimate_needs_enough_streams_that_were_as_old() {
         let second = Duration::from_secs;
         let many = of((1..=100).map(second));
         let one = many.estimated_time_to_zero(&[second(50)]).unwrap();

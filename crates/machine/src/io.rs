@@ -1,5 +1,6 @@
 //! What goes into the machine and what comes out of it.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::reading::{ReadError, Reading, Source};
@@ -9,100 +10,151 @@ use crate::socket_table::SocketTable;
 use crate::target::{Incarnation, SearchResult};
 use crate::time::Time;
 
-/// One who waits as if for a drain, and may not ask for one.
+/// One caller that waits for the end of a drain. The event loop gives out the numbers and keeps the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UnauthorizedCaller(pub u64);
+pub struct CallerId(pub u64);
 
-/// What happens to the keeper.
+/// What a caller may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CallKind {
+    /// The preStop hook: starts or joins a drain, and may re-base its deadline.
+    Hook,
+    /// A person with `lameduck drain`: starts or joins a drain.
+    Person,
+    /// A hook call without the required token: held like the others, but it starts nothing.
+    Unauthorized,
+}
+
+/// What happens to the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// Time has passed.
     Tick,
-    /// Somebody asks for a drain and waits for its end.
-    Call(Trigger),
-    /// The same, at an earlier instant than it could be taken: its grace period runs since then.
-    Called(Trigger, Time),
-    /// Such a caller has gone away.
-    Hangup(Trigger),
-    /// Somebody waits as if for a drain, and may not ask for one.
-    Wait(UnauthorizedCaller),
-    /// Such a waiter has gone away.
-    Forsake(UnauthorizedCaller),
-    /// SIGTERM to the sidecar.
-    Terminate,
-    /// The answer to [`Action::Seek`].
-    Sighted {
-        /// When the search was ordered.
-        requested_at: Time,
-        /// What it saw.
-        sighting: SearchResult,
+    /// A caller waits for the end of a drain.
+    Call {
+        /// The caller.
+        caller: CallerId,
+        /// What it may do.
+        kind: CallKind,
+        /// When the call was made, which may be before the machine could take it: its grace period runs since then.
+        at: Time,
     },
-    /// The target is dying: nothing that is read of it from now on tells of its streams.
-    Dying(Incarnation),
+    /// A caller has disconnected.
+    Hangup(CallerId),
+    /// SIGTERM to the sidecar.
+    Sigterm,
+    /// The answer to [`Action::FindTarget`].
+    SearchResult {
+        /// When the search was requested.
+        requested_at: Time,
+        /// What it found.
+        result: SearchResult,
+    },
+    /// The answer to [`Action::PollSources`].
+    Polled(Poll),
     /// A watched target has ended.
     Exited(Incarnation, ExitStatus),
-    /// The answer to [`Action::Signal`]: whether the signal went out.
-    Signalled(Incarnation, bool),
-    /// The answer to [`Action::Kill`]: whether the signal went out.
-    Killed(Incarnation, bool),
-    /// The socket table, as [`Action::Read`] asked for it.
-    Connections {
-        /// When the reading was ordered.
-        requested_at: Time,
-        /// What it shows.
-        table: Result<SocketTable, ReadError>,
-    },
-    /// The target's own limit of streams, as its page tells it; 0 is none.
-    Capacity(u64),
-    /// One source's answer to [`Action::Read`].
-    Counted {
-        /// When the reading was ordered.
-        requested_at: Time,
-        /// The source.
-        source: Source,
-        /// What it said.
-        reading: Reading,
-    },
+    /// The answer to [`Action::SendSignal`]: whether the signal was sent.
+    SignalResult(Incarnation, bool),
 }
 
-/// What the keeper wants done, in this order.
+/// The result of one poll of all sources. A source that did not answer in time is missing or carries an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Poll {
+    /// When the poll was requested.
+    pub requested_at: Time,
+    /// What each source answered.
+    pub readings: Vec<(Source, Reading)>,
+    /// The socket table, where it was read for the activity of connections.
+    pub sockets: Option<SocketReading>,
+    /// The target's own limit of streams, if its page names one; 0 is none.
+    pub capacity: Option<u64>,
+    /// The target, if it was exiting when the sources had been read: the readings then say nothing about its streams.
+    pub target_exiting: Option<Incarnation>,
+}
+
+/// The socket table as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketReading {
+    /// When it had been read.
+    pub read_at: Time,
+    /// What it shows.
+    pub table: Result<SocketTable, ReadError>,
+}
+
+/// What the machine wants done, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Look for the target.
-    Seek {
-        /// To be handed back with the answer.
+    /// Search for the target.
+    FindTarget {
+        /// To be returned with the answer.
         requested_at: Time,
-        /// The one that is known already.
-        tracked: Option<Incarnation>,
+        /// The target that is known already.
+        target: Option<Incarnation>,
     },
     /// Read every source.
-    Read {
-        /// To be handed back with each answer.
+    PollSources {
+        /// To be returned with the answer.
         requested_at: Time,
-        /// How long a reading may take.
-        bound: Duration,
-        /// The one that is to answer, where it is known. A page that is read when it has ended may be its successor's
-        /// already, on the same port.
-        tracked: Option<Incarnation>,
+        /// The longest time that the poll may take.
+        timeout: Duration,
+        /// The target whose streams are counted, where it is known. A page that is read after the target has ended may
+        /// already be its successor's, on the same port.
+        target: Option<Incarnation>,
     },
-    /// Watch this target for its exit, in place of any other.
-    Watch(Incarnation),
-    /// SavedDrain the drain where the next process finds it.
-    Write(SavedDrain),
-    /// Strike the note out.
-    Erase,
+    /// Watch this target for its exit, in the place of any other.
+    WatchTarget(Incarnation),
+    /// Save the drain where a restarted sidecar finds it.
+    SaveState(SavedDrain),
+    /// Delete the saved drain.
+    ClearState,
     /// Send the signal.
-    Signal(Incarnation),
-    /// Kill the target: it stays for idle streams only.
-    Kill(Incarnation),
-    /// A stream has ended that was seen from its beginning; it lasted so long.
-    Lived(Duration),
-    /// A drain is over: record its verdict.
-    Conclude(DrainResult),
-    /// Answer every caller.
-    Release(DrainResult),
-    /// Answer one waiter.
-    Dismiss(UnauthorizedCaller, DrainResult),
-    /// Leave.
-    Leave,
+    SendSignal(Incarnation),
+    /// Send SIGKILL to the target: only idle streams keep it alive.
+    KillTarget(Incarnation),
+    /// A stream has ended that was seen from its beginning; it lasted this long.
+    StreamEnded(Duration),
+    /// A drain is over: record its result.
+    ReportOutcome(DrainResult),
+    /// Answer a caller.
+    Reply(CallerId, Reply),
+    /// Exit.
+    Exit,
+}
+
+/// The answer to a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The wait is over.
+    Finished(DrainResult),
+    /// Too many unauthorized callers are held already.
+    TooManyUnauthorized,
+}
+
+/// The actions that have not been performed, in their order. Once in, an action is never changed.
+#[derive(Clone, Debug, Default)]
+pub struct Actions(VecDeque<Action>);
+
+impl Actions {
+    /// Adds an action.
+    pub fn push(&mut self, action: Action) {
+        self.0.push_back(action);
+    }
+
+    /// Takes out the next action.
+    pub fn pop(&mut self) -> Option<Action> {
+        self.0.pop_front()
+    }
+}
+
+impl CallKind {
+    /// The trigger of the drain that such a call starts; `None` if it starts none.
+    #[must_use]
+    pub const fn trigger(self) -> Option<Trigger> {
+        match self {
+            Self::Hook => Some(Trigger::Hook),
+            Self::Person => Some(Trigger::Cli),
+            Self::Unauthorized => None,
+        }
+    }
 }

@@ -1,34 +1,34 @@
-//! The settings that a drain keeps to.
+//! The settings that a drain follows.
 
 use crate::activity::IdleRule;
 use crate::drain_times::DrainTimes;
 use crate::reading::Source;
 
-/// What the keeper keeps to.
+/// The settings of the machine.
 #[derive(Clone, Debug)]
 pub struct Policy {
     /// The times.
-    pub plan: DrainTimes,
-    /// The sources that there are.
+    pub times: DrainTimes,
+    /// The configured sources.
     pub sources: Vec<Source>,
     /// The signal's name and number; `None` counts and waits only, and makes the target optional.
     pub signal: Option<(String, i32)>,
     /// Whether only the target's own exit ends a drain.
     pub wait_for_exit: bool,
-    /// How idle streams are told from working ones, and what comes of it.
-    pub idleness: IdlePolicy,
-    /// From how many open streams on load balancers should send no more.
+    /// How idle streams are distinguished from active ones, and whether they end a drain.
+    pub idle: IdlePolicy,
+    /// The number of open streams from which on load balancers should send no more.
     pub accept_below: Option<AcceptLimit>,
     /// What SIGTERM to the sidecar means.
     pub on_sigterm: SigtermPolicy,
-    /// When the sidecar itself started, in the unit of [`Incarnation::started`].
+    /// When the sidecar itself started, in the unit of [`Incarnation::started`](crate::target::Incarnation::started).
     pub own_start_ticks: u64,
 }
 
-/// How idle streams are told from working ones, and what comes of it.
+/// How idle streams are distinguished from active ones, and whether they end a drain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdlePolicy {
-    /// The ports whose connections tell; with none, idle streams are not told apart.
+    /// The activity ports; without any, idle streams are not distinguished.
     pub ports: Vec<u16>,
     /// What is idle.
     pub rule: IdleRule,
@@ -41,17 +41,39 @@ pub struct IdlePolicy {
 pub enum AcceptLimit {
     /// This many.
     Streams(u64),
-    /// As many as the metrics page says that it takes.
+    /// As many as the metrics page names as its own limit.
     Capacity,
 }
 
 /// What SIGTERM to the sidecar means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SigtermPolicy {
-    /// A trigger like the hook.
+    /// It triggers a drain, like the hook.
     Drain,
-    /// Leave.
+    /// The sidecar exits.
     Exit,
-    /// Wait a while for a hook where there may be work; drain if it comes, otherwise leave.
+    /// The sidecar waits a while for a hook if there may be streams, drains if it comes, and exits otherwise.
     Auto,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::drain_times::tests::times;
+    use std::time::Duration;
+
+    /// A plain policy: one metrics page, SIGINT, 60 s of grace period.
+    pub(crate) fn policy() -> Policy {
+        let rule = IdleRule { window: Duration::from_secs(60), rate: 256 };
+        Policy {
+            times: times(60),
+            sources: vec![Source::Metrics],
+            signal: Some(("SIGINT".into(), 2)),
+            wait_for_exit: false,
+            idle: IdlePolicy { ports: Vec::new(), rule, ends_drain: false },
+            accept_below: None,
+            on_sigterm: SigtermPolicy::Auto,
+            own_start_ticks: 100,
+        }
+    }
 }

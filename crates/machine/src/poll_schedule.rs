@@ -1,81 +1,101 @@
-//! When the sources are read: the machine orders every reading, so that it knows when each was asked for.
+//! When the sources are polled. The machine requests every poll, so that it knows when each reading was requested.
 
 use std::time::Duration;
 
-use crate::reading::Source;
 use crate::time::Time;
 
-/// How much later than its bound a reading may still come in: the edge that reads has the same bound, and its words are better.
+/// How much later than its timeout a poll may still be answered: the poller has the same timeout, and better messages.
 const SLACK: Duration = Duration::from_millis(100);
 
-/// The round of readings under way, and when the last one began.
+/// The poll in flight, and when the last one was requested.
 #[derive(Clone, Debug, Default)]
-pub struct Rounds {
+pub struct PollSchedule {
     requested_at: Option<Time>,
-    under_way: Option<Round>,
+    /// When the poll in flight is given up.
+    expires_at: Option<Time>,
 }
 
-#[derive(Clone, Debug)]
-struct Round {
-    overdue: Time,
-    waiting: Vec<Source>,
-}
-
-impl Rounds {
-    /// Notes that every source is asked now, for an answer within `bound`.
-    pub fn begin(&mut self, now: Time, bound: Duration, sources: &[Source]) {
-        self.requested_at = Some(now);
-        let waiting = sources.to_vec();
-        self.under_way = (!waiting.is_empty()).then_some(Round { overdue: now + bound + SLACK, waiting });
+impl PollSchedule {
+    /// Records that a poll is requested now.
+    pub fn begin(&mut self, now: Time, timeout: Duration) {
+        (self.requested_at, self.expires_at) = (Some(now), Some(now + timeout + SLACK));
     }
 
-    /// Forgets the round under way: its answers, if they still come, are not taken.
-    pub fn abandon(&mut self) {
+    /// Forgets the poll in flight, and makes another one due: an answer that still comes is ignored.
+    pub fn cancel(&mut self) {
         *self = Self::default();
     }
 
-    /// Whether what was asked then is of the newest round.
+    /// Takes the answer to the poll requested then; false if that is not in flight.
+    pub fn complete(&mut self, requested_at: Time) -> bool {
+        self.requested_at == Some(requested_at) && self.expires_at.take().is_some()
+    }
+
+    /// When the poll in flight was requested, if its time is over; [`complete`](Self::complete) then ends it.
     #[must_use]
-    pub fn is_of_newest(&self, requested_at: Time) -> bool {
-        self.requested_at == Some(requested_at)
+    pub fn expired(&self, now: Time) -> Option<Time> {
+        self.requested_at.filter(|_| self.expires_at.is_some_and(|expires_at| now >= expires_at))
     }
 
-    /// Takes an answer; false if nobody waits for it (any more).
-    pub fn accept(&mut self, source: Source, requested_at: Time) -> bool {
-        if !self.is_of_newest(requested_at) {
-            return false;
-        }
-        let Some(round) = &mut self.under_way else { return false };
-        let before = round.waiting.len();
-        round.waiting.retain(|waiting| *waiting != source);
-        let accepted = round.waiting.len() < before;
-        if round.waiting.is_empty() {
-            self.under_way = None;
-        }
-        accepted
-    }
-
-    /// Gives up on those who have not answered in time, and names them with the time at which they were asked.
-    pub fn give_up(&mut self, now: Time) -> Option<(Time, Vec<Source>)> {
-        let overdue = self.under_way.as_ref().is_some_and(|round| now >= round.overdue);
-        let round = self.under_way.take_if(|_| overdue)?;
-        Some((self.requested_at?, round.waiting))
-    }
-
-    /// When the next round is due: a poll interval after the last, or at the first of `looks` that no reading was
-    /// asked for since. A round that is still under way is waited for first, at the longest until it is overdue.
+    /// When the next poll is due: an interval after the last, or at the first of `required` that none was requested
+    /// since. A poll in flight is awaited first, until it expires.
     #[must_use]
-    pub fn due(&self, now: Time, poll: Duration, looks: impl Iterator<Item = Time>) -> Time {
+    pub fn due(&self, now: Time, interval: Duration, required: impl Iterator<Item = Time>) -> Time {
         let Some(requested_at) = self.requested_at else { return now };
-        if let Some(round) = &self.under_way {
-            return round.overdue;
+        if let Some(expires_at) = self.expires_at {
+            return expires_at;
         }
-        looks.filter(|look| *look > requested_at).fold(requested_at + poll, Time::min)
+        required.filter(|at| *at > requested_at).fold(requested_at + interval, Time::min)
     }
 
-    /// Whether a round is under way.
+    /// Whether a poll is in flight.
     #[must_use]
-    pub const fn is_under_way(&self) -> bool {
-        self.under_way.is_some()
+    pub const fn is_in_flight(&self) -> bool {
+        self.expires_at.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(1);
+
+    fn at(millis: u64) -> Time {
+        Time::since_boot(Duration::from_millis(millis))
+    }
+
+    fn due(schedule: &PollSchedule, now: u64, required: &[u64]) -> Time {
+        schedule.due(at(now), INTERVAL, required.iter().map(|millis| at(*millis)))
+    }
+
+    #[test]
+    fn first_poll_is_due_at_once_and_the_next_an_interval_later() {
+        let mut schedule = PollSchedule::default();
+        assert_eq!(due(&schedule, 500, &[]), at(500));
+        schedule.begin(at(500), Duration::from_secs(2));
+        assert!(schedule.complete(at(500)));
+        assert_eq!(due(&schedule, 600, &[]), at(1500));
+        assert_eq!(due(&schedule, 600, &[500, 1200, 1300]), at(1200), "500 has been polled");
+    }
+
+    #[test]
+    fn poll_in_flight_is_awaited_until_it_expires() {
+        let mut schedule = PollSchedule::default();
+        schedule.begin(at(0), Duration::from_secs(2));
+        assert_eq!(due(&schedule, 100, &[200]), at(2100));
+        assert_eq!([2099, 2100].map(|millis| schedule.expired(at(millis))), [None, Some(at(0))]);
+        assert!(schedule.complete(at(0)) && schedule.expired(at(2100)).is_none());
+    }
+
+    #[test]
+    fn answer_is_taken_once_and_only_of_the_current_poll() {
+        let mut schedule = PollSchedule::default();
+        schedule.begin(at(0), INTERVAL);
+        assert!(!schedule.complete(at(1)) && schedule.is_in_flight());
+        assert!(schedule.complete(at(0)) && !schedule.complete(at(0)));
+        schedule.begin(at(10), INTERVAL);
+        schedule.cancel();
+        assert!(!schedule.complete(at(10)) && due(&schedule, 20, &[]) == at(20));
     }
 }

@@ -1,67 +1,131 @@
 //! Readiness: what must be known before the pod may serve, and why it may not.
 
-use std::fmt;
-
-use crate::target::SignalBlocker;
+use crate::drain_state::DrainState;
+use crate::incarnation::IncarnationState;
+use crate::policy::Policy;
+use crate::reading::{ReadError, Source};
+use crate::source_state::SourceStatus;
+use crate::target::{Found, SearchResult, SignalBlocker};
+use crate::target_tracker::TargetTracker;
+use crate::time::Time;
 
 /// Why the pod is not ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotReady {
-    /// Nothing has been looked at yet.
+    /// No search for the target has finished yet.
     Starting,
     /// No process matches.
     NotFound,
     /// Several processes match.
     Ambiguous(Vec<u32>),
-    /// Something stands against signalling the target.
+    /// The target cannot be signalled.
     CannotSignal {
         /// The target.
         pid: u32,
         /// The name of the signal.
         signal: String,
-        /// What stands against it.
-        obstacle: SignalBlocker,
+        /// Why.
+        blocker: SignalBlocker,
     },
-    /// No source has been read yet, and why; `None` while the first reading is under way.
-    NoReading(Option<String>),
-    /// So many streams are open that load balancers should send no more; for them only.
+    /// The first poll is in flight.
+    FirstPoll,
+    /// A source has nothing to count.
+    SourceAbsent(Source),
+    /// A source cannot be read.
+    SourceUnknown(ReadError),
+    /// The limit of open streams is reached. Only load balancers see this.
     AtCapacity {
         /// The limit.
         limit: u64,
     },
-    /// NotReady and still accepting.
+    /// Not ready and still accepting.
     LameDuck,
-    /// Told to take no more.
+    /// The target accepts no more.
     Draining,
     /// The drain is over.
     Done,
 }
 
-impl fmt::Display for NotReady {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Starting => write!(f, "starting"),
-            Self::NotFound => write!(
-                f,
-                "target not found: no process matches; is it running, is its name or port right, is its uid ours, and does the pod set shareProcessNamespace: true?"
-            ),
-            Self::Ambiguous(pids) => {
-                write!(f, "several targets: processes {pids:?} match; name one that is alone, or use --target-port")
-            }
-            Self::CannotSignal { pid, signal, obstacle: SignalBlocker::NotPermitted { theirs, ours } } => write!(
-                f,
-                "may not signal the target: process {pid} runs as uid {theirs} and lameduck as uid {ours}, so {signal} is not permitted; run both with the same runAsUser"
-            ),
-            Self::CannotSignal { pid, signal, obstacle: SignalBlocker::NotCaught } => write!(
-                f,
-                "target does not catch {signal}: it would not drain process {pid} (SigCgt in /proc/{pid}/status); set --signal to one that it handles, or to none"
-            ),
-            Self::NoReading(None) => write!(f, "no reading yet: the first is under way"),
-            Self::NoReading(Some(why)) => write!(f, "no reading yet: {why}"),
-            Self::AtCapacity { limit } => write!(f, "full: the limit is {limit} streams"),
-            Self::LameDuck => write!(f, "lame duck"),
-            Self::Draining => write!(f, "draining"),
-            Self::Done => write!(f, "done"),
+/// What readiness depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Readiness<'a> {
+    /// The time.
+    pub now: Time,
+    /// The settings.
+    pub policy: &'a Policy,
+    /// The drain, if there is one.
+    pub drain: &'a DrainState,
+    /// The target.
+    pub target: &'a TargetTracker,
+    /// The readings of this incarnation.
+    pub incarnation: &'a IncarnationState,
+    /// Whether a poll is in flight.
+    pub is_polling: bool,
+}
+
+impl Readiness<'_> {
+    /// Why the pod is not ready; `None` if it is. Once reached, readiness stays for this incarnation, whatever later
+    /// readings say.
+    #[must_use]
+    pub fn not_ready_reason(&self) -> Option<NotReady> {
+        match self.drain {
+            DrainState::Active(drain) if drain.is_lame_duck() => Some(NotReady::LameDuck),
+            DrainState::Active(_) => Some(NotReady::Draining),
+            DrainState::Finished(_) => Some(NotReady::Done),
+            DrainState::Serving if self.incarnation.ready_once => self.ambiguous_for_long(),
+            // If nothing else is missing, the poll has not ended.
+            DrainState::Serving => self.blocker().or_else(|| self.no_reading()).or(Some(NotReady::FirstPoll)),
         }
+    }
+
+    /// Why the pod should get no new streams; `None` if it may.
+    #[must_use]
+    pub fn not_accepting_reason(&self) -> Option<NotReady> {
+        let limit = self.incarnation.limit(self.policy).unwrap_or(0);
+        self.not_ready_reason().or_else(|| self.incarnation.at_capacity.then_some(NotReady::AtCapacity { limit }))
+    }
+
+    /// Whether everything is known that must be known before the pod may serve.
+    #[must_use]
+    pub fn is_reached(&self) -> bool {
+        self.drain.is_serving() && !self.is_polling && self.blocker().is_none() && self.no_reading().is_none()
+    }
+
+    /// Why the signal could not be sent now; `None` if it could, or none is wanted.
+    #[must_use]
+    pub fn blocker(&self) -> Option<NotReady> {
+        let (signal, _) = self.policy.signal.as_ref()?;
+        match self.target.searches.last_result() {
+            None => Some(NotReady::Starting),
+            Some(SearchResult::NotFound) => Some(NotReady::NotFound),
+            Some(SearchResult::Ambiguous(pids)) => Some(NotReady::Ambiguous(pids.clone())),
+            Some(SearchResult::Found(Found { blocker: None, .. })) => None,
+            Some(SearchResult::Found(Found { incarnation, blocker: Some(blocker), .. })) => {
+                let (signal, blocker) = (signal.clone(), blocker.clone());
+                Some(NotReady::CannotSignal { pid: incarnation.pid, signal, blocker })
+            }
+        }
+    }
+
+    /// A second match that stays would keep a drain from signalling; one that passes (an exec probe) would not.
+    fn ambiguous_for_long(&self) -> Option<NotReady> {
+        self.policy.signal.as_ref()?;
+        let (since, pids) = self.target.searches.ambiguous_since()?;
+        let times = &self.policy.times;
+        let long = self.now.since(since) > times.quiet_period.max(times.stale_after());
+        long.then(|| NotReady::Ambiguous(pids.to_vec()))
+    }
+
+    fn no_reading(&self) -> Option<NotReady> {
+        let sources = &self.incarnation.sources;
+        if sources.answers() {
+            return None;
+        }
+        let reason = sources.states().iter().find_map(|state| match &state.status {
+            SourceStatus::Absent => Some(NotReady::SourceAbsent(state.source)),
+            SourceStatus::Unknown(error) => Some(NotReady::SourceUnknown(error.clone())),
+            SourceStatus::NotPolled | SourceStatus::Counted(_) => None,
+        });
+        reason.or(Some(NotReady::FirstPoll))
     }
 }

@@ -1,22 +1,22 @@
-//! What the sources say: the plain words between the edges that read and the census that fuses.
+//! What the sources of the stream count answer.
 
 use std::fmt;
 
-/// Something that counts streams. All sources witness the same streams, so they are compared and never added.
+/// Something that counts streams. All sources count the same streams, so they are compared and never added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
-    /// The series of a metrics page that are there from the start.
+    /// The series of a metrics page that exist from the start.
     Metrics,
     /// The series of the same page that appear with the first request.
     Lazy,
     /// The kernel's socket table: established connections to the target's ports.
     Sockets,
-    /// A JSON status page, which lives and dies with the port that streams come to.
+    /// A JSON status page, which is served on the port that streams connect to.
     Status,
 }
 
 impl Source {
-    /// The name users see in `/status` and in metrics.
+    /// The name in `/status` and in metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -26,16 +26,6 @@ impl Source {
             Self::Status => "status",
         }
     }
-
-    /// What it means that this source is absent.
-    #[must_use]
-    pub const fn absence(self) -> &'static str {
-        match self {
-            Self::Metrics | Self::Lazy => "a selector matches nothing on the page; is its name right?",
-            Self::Sockets => "nobody listens on a port of --streams-port; is its number right?",
-            Self::Status => "the page has none of the fields that count",
-        }
-    }
 }
 
 /// The streams that one selector, port or field counts.
@@ -43,18 +33,18 @@ impl Source {
 pub struct Count {
     /// All of them.
     pub streams: u64,
-    /// Of these, the ones that work without receiving a byte (batch, speech synthesis), and so are never idle.
+    /// Of these, the streams that work without receiving a byte (batch, speech synthesis) and so are never idle.
     pub never_idle: u64,
 }
 
 impl Count {
-    /// Streams of which every one could be idle.
+    /// Streams each of which can be idle.
     #[must_use]
     pub const fn of(streams: u64) -> Self {
         Self { streams, never_idle: 0 }
     }
 
-    /// The two together.
+    /// The sum of both.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self {
@@ -64,17 +54,19 @@ impl Count {
     }
 }
 
-/// What a source said when it was asked.
+/// What a source answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// A count for each selector, port or field; `None` where there is nothing to count on.
+    /// A count for each selector, port or field; `None` where nothing matches it.
     Counts(Vec<Option<Count>>),
     /// It could not be read.
     Unknown(ReadError),
 }
 
 impl Reading {
-    pub(super) fn is_of_a_page(&self) -> bool {
+    /// Whether a server answered, readable or not.
+    #[must_use]
+    pub const fn came_from_server(&self) -> bool {
         match self {
             Self::Counts(_) | Self::Unknown(ReadError { kind: ReadErrorKind::Invalid, .. }) => true,
             Self::Unknown(ReadError { kind: ReadErrorKind::ConnectionRefused | ReadErrorKind::NoResponse, .. }) => {
@@ -89,7 +81,7 @@ impl Reading {
 pub struct ReadError {
     /// What kind of failure it was.
     pub kind: ReadErrorKind,
-    /// The reason, for people.
+    /// The reason, for people to read.
     pub message: String,
 }
 
@@ -100,13 +92,13 @@ impl ReadError {
     }
 }
 
-/// The kinds of failure that a drain tells apart.
+/// The kinds of failure that a drain distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadErrorKind {
-    /// Nothing listens there: the connection was refused.
+    /// Nothing listens on the port: the connection was refused.
     ConnectionRefused,
-    /// No answer, or an answer that says that there is no page yet (not a 200).
+    /// No answer in time, or an answer without a page (not status 200).
     NoResponse,
-    /// A page came, so somebody serves, but it does not say how many streams there are.
+    /// A page came, so a server is running, but it does not say how many streams are open.
     Invalid,
 }

@@ -18,10 +18,10 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Every outcome, for those who list them.
+    /// Every outcome.
     pub const ALL: [Self; 5] = [Self::Drained, Self::Exited, Self::Idle, Self::Expired, Self::NeverServed];
 
-    /// The name users see.
+    /// The name that users see.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -33,34 +33,34 @@ impl Outcome {
         }
     }
 
-    /// Reads a name back.
+    /// The outcome with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|outcome| outcome.name() == name)
     }
 }
 
-/// The account of one drain.
+/// The result of one drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrainResult {
     /// How it ended.
     pub outcome: Outcome,
-    /// The streams when it began; `None` if nobody could know.
+    /// The streams when it began; `None` if unknown.
     pub streams_at_start: Option<u64>,
-    /// The streams alive at the deadline, or when the target ended; `None` if nobody can know.
+    /// The streams alive at the deadline, or when the target ended; `None` if unknown.
     pub stragglers: Option<u64>,
     /// The idle streams that were left.
     pub idle_streams: u64,
     /// How long it took.
-    pub took: Duration,
+    pub duration: Duration,
     /// Whether the signal was sent.
     pub signalled: bool,
 }
 
-/// Who asked for the drain.
+/// What started a drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Trigger {
-    /// The kubelet's preStop hook, or whoever calls in its stead.
+    /// The kubelet's preStop hook, or another caller of its route.
     Hook,
     /// SIGTERM to the sidecar.
     Sigterm,
@@ -72,7 +72,7 @@ impl Trigger {
     /// Every trigger.
     pub const ALL: [Self; 3] = [Self::Hook, Self::Sigterm, Self::Cli];
 
-    /// The name users see.
+    /// The name that users see.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -82,21 +82,21 @@ impl Trigger {
         }
     }
 
-    /// Reads a name back.
+    /// The trigger with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|trigger| trigger.name() == name)
     }
 }
 
-/// How the target ended, as far as the kernel told.
+/// How the target ended, as far as the kernel says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
-    /// Somebody else reaped it, and nobody told.
+    /// Another process reaped it, so its status is unknown.
     Unknown,
-    /// It ended by itself, with this exit code.
+    /// It exited with this code.
     Code(i32),
-    /// A signal of this number ended it.
+    /// A signal of this number killed it.
     Killed(i32),
 }
 
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_what_users_see_and_are_read_back() {
+    fn names_are_parsed_back() {
         assert_eq!(Outcome::ALL.map(Outcome::name), ["drained", "exited", "idle", "expired", "never_served"]);
         assert_eq!(Outcome::ALL.map(|outcome| Outcome::from_name(outcome.name())), Outcome::ALL.map(Some));
         assert_eq!(Trigger::ALL.map(Trigger::name), ["hook", "sigterm", "cli"]);

@@ -1,35 +1,35 @@
-//! What the next process must know to go on with a drain.
+//! What a restarted sidecar must know to resume a drain.
 
 use crate::result::{DrainResult, Trigger};
 use crate::target::Incarnation;
 use crate::time::Time;
 
-/// A drain as it is noted in the state dir.
+/// A drain as it is saved in the state dir.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SavedDrain {
-    /// The target, if one was in sight.
+    /// The target, if one was found.
     pub incarnation: Option<Incarnation>,
-    /// Who asked for the drain.
+    /// What started the drain.
     pub trigger: Trigger,
-    /// When it began.
+    /// When it started.
     pub started_at: Time,
     /// When its budget is spent.
     pub deadline: Time,
-    /// The streams when it began.
+    /// The streams when it started.
     pub streams_at_start: Option<u64>,
-    /// Whether the signal has gone out, or is about to.
+    /// Whether the signal has been sent, or is about to be.
     pub signalled: bool,
     /// How it ended, once it is over.
-    pub over: Option<SavedResult>,
+    pub finished: Option<SavedResult>,
 }
 
 /// The end of a drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SavedResult {
-    /// When it was.
-    pub at: Time,
-    /// What the drain came to.
+    /// When it ended.
+    pub ended_at: Time,
+    /// What it came to.
     pub result: DrainResult,
-    /// Whether it has been told; otherwise the next process tells it.
-    pub told: bool,
+    /// Whether the result has been reported; otherwise the next process reports it.
+    pub reported: bool,
 }

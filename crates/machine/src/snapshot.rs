@@ -1,23 +1,23 @@
-//! What can be seen of the machine from outside: readiness, and everything that `/status` tells.
+//! The machine as it is seen from outside: everything that `/status`, the metrics and the log show.
 
 use std::time::Duration;
 
-use crate::controller::{Controller, Seen, Stage, Target};
+use crate::drain_state::DrainState;
 use crate::readiness::NotReady;
-use crate::reading::Source;
 use crate::result::{DrainResult, Trigger};
-use crate::source_state::{SourceState, State};
-use crate::target::{Found, Incarnation, SearchResult};
+use crate::source_state::SourceState;
+use crate::target::Incarnation;
+use crate::target_tracker::{Target, TargetTracker};
 use crate::time::Time;
 
-/// How far the pod is on its way out.
+/// How far the pod is from its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// No drain is on.
     Serving,
-    /// NotReady, still accepting.
+    /// Not ready, still accepting.
     LameDuck,
-    /// Told to take no more.
+    /// The target accepts no more.
     Draining,
     /// The drain is over.
     Done,
@@ -27,7 +27,7 @@ impl Phase {
     /// Every phase.
     pub const ALL: [Self; 4] = [Self::Serving, Self::LameDuck, Self::Draining, Self::Done];
 
-    /// The name users see.
+    /// The name that users see.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -37,41 +37,59 @@ impl Phase {
             Self::Done => "done",
         }
     }
+
+    /// The phase of this drain.
+    #[must_use]
+    pub const fn of(drain: &DrainState) -> Self {
+        match drain {
+            DrainState::Serving => Self::Serving,
+            DrainState::Active(drain) if drain.is_lame_duck() => Self::LameDuck,
+            DrainState::Active(_) => Self::Draining,
+            DrainState::Finished(_) => Self::Done,
+        }
+    }
 }
 
-/// The machine as it is at one instant.
+/// The machine at one instant.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// How far the pod is on its way out.
+    /// The instant for which this holds.
+    pub now: Time,
+    /// Why the pod is not ready; `None` if it is.
+    pub not_ready: Option<NotReady>,
+    /// Why the signal could not be sent now; `None` if it could.
+    pub signal_blocker: Option<NotReady>,
+    /// What the sources say.
+    pub streams: StreamsView,
+    /// The target, if one was found.
+    pub target: Option<TargetView>,
+    /// How far the pod is from its end.
     pub phase: Phase,
-    /// Why it is not ready; `None` if it is.
-    pub unready: Option<NotReady>,
-    /// The fused count; `None` while nobody can know.
-    pub streams: Option<u64>,
-    /// Of these, the idle ones; `None` where they are not told apart.
-    pub idle_streams: Option<u64>,
+    /// The drain that is on, or the last one.
+    pub drain: Option<DrainView>,
+    /// Its result, once it is over.
+    pub result: Option<DrainResult>,
+    /// How many callers wait for the end of the drain, authorized or not.
+    pub hook_callers: usize,
+}
+
+/// The streams, from outside.
+#[derive(Clone, Debug)]
+pub struct StreamsView {
+    /// The count of all sources together; `None` if unknown.
+    pub count: Option<u64>,
+    /// Number of idle streams. `None` if unknown.
+    pub idle: Option<u64>,
     /// For how long the sources that answer have given different counts, once that is longer than the quiet period.
     pub disagreement: Option<Duration>,
     /// What each source says.
     pub sources: Vec<SourceState>,
-    /// The instant for which this holds.
-    pub now: Time,
-    /// The target, if one was seen.
-    pub target: Option<TargetView>,
-    /// What stands against a signal, or `None`.
-    pub obstacle: Option<NotReady>,
-    /// The drain, if one is on or was the last thing that happened.
-    pub drain: Option<DrainView>,
-    /// Its verdict, once it is over.
-    pub result: Option<DrainResult>,
-    /// Hook callers that wait, those who may not ask for a drain among them.
-    pub hooks: usize,
 }
 
 /// The target, from outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetView {
-    /// Which life of it.
+    /// Which incarnation it is.
     pub incarnation: Incarnation,
     /// Its name.
     pub name: String,
@@ -82,7 +100,7 @@ pub struct TargetView {
 /// The drain, from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrainView {
-    /// Who asked for it.
+    /// What started it.
     pub trigger: Trigger,
     /// How long it has been on, or was.
     pub elapsed: Duration,
@@ -90,131 +108,32 @@ pub struct DrainView {
     pub remaining: Duration,
     /// When the budget is spent.
     pub deadline: Time,
-    /// The streams when it began.
+    /// The streams when it started.
     pub streams_at_start: Option<u64>,
-    /// Whether the signal has gone out.
+    /// Whether the signal was sent.
     pub signalled: bool,
 }
 
-impl Controller {
-    /// The machine as it is at `now`.
-    #[must_use]
-    pub fn snapshot(&self, now: Time) -> Snapshot {
-        Snapshot {
-            phase: self.phase(),
-            unready: self.unready(),
-            streams: self.census.tally().map(|tally| tally.streams),
-            idle_streams: self.idle().map(|idle| idle.streams),
-            disagreement: self.disagreement(now),
-            sources: self.census.witnesses().to_vec(),
-            now,
-            target: self.target.as_ref().map(Target::view),
-            obstacle: self.no_target(),
-            drain: self.drain_view(now),
-            result: match &self.stage {
-                Stage::Serving | Stage::Under(_) => None,
-                Stage::Done { result, .. } => Some(*result),
-            },
-            hooks: self.hooks + self.waiters.len(),
-        }
+impl TargetView {
+    pub(crate) fn of(target: &Target) -> Self {
+        Self { incarnation: target.incarnation, name: target.name.clone(), alive: target.is_alive() }
     }
+}
 
-    fn disagreement(&self, now: Time) -> Option<Duration> {
-        self.divided.map(|since| now.since(since)).filter(|time| *time > self.policy.plan.quiet_period)
-    }
-
-    /// The sources that there are.
-    #[must_use]
-    pub fn sources(&self) -> &[Source] {
-        &self.policy.sources
-    }
-
-    /// The name of the signal, if one is to be sent.
-    #[must_use]
-    pub fn signal_name(&self) -> Option<&str> {
-        self.policy.signal.as_ref().map(|(name, _)| name.as_str())
-    }
-
-    fn phase(&self) -> Phase {
-        match &self.stage {
-            Stage::Serving => Phase::Serving,
-            Stage::Under(drain) if drain.is_lame_duck() => Phase::LameDuck,
-            Stage::Under(_) => Phase::Draining,
-            Stage::Done { .. } => Phase::Done,
-        }
-    }
-
-    /// Why the pod is not ready now; `None` if it is.
-    #[must_use]
-    pub fn unready(&self) -> Option<NotReady> {
-        match self.phase() {
-            Phase::LameDuck => Some(NotReady::LameDuck),
-            Phase::Draining => Some(NotReady::Draining),
-            Phase::Done => Some(NotReady::Done),
-            Phase::Serving if self.latched => self.several_for_long(),
-            // Nothing is missing but the end of the round.
-            Phase::Serving => self.no_target().or_else(|| self.no_reading()).or(Some(NotReady::NoReading(None))),
-        }
-    }
-
-    pub(super) fn latch(&mut self) {
-        let serving = matches!(self.stage, Stage::Serving) && !self.rounds.is_under_way();
-        self.latched |= serving && self.no_target().is_none() && self.no_reading().is_none();
-    }
-
-    fn no_target(&self) -> Option<NotReady> {
-        let (signal, _) = self.policy.signal.as_ref()?;
-        let Some(Seen { sighting, .. }) = &self.seen else { return Some(NotReady::Starting) };
-        match sighting {
-            SearchResult::NotFound => Some(NotReady::NotFound),
-            SearchResult::Ambiguous(pids) => Some(NotReady::Ambiguous(pids.clone())),
-            SearchResult::Found(Found { obstacle: None, .. }) => None,
-            SearchResult::Found(Found { incarnation, obstacle: Some(obstacle), .. }) => {
-                let (signal, obstacle) = (signal.clone(), obstacle.clone());
-                Some(NotReady::CannotSignal { pid: incarnation.pid, signal, obstacle })
-            }
-        }
-    }
-
-    /// A second match that stays would keep a drain from signalling; one that passes (an exec probe) would not.
-    fn several_for_long(&self) -> Option<NotReady> {
-        self.policy.signal.as_ref()?;
-        let Seen { sighting: SearchResult::Ambiguous(pids), since, .. } = self.seen.as_ref()? else { return None };
-        let long = self.now.since(*since) > self.policy.plan.quiet_period.max(self.policy.plan.stale_after());
-        long.then(|| NotReady::Ambiguous(pids.clone()))
-    }
-
-    fn no_reading(&self) -> Option<NotReady> {
-        if self.census.answers() {
-            return None;
-        }
-        let why = self.census.witnesses().iter().find_map(|witness| match &witness.state {
-            State::Absent => Some(witness.source.absence().to_owned()),
-            State::Unknown(fault) => Some(fault.message.clone()),
-            State::NotPolled | State::Counted(_) => None,
-        });
-        Some(NotReady::NoReading(why))
-    }
-
-    fn drain_view(&self, now: Time) -> Option<DrainView> {
-        let (drain, until) = match &self.stage {
-            Stage::Serving => return None,
-            Stage::Under(drain) => (drain, now),
-            Stage::Done { drain, at, .. } => (drain, *at),
+impl DrainView {
+    pub(crate) fn of(drain: &DrainState, target: &TargetTracker, now: Time) -> Option<Self> {
+        let (drain, until) = match drain {
+            DrainState::Serving => return None,
+            DrainState::Active(drain) => (drain, now),
+            DrainState::Finished(finished) => (&finished.drain, finished.ended_at),
         };
-        Some(DrainView {
+        Some(Self {
             trigger: drain.trigger,
             elapsed: until.since(drain.started_at),
             remaining: drain.deadline.since(until),
             deadline: drain.deadline,
             streams_at_start: drain.streams_at_start,
-            signalled: self.target.as_ref().is_some_and(|target| target.signalled),
+            signalled: target.is_signalled(),
         })
-    }
-}
-
-impl Target {
-    fn view(&self) -> TargetView {
-        TargetView { incarnation: self.incarnation, name: self.name.clone(), alive: self.alive }
     }
 }

@@ -1,4 +1,4 @@
-//! What the kernel's socket table says of the connections to the watched ports.
+//! The part of the kernel's socket table that concerns the watched ports.
 
 use std::net::SocketAddr;
 
@@ -9,40 +9,37 @@ use crate::reading::Count;
 /// An IPv4 address that a socket of both families shows as `::ffff:a.b.c.d` stands here as the IPv4 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Connection {
-    /// Our end, the watched port in it.
+    /// The pod's end, with the watched port.
     pub local: SocketAddr,
     /// The other end.
     pub peer: SocketAddr,
-    /// What tells it from any other socket since the machine was started; `/proc` does not show it.
+    /// The kernel's number of the socket, unique since boot; `/proc` does not show it.
     pub cookie: Option<u64>,
-    /// The bytes that have come from the peer since it was opened, where that was asked for and told.
-    ///
-    /// The end that the peer sets to its stream (its FIN) counts as one byte.
+    /// The bytes received from the peer since it was opened, where known. The peer's FIN counts as one byte.
     pub received: Option<u64>,
 }
 
 impl Connection {
-    /// The watched port that it was made to.
+    /// The watched port that it is connected to.
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.local.port()
     }
 }
 
-/// The part of the kernel's socket table that is about the watched ports.
+/// The connections and listeners of the watched ports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SocketTable {
     /// The open streams.
     pub connections: Vec<Connection>,
-    /// Those of the watched ports that somebody listens on.
+    /// The watched ports that have a listener.
     pub listening: Vec<u16>,
-    /// Why it was read from `/proc`, without cookies and bytes, where the kernel refused the better way.
+    /// Why it was read from `/proc`, without cookies and bytes, where the kernel refused netlink.
     pub fallback: Option<String>,
 }
 
 impl SocketTable {
-    /// The streams on this port; `None` where nobody listens and nothing is connected, so that there is nothing to
-    /// count on.
+    /// The streams on this port; `None` without listener and without connections.
     #[must_use]
     pub fn count(&self, port: u16) -> Option<Count> {
         let connections = self.connections.iter().filter(|connection| connection.port() == port).count();
@@ -50,9 +47,9 @@ impl SocketTable {
         there.then(|| Count::of(u64::try_from(connections).unwrap_or(u64::MAX)))
     }
 
-    /// Takes out what the kernel has shown twice, as it may while sockets come and go.
-    pub fn remove_repetitions(&mut self) {
-        if self.may_repeat() {
+    /// Removes what the kernel has shown twice, as it may while sockets come and go.
+    pub fn dedup(&mut self) {
+        if self.has_duplicate_cookies() {
             let key = |it: &Connection| (it.cookie, it.local, it.peer);
             self.connections.sort_unstable_by_key(key);
             self.connections.dedup_by_key(|it| key(it));
@@ -61,8 +58,8 @@ impl SocketTable {
         self.listening.dedup();
     }
 
-    /// Whether a connection may be shown twice. Mostly the cookies tell that none is, and they are quick to sort.
-    fn may_repeat(&self) -> bool {
+    /// Whether a connection may be listed twice. Usually the cookies show that none is, and they are quick to sort.
+    fn has_duplicate_cookies(&self) -> bool {
         let cookies: Option<Vec<u64>> = self.connections.iter().map(|it| it.cookie).collect();
         cookies.is_none_or(|mut cookies| {
             cookies.sort_unstable();
@@ -81,36 +78,36 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_twice_counts_once() {
+    fn connection_listed_twice_counts_once() {
         let [first, second] = ["127.0.0.1:1", "127.0.0.1:2"].map(|peer| connection(peer, None));
         let connections = vec![first, second, first];
         let mut table = SocketTable { connections, listening: vec![80, 8080, 80], fallback: None };
-        table.remove_repetitions();
+        table.dedup();
         assert_eq!(table.connections, [first, second]);
         assert_eq!(table.listening, [80, 8080]);
     }
 
     #[test]
-    fn what_is_shown_twice_is_known_by_its_cookie_too() {
+    fn duplicates_are_known_by_cookie() {
         let connections = [8, 7, 8].map(|cookie| connection("127.0.0.1:1", Some(cookie)));
         let mut table = SocketTable { connections: connections.to_vec(), ..SocketTable::default() };
-        table.remove_repetitions();
+        table.dedup();
         assert_eq!(table.connections, [connections[1], connections[0]]);
     }
 
     #[test]
-    fn one_connection_that_is_shown_twice_alone_counts_once() {
+    fn single_connection_listed_twice_counts_once() {
         let connections = [connection("127.0.0.1:1", Some(8)); 2];
         let mut table = SocketTable { connections: connections.to_vec(), ..SocketTable::default() };
-        table.remove_repetitions();
+        table.dedup();
         assert_eq!(table.connections, connections[..1]);
     }
 
     #[test]
-    fn two_sockets_of_the_same_addresses_are_two() {
+    fn two_sockets_with_the_same_addresses_are_two() {
         let connections = [7, 8].map(|cookie| connection("127.0.0.1:1", Some(cookie)));
         let mut table = SocketTable { connections: connections.to_vec(), ..SocketTable::default() };
-        table.remove_repetitions();
+        table.dedup();
         assert_eq!(table.connections, connections);
     }
 }

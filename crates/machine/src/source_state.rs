@@ -1,75 +1,75 @@
-//! One source and its memory of one incarnation of the target. Unknown is never zero.
+//! One source, and what it has answered in one incarnation of the target. Unknown is never zero.
 
 use crate::reading::{Count, ReadError, Reading, Source};
 use crate::time::Time;
 
-/// What one source says now.
+/// What the last reading of a source says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Not heard from in this incarnation.
+pub enum SourceStatus {
+    /// Not polled in this incarnation.
     NotPolled,
     /// It counts these.
     Counted(Count),
-    /// There is nothing to count on: never zero.
+    /// Something that should be there to be counted is missing: never zero.
     Absent,
     /// It could not be read.
     Unknown(ReadError),
 }
 
-/// One source and its memory of this incarnation.
+/// One source and its history in this incarnation.
 #[derive(Clone, Debug)]
 pub struct SourceState {
     /// Which source it is.
     pub source: Source,
-    /// What it says now.
-    pub state: State,
-    /// When its last reading was asked for.
+    /// What its last reading says.
+    pub status: SourceStatus,
+    /// When its last reading was requested.
     pub requested_at: Option<Time>,
-    /// The last count it gave, kept while it fails.
+    /// The last count, kept while the source fails.
     last_count: Option<u64>,
-    /// Whether it has said more than zero.
-    pub(super) saw_streams: bool,
-    /// For each selector or port, whether there has ever been anything to count on.
-    shown: Vec<bool>,
-    /// Whether the target was told to close its port before this process could see it open.
-    told_to_close: bool,
-    /// Whether somebody who serves ever answered, readable or not.
-    pub(super) served: bool,
+    /// Whether it has ever counted more than zero.
+    pub(crate) saw_streams: bool,
+    /// For each selector or port, whether it has ever matched something.
+    seen: Vec<bool>,
+    /// Whether the target was signalled before this process could see its port open.
+    port_may_close: bool,
+    /// Whether a server ever answered, readable or not.
+    pub(crate) ever_answered: bool,
 }
 
 impl SourceState {
-    pub(super) fn new(source: Source) -> Self {
+    pub(crate) const fn new(source: Source) -> Self {
         Self {
             source,
-            state: State::NotPolled,
+            status: SourceStatus::NotPolled,
             requested_at: None,
             last_count: None,
             saw_streams: false,
-            shown: Vec::new(),
-            told_to_close: false,
-            served: false,
+            seen: Vec::new(),
+            port_may_close: false,
+            ever_answered: false,
         }
     }
 
-    /// A port that is closed is then no longer missed.
-    pub(super) const fn expect_closed_port(&mut self) {
-        self.told_to_close = true;
+    /// A closed port is not missing from now on.
+    pub(crate) const fn expect_closed_port(&mut self) {
+        self.port_may_close = true;
     }
 
-    pub(super) fn take(&mut self, requested_at: Time, reading: Reading) {
+    pub(crate) fn record(&mut self, requested_at: Time, reading: Reading) {
         self.requested_at = Some(requested_at);
-        let is_of_a_page = reading.is_of_a_page();
-        self.state = match reading {
-            Reading::Unknown(fault) => State::Unknown(fault),
+        let came_from_server = reading.came_from_server();
+        self.status = match reading {
+            Reading::Unknown(error) => SourceStatus::Unknown(error),
             Reading::Counts(counts) => self.count(&counts),
         };
-        if let State::Counted(Count { streams, .. }) = self.state {
+        if let SourceStatus::Counted(Count { streams, .. }) = self.status {
             self.remember(streams);
         }
-        self.served |= match self.source {
-            Source::Metrics | Source::Lazy | Source::Status => is_of_a_page,
-            // The table is the kernel's own; only what is in it is of the target.
-            Source::Sockets => self.testifies(),
+        self.ever_answered |= match self.source {
+            Source::Metrics | Source::Lazy | Source::Status => came_from_server,
+            // The table is the kernel's own; only what it shows is the target's.
+            Source::Sockets => self.has_evidence(),
         };
     }
 
@@ -78,54 +78,55 @@ impl SourceState {
         self.saw_streams |= streams > 0;
     }
 
-    fn count(&mut self, counts: &[Option<Count>]) -> State {
-        self.shown.resize(counts.len(), false);
-        for (shown, count) in self.shown.iter_mut().zip(counts) {
-            *shown |= count.is_some();
+    fn count(&mut self, counts: &[Option<Count>]) -> SourceStatus {
+        self.seen.resize(counts.len(), false);
+        for (seen, count) in self.seen.iter_mut().zip(counts) {
+            *seen |= count.is_some();
         }
-        let missed = counts.iter().zip(&self.shown).any(|(count, shown)| count.is_none() && self.misses(*shown));
+        let missing = counts.iter().zip(&self.seen).any(|(count, seen)| count.is_none() && self.is_missing(*seen));
         let sum = counts.iter().flatten().fold(Count::default(), |sum, count| sum.plus(*count));
-        if missed || counts.is_empty() {
-            // What the other selectors count is no whole count, but more than zero it is.
+        if missing || counts.is_empty() {
+            // The other selectors' sum is no whole count, but more than zero is more than zero.
             if sum.streams > 0 {
                 self.remember(sum.streams);
             }
-            return State::Absent;
+            return SourceStatus::Absent;
         }
-        State::Counted(sum)
+        SourceStatus::Counted(sum)
     }
 
-    /// Whether it is missed that there is nothing to count on.
+    /// Whether a selector or port without a match makes the source absent.
     ///
-    /// A lazy series is not, until it has been seen once. A port is, until it has been seen once: then it may close.
-    const fn misses(&self, shown: bool) -> bool {
+    /// A lazy series is expected once it has been seen. A port is expected until it has been seen: then it may close,
+    /// because the signal is meant to close it.
+    const fn is_missing(&self, seen: bool) -> bool {
         match self.source {
             Source::Metrics | Source::Status => true,
-            Source::Lazy => shown,
-            Source::Sockets => !shown && !self.told_to_close,
+            Source::Lazy => seen,
+            Source::Sockets => !seen && !self.port_may_close,
         }
     }
 
-    /// Whether a zero of this source rests on something that it saw, not on silence.
-    pub(super) fn testifies(&self) -> bool {
-        self.shown.contains(&true)
+    /// Whether a zero of this source rests on something that it saw, and not on silence.
+    pub(crate) fn has_evidence(&self) -> bool {
+        self.seen.contains(&true)
     }
 
-    pub(super) const fn counted(&self) -> Option<Count> {
-        match self.state {
-            State::Counted(count) => Some(count),
-            State::NotPolled | State::Absent | State::Unknown(_) => None,
+    pub(crate) const fn counted(&self) -> Option<Count> {
+        match self.status {
+            SourceStatus::Counted(count) => Some(count),
+            SourceStatus::NotPolled | SourceStatus::Absent | SourceStatus::Unknown(_) => None,
         }
     }
 
-    pub(super) fn failed_high(&self) -> bool {
-        matches!(self.state, State::Unknown(_)) && self.last_count > Some(0)
+    pub(crate) fn failed_above_zero(&self) -> bool {
+        matches!(self.status, SourceStatus::Unknown(_)) && self.last_count > Some(0)
     }
 
     /// How many streams it counts that are never idle; `None` while it cannot say.
     ///
-    /// A socket table that cannot be read tells of nobody; whether streams work is then not known anyway.
-    pub(super) const fn never_idle(&self) -> Option<u64> {
+    /// An unreadable socket table has no such streams; whether streams are active is then unknown anyway.
+    pub(crate) const fn never_idle(&self) -> Option<u64> {
         match (self.source, self.counted()) {
             (_, Some(count)) => Some(count.never_idle),
             (Source::Sockets, None) => Some(0),

@@ -1,57 +1,57 @@
-//! The lives of connections, from the first look that saw them to the first that did not.
+//! How long connections last, from the first sample that shows one to the first that does not.
 //!
-//! The kernel keeps no age of a connection, so one that was there at the first look has none, and is left out.
+//! The kernel keeps no age of a connection, so a connection of the first sample has none, and is left out.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::activity::Look;
+use crate::activity::Sample;
 use crate::time::Time;
 
 /// The open connections of one incarnation, known by their cookies.
 #[derive(Clone, Debug, Default)]
 pub struct StreamLifetimes {
-    last: Option<Look>,
-    /// When each was born; `None` for those that were there before.
+    last: Option<Sample>,
+    /// When each was opened; `None` for those that were open before the first sample.
     open: HashMap<u64, Option<Time>>,
 }
 
 impl StreamLifetimes {
-    /// Takes what the table shows, and returns the lives that have ended since the look before.
+    /// Takes what the table shows, and returns the durations of the connections that have ended since the last sample.
     ///
-    /// A birth and a death lie between two looks; the middle is taken.
-    pub fn observe(&mut self, look: Look, cookies: impl Iterator<Item = u64>) -> Vec<Duration> {
-        let between = self.last.map(|last| middle(last.requested_at, look.taken));
+    /// An opening and an end lie between two samples; the midpoint is taken.
+    pub fn observe(&mut self, sample: Sample, cookies: impl Iterator<Item = u64>) -> Vec<Duration> {
+        let between = self.last.map(|last| midpoint(last.requested_at, sample.read_at));
         let mut before = std::mem::take(&mut self.open);
         self.open = cookies.map(|cookie| (cookie, before.remove(&cookie).unwrap_or(between))).collect();
-        self.last = Some(look);
-        ended(before, between)
+        self.last = Some(sample);
+        durations(before, between)
     }
 
-    /// Ends all of them: the target has.
-    pub fn end(&mut self, now: Time) -> Vec<Duration> {
-        let between = self.last.take().map(|last| middle(last.requested_at, now));
-        ended(std::mem::take(&mut self.open), between)
+    /// Ends all of them: the target has ended.
+    pub fn end_all(&mut self, now: Time) -> Vec<Duration> {
+        let between = self.last.take().map(|last| midpoint(last.requested_at, now));
+        durations(std::mem::take(&mut self.open), between)
     }
 
-    /// How old an open one is, where its birth was seen.
+    /// How old an open connection is, where its opening was seen.
     #[must_use]
     pub fn age(&self, cookie: u64, now: Time) -> Option<Duration> {
-        self.open.get(&cookie).copied().flatten().map(|born| now.since(born))
+        self.open.get(&cookie).copied().flatten().map(|opened| now.since(opened))
     }
 
-    /// How old the open ones are at the least.
+    /// How old the open connections are at least.
     pub fn ages(&self, now: Time) -> impl Iterator<Item = Duration> {
-        self.open.values().map(move |born| born.map_or(Duration::ZERO, |born| now.since(born)))
+        self.open.values().map(move |opened| opened.map_or(Duration::ZERO, |opened| now.since(opened)))
     }
 }
 
-fn ended(gone: HashMap<u64, Option<Time>>, died: Option<Time>) -> Vec<Duration> {
-    let life = |born: Option<Time>| Some(died?.since(born?));
-    gone.into_values().filter_map(life).collect()
+fn durations(ended: HashMap<u64, Option<Time>>, ended_at: Option<Time>) -> Vec<Duration> {
+    let duration = |opened: Option<Time>| Some(ended_at?.since(opened?));
+    ended.into_values().filter_map(duration).collect()
 }
 
-fn middle(one: Time, other: Time) -> Time {
+fn midpoint(one: Time, other: Time) -> Time {
     one + other.since(one) / 2
 }
 
@@ -59,53 +59,53 @@ fn middle(one: Time, other: Time) -> Time {
 mod tests {
     use super::*;
 
-    fn look(seconds: u64) -> Look {
+    fn sample(seconds: u64) -> Sample {
         let at = Time::since_boot(Duration::from_secs(100 + seconds));
-        Look { requested_at: at, taken: at }
+        Sample { requested_at: at, read_at: at }
     }
 
-    fn lived(lives: &mut StreamLifetimes, second: u64, cookies: &[u64]) -> Vec<u64> {
+    fn ended_at(lifetimes: &mut StreamLifetimes, second: u64, cookies: &[u64]) -> Vec<u64> {
         let mut ended: Vec<u64> =
-            lives.observe(look(second), cookies.iter().copied()).iter().map(Duration::as_secs).collect();
+            lifetimes.observe(sample(second), cookies.iter().copied()).iter().map(Duration::as_secs).collect();
         ended.sort_unstable();
         ended
     }
 
     #[test]
-    fn each_life_that_was_seen_from_its_birth_ends_once() {
-        let mut lives = StreamLifetimes::default();
-        assert!(lived(&mut lives, 0, &[]).is_empty());
-        assert!(lived(&mut lives, 10, &[1, 2]).is_empty());
-        assert_eq!(lived(&mut lives, 30, &[2]), [15]);
-        assert_eq!(lived(&mut lives, 50, &[]), [35]);
-        assert!(lived(&mut lives, 60, &[]).is_empty());
+    fn each_connection_seen_from_its_opening_ends_once() {
+        let mut lifetimes = StreamLifetimes::default();
+        assert!(ended_at(&mut lifetimes, 0, &[]).is_empty());
+        assert!(ended_at(&mut lifetimes, 10, &[1, 2]).is_empty());
+        assert_eq!(ended_at(&mut lifetimes, 30, &[2]), [15]);
+        assert_eq!(ended_at(&mut lifetimes, 50, &[]), [35]);
+        assert!(ended_at(&mut lifetimes, 60, &[]).is_empty());
     }
 
     #[test]
-    fn one_that_was_there_before_is_left_out() {
-        let mut lives = StreamLifetimes::default();
-        lived(&mut lives, 0, &[1]);
-        assert!(lived(&mut lives, 10, &[]).is_empty());
+    fn connection_open_before_the_first_sample_is_left_out() {
+        let mut lifetimes = StreamLifetimes::default();
+        ended_at(&mut lifetimes, 0, &[1]);
+        assert!(ended_at(&mut lifetimes, 10, &[]).is_empty());
     }
 
     #[test]
-    fn the_targets_end_ends_them_all() {
-        let mut lives = StreamLifetimes::default();
-        lived(&mut lives, 0, &[7]);
-        lived(&mut lives, 10, &[7, 8]);
-        assert_eq!(lives.end(look(20).requested_at), [Duration::from_secs(10)]);
-        assert_eq!(lives.ages(look(20).requested_at).count(), 0);
+    fn exit_of_the_target_ends_all_connections() {
+        let mut lifetimes = StreamLifetimes::default();
+        ended_at(&mut lifetimes, 0, &[7]);
+        ended_at(&mut lifetimes, 10, &[7, 8]);
+        assert_eq!(lifetimes.end_all(sample(20).requested_at), [Duration::from_secs(10)]);
+        assert_eq!(lifetimes.ages(sample(20).requested_at).count(), 0);
     }
 
     #[test]
-    fn the_open_ones_are_as_old_as_it_was_seen() {
-        let mut lives = StreamLifetimes::default();
-        lived(&mut lives, 0, &[7]);
-        lived(&mut lives, 10, &[7, 8]);
-        let now = look(20).requested_at;
-        let mut ages: Vec<_> = lives.ages(now).collect();
+    fn open_connections_are_as_old_as_was_seen() {
+        let mut lifetimes = StreamLifetimes::default();
+        ended_at(&mut lifetimes, 0, &[7]);
+        ended_at(&mut lifetimes, 10, &[7, 8]);
+        let now = sample(20).requested_at;
+        let mut ages: Vec<_> = lifetimes.ages(now).collect();
         ages.sort_unstable();
         assert_eq!(ages, [Duration::ZERO, Duration::from_secs(15)]);
-        assert_eq!([7, 8, 9].map(|cookie| lives.age(cookie, now)), [None, Some(Duration::from_secs(15)), None]);
+        assert_eq!([7, 8, 9].map(|cookie| lifetimes.age(cookie, now)), [None, Some(Duration::from_secs(15)), None]);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 ///
 /// It is the same number in every process of one boot and one time namespace, so that it can be written
 /// down by one process and read by the next; setting the wall clock does not move it (`clock_gettime(2)`, `CLOCK_MONOTONIC`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(Duration);
 
 impl Time {

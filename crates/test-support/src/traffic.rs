@@ -1,28 +1,26 @@
-//! Connections that carry so many bytes a second, and what the kernel's table shows of them.
-
-#![allow(dead_code, reason = "scripts know the truth, and histories ask for it")]
+//! Simulated connections with constant data rates, and what the kernel's socket table shows of them.
 
 use std::time::Duration;
 
 use lameduck_machine::socket_table::{Connection, SocketTable};
 use lameduck_machine::time::Time;
 
-/// The port that they are on.
+/// Their local port.
 pub const PORT: u16 = 8080;
-/// From this rate on, in bytes a second, a connection works.
-pub const WORK: u64 = 256;
+/// From this rate on, in bytes a second, a connection is active.
+pub const ACTIVE_RATE: u64 = 256;
 
 /// One connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Flow {
     cookie: u64,
     rate: u64,
-    /// Thousandths of a byte that have come so far.
+    /// The received thousandths of a byte.
     received: u128,
-    /// Since when it has been at a rate that is work.
-    busy: Option<Time>,
-    /// When a second of work ended last.
-    worked: Option<Time>,
+    /// Since when its rate has been an active one.
+    active_since: Option<Time>,
+    /// When a second of activity ended last.
+    last_active: Option<Time>,
 }
 
 /// All of them.
@@ -35,9 +33,9 @@ pub struct Traffic {
 }
 
 impl Flow {
-    fn take(&mut self, rate: u64, now: Time) {
+    fn set_rate(&mut self, rate: u64, now: Time) {
         self.rate = rate;
-        self.busy = if rate >= WORK { self.busy.or(Some(now)) } else { None };
+        self.active_since = if rate >= ACTIVE_RATE { self.active_since.or(Some(now)) } else { None };
     }
 }
 
@@ -46,13 +44,13 @@ impl Traffic {
         Self { flows: Vec::new(), cookies: 0, now, listening: true }
     }
 
-    /// From now on there are just these connections, at these rates; those that were there before stay themselves.
+    /// From now on exactly these connections are open, at these rates; open ones keep their identity.
     pub fn carry(&mut self, now: Time, rates: &[u64]) {
         self.pass(now);
         self.flows.truncate(rates.len());
         for (at, rate) in rates.iter().enumerate() {
             match self.flows.get_mut(at) {
-                Some(flow) => flow.take(*rate, now),
+                Some(flow) => flow.set_rate(*rate, now),
                 None => self.open(*rate),
             }
         }
@@ -64,8 +62,8 @@ impl Traffic {
             cookie: self.cookies,
             rate,
             received: 0,
-            busy: (rate >= WORK).then_some(self.now),
-            worked: None,
+            active_since: (rate >= ACTIVE_RATE).then_some(self.now),
+            last_active: None,
         });
     }
 
@@ -74,19 +72,19 @@ impl Traffic {
         let millis = now.since(self.now).as_millis();
         for flow in &mut self.flows {
             flow.received += u128::from(flow.rate) * millis;
-            if flow.busy.is_some_and(|busy| now.since(busy) >= Duration::from_secs(1)) {
-                flow.worked = Some(now);
+            if flow.active_since.is_some_and(|since| now.since(since) >= Duration::from_secs(1)) {
+                flow.last_active = Some(now);
             }
         }
         self.now = now;
     }
 
-    /// When one of those that are open worked last.
-    pub fn worked(&self) -> Option<Time> {
-        self.flows.iter().filter_map(|flow| flow.worked).max()
+    /// When one of the open connections was last active.
+    pub fn last_active(&self) -> Option<Time> {
+        self.flows.iter().filter_map(|flow| flow.last_active).max()
     }
 
-    /// What the kernel's table shows now.
+    /// The socket table now.
     pub fn table(&mut self, now: Time) -> SocketTable {
         self.pass(now);
         let connection = |flow: &Flow| Connection {

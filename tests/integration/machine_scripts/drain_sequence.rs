@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use lameduck_machine::io::Input;
 use lameduck_machine::readiness::NotReady;
 use lameduck_machine::reading::{ReadErrorKind, Source};
 use lameduck_machine::result::Outcome::{Drained, Exited, Expired};
@@ -10,22 +9,21 @@ use lameduck_machine::result::Trigger::{Cli, Hook};
 use lameduck_machine::result::{DrainResult, ExitStatus};
 use lameduck_machine::snapshot::{DrainView, Phase};
 
-use crate::machine_scripts::pod::Deed::{Release, Signal};
+use crate::machine_scripts::pod::Effect::{Release, Signal};
 use crate::machine_scripts::pod::{Pod, count};
 
 #[test]
 fn a_drain_is_lame_duck_then_signal_then_zero_then_release() {
     let mut pod = Pod::serving(3);
-    pod.ready().at(10).call(Hook).unready(NotReady::LameDuck).phase(Phase::LameDuck);
-    pod.at(15).expect([Signal(1)]).unready(NotReady::Draining).phase(Phase::Draining);
+    pod.ready().at(10).call(Hook).not_ready(NotReady::LameDuck).phase(Phase::LameDuck);
+    pod.at(15).expect([Signal(1)]).not_ready(NotReady::Draining).phase(Phase::Draining);
     pod.at(19.5).streams(0);
-    pod.at(32).expect([Release(Drained, Some(0))]).unready(NotReady::Done).phase(Phase::Done);
+    pod.at(32).expect([Release(Drained, Some(0))]).not_ready(NotReady::Done).phase(Phase::Done);
 }
 
 #[test]
 fn a_drain_can_be_watched_from_outside() {
     let mut pod = Pod::serving(3);
-    assert_eq!((pod.keeper.sources(), pod.keeper.signal_name()), (&[Source::Metrics][..], Some("SIGINT")));
     let view = pod.at(10).call(Hook).at(13).snapshot().drain.expect("a drain");
     let DrainView { trigger, elapsed, remaining, streams_at_start, signalled, .. } = view;
     assert_eq!((trigger, streams_at_start, signalled), (Hook, Some(3), false));
@@ -40,12 +38,12 @@ fn a_drain_can_be_watched_from_outside() {
 
 #[test]
 fn a_person_begins_the_same_drain() {
-    Pod::serving(3).at(10).call(Cli).unready(NotReady::LameDuck).at(15).expect([Signal(1)]);
+    Pod::serving(3).at(10).call(Cli).not_ready(NotReady::LameDuck).at(15).expect([Signal(1)]);
 }
 
 #[test]
 fn a_lame_duck_of_nothing_signals_at_once() {
-    Pod::with(3, |policy| policy.plan.lame_duck = Duration::ZERO).at(10).call(Hook).expect([Signal(1)]);
+    Pod::with(3, |policy| policy.times.lame_duck = Duration::ZERO).at(10).call(Hook).expect([Signal(1)]);
 }
 
 #[test]
@@ -97,8 +95,8 @@ fn a_timer_alone_never_ends_a_drain_as_drained() {
 fn a_confirming_reading_that_comes_late_still_counts() {
     let mut pod = Pod::with(0, |policy| policy.signal = None);
     pod.at(10).call(Hook).at(16.5).hangs().at(17.5);
-    let (requested_at, _) = pod.unread[0];
-    pod.input(Input::Counted { requested_at, source: Source::Metrics, reading: count(0) });
+    let (requested_at, _) = pod.unanswered_polls[0];
+    pod.answer_poll(requested_at, &[(Source::Metrics, count(0))]);
     pod.expect([Release(Drained, Some(0))]);
 }
 
@@ -111,14 +109,14 @@ fn the_exit_after_held_zero_is_drained_at_once() {
 
 #[test]
 fn the_quiet_period_ends_with_a_look_of_its_own() {
-    let mut pod = Pod::with(0, |policy| policy.plan.poll_interval = Duration::from_secs(20));
+    let mut pod = Pod::with(0, |policy| policy.times.poll_interval = Duration::from_secs(20));
     pod.at(10).call(Hook).at(15).expect([Signal(1)]);
     pod.at(17.5).exits(1, ExitStatus::Unknown).expect([Release(Drained, Some(0))]);
 }
 
 #[test]
 fn the_exit_wait_ends_with_a_look_of_its_own() {
-    let mut pod = Pod::with(0, |policy| policy.plan.poll_interval = Duration::from_secs(20));
+    let mut pod = Pod::with(0, |policy| policy.times.poll_interval = Duration::from_secs(20));
     pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(27).expect([Release(Drained, Some(0))]);
 }
 
@@ -130,21 +128,26 @@ fn the_exit_before_zero_has_held_is_exited() {
 }
 
 #[test]
-fn a_count_above_zero_denies_a_held_zero_before_the_other_source_has_answered() {
-    let mut pod = Pod::with(0, |policy| policy.sources = vec![Source::Metrics, Source::Lazy]);
-    pod.says(&[(Source::Metrics, count(0)), (Source::Lazy, count(0))]);
-    pod.at(10).call(Hook).at(15).expect([Signal(1)]);
-    pod.at(17.5).says(&[(Source::Metrics, count(3))]).at(18.5);
-    pod.exits(1, ExitStatus::Killed(9)).expect([Release(Exited, Some(3))]);
+fn confirmed_zero_stands_until_a_whole_poll_denies_it() {
+    let pod = || {
+        let mut pod = Pod::with(0, |policy| policy.sources = vec![Source::Metrics, Source::Lazy]);
+        pod.readings(&[(Source::Metrics, count(0)), (Source::Lazy, count(0))]);
+        pod.at(10).call(Hook).at(15).expect([Signal(1)]);
+        // Only the metrics answer from now on, so that the poll of 18 ends at 20.
+        pod.at(17.5).readings(&[(Source::Metrics, count(3))]);
+        pod
+    };
+    pod().at(19.5).exits(1, ExitStatus::Killed(9)).expect([Release(Drained, Some(0))]);
+    pod().at(20).exits(1, ExitStatus::Killed(9)).expect([Release(Exited, Some(3))]);
 }
 
 #[test]
 fn the_deadline_is_the_grace_period_less_the_exit_margin() {
     let mut pod = Pod::serving(4);
     pod.at(10).call(Hook).deadline(65).at(15).expect([Signal(1)]).at(65).expect([Release(Expired, Some(4))]);
-    let result = pod.result.expect("a verdict");
-    let DrainResult { streams_at_start, took, signalled, .. } = result;
-    assert_eq!((streams_at_start, took, signalled), (Some(4), Duration::from_secs(55), true));
+    let result = pod.result.expect("a result");
+    let DrainResult { streams_at_start, duration, signalled, .. } = result;
+    assert_eq!((streams_at_start, duration, signalled), (Some(4), Duration::from_secs(55), true));
 }
 
 #[test]
@@ -170,7 +173,7 @@ fn stragglers_are_unknown_if_every_source_is_at_the_deadline() {
 
 #[test]
 fn stragglers_are_unknown_if_the_last_reading_is_old_at_the_deadline() {
-    let mut pod = Pod::with(0, |policy| policy.plan.scrape_timeout = Duration::from_secs(30));
+    let mut pod = Pod::with(0, |policy| policy.times.scrape_timeout = Duration::from_secs(30));
     pod.streams(1).at(10).call(Hook).at(15).expect([Signal(1)]);
     pod.at(49.5).streams(0).at(50.5).hangs();
     pod.at(65).expect([Release(Expired, None)]);
@@ -178,7 +181,7 @@ fn stragglers_are_unknown_if_the_last_reading_is_old_at_the_deadline() {
 
 #[test]
 fn stragglers_are_counted_shortly_before_the_deadline() {
-    let mut pod = Pod::with(1, |policy| policy.plan.poll_interval = Duration::from_secs(20));
+    let mut pod = Pod::with(1, |policy| policy.times.poll_interval = Duration::from_secs(20));
     pod.at(10).call(Hook).at(15).expect([Signal(1)]);
     pod.at(56).streams(7).at(65).expect([Release(Expired, Some(7))]);
 }
@@ -200,13 +203,13 @@ fn waiting_for_the_exit_the_exit_ends_it() {
 #[test]
 fn a_clock_that_jumps_past_the_deadline_ends_the_drain_without_a_signal() {
     let mut pod = Pod::serving(3);
-    pod.at(10).call(Hook).jumps_to(100).expect([Release(Expired, None)]);
+    pod.at(10).call(Hook).jump_to(100).expect([Release(Expired, None)]);
 }
 
 #[test]
 fn a_grace_period_of_one_second_is_kept_to() {
     let mut pod = Pod::with(2, |policy| {
-        let plan = &mut policy.plan;
+        let plan = &mut policy.times;
         plan.grace_period = Duration::from_secs(1);
         let tenth = Duration::from_millis(100);
         (plan.exit_margin, plan.lame_duck, plan.quiet_period, plan.exit_wait) = (tenth, tenth, tenth, tenth);
@@ -219,8 +222,4 @@ fn what_users_see_has_its_names() {
     assert_eq!(Phase::ALL.map(Phase::name), ["serving", "lame_duck", "draining", "done"]);
     let sources = [Source::Metrics, Source::Lazy, Source::Sockets, Source::Status];
     assert_eq!(sources.map(Source::name), ["metrics", "lazy", "sockets", "status"]);
-    for (source, told) in sources.into_iter().zip(["selector", "selector", "--streams-port", "fields"]) {
-        assert!(source.absence().contains(told), "{source:?}");
-    }
-    assert_eq!(NotReady::LameDuck.to_string(), "lame duck");
 }

@@ -2,42 +2,40 @@
 
 use std::time::Duration;
 
-use lameduck_machine::io::Input;
 use lameduck_machine::reading::ReadErrorKind;
-use lameduck_machine::reading::Source::Metrics;
 use lameduck_machine::result::ExitStatus::{self, Code, Killed, Unknown};
 use lameduck_machine::result::Outcome::{Drained, Exited};
 use lameduck_machine::result::Trigger::Hook;
 
-use crate::machine_scripts::pod::Deed::{Release, Signal};
-use crate::machine_scripts::pod::{Pod, count, found, life};
+use crate::machine_scripts::pod::Effect::{Release, Signal};
+use crate::machine_scripts::pod::{Pod, found};
 
 const OURS: i32 = 2;
 
 /// The stragglers of a signalled target that ends like this while so many streams are on it.
-fn signalled(streams: u64, ending: ExitStatus) -> Option<u64> {
+fn signalled(streams: u64, status: ExitStatus) -> Option<u64> {
     let mut pod = Pod::serving(streams);
-    pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(15.5).exits(1, ending);
+    pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(15.5).exits(1, status);
     stragglers(&mut pod)
 }
 
 /// The same with the last reading long ago.
-fn signalled_stale(streams: u64, ending: ExitStatus) -> Option<u64> {
-    let mut pod = Pod::with(streams, |policy| policy.plan.scrape_timeout = Duration::from_secs(9));
-    pod.at(10).call(Hook).at(15).expect([Signal(1)]).hangs().at(18.5).exits(1, ending);
+fn signalled_stale(streams: u64, status: ExitStatus) -> Option<u64> {
+    let mut pod = Pod::with(streams, |policy| policy.times.scrape_timeout = Duration::from_secs(9));
+    pod.at(10).call(Hook).at(15).expect([Signal(1)]).hangs().at(18.5).exits(1, status);
     stragglers(&mut pod)
 }
 
 /// The stragglers of a target that ends before it was signalled.
-fn unsignalled(streams: u64, ending: ExitStatus) -> Option<u64> {
+fn unsignalled(streams: u64, status: ExitStatus) -> Option<u64> {
     let mut pod = Pod::serving(streams);
-    pod.at(10).call(Hook).at(12.5).exits(1, ending);
+    pod.at(10).call(Hook).at(12.5).exits(1, status);
     stragglers(&mut pod)
 }
 
-fn unsignalled_stale(streams: u64, ending: ExitStatus) -> Option<u64> {
-    let mut pod = Pod::with(streams, |policy| policy.plan.scrape_timeout = Duration::from_secs(9));
-    pod.at(10).call(Hook).hangs().at(14.5).exits(1, ending);
+fn unsignalled_stale(streams: u64, status: ExitStatus) -> Option<u64> {
+    let mut pod = Pod::with(streams, |policy| policy.times.scrape_timeout = Duration::from_secs(9));
+    pod.at(10).call(Hook).hangs().at(14.5).exits(1, status);
     stragglers(&mut pod)
 }
 
@@ -82,17 +80,17 @@ fn a_target_that_is_killed_by_another_leaves_its_streams() {
 
 #[test]
 fn an_unsignalled_target_leaves_its_streams_however_it_ends() {
-    for ending in [Unknown, Code(0), Code(1), Killed(OURS), Killed(9)] {
-        assert_eq!(unsignalled(3, ending), Some(3), "{ending:?}");
-        assert_eq!(unsignalled(0, ending), Some(0), "{ending:?}");
-        assert_eq!(unsignalled_stale(3, ending), None, "{ending:?}");
+    for status in [Unknown, Code(0), Code(1), Killed(OURS), Killed(9)] {
+        assert_eq!(unsignalled(3, status), Some(3), "{status:?}");
+        assert_eq!(unsignalled(0, status), Some(0), "{status:?}");
+        assert_eq!(unsignalled_stale(3, status), None, "{status:?}");
     }
 }
 
 #[test]
 fn a_reading_is_fresh_for_two_polls() {
     let stragglers = |end: f64| {
-        let mut pod = Pod::with(3, |policy| policy.plan.scrape_timeout = Duration::from_secs(9));
+        let mut pod = Pod::with(3, |policy| policy.times.scrape_timeout = Duration::from_secs(9));
         pod.at(10).call(Hook).at(12).hangs().at(end).exits(1, Killed(9));
         stragglers(&mut pod)
     };
@@ -107,9 +105,9 @@ fn an_unknown_page_leaves_unknown_stragglers() {
 }
 
 /// The stragglers of a target that takes long to die: it has ended more than two polls, 2 s, after its last reading.
-fn slowly(streams: u64, ending: ExitStatus) -> Option<u64> {
+fn slowly(streams: u64, status: ExitStatus) -> Option<u64> {
     let mut pod = Pod::serving(streams);
-    pod.at(10).call(Hook).at(11.2).dies(1).at(14.5).exits(1, ending);
+    pod.at(10).call(Hook).at(11.2).begins_to_exit(1).at(14.5).exits(1, status);
     stragglers(&mut pod)
 }
 
@@ -121,28 +119,37 @@ fn a_target_that_takes_long_to_die_leaves_the_streams_that_it_had() {
 #[test]
 fn what_is_read_of_a_dying_target_is_nobodys_word() {
     let mut pod = Pod::serving(3);
-    pod.at(10).call(Hook).at(10.5).hangs().at(11.5).input(Input::Dying(life(1)));
-    pod.answers_late(&[(Metrics, count(0))]).at(12).streams(1).at(13.2).counted(Some(3)).exits(1, Killed(9));
+    pod.at(10)
+        .call(Hook)
+        .at(10.5)
+        .hangs()
+        .at(11.5)
+        .begins_to_exit(1)
+        .at(12)
+        .streams(0)
+        .at(13.2)
+        .counted(Some(3))
+        .exits(1, Killed(9));
     assert_eq!(stragglers(&mut pod), Some(3));
 }
 
 #[test]
 fn a_count_that_was_stale_when_the_target_began_to_die_is_none() {
-    let mut pod = Pod::with(3, |policy| policy.plan.scrape_timeout = Duration::from_secs(9));
-    pod.at(10).call(Hook).hangs().at(12.5).dies(1).dies(1).at(13).exits(1, Killed(9));
+    let mut pod = Pod::with(3, |policy| policy.times.scrape_timeout = Duration::from_secs(9));
+    pod.at(10).call(Hook).hangs().at(12.5).begins_to_exit(1).at(13).exits(1, Killed(9));
     assert_eq!(stragglers(&mut pod), None);
 }
 
 #[test]
 fn a_dying_target_is_not_signalled() {
     let mut pod = Pod::serving(3);
-    pod.at(10).call(Hook).at(14.5).dies(1).at(17).exits(1, Unknown).expect([Release(Exited, Some(3))]);
+    pod.at(10).call(Hook).at(13.5).begins_to_exit(1).at(17).exits(1, Unknown).expect([Release(Exited, Some(3))]);
 }
 
 #[test]
 fn the_death_of_another_says_nothing_of_the_target() {
     let mut pod = Pod::serving(3);
-    pod.at(10).call(Hook).input(Input::Dying(life(2))).at(11).streams(2).at(15).expect([Signal(1)]);
+    pod.at(10).call(Hook).begins_to_exit(2).at(11.5).begins_to_exit_no_more().streams(2).at(15).expect([Signal(1)]);
     pod.at(15.5).exits(1, Killed(9));
     assert_eq!(stragglers(&mut pod), Some(2));
 }
@@ -150,20 +157,28 @@ fn the_death_of_another_says_nothing_of_the_target() {
 #[test]
 fn a_new_life_is_not_dying_because_the_one_before_was() {
     let mut pod = Pod::serving(3);
-    pod.at(10).dies(1).at(11).exits(1, Killed(9)).at(12).sees(found(2, None)).streams(4).at(14).counted(Some(4));
+    pod.at(10)
+        .begins_to_exit(1)
+        .at(11)
+        .exits(1, Killed(9))
+        .at(12)
+        .finds(found(2, None))
+        .streams(4)
+        .at(14)
+        .counted(Some(4));
 }
 
 #[test]
 fn who_answers_after_a_slow_death_is_heard() {
     let mut pod = Pod::serving(3);
-    pod.at(10).call(Hook).at(11.2).dies(1).at(14.5).exits(1, Killed(9)).expect([Release(Exited, Some(3))]);
+    pod.at(10).call(Hook).at(11.2).begins_to_exit(1).at(14.5).exits(1, Killed(9)).expect([Release(Exited, Some(3))]);
     pod.at(16).streams(4).at(18).counted(Some(4));
 }
 
 #[test]
 fn zero_that_had_held_is_not_taken_back_while_the_target_dies() {
     let mut pod = Pod::serving(0);
-    pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(18).dies(1).at(23).exits(1, Code(0));
+    pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(18).begins_to_exit(1).at(23).exits(1, Code(0));
     pod.expect([Release(Drained, Some(0))]);
 }
 
@@ -178,7 +193,7 @@ fn waiting_for_the_exit_a_count_of_zero_proves_nothing() {
 fn an_exit_while_serving_releases_no_drain_that_never_was() {
     let mut pod = Pod::serving(3);
     pod.at(10).exits(1, Code(0)).at(30);
-    assert!(pod.result.is_none() && pod.note.is_none());
+    assert!(pod.result.is_none() && pod.saved.is_none());
 }
 
 #[test]

@@ -2,47 +2,52 @@
 
 use lameduck_machine::io::Input;
 use lameduck_machine::readiness::NotReady;
-use lameduck_machine::reading::ReadErrorKind;
 use lameduck_machine::reading::Source::Metrics;
+use lameduck_machine::reading::{ReadError, ReadErrorKind};
 use lameduck_machine::result::ExitStatus;
 use lameduck_machine::result::Outcome::{Drained, Exited, Expired};
 use lameduck_machine::result::Trigger::Hook;
 use lameduck_machine::snapshot::Phase;
 use lameduck_machine::target::{Found, Incarnation, SearchResult, SignalBlocker};
 
-use crate::machine_scripts::pod::Deed::{Release, Signal};
-use crate::machine_scripts::pod::{Pod, count, fault, found, life, policy, second};
+use crate::machine_scripts::pod::Effect::{Release, Signal};
+use crate::machine_scripts::pod::{Pod, count, failure, found, incarnation, policy, second};
 
 #[test]
 fn a_new_life_starts_over_ready_and_may_be_signalled_in_its_turn() {
     let mut pod = Pod::serving(0);
     pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(20).exits(1, ExitStatus::Code(0));
     pod.expect([Release(Drained, Some(0))]);
-    pod.at(25).sees(found(2, None)).streams(1).at(26).phase(Phase::Serving).ready().counted(Some(1));
-    assert!(pod.note.is_none());
+    pod.at(25).finds(found(2, None)).streams(1).at(26).phase(Phase::Serving).ready().counted(Some(1));
+    assert!(pod.saved.is_none());
     pod.at(30).call(Hook).deadline(85).at(35).expect([Signal(2)]).at(85).expect([Release(Expired, Some(1))]);
 }
 
 #[test]
 fn a_new_life_is_not_ready_before_its_own_first_reading() {
     let mut pod = Pod::serving(0);
-    pod.at(10).exits(1, ExitStatus::Code(0)).at(12).sees(found(2, None)).at(13);
-    pod.unready(NotReady::NoReading(Some("no page".into()))).streams(0).at(14).ready();
+    pod.at(10).exits(1, ExitStatus::Code(0)).at(12).finds(found(2, None)).at(13);
+    pod.not_ready(NotReady::SourceUnknown(ReadError::new(ReadErrorKind::ConnectionRefused, "no page")))
+        .streams(0)
+        .at(14)
+        .ready();
 }
 
 #[test]
 fn a_new_life_seen_before_the_old_ones_exit_is_told_ends_the_drain() {
     let mut pod = Pod::serving(3);
-    pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(20).sees(found(2, None)).at(21);
-    pod.expect([Release(Exited, None)]).phase(Phase::Serving).input(Input::Exited(life(1), ExitStatus::Killed(9)));
+    pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(20).finds(found(2, None)).at(21);
+    pod.expect([Release(Exited, None)])
+        .phase(Phase::Serving)
+        .input(Input::Exited(incarnation(1), ExitStatus::Killed(9)));
     pod.at(22).phase(Phase::Serving).ready();
 }
 
 #[test]
 fn a_new_life_that_is_there_already_when_the_old_ones_exit_is_told_is_met_at_once() {
     let mut pod = Pod::serving(3);
-    pod.at(10.5).sees(found(2, None)).input(Input::Exited(life(1), ExitStatus::Code(0)));
-    assert_eq!(pod.snapshot().target.map(|target| target.incarnation), Some(life(2)));
+    pod.at(10.5).finds(found(2, None)).input(Input::Exited(incarnation(1), ExitStatus::Code(0)));
+    assert_eq!(pod.snapshot().target.map(|target| target.incarnation), Some(incarnation(2)));
 }
 
 #[test]
@@ -50,22 +55,22 @@ fn word_of_the_exit_of_the_life_before_ends_no_drain() {
     let mut pod = Pod::serving(3);
     pod.at(10)
         .exits(1, ExitStatus::Code(0))
-        .sees(found(2, None))
+        .finds(found(2, None))
         .streams(3)
         .at(20)
         .call(Hook)
         .at(25)
         .expect([Signal(2)]);
-    pod.input(Input::Exited(life(1), ExitStatus::Killed(9))).at(75).expect([Release(Expired, Some(3))]);
+    pod.input(Input::Exited(incarnation(1), ExitStatus::Killed(9))).at(75).expect([Release(Expired, Some(3))]);
 }
 
 #[test]
 fn a_target_that_takes_another_name_is_shown_by_it_until_it_has_none() {
     let mut pod = Pod::serving(3);
     for (name, shown) in [("impeller", "impeller"), ("worker", "worker"), ("", "worker")] {
-        let found = Found { incarnation: life(1), name: name.into(), obstacle: None };
+        let found = Found { incarnation: incarnation(1), name: name.into(), blocker: None };
         let second = pod.snapshot().now.since(second(0)).as_secs_f64() + 1.5;
-        pod.sees(SearchResult::Found(found)).at(second);
+        pod.finds(SearchResult::Found(found)).at(second);
         assert_eq!(pod.snapshot().target.map(|target| target.name).as_deref(), Some(shown));
     }
 }
@@ -73,10 +78,10 @@ fn a_target_that_takes_another_name_is_shown_by_it_until_it_has_none() {
 #[test]
 fn a_reading_of_the_life_before_does_not_count_for_its_successor() {
     let mut pod = Pod::serving(3);
-    pod.at(9.5).hangs().at(10.5).exits(1, ExitStatus::Code(0)).hangs().sees(found(2, None)).at(10.6);
-    let (requested_at, _) = pod.unread[0];
+    pod.at(9.5).hangs().at(10.5).exits(1, ExitStatus::Code(0)).hangs().finds(found(2, None)).at(10.6);
+    let (requested_at, _) = pod.unanswered_polls[0];
     assert_eq!(requested_at, second(10));
-    pod.input(Input::Counted { requested_at, source: Metrics, reading: count(0) }).counted(None);
+    pod.answer_poll(requested_at, &[(Metrics, count(0))]).counted(None);
 }
 
 #[test]
@@ -84,51 +89,51 @@ fn an_absence_is_not_inherited() {
     use lameduck_machine::reading::{Reading, Source::Lazy};
     let mut policy = policy();
     policy.sources = vec![Metrics, Lazy];
-    let mut pod = Pod::begin(policy, Some(found(1, None)), &[(Metrics, count(1)), (Lazy, count(1))]);
-    pod.at(10).exits(1, ExitStatus::Code(0)).at(11).sees(found(2, None));
-    pod.says(&[(Metrics, count(0)), (Lazy, Reading::Counts(vec![None]))]).at(12).counted(Some(0)).ready();
+    let mut pod = Pod::start(policy, Some(found(1, None)), &[(Metrics, count(1)), (Lazy, count(1))]);
+    pod.at(10).exits(1, ExitStatus::Code(0)).at(11).finds(found(2, None));
+    pod.readings(&[(Metrics, count(0)), (Lazy, Reading::Counts(vec![None]))]).at(12).counted(Some(0)).ready();
 }
 
 #[test]
 fn a_search_that_was_ordered_before_the_exit_does_not_raise_the_dead() {
     let mut pod = Pod::serving(3);
-    pod.at(9.5).searches_hang().at(10.5).exits(1, ExitStatus::Code(0)).sees(SearchResult::NotFound).at(11).streams(3);
+    pod.at(9.5).searches_hang().at(10.5).exits(1, ExitStatus::Code(0)).finds(SearchResult::NotFound).at(11).streams(3);
     pod.at(13).call(Hook);
-    let requested_at = pod.unsought[0];
+    let requested_at = pod.unanswered_searches[0];
     assert_eq!(requested_at, second(10));
-    pod.input(Input::Sighted { requested_at, sighting: found(1, None) }).phase(Phase::LameDuck);
+    pod.input(Input::SearchResult { requested_at, result: found(1, None) }).phase(Phase::LameDuck);
     pod.at(68).expect([Release(Expired, Some(3))]);
 }
 
 #[test]
 fn a_drain_begun_on_counts_alone_adopts_the_target_when_it_is_first_seen() {
-    let mut pod = Pod::begin(policy(), Some(SearchResult::Ambiguous(vec![1, 7])), &[(Metrics, count(3))]);
-    pod.at(10).call(Hook).at(20).phase(Phase::Draining).sees(found(1, None)).at(21).expect([Signal(1)]);
+    let mut pod = Pod::start(policy(), Some(SearchResult::Ambiguous(vec![1, 7])), &[(Metrics, count(3))]);
+    pod.at(10).call(Hook).at(20).phase(Phase::Draining).finds(found(1, None)).at(21).expect([Signal(1)]);
     pod.deadline(65).at(30).exits(1, ExitStatus::Code(0)).expect([Release(Exited, Some(0))]);
 }
 
 #[test]
 fn a_life_that_began_in_a_drain_without_a_target_is_met_when_that_is_over() {
     let newborn = Incarnation { pid: 9, started: policy().own_start_ticks + 1500 };
-    let found = SearchResult::Found(Found { incarnation: newborn, name: "impeller".into(), obstacle: None });
-    let mut pod = Pod::begin(policy(), Some(SearchResult::NotFound), &[(Metrics, count(3))]);
-    pod.at(10).call(Hook).at(15).sees(found).at(30).phase(Phase::Draining).expect([]);
+    let found = SearchResult::Found(Found { incarnation: newborn, name: "impeller".into(), blocker: None });
+    let mut pod = Pod::start(policy(), Some(SearchResult::NotFound), &[(Metrics, count(3))]);
+    pod.at(10).call(Hook).at(15).finds(found).at(30).phase(Phase::Draining).expect([]);
     pod.streams(0).at(33).expect([Release(Drained, Some(0))]).at(35).phase(Phase::Serving).ready();
 }
 
 #[test]
 fn a_drain_on_counts_alone_ends_like_any_other() {
-    let mut pod = Pod::begin(policy(), Some(SearchResult::NotFound), &[(Metrics, count(3))]);
-    pod.unready(NotReady::NotFound).at(10).call(Hook).at(19.5).streams(0).at(22);
+    let mut pod = Pod::start(policy(), Some(SearchResult::NotFound), &[(Metrics, count(3))]);
+    pod.not_ready(NotReady::NotFound).at(10).call(Hook).at(19.5).streams(0).at(22);
     pod.expect([Release(Drained, Some(0))]);
 }
 
 #[test]
 fn an_untold_target_serves_again_a_grace_period_after_the_release() {
-    let mut pod = Pod::begin(policy(), Some(found(1, Some(SignalBlocker::NotCaught))), &[(Metrics, count(3))]);
+    let mut pod = Pod::start(policy(), Some(found(1, Some(SignalBlocker::NotCaught))), &[(Metrics, count(3))]);
     pod.at(10).call(Hook).at(65).expect([Release(Expired, Some(3))]);
     pod.at(124.9).phase(Phase::Done).at(125).phase(Phase::Serving);
-    assert!(pod.note.is_none());
+    assert!(pod.saved.is_none());
     pod.at(126).call(Hook).phase(Phase::LameDuck).deadline(181);
 }
 
@@ -141,14 +146,14 @@ fn a_told_target_never_serves_again() {
 
 #[test]
 fn sources_that_answer_with_no_target_in_sight_serve_again() {
-    let mut pod = Pod::begin(policy(), Some(SearchResult::NotFound), &[(Metrics, count(0))]);
+    let mut pod = Pod::start(policy(), Some(SearchResult::NotFound), &[(Metrics, count(0))]);
     pod.at(10).call(Hook).at(17).expect([Release(Drained, Some(0))]);
     pod.at(76.9).phase(Phase::Done).at(77).phase(Phase::Serving);
 }
 
 #[test]
 fn silence_with_no_target_in_sight_does_not_serve_again_until_something_answers() {
-    let mut pod = Pod::begin(policy(), Some(SearchResult::NotFound), &[(Metrics, count(0))]);
+    let mut pod = Pod::start(policy(), Some(SearchResult::NotFound), &[(Metrics, count(0))]);
     pod.at(10).call(Hook).at(17).expect([Release(Drained, Some(0))]);
     pod.at(70)
         .fails(ReadErrorKind::ConnectionRefused)
@@ -162,8 +167,8 @@ fn silence_with_no_target_in_sight_does_not_serve_again_until_something_answers(
 #[test]
 fn one_that_serves_again_is_not_taken_for_one_that_never_served() {
     let sighting = found(1, Some(SignalBlocker::NotCaught));
-    let mut pod = Pod::begin(policy(), Some(sighting), &[(Metrics, count(3))]);
+    let mut pod = Pod::start(policy(), Some(sighting), &[(Metrics, count(3))]);
     pod.at(10).call(Hook).at(65).expect([Release(Expired, Some(3))]);
-    pod.at(120).says(&[(Metrics, fault(ReadErrorKind::NoResponse))]).at(125).phase(Phase::Serving);
+    pod.at(120).readings(&[(Metrics, failure(ReadErrorKind::NoResponse))]).at(125).phase(Phase::Serving);
     pod.at(130).call(Hook).phase(Phase::LameDuck).at(185).expect([Release(Expired, None)]);
 }

@@ -11,11 +11,11 @@ use lameduck_machine::result::Trigger::Hook;
 use lameduck_machine::snapshot::Phase;
 use lameduck_machine::target::{SearchResult, SignalBlocker};
 
-use crate::machine_scripts::pod::Deed::{Release, Signal};
-use crate::machine_scripts::pod::{Pod, fault, found, policy, second};
+use crate::machine_scripts::pod::Effect::{Release, Signal};
+use crate::machine_scripts::pod::{Pod, failure, found, policy, second};
 
 fn failing(sighting: SearchResult, kind: ReadErrorKind) -> Pod {
-    Pod::begin(policy(), Some(sighting), &[(Metrics, fault(kind))])
+    Pod::start(policy(), Some(sighting), &[(Metrics, failure(kind))])
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn a_page_that_could_not_be_read_before_was_somebody_who_serves() {
 
 #[test]
 fn an_absent_selector_is_a_reading() {
-    let mut pod = Pod::begin(policy(), Some(found(1, None)), &[(Metrics, Reading::Counts(vec![None]))]);
+    let mut pod = Pod::start(policy(), Some(found(1, None)), &[(Metrics, Reading::Counts(vec![None]))]);
     pod.at(9)
         .fails(ConnectionRefused)
         .at(10)
@@ -87,7 +87,7 @@ fn one_that_is_older_than_the_sidecar_may_have_served() {
     // One that began in the same tick may be older.
     for own_start_ticks in [101, 102] {
         let policy = Policy { own_start_ticks, ..policy() };
-        let mut pod = Pod::begin(policy, Some(found(1, None)), &[(Metrics, fault(ConnectionRefused))]);
+        let mut pod = Pod::start(policy, Some(found(1, None)), &[(Metrics, failure(ConnectionRefused))]);
         pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(65).expect([Release(Expired, None)]);
     }
 }
@@ -100,10 +100,10 @@ fn several_in_sight_are_not_nobody() {
 
 #[test]
 fn nobody_is_nobody_only_when_somebody_has_looked() {
-    let mut pod = Pod::begin(policy(), None, &[(Metrics, fault(ConnectionRefused))]);
+    let mut pod = Pod::start(policy(), None, &[(Metrics, failure(ConnectionRefused))]);
     pod.call(Hook).phase(Phase::LameDuck);
-    let requested_at = pod.unsought[1];
-    pod.sees(SearchResult::NotFound).input(Input::Sighted { requested_at, sighting: SearchResult::NotFound });
+    let requested_at = pod.unanswered_searches[1];
+    pod.finds(SearchResult::NotFound).input(Input::SearchResult { requested_at, result: SearchResult::NotFound });
     pod.expect([Release(NeverServed, Some(0))]);
 }
 
@@ -111,14 +111,14 @@ fn nobody_is_nobody_only_when_somebody_has_looked() {
 fn an_obstacle_keeps_the_signal_back_and_the_hook_returns_all_the_same() {
     let mut pod = failing(found(1, Some(SignalBlocker::NotCaught)), ConnectionRefused);
     pod.at(10).call(Hook).expect([Release(NeverServed, Some(0))]);
-    assert!(!pod.result.expect("a verdict").signalled);
+    assert!(!pod.result.expect("a result").signalled);
 }
 
 #[test]
 fn a_signal_that_fails_is_not_said_to_have_been_sent() {
     let mut pod = failing(found(1, None), ConnectionRefused);
     pod.signals_fail(true).at(10).call(Hook).expect([Release(NeverServed, Some(0))]);
-    assert!(!pod.result.expect("a verdict").signalled && !pod.note.expect("a note").signalled);
+    assert!(!pod.result.expect("a result").signalled && !pod.saved.expect("a saved drain").signalled);
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn who_came_since_the_last_search_is_seen_first_and_told() {
         let mut pod = failing(before, ConnectionRefused);
         // The page answers at once, the search takes its time.
         pod.at(9.5).searches_hang().call(Hook).phase(Phase::LameDuck);
-        pod.input(Input::Sighted { requested_at: second(9.5), sighting: found(1, None) });
+        pod.input(Input::SearchResult { requested_at: second(9.5), result: found(1, None) });
         pod.expect([Signal(1), Release(NeverServed, Some(0))]).phase(Phase::Done);
     }
 }

@@ -1,13 +1,14 @@
-//! A pod on paper: the machine, and a little world around it that does what it is told and in which time is stepped.
+//! A simulated pod for scripts: the machine, and a small environment around it in which time is stepped.
 //!
-//! Time is in seconds since the pod began. Every [`Deed`] must be expected at its very instant: one that comes early,
-//! late or unasked fails the script. The world wakes the machine only when it asked to be woken.
+//! Time is in seconds since the start of the pod. Every [`Effect`] must be expected at its very instant: an effect that
+//! comes early, late or unexpected fails the script. The environment wakes the machine only when the machine asked for it.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use lameduck_machine::controller::Controller;
-use lameduck_machine::io::{Action, Input, UnauthorizedCaller};
+use lameduck_machine::durations::DurationHistogram;
+use lameduck_machine::io::{Action, CallKind, CallerId, Input, Poll, Reply, SocketReading};
 use lameduck_machine::policy::Policy;
 use lameduck_machine::readiness::NotReady;
 use lameduck_machine::reading::{ReadError, ReadErrorKind, Reading, Source};
@@ -16,341 +17,429 @@ use lameduck_machine::saved_drain::SavedDrain;
 use lameduck_machine::snapshot::{Phase, Snapshot};
 use lameduck_machine::target::{Incarnation, SearchResult};
 use lameduck_machine::time::Time;
-
 use lameduck_test_support::traffic::Traffic;
 
+pub(crate) use lameduck_test_support::machine::{count, failure, found, incarnation, policy, second};
 pub(crate) use lameduck_test_support::traffic::PORT;
 
-pub(crate) use lameduck_test_support::machine::{count, fault, found, life, policy, second};
-
-/// What the world sees the machine do.
+/// What the machine does that is seen from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Deed {
-    /// The signal, to this life of the target.
+pub(crate) enum Effect {
+    /// The signal is sent to this incarnation.
     Signal(u32),
-    /// The end, to this life of the target.
+    /// SIGKILL is sent to this incarnation.
     Kill(u32),
-    /// Every caller is answered, with so many stragglers.
+    /// Every authorized caller is answered, with this many stragglers.
     Release(Outcome, Option<u64>),
-    /// This waiter is answered, with so many stragglers.
-    Dismiss(u64, Outcome, Option<u64>),
-    /// The sidecar leaves.
-    Leave,
+    /// This unauthorized caller is answered, with this many stragglers.
+    ReleaseUnauthorized(u64, Outcome, Option<u64>),
+    /// The sidecar exits.
+    Exit,
 }
 
-/// What a page does when it is read.
+/// What the sources do when they are polled.
 #[derive(Clone, Debug)]
 enum Page {
-    Says(Vec<(Source, Reading)>),
+    Answers(Vec<(Source, Reading)>),
     Hangs,
 }
 
-/// The machine in its world.
+/// The numbers of unauthorized callers begin here.
+const UNAUTHORIZED: u64 = 1_000_000;
+
+/// The machine in its environment.
 pub(crate) struct Pod {
-    pub(crate) keeper: Controller,
+    pub(crate) controller: Controller,
     pub(crate) policy: Policy,
-    pub(crate) note: Option<SavedDrain>,
+    pub(crate) saved: Option<SavedDrain>,
     pub(crate) result: Option<DrainResult>,
-    /// The answer of the last waiter that was let go.
-    pub(crate) dismissed: Option<DrainResult>,
-    /// The readings and searches that were ordered and not answered.
-    pub(crate) unread: Vec<(Time, Duration)>,
-    pub(crate) unsought: Vec<Time>,
+    /// The last answer to an unauthorized caller.
+    pub(crate) unauthorized_result: Option<DrainResult>,
+    /// The polls and searches that were requested and not answered.
+    pub(crate) unanswered_polls: Vec<(Time, Duration)>,
+    pub(crate) unanswered_searches: Vec<Time>,
     now: Time,
     page: Page,
-    /// The connections, and whether the table of them can be read.
     traffic: Traffic,
-    table: bool,
+    table_readable: bool,
     table_hangs: bool,
-    sighting: Option<SearchResult>,
+    capacity: Option<u64>,
+    search: Option<SearchResult>,
+    exiting: Option<Incarnation>,
     ended: Vec<Incarnation>,
-    signals_go_out: bool,
+    signals_fail: bool,
+    /// The authorized callers that wait, by number and trigger.
+    callers: Vec<(CallerId, Trigger)>,
+    next_caller: u64,
+    /// Answers that are given when all actions are done, and answers that come later.
     answers: VecDeque<Input>,
-    deeds: Vec<(Time, Deed)>,
-    /// How long streams lasted that have ended.
-    pub(crate) lived: Vec<Duration>,
+    delayed: Vec<(Time, Input)>,
+    effects: Vec<(Time, Effect)>,
+    /// How long the streams lasted that have ended.
+    pub(crate) stream_durations: Vec<Duration>,
 }
 
 impl Pod {
-    /// A pod that has just begun, in which the first life serves so many streams.
+    /// A pod that has just started, whose first incarnation serves this many streams.
     pub(crate) fn serving(streams: u64) -> Self {
-        Self::begin(policy(), Some(found(1, None)), &[(Source::Metrics, count(streams))])
+        Self::with(streams, |_| ())
     }
 
     /// The same under another policy.
     pub(crate) fn with(streams: u64, change: impl FnOnce(&mut Policy)) -> Self {
         let mut policy = policy();
         change(&mut policy);
-        Self::begin(policy, Some(found(1, None)), &[(Source::Metrics, count(streams))])
+        Self::start(policy, Some(found(1, None)), &[(Source::Metrics, count(streams))])
     }
 
-    /// A pod that begins with this to be seen and to be read.
-    pub(crate) fn begin(policy: Policy, sighting: Option<SearchResult>, says: &[(Source, Reading)]) -> Self {
+    /// A pod in which searches and polls have these results; without a search result, searches hang.
+    pub(crate) fn start(policy: Policy, search: Option<SearchResult>, readings: &[(Source, Reading)]) -> Self {
         let now = second(0);
         let mut pod = Self {
-            keeper: Controller::new(now, policy.clone(), None),
+            controller: Controller::new(now, policy.clone(), None),
             policy,
-            note: None,
+            saved: None,
             result: None,
-            dismissed: None,
-            unread: Vec::new(),
-            unsought: Vec::new(),
+            unauthorized_result: None,
+            unanswered_polls: Vec::new(),
+            unanswered_searches: Vec::new(),
             now,
-            page: Page::Says(says.to_vec()),
+            page: Page::Answers(readings.to_vec()),
             traffic: Traffic::begin(now),
-            table: true,
+            table_readable: true,
             table_hangs: false,
-            sighting,
+            capacity: None,
+            search,
+            exiting: None,
             ended: Vec::new(),
-            signals_go_out: true,
+            signals_fail: false,
+            callers: Vec::new(),
+            next_caller: 0,
             answers: VecDeque::new(),
-            deeds: Vec::new(),
-            lived: Vec::new(),
+            delayed: Vec::new(),
+            effects: Vec::new(),
+            stream_durations: Vec::new(),
         };
-        pod.act();
+        pod.run_actions();
         pod
     }
 
     // === time ===
 
-    /// Lets time pass up to this second; the machine is woken when it asked for it.
+    /// Lets time pass up to this second. The machine is woken when it asked for it.
     pub(crate) fn at(&mut self, seconds: impl Into<f64>) -> &mut Self {
         let until = second(seconds);
         loop {
-            let wake = self.keeper.poll_timeout();
-            assert!(wake > self.now, "the machine wants to be woken at {wake:?}, and it is {:?}", self.now);
-            if wake > until {
+            let wake = self.controller.poll_timeout();
+            assert!(wake > self.now, "the machine asks to be woken at {wake:?}, and it is {:?}", self.now);
+            let delayed = self.delayed.iter().map(|(at, _)| *at).min().filter(|at| *at <= wake);
+            if delayed.unwrap_or(wake) > until {
                 break;
             }
-            self.nothing_unexpected();
-            self.now = wake;
-            self.input(Input::Tick);
+            self.assert_no_unexpected_effects();
+            self.now = delayed.unwrap_or(wake);
+            let due = self.delayed.iter().position(|(at, _)| *at <= self.now);
+            let input = due.map_or(Input::Tick, |due| self.delayed.remove(due).1);
+            self.input(input);
         }
         if until > self.now {
-            self.nothing_unexpected();
+            self.assert_no_unexpected_effects();
         }
         self.now = until;
         self
     }
 
     /// The clock jumps to this second, and the machine is woken late.
-    pub(crate) fn jumps_to(&mut self, seconds: impl Into<f64>) -> &mut Self {
+    pub(crate) fn jump_to(&mut self, seconds: impl Into<f64>) -> &mut Self {
         self.now = second(seconds);
         self.input(Input::Tick)
     }
 
-    // === the world ===
+    // === what happens ===
 
     pub(crate) fn input(&mut self, input: Input) -> &mut Self {
-        self.keeper.handle(self.now, input);
-        self.act();
+        self.controller.handle(self.now, input);
+        self.run_actions();
         self
     }
 
     pub(crate) fn call(&mut self, trigger: Trigger) -> &mut Self {
-        self.input(Input::Call(trigger))
+        self.call_made_at(trigger, self.now)
     }
 
     /// A call that was made at an earlier second.
-    pub(crate) fn called(&mut self, trigger: Trigger, seconds: impl Into<f64>) -> &mut Self {
-        self.input(Input::Called(trigger, second(seconds)))
+    pub(crate) fn earlier_call(&mut self, trigger: Trigger, seconds: impl Into<f64>) -> &mut Self {
+        self.call_made_at(trigger, second(seconds))
     }
 
-    pub(crate) fn hangup(&mut self, trigger: Trigger) -> &mut Self {
-        self.input(Input::Hangup(trigger))
+    fn call_made_at(&mut self, trigger: Trigger, at: Time) -> &mut Self {
+        let caller = CallerId(self.next_caller);
+        self.next_caller += 1;
+        self.callers.push((caller, trigger));
+        let kind = match trigger {
+            Trigger::Hook => CallKind::Hook,
+            Trigger::Cli => CallKind::Person,
+            Trigger::Sigterm => panic!("SIGTERM is no call"),
+        };
+        self.input(Input::Call { caller, kind, at })
     }
 
-    /// Somebody waits who may not ask for a drain.
-    pub(crate) fn wait(&mut self, waiter: u64) -> &mut Self {
-        self.input(Input::Wait(UnauthorizedCaller(waiter)))
+    /// One of the callers with this trigger disconnects.
+    pub(crate) fn hang_up(&mut self, trigger: Trigger) -> &mut Self {
+        let which = self.callers.iter().position(|(_, of)| *of == trigger).expect("such a caller waits");
+        let (caller, _) = self.callers.remove(which);
+        self.input(Input::Hangup(caller))
     }
 
-    pub(crate) fn forsake(&mut self, waiter: u64) -> &mut Self {
-        self.input(Input::Forsake(UnauthorizedCaller(waiter)))
+    pub(crate) fn call_unauthorized(&mut self, number: u64) -> &mut Self {
+        let caller = CallerId(UNAUTHORIZED + number);
+        self.input(Input::Call { caller, kind: CallKind::Unauthorized, at: self.now })
+    }
+
+    pub(crate) fn hang_up_unauthorized(&mut self, number: u64) -> &mut Self {
+        self.input(Input::Hangup(CallerId(UNAUTHORIZED + number)))
     }
 
     pub(crate) fn sigterm(&mut self) -> &mut Self {
-        self.input(Input::Terminate)
+        self.input(Input::Sigterm)
     }
 
-    /// From now on the page counts so many streams.
+    /// From now on the page counts this many streams.
     pub(crate) fn streams(&mut self, streams: u64) -> &mut Self {
-        self.says(&[(Source::Metrics, count(streams))])
+        self.readings(&[(Source::Metrics, count(streams))])
     }
 
-    /// From now on the page fails.
+    /// From now on every source but the socket table fails.
     pub(crate) fn fails(&mut self, kind: ReadErrorKind) -> &mut Self {
-        let faults: Vec<_> = self.policy.sources.iter().map(|source| (*source, fault(kind))).collect();
-        self.says(&faults)
+        let sources = self.policy.sources.iter().filter(|source| **source != Source::Sockets);
+        let failures: Vec<_> = sources.map(|source| (*source, failure(kind))).collect();
+        self.readings(&failures)
     }
 
-    pub(crate) fn says(&mut self, says: &[(Source, Reading)]) -> &mut Self {
-        self.page = Page::Says(says.to_vec());
+    /// From now on the sources answer this.
+    pub(crate) fn readings(&mut self, readings: &[(Source, Reading)]) -> &mut Self {
+        self.page = Page::Answers(readings.to_vec());
         self
     }
 
-    /// From now on there are just these connections, which carry so many bytes a second to the target.
-    pub(crate) fn carries(&mut self, rates: &[u64]) -> &mut Self {
+    /// From now on exactly these connections are open, and carry this many bytes a second to the target.
+    pub(crate) fn traffic(&mut self, rates: &[u64]) -> &mut Self {
         self.traffic.carry(self.now, rates);
         self
     }
 
-    /// Whether the target listens from now on.
-    pub(crate) fn listens(&mut self, listening: bool) -> &mut Self {
+    /// From now on the target's port has a listener, or not.
+    pub(crate) fn listening(&mut self, listening: bool) -> &mut Self {
         self.traffic.listening = listening;
         self
     }
 
-    /// Whether the socket table can be read from now on.
-    pub(crate) fn shows_sockets(&mut self, readable: bool) -> &mut Self {
-        self.table = readable;
+    /// From now on the socket table can be read, or not.
+    pub(crate) fn table_readable(&mut self, readable: bool) -> &mut Self {
+        self.table_readable = readable;
         self
     }
 
-    /// From now on nobody says what the socket table shows.
-    pub(crate) fn sockets_hang(&mut self) -> &mut Self {
+    /// From now on the socket table does not answer, so that a poll lasts until its timeout.
+    pub(crate) fn table_hangs(&mut self) -> &mut Self {
         self.table_hangs = true;
         self
     }
 
-    /// From now on readings do not come back.
+    /// From now on the page names this limit of its own.
+    pub(crate) fn capacity(&mut self, capacity: u64) -> &mut Self {
+        self.capacity = Some(capacity);
+        self
+    }
+
+    /// From now on polls are not answered.
     pub(crate) fn hangs(&mut self) -> &mut Self {
         self.page = Page::Hangs;
         self
     }
 
-    /// The newest reading that hangs comes in now after all.
-    pub(crate) fn answers_late(&mut self, says: &[(Source, Reading)]) -> &mut Self {
-        let (requested_at, _) = self.unread.pop().expect("a reading that hangs");
-        self.answer(requested_at, says);
-        self.act();
+    /// The poll that was requested then is answered now.
+    pub(crate) fn answer_poll(&mut self, requested_at: Time, readings: &[(Source, Reading)]) -> &mut Self {
+        let poll = Poll { requested_at, readings: readings.to_vec(), ..self.poll(requested_at) };
+        self.input(Input::Polled(poll))
+    }
+
+    /// The newest unanswered poll is answered now.
+    pub(crate) fn answer_late(&mut self, readings: &[(Source, Reading)]) -> &mut Self {
+        let (requested_at, _) = self.unanswered_polls.pop().expect("an unanswered poll");
+        self.answer_poll(requested_at, readings)
+    }
+
+    /// From now on a search has this result.
+    pub(crate) fn finds(&mut self, result: SearchResult) -> &mut Self {
+        self.search = Some(result);
         self
     }
 
-    /// From now on a search sees this.
-    pub(crate) fn sees(&mut self, sighting: SearchResult) -> &mut Self {
-        self.sighting = Some(sighting);
-        self
-    }
-
-    /// From now on searches do not come back.
+    /// From now on searches are not answered.
     pub(crate) fn searches_hang(&mut self) -> &mut Self {
-        self.sighting = None;
+        self.search = None;
         self
     }
 
     pub(crate) fn signals_fail(&mut self, fail: bool) -> &mut Self {
-        self.signals_go_out = !fail;
+        self.signals_fail = fail;
         self
     }
 
-    /// This life is dying, so that nothing is read of it any more.
-    pub(crate) fn dies(&mut self, n: u32) -> &mut Self {
-        self.hangs().input(Input::Dying(life(n)))
+    /// The kernel begins to end this incarnation: the next poll reports that. A poll in flight is answered now.
+    pub(crate) fn begins_to_exit(&mut self, n: u32) -> &mut Self {
+        self.exiting = Some(incarnation(n));
+        if let Some((requested_at, _)) = self.unanswered_polls.pop() {
+            self.answer_poll(requested_at, &[]);
+        }
+        self
     }
 
-    /// This life ends, and with it its page.
-    pub(crate) fn exits(&mut self, n: u32, ending: ExitStatus) -> &mut Self {
-        self.ended.push(life(n));
-        self.sees(SearchResult::NotFound).fails(ReadErrorKind::ConnectionRefused).input(Input::Exited(life(n), ending))
+    /// The kernel ends no process any more.
+    pub(crate) fn begins_to_exit_no_more(&mut self) -> &mut Self {
+        self.exiting = None;
+        self
     }
 
-    /// The sidecar dies, and a new one goes on with what was noted.
+    /// This incarnation ends, and with it its page.
+    pub(crate) fn exits(&mut self, n: u32, status: ExitStatus) -> &mut Self {
+        self.ended.push(incarnation(n));
+        self.exiting = None;
+        self.finds(SearchResult::NotFound)
+            .fails(ReadErrorKind::ConnectionRefused)
+            .input(Input::Exited(incarnation(n), status))
+    }
+
+    /// The sidecar crashes, and a new one resumes what was saved.
     pub(crate) fn restarts(&mut self) -> &mut Self {
-        self.unread.clear();
-        self.unsought.clear();
+        self.unanswered_polls.clear();
+        self.unanswered_searches.clear();
+        self.delayed.clear();
+        self.callers.clear();
         let ticks = self.now.since(second(0)).as_millis() / 10;
         self.policy.own_start_ticks = policy().own_start_ticks + u64::try_from(ticks).expect("a script is short");
-        self.keeper = Controller::new(self.now, self.policy.clone(), self.note);
-        self.act();
+        self.controller = Controller::new(self.now, self.policy.clone(), self.saved);
+        self.run_actions();
         self
     }
 
-    fn act(&mut self) {
+    // === what comes of the machine's actions ===
+
+    fn run_actions(&mut self) {
         loop {
-            while let Some(action) = self.keeper.poll_action() {
-                if let Some(input) = self.perform(&action) {
-                    self.keeper.handle(self.now, input);
+            while let Some(action) = self.controller.poll_action() {
+                if let Some(input) = self.perform(action) {
+                    self.controller.handle(self.now, input);
                 }
             }
             let Some(answer) = self.answers.pop_front() else { break };
-            self.keeper.handle(self.now, answer);
+            self.controller.handle(self.now, answer);
+        }
+        if self.snapshot().phase == Phase::Done {
+            assert_eq!(self.callers, [], "callers are left without an answer");
         }
     }
 
-    /// What comes of an action at once; searches and readings are answered when all actions are done.
-    fn perform(&mut self, action: &Action) -> Option<Input> {
-        match *action {
-            Action::Seek { requested_at, .. } => match self.sighting.clone() {
-                Some(sighting) => self.answers.push_back(Input::Sighted { requested_at, sighting }),
-                None => self.unsought.push(requested_at),
+    /// What comes of an action at once; searches and polls are answered when all actions are done.
+    fn perform(&mut self, action: Action) -> Option<Input> {
+        match action {
+            Action::FindTarget { requested_at, .. } => match self.search.clone() {
+                Some(result) => self.answers.push_back(Input::SearchResult { requested_at, result }),
+                None => self.unanswered_searches.push(requested_at),
             },
-            Action::Read { requested_at, bound, .. } => match self.page.clone() {
-                Page::Says(says) => self.answer(requested_at, &says),
-                Page::Hangs => self.unread.push((requested_at, bound)),
-            },
-            Action::Watch(incarnation) => {
-                return self.ended.contains(&incarnation).then_some(Input::Exited(incarnation, ExitStatus::Unknown));
+            Action::PollSources { requested_at, timeout, .. } => self.on_poll_request(requested_at, timeout),
+            Action::WatchTarget(incarnation) => {
+                let ended = self.ended.contains(&incarnation);
+                return ended.then_some(Input::Exited(incarnation, ExitStatus::Unknown));
             }
-            Action::Write(note) => self.note = Some(note),
-            Action::Erase => self.note = None,
-            Action::Signal(incarnation) => return Some(self.signal(incarnation)),
-            Action::Kill(incarnation) => {
-                self.done(Deed::Kill(incarnation.pid));
-                return Some(Input::Killed(incarnation, true));
+            Action::SaveState(saved) => self.saved = Some(saved),
+            Action::ClearState => self.saved = None,
+            Action::SendSignal(incarnation) => return Some(self.send_signal(incarnation)),
+            Action::KillTarget(incarnation) => self.effect(Effect::Kill(incarnation.pid)),
+            Action::StreamEnded(duration) => self.stream_durations.push(duration),
+            Action::ReportOutcome(result) => {
+                self.result = Some(result);
+                self.effect(Effect::Release(result.outcome, result.stragglers));
             }
-            Action::Lived(life) => self.lived.push(life),
-            Action::Conclude(result) => self.result = Some(result),
-            Action::Release(result) => self.done(Deed::Release(result.outcome, result.stragglers)),
-            Action::Dismiss(waiter, result) => {
-                self.dismissed = Some(result);
-                self.done(Deed::Dismiss(waiter.0, result.outcome, result.stragglers));
-            }
-            Action::Leave => self.done(Deed::Leave),
+            Action::Reply(caller, Reply::Finished(result)) => self.on_reply(caller, result),
+            Action::Reply(_, Reply::TooManyUnauthorized) => panic!("scripts have few callers"),
+            Action::Exit => self.effect(Effect::Exit),
         }
         None
     }
 
-    fn answer(&mut self, requested_at: Time, says: &[(Source, Reading)]) {
-        self.answer_sockets(requested_at);
-        let counted = |(source, reading)| Input::Counted { requested_at, source, reading };
-        self.answers.extend(says.iter().cloned().map(counted));
+    fn on_poll_request(&mut self, requested_at: Time, timeout: Duration) {
+        let Page::Answers(readings) = self.page.clone() else {
+            return self.unanswered_polls.push((requested_at, timeout));
+        };
+        let poll = Poll { requested_at, readings, ..self.poll(requested_at) };
+        let poll = if self.table_hangs { Poll { sockets: None, ..poll } } else { self.with_socket_count(poll) };
+        let answers = |source: &Source| poll.readings.iter().any(|(answering, _)| answering == source);
+        if self.table_hangs || !self.policy.sources.iter().all(answers) {
+            // What does not answer holds up the whole poll.
+            self.delayed.push((requested_at + timeout, Input::Polled(poll)));
+        } else {
+            self.answers.push_back(Input::Polled(poll));
+        }
     }
 
-    fn answer_sockets(&mut self, requested_at: Time) {
-        if self.table_hangs {
-            return;
-        }
+    /// A poll of everything but the page, read now.
+    fn poll(&mut self, requested_at: Time) -> Poll {
         let table = self.traffic.table(self.now);
-        let fault = || ReadError::new(ReadErrorKind::Invalid, "no table");
-        let counts = vec![table.count(PORT)];
-        let table = if self.table { Ok(table) } else { Err(fault()) };
-        self.answers.push_back(Input::Connections { requested_at, table });
-        if self.policy.sources.contains(&Source::Sockets) {
-            let reading = if self.table { Reading::Counts(counts) } else { Reading::Unknown(fault()) };
-            self.answers.push_back(Input::Counted { requested_at, source: Source::Sockets, reading });
+        let table =
+            if self.table_readable { Ok(table) } else { Err(ReadError::new(ReadErrorKind::Invalid, "no table")) };
+        let sockets = Some(SocketReading { read_at: self.now, table });
+        Poll { requested_at, readings: Vec::new(), sockets, capacity: self.capacity, target_exiting: self.exiting }
+    }
+
+    fn with_socket_count(&self, mut poll: Poll) -> Poll {
+        let table = poll.sockets.as_ref().map(|sockets| &sockets.table);
+        if let Some(table) = table.filter(|_| self.policy.sources.contains(&Source::Sockets)) {
+            let reading = match table {
+                Ok(table) => Reading::Counts(vec![table.count(PORT)]),
+                Err(error) => Reading::Unknown(error.clone()),
+            };
+            poll.readings.push((Source::Sockets, reading));
+        }
+        poll
+    }
+
+    /// An authorized caller is answered: with the result of a drain that ends now, or of one that is over.
+    fn on_reply(&mut self, caller: CallerId, result: DrainResult) {
+        if caller.0 >= UNAUTHORIZED {
+            self.unauthorized_result = Some(result);
+            let number = caller.0 - UNAUTHORIZED;
+            return self.effect(Effect::ReleaseUnauthorized(number, result.outcome, result.stragglers));
+        }
+        let which = self.callers.iter().position(|(waiting, _)| *waiting == caller).expect("a caller that waits");
+        self.callers.remove(which);
+        assert_eq!(Some(result), self.result, "an answer without its result");
+        let release = (self.now, Effect::Release(result.outcome, result.stragglers));
+        if !self.effects.contains(&release) {
+            self.effects.push(release);
         }
     }
 
-    fn signal(&mut self, incarnation: Incarnation) -> Input {
-        let noted = self.note.is_some_and(|note| note.signalled && note.incarnation == Some(incarnation));
-        assert!(noted, "a signal goes out that is not noted: {:?}", self.note);
-        if self.signals_go_out {
-            self.done(Deed::Signal(incarnation.pid));
+    fn send_signal(&mut self, incarnation: Incarnation) -> Input {
+        let saved = self.saved.is_some_and(|saved| saved.signalled && saved.incarnation == Some(incarnation));
+        assert!(saved, "a signal is sent before it is saved: {:?}", self.saved);
+        if !self.signals_fail {
+            self.effect(Effect::Signal(incarnation.pid));
         }
-        Input::Signalled(incarnation, self.signals_go_out)
+        Input::SignalResult(incarnation, !self.signals_fail)
     }
 
-    fn done(&mut self, deed: Deed) {
-        self.deeds.push((self.now, deed));
+    fn effect(&mut self, effect: Effect) {
+        self.effects.push((self.now, effect));
     }
 
     // === what must be so ===
 
-    /// Exactly these deeds were done, at this very instant.
-    pub(crate) fn expect<const N: usize>(&mut self, deeds: [Deed; N]) -> &mut Self {
-        let expected: Vec<_> = deeds.into_iter().map(|deed| (self.now, deed)).collect();
-        assert_eq!(std::mem::take(&mut self.deeds), expected);
+    /// Exactly these effects happened, at this very instant.
+    pub(crate) fn expect<const N: usize>(&mut self, effects: [Effect; N]) -> &mut Self {
+        let expected: Vec<_> = effects.into_iter().map(|effect| (self.now, effect)).collect();
+        assert_eq!(std::mem::take(&mut self.effects), expected);
         self
     }
 
@@ -360,21 +449,26 @@ impl Pod {
     }
 
     pub(crate) fn counted(&mut self, streams: Option<u64>) -> &mut Self {
-        assert_eq!(self.snapshot().streams, streams, "at {:?}", self.now);
+        assert_eq!(self.snapshot().streams.count, streams, "at {:?}", self.now);
         self
     }
 
     pub(crate) fn idle(&mut self, streams: Option<u64>) -> &mut Self {
-        assert_eq!(self.snapshot().idle_streams, streams, "at {:?}", self.now);
+        assert_eq!(self.snapshot().streams.idle, streams, "at {:?}", self.now);
         self
     }
 
     pub(crate) fn ready(&mut self) -> &mut Self {
-        self.unready(None)
+        self.not_ready(None)
     }
 
-    pub(crate) fn unready(&mut self, unready: impl Into<Option<NotReady>>) -> &mut Self {
-        assert_eq!(self.keeper.unready(), unready.into(), "at {:?}", self.now);
+    pub(crate) fn not_ready(&mut self, reason: impl Into<Option<NotReady>>) -> &mut Self {
+        assert_eq!(self.snapshot().not_ready, reason.into(), "at {:?}", self.now);
+        self
+    }
+
+    pub(crate) fn not_accepting(&mut self, reason: impl Into<Option<NotReady>>) -> &mut Self {
+        assert_eq!(self.controller.readiness(self.now).not_accepting_reason(), reason.into(), "at {:?}", self.now);
         self
     }
 
@@ -383,19 +477,29 @@ impl Pod {
         self
     }
 
-    pub(crate) fn snapshot(&self) -> Snapshot {
-        self.keeper.snapshot(self.now)
+    /// How long streams last, as far as it was seen.
+    pub(crate) fn durations(&self) -> &DurationHistogram {
+        self.controller.stream_durations(self.now).0
     }
 
-    fn nothing_unexpected(&self) {
-        assert!(self.deeds.is_empty(), "nobody expected this: {:?}", self.deeds);
+    /// The estimated seconds until all streams have ended.
+    pub(crate) fn seconds_to_zero(&self) -> Option<u64> {
+        self.controller.stream_durations(self.now).1.map(|time| time.as_secs())
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.controller.snapshot(self.now)
+    }
+
+    fn assert_no_unexpected_effects(&self) {
+        assert!(self.effects.is_empty(), "unexpected: {:?}", self.effects);
     }
 }
 
 impl Drop for Pod {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            self.nothing_unexpected();
+            self.assert_no_unexpected_effects();
         }
     }
 }

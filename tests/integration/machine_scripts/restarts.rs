@@ -11,7 +11,7 @@ use lameduck_machine::result::Trigger::{Cli, Hook};
 use lameduck_machine::snapshot::Phase;
 use lameduck_machine::target::SearchResult;
 
-use crate::machine_scripts::pod::Deed::{Release, Signal};
+use crate::machine_scripts::pod::Effect::{Release, Signal};
 use crate::machine_scripts::pod::{Pod, count, found, policy, second};
 
 #[test]
@@ -26,7 +26,7 @@ fn a_drain_goes_on_with_the_same_deadline_and_no_second_signal() {
 fn a_deadline_that_was_noted_under_a_longer_budget_is_brought_back_to_ours() {
     let mut pod = Pod::serving(3);
     pod.at(10).call(Hook).at(15).expect([Signal(1)]);
-    pod.policy.plan.grace_period = Duration::from_secs(20);
+    pod.policy.times.grace_period = Duration::from_secs(20);
     pod.at(20).restarts().deadline(35).at(21).restarts().deadline(35).at(35).expect([Release(Expired, Some(3))]);
 }
 
@@ -41,9 +41,9 @@ fn a_lame_duck_goes_on_to_its_end_and_signals_once() {
 fn a_lame_duck_that_ended_while_the_sidecar_was_away_signals_at_once() {
     let mut pod = Pod::serving(3);
     pod.at(10).call(Hook).at(14);
-    let note = pod.note;
+    let saved = pod.saved;
     let mut pod = Pod::serving(3);
-    pod.note = note;
+    pod.saved = saved;
     pod.at(20).restarts().expect([Signal(1)]);
 }
 
@@ -51,14 +51,16 @@ fn a_lame_duck_that_ended_while_the_sidecar_was_away_signals_at_once() {
 fn a_signal_that_was_noted_and_perhaps_not_sent_is_never_sent_again() {
     let mut pod = Pod::serving(3);
     pod.at(10).call(Hook).at(14.5).hangs();
-    pod.keeper.handle(second(15), Input::Tick);
+    pod.controller.handle(second(15), Input::Tick);
     let requested_at = second(15);
-    while pod.keeper.poll_action().is_some() {}
-    pod.keeper.handle(second(15), Input::Sighted { requested_at, sighting: found(1, None) });
-    let Some(Action::Write(note)) = pod.keeper.poll_action() else { panic!("the note comes before the signal") };
-    assert!(note.signalled);
-    // The sidecar dies here: after the note, before the signal.
-    pod.note = Some(note);
+    while pod.controller.poll_action().is_some() {}
+    pod.controller.handle(second(15), Input::SearchResult { requested_at, result: found(1, None) });
+    let Some(Action::SaveState(saved)) = pod.controller.poll_action() else {
+        panic!("the saved comes before the signal")
+    };
+    assert!(saved.signalled);
+    // The sidecar dies here: after the saved, before the signal.
+    pod.saved = Some(saved);
     pod.streams(3).restarts().at(65).expect([Release(Expired, Some(3))]);
 }
 
@@ -73,7 +75,7 @@ fn a_zero_seen_before_the_restart_is_not_inherited() {
 fn the_first_reading_of_a_resumed_drain_is_bound_by_its_deadline() {
     let mut pod = Pod::serving(3);
     pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(64).hangs().restarts();
-    assert_eq!(pod.unread, [(second(64), Duration::from_secs(1))]);
+    assert_eq!(pod.unanswered_polls, [(second(64), Duration::from_secs(1))]);
     pod.at(65).expect([Release(Expired, None)]);
 }
 
@@ -81,9 +83,9 @@ fn the_first_reading_of_a_resumed_drain_is_bound_by_its_deadline() {
 fn a_deadline_that_passed_while_the_sidecar_was_away_ends_the_drain_at_once() {
     let mut pod = Pod::serving(3);
     pod.at(10).call(Hook).at(15).expect([Signal(1)]);
-    let note = pod.note;
+    let saved = pod.saved;
     let mut pod = Pod::serving(3);
-    pod.note = note;
+    pod.saved = saved;
     pod.at(70).restarts().expect([Release(Expired, None)]).call(Hook).phase(Phase::Draining).deadline(125);
 }
 
@@ -91,10 +93,10 @@ fn a_deadline_that_passed_while_the_sidecar_was_away_ends_the_drain_at_once() {
 fn a_target_that_ended_while_the_sidecar_was_away_ends_the_drain_at_once() {
     let mut pod = Pod::serving(3);
     pod.at(10).call(Hook).at(15).expect([Signal(1)]);
-    let note = pod.note;
+    let saved = pod.saved;
     let mut pod = Pod::serving(3);
     pod.at(16).exits(1, ExitStatus::Code(0));
-    pod.note = note;
+    pod.saved = saved;
     pod.at(20).restarts().expect([Release(Exited, None)]);
 }
 
@@ -122,21 +124,21 @@ fn an_expired_drain_opens_again_after_a_restart_without_a_second_signal() {
 #[test]
 fn a_new_life_after_a_restart_starts_over() {
     let mut pod = Pod::serving(3);
-    pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(20).sees(found(2, None)).restarts();
+    pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(20).finds(found(2, None)).restarts();
     pod.expect([Release(Exited, None)]).phase(Phase::Serving).at(21).ready();
-    assert!(pod.note.is_none());
+    assert!(pod.saved.is_none());
 }
 
 #[test]
 fn a_drain_on_counts_alone_is_resumed_and_still_adopts_its_target() {
-    let mut pod = Pod::begin(policy(), Some(SearchResult::Ambiguous(vec![1, 7])), &[(Metrics, count(3))]);
-    pod.at(10).call(Hook).at(20).restarts().phase(Phase::Draining).sees(found(1, None)).at(21).expect([Signal(1)]);
+    let mut pod = Pod::start(policy(), Some(SearchResult::Ambiguous(vec![1, 7])), &[(Metrics, count(3))]);
+    pod.at(10).call(Hook).at(20).restarts().phase(Phase::Draining).finds(found(1, None)).at(21).expect([Signal(1)]);
     pod.at(22).restarts().at(65).expect([Release(Expired, Some(3))]);
 }
 
 #[test]
 fn a_resumed_drain_whose_streams_were_counted_is_not_unserved_when_the_page_is_gone() {
-    let mut pod = Pod::begin(policy(), Some(SearchResult::NotFound), &[(Metrics, count(3))]);
+    let mut pod = Pod::start(policy(), Some(SearchResult::NotFound), &[(Metrics, count(3))]);
     pod.at(10)
         .call(Hook)
         .at(20)

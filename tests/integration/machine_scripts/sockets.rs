@@ -7,7 +7,7 @@ use lameduck_machine::reading::Source::{Metrics, Sockets};
 use lameduck_machine::result::Outcome::{Drained, Expired, NeverServed};
 use lameduck_machine::result::Trigger::Hook;
 
-use crate::machine_scripts::pod::Deed::{Release, Signal};
+use crate::machine_scripts::pod::Effect::{Release, Signal};
 use crate::machine_scripts::pod::Pod;
 
 fn both(policy: &mut Policy) {
@@ -17,15 +17,15 @@ fn both(policy: &mut Policy) {
 #[test]
 fn a_page_that_says_zero_does_not_end_what_the_sockets_show() {
     let mut pod = Pod::with(0, both);
-    pod.carries(&[2000]).at(10).counted(Some(1)).call(Hook).at(15).expect([Signal(1)]).at(40).counted(Some(1));
-    pod.carries(&[]).listens(false).at(40.5).at(53).expect([Release(Drained, Some(0))]);
+    pod.traffic(&[2000]).at(10).counted(Some(1)).call(Hook).at(15).expect([Signal(1)]).at(40).counted(Some(1));
+    pod.traffic(&[]).listening(false).at(40.5).at(53).expect([Release(Drained, Some(0))]);
 }
 
 #[test]
 fn a_page_that_dies_with_the_signal_leaves_the_sockets_to_answer() {
     let mut pod = Pod::with(1, both);
-    pod.carries(&[0]).at(10).call(Hook).at(15).expect([Signal(1)]).fails(ConnectionRefused).listens(false);
-    pod.at(30).counted(Some(1)).carries(&[]).at(31).counted(Some(0)).at(43).expect([Release(Drained, Some(0))]);
+    pod.traffic(&[0]).at(10).call(Hook).at(15).expect([Signal(1)]).fails(ConnectionRefused).listening(false);
+    pod.at(30).counted(Some(1)).traffic(&[]).at(31).counted(Some(0)).at(43).expect([Release(Drained, Some(0))]);
 }
 
 #[test]
@@ -38,43 +38,43 @@ fn a_page_that_failed_high_is_not_overruled_by_sockets_that_never_saw_anything()
 #[test]
 fn sockets_that_nobody_can_read_leave_the_page_to_answer() {
     let mut pod = Pod::with(0, both);
-    pod.at(10).shows_sockets(false).at(11).counted(Some(0)).shows_sockets(true).carries(&[0]).at(12).counted(Some(1));
-    pod.shows_sockets(false).at(13).counted(None);
+    pod.at(10).table_readable(false).at(11).counted(Some(0)).table_readable(true).traffic(&[0]).at(12).counted(Some(1));
+    pod.table_readable(false).at(13).counted(None);
 }
 
 #[test]
 fn a_port_on_which_nobody_has_ever_listened_is_absent_and_holds_readiness() {
     let mut pod = Pod::with(0, both);
-    pod.listens(false).restarts().at(1).counted(None);
-    pod.unready(NotReady::NoReading(Some(Sockets.absence().to_owned())));
-    pod.listens(true).at(2).counted(Some(0)).ready().listens(false).at(3).counted(Some(0));
+    pod.listening(false).restarts().at(1).counted(None);
+    pod.not_ready(NotReady::SourceAbsent(Sockets));
+    pod.listening(true).at(2).counted(Some(0)).ready().listening(false).at(3).counted(Some(0));
 }
 
 #[test]
 fn a_sidecar_that_was_restarted_after_the_signal_does_not_wait_for_a_port_that_was_told_to_close() {
     let mut pod = Pod::with(1, both);
-    pod.carries(&[0]).at(10).call(Hook).at(15).expect([Signal(1)]).listens(false);
-    pod.at(20).streams(0).carries(&[]).restarts().at(20.1).at(32).expect([Release(Drained, Some(0))]);
+    pod.traffic(&[0]).at(10).call(Hook).at(15).expect([Signal(1)]).listening(false);
+    pod.at(20).streams(0).traffic(&[]).restarts().at(20.1).at(32).expect([Release(Drained, Some(0))]);
 }
 
 #[test]
 fn a_target_that_has_not_opened_its_port_never_served() {
     let mut pod = Pod::with(0, both);
-    pod.listens(false).fails(ConnectionRefused).restarts();
+    pod.listening(false).fails(ConnectionRefused).restarts();
     pod.at(5).call(Hook).expect([Signal(1), Release(NeverServed, Some(0))]);
 }
 
 #[test]
 fn sources_that_disagree_for_longer_than_the_quiet_period_are_shown() {
     let mut pod = Pod::with(0, both);
-    pod.carries(&[0]).at(1.5);
-    assert_eq!(pod.snapshot().disagreement, None);
+    pod.traffic(&[0]).at(1.5);
+    assert_eq!(pod.snapshot().streams.disagreement, None);
     pod.at(3);
-    assert_eq!(pod.snapshot().disagreement, None);
+    assert_eq!(pod.snapshot().streams.disagreement, None);
     pod.at(5);
-    assert_eq!(pod.snapshot().disagreement, Some(std::time::Duration::from_secs(4)));
+    assert_eq!(pod.snapshot().streams.disagreement, Some(std::time::Duration::from_secs(4)));
     pod.streams(1).at(6);
-    assert_eq!(pod.snapshot().disagreement, None);
+    assert_eq!(pod.snapshot().streams.disagreement, None);
 }
 
 #[test]
@@ -85,44 +85,48 @@ fn load_balancers_are_told_at_the_limit_and_again_below_nine_tenths_of_it() {
         [(1, 9, None), (2, 10, full.clone()), (3, 9, full.clone()), (4, 8, None), (5, 9, None), (6, 11, full)]
     {
         pod.streams(streams).at(f64::from(second) + 0.5);
-        assert_eq!(pod.keeper.unaccepting(), expected, "{second}");
+        assert_eq!(pod.controller.readiness(pod.snapshot().now).not_accepting_reason(), expected, "{second}");
         pod.ready();
     }
     pod.fails(NoResponse).at(8);
-    assert_eq!(pod.keeper.unaccepting(), Some(NotReady::AtCapacity { limit: 10 }));
+    assert_eq!(
+        pod.controller.readiness(pod.snapshot().now).not_accepting_reason(),
+        Some(NotReady::AtCapacity { limit: 10 })
+    );
 }
 
 #[test]
 fn the_pages_own_limit_is_taken_and_zero_is_none() {
-    use lameduck_machine::io::Input;
     let mut pod = Pod::with(30, |policy| policy.accept_below = Some(AcceptLimit::Capacity));
     pod.at(2);
-    assert_eq!(pod.keeper.unaccepting(), None);
-    pod.input(Input::Capacity(30));
-    assert_eq!(pod.keeper.unaccepting(), Some(NotReady::AtCapacity { limit: 30 }));
-    pod.input(Input::Capacity(0));
-    assert_eq!(pod.keeper.unaccepting(), None);
+    assert_eq!(pod.controller.readiness(pod.snapshot().now).not_accepting_reason(), None);
+    pod.capacity(30).at(3);
+    assert_eq!(
+        pod.controller.readiness(pod.snapshot().now).not_accepting_reason(),
+        Some(NotReady::AtCapacity { limit: 30 })
+    );
+    pod.capacity(0).at(4);
+    assert_eq!(pod.controller.readiness(pod.snapshot().now).not_accepting_reason(), None);
 }
 
 #[test]
 fn the_targets_end_is_the_end_of_its_streams() {
     let mut pod = Pod::with(1, both);
-    pod.at(5).carries(&[0]).at(20).exits(1, lameduck_machine::result::ExitStatus::Code(0));
-    let lived = pod.lived.iter().map(std::time::Duration::as_secs).collect::<Vec<_>>();
-    assert_eq!((lived, pod.keeper.durations().count()), (vec![14], 1));
+    pod.at(5).traffic(&[0]).at(20).exits(1, lameduck_machine::result::ExitStatus::Code(0));
+    let lived = pod.stream_durations.iter().map(std::time::Duration::as_secs).collect::<Vec<_>>();
+    assert_eq!((lived, pod.durations().count()), (vec![14], 1));
 }
 
 #[test]
 fn enough_lives_tell_how_long_the_open_streams_may_take() {
     let mut pod = Pod::with(1, both);
-    for life in 1..=20 {
-        let begin = f64::from(life) * 20.0;
-        pod.at(begin).carries(&[0]).at(begin + 10.0).carries(&[]);
+    for incarnation in 1..=20 {
+        let begin = f64::from(incarnation) * 20.0;
+        pod.at(begin).traffic(&[0]).at(begin + 10.0).traffic(&[]);
     }
-    let ends_in = |pod: &Pod| pod.keeper.estimated_time_to_zero(pod.snapshot().now).map(|time| time.as_secs());
-    assert_eq!(ends_in(&pod), None);
-    pod.at(500).carries(&[0]).at(501.5);
-    assert_eq!(ends_in(&pod), Some(8));
+    assert_eq!(pod.seconds_to_zero(), None);
+    pod.at(500).traffic(&[0]).at(501.5);
+    assert_eq!(pod.seconds_to_zero(), Some(8));
     pod.at(504.5);
-    assert_eq!(ends_in(&pod), Some(5));
+    assert_eq!(pod.seconds_to_zero(), Some(5));
 }

@@ -13,78 +13,101 @@ use lameduck_machine::result::Trigger::{Cli, Hook};
 use lameduck_machine::snapshot::Phase;
 use lameduck_machine::target::SearchResult;
 
-use crate::machine_scripts::pod::Deed::{Dismiss, Leave, Release, Signal};
-use crate::machine_scripts::pod::{Pod, count, fault, found, policy, second};
+use crate::machine_scripts::pod::Effect::{Exit, Release, ReleaseUnauthorized, Signal};
+use crate::machine_scripts::pod::{Pod, count, failure, found, policy, second};
 
 #[test]
 fn a_waiter_turns_nothing_unready_and_signals_nobody_and_is_held_to_its_deadline() {
     let mut pod = Pod::serving(3);
-    pod.at(10).wait(1).phase(Phase::Serving).ready().at(64.9).ready();
-    pod.at(65).expect([Dismiss(1, Expired, Some(3))]).phase(Phase::Serving).ready();
-    assert_eq!((pod.note, pod.result, pod.snapshot().drain), (None, None, None));
-    assert!(!pod.dismissed.is_some_and(|result| result.signalled));
+    pod.at(10).call_unauthorized(1).phase(Phase::Serving).ready().at(64.9).ready();
+    pod.at(65).expect([ReleaseUnauthorized(1, Expired, Some(3))]).phase(Phase::Serving).ready();
+    assert_eq!((pod.saved, pod.result, pod.snapshot().drain), (None, None, None));
+    assert!(!pod.unauthorized_result.is_some_and(|result| result.signalled));
 }
 
 #[test]
 fn a_waiter_is_let_go_when_zero_has_held_for_the_quiet_period() {
     let mut pod = Pod::serving(3);
-    pod.at(10).wait(1).at(19.5).streams(0).at(22).expect([Dismiss(1, Drained, Some(0))]).ready();
+    pod.at(10)
+        .call_unauthorized(1)
+        .at(19.5)
+        .streams(0)
+        .at(22)
+        .expect([ReleaseUnauthorized(1, Drained, Some(0))])
+        .ready();
 }
 
 #[test]
 fn a_zero_from_before_the_call_is_no_end() {
     let mut pod = Pod::serving(0);
-    pod.at(9.5).wait(1).at(11.9).ready().at(12).expect([Dismiss(1, Drained, Some(0))]);
+    pod.at(9.5).call_unauthorized(1).at(11.9).ready().at(12).expect([ReleaseUnauthorized(1, Drained, Some(0))]);
 }
 
 #[test]
 fn a_reading_that_was_asked_for_before_the_call_lets_nobody_go() {
-    let mut pod = Pod::with(0, |policy| policy.plan.quiet_period = Duration::ZERO);
-    pod.at(9.5).hangs().at(10.5).wait(1).at(10.7).answers_late(&[(Metrics, count(0))]).at(10.9).streams(0);
-    pod.at(11).expect([Dismiss(1, Drained, Some(0))]);
+    let mut pod = Pod::with(0, |policy| policy.times.quiet_period = Duration::ZERO);
+    pod.at(9.5).hangs().at(10.5).call_unauthorized(1).at(10.7).answer_late(&[(Metrics, count(0))]).at(10.9).streams(0);
+    pod.at(11).expect([ReleaseUnauthorized(1, Drained, Some(0))]);
 }
 
 #[test]
 fn zero_that_does_not_hold_lets_nobody_go() {
     let mut pod = Pod::serving(0);
-    pod.at(10).wait(1).at(11).streams(2).at(60).ready().at(65).expect([Dismiss(1, Expired, Some(2))]);
+    pod.at(10).call_unauthorized(1).at(11).streams(2).at(60).ready().at(65).expect([ReleaseUnauthorized(
+        1,
+        Expired,
+        Some(2),
+    )]);
 }
 
 #[test]
 fn the_deadline_of_a_drain_that_began_earlier_is_not_a_waiter_s() {
     let mut pod = Pod::serving(3);
-    pod.at(10).call(Cli).at(15).expect([Signal(1)]).at(40).wait(1).at(65).expect([Release(Expired, Some(3))]);
-    pod.at(95).expect([Dismiss(1, Expired, Some(3))]);
+    pod.at(10)
+        .call(Cli)
+        .at(15)
+        .expect([Signal(1)])
+        .at(40)
+        .call_unauthorized(1)
+        .at(65)
+        .expect([Release(Expired, Some(3))]);
+    pod.at(95).expect([ReleaseUnauthorized(1, Expired, Some(3))]);
 }
 
 #[test]
 fn sigterm_lets_no_waiter_go_before_zero_has_held() {
     let mut pod = Pod::serving(3);
-    pod.at(10).wait(1).at(12).sigterm().at(14.5).streams(0).at(16.5).phase(Phase::Serving);
-    pod.at(17).expect([Dismiss(1, Drained, Some(0)), Leave]);
+    pod.at(10).call_unauthorized(1).at(12).sigterm().at(14.5).streams(0).at(16.5).phase(Phase::Serving);
+    pod.at(17).expect([ReleaseUnauthorized(1, Drained, Some(0)), Exit]);
     let mut pod = Pod::serving(0);
-    pod.at(10).wait(1).at(10.5).sigterm().at(13).expect([Dismiss(1, Drained, Some(0)), Leave]);
+    pod.at(10).call_unauthorized(1).at(10.5).sigterm().at(13).expect([ReleaseUnauthorized(1, Drained, Some(0)), Exit]);
 }
 
 #[test]
 fn sigterm_lets_no_waiter_go_at_zero_where_only_the_exit_ends_a_drain() {
     let mut pod = Pod::with(0, |policy| policy.wait_for_exit = true);
-    pod.at(10).wait(1).at(12).sigterm().at(20).exits(1, ExitStatus::Code(0)).expect([Dismiss(1, Exited, None), Leave]);
+    pod.at(10)
+        .call_unauthorized(1)
+        .at(12)
+        .sigterm()
+        .at(20)
+        .exits(1, ExitStatus::Code(0))
+        .expect([ReleaseUnauthorized(1, Exited, None), Exit]);
 }
 
 #[test]
 fn sigterm_lets_no_waiter_go_where_nobody_is_in_sight_and_nothing_known() {
     let mut policy = policy();
     policy.signal = None;
-    let mut pod = Pod::begin(policy, Some(SearchResult::NotFound), &[(Metrics, count(3))]);
-    pod.at(10).wait(1).at(10.5).fails(NoResponse).at(12).sigterm();
-    pod.at(65).expect([Dismiss(1, Expired, None), Leave]);
+    let mut pod = Pod::start(policy, Some(SearchResult::NotFound), &[(Metrics, count(3))]);
+    pod.at(10).call_unauthorized(1).at(10.5).fails(NoResponse).at(12).sigterm();
+    pod.at(65).expect([ReleaseUnauthorized(1, Expired, None), Exit]);
 }
 
 #[test]
 fn unknown_is_not_zero_for_a_waiter_either() {
     let mut pod = Pod::serving(3);
-    pod.at(10).wait(1).fails(NoResponse).at(65).expect([Dismiss(1, Expired, None)]);
+    pod.at(10).call_unauthorized(1).fails(NoResponse).at(65).expect([ReleaseUnauthorized(1, Expired, None)]);
 }
 
 #[test]
@@ -92,106 +115,120 @@ fn waiters_do_not_have_the_sources_read_more_often() {
     let mut pod = Pod::serving(3);
     pod.at(9.2).hangs();
     for waiter in 0..64 {
-        pod.wait(waiter).forsake(waiter);
+        pod.call_unauthorized(waiter).hang_up_unauthorized(waiter);
     }
-    assert_eq!(pod.unread, []);
+    assert_eq!(pod.unanswered_polls, []);
     pod.at(10);
-    assert_eq!(pod.unread.len(), 1);
+    assert_eq!(pod.unanswered_polls.len(), 1);
 }
 
 #[test]
 fn each_waiter_has_its_own_deadline() {
     let mut pod = Pod::serving(3);
-    pod.at(10).wait(1).at(20).wait(2).at(65).expect([Dismiss(1, Expired, Some(3))]);
-    pod.at(75).expect([Dismiss(2, Expired, Some(3))]);
+    pod.at(10).call_unauthorized(1).at(20).call_unauthorized(2).at(65).expect([ReleaseUnauthorized(
+        1,
+        Expired,
+        Some(3),
+    )]);
+    pod.at(75).expect([ReleaseUnauthorized(2, Expired, Some(3))]);
 }
 
 #[test]
 fn a_waiter_that_goes_away_is_forgotten() {
     let mut pod = Pod::serving(3);
-    pod.at(10).wait(1).wait(2);
-    assert_eq!(pod.snapshot().hooks, 2);
-    pod.at(11).forsake(1).at(65).expect([Dismiss(2, Expired, Some(3))]);
-    assert_eq!(pod.snapshot().hooks, 0);
+    pod.at(10).call_unauthorized(1).call_unauthorized(2);
+    assert_eq!(pod.snapshot().hook_callers, 2);
+    pod.at(11).hang_up_unauthorized(1).at(65).expect([ReleaseUnauthorized(2, Expired, Some(3))]);
+    assert_eq!(pod.snapshot().hook_callers, 0);
 }
 
 #[test]
 fn the_end_of_the_target_lets_waiters_go() {
     let mut pod = Pod::serving(3);
-    pod.at(10).wait(1).at(20).exits(1, ExitStatus::Code(0)).expect([Dismiss(1, Exited, Some(3))]);
+    pod.at(10).call_unauthorized(1).at(20).exits(1, ExitStatus::Code(0)).expect([ReleaseUnauthorized(
+        1,
+        Exited,
+        Some(3),
+    )]);
 }
 
 #[test]
 fn a_zero_before_the_target_was_found_is_not_inherited() {
-    let mut pod = Pod::begin(policy(), None, &[(Metrics, count(0))]);
+    let mut pod = Pod::start(policy(), None, &[(Metrics, count(0))]);
     pod.at(9.5)
-        .wait(1)
+        .call_unauthorized(1)
         .at(11.5)
-        .sees(found(1, None))
-        .input(Input::Sighted { requested_at: second(11.2), sighting: found(1, None) });
-    pod.at(13.4).phase(Phase::Serving).at(13.5).expect([Dismiss(1, Drained, Some(0))]);
+        .finds(found(1, None))
+        .input(Input::SearchResult { requested_at: second(11.2), result: found(1, None) });
+    pod.at(13.4).phase(Phase::Serving).at(13.5).expect([ReleaseUnauthorized(1, Drained, Some(0))]);
 }
 
 #[test]
 fn a_waiter_joins_the_drain_under_way_and_is_let_go_with_it() {
     let mut pod = Pod::serving(0);
-    pod.at(10).call(Hook).at(11).wait(1).at(15).expect([Signal(1)]);
-    assert_eq!(pod.snapshot().hooks, 2);
+    pod.at(10).call(Hook).at(11).call_unauthorized(1).at(15).expect([Signal(1)]);
+    assert_eq!(pod.snapshot().hook_callers, 2);
     // It has waited for zero for long, and the target has its exit wait.
-    pod.at(27).expect([Release(Drained, Some(0)), Dismiss(1, Drained, Some(0))]);
-    assert_eq!(pod.dismissed, pod.result);
+    pod.at(27).expect([Release(Drained, Some(0)), ReleaseUnauthorized(1, Drained, Some(0))]);
+    assert_eq!(pod.unauthorized_result, pod.result);
 }
 
 #[test]
 fn a_drain_that_begins_later_takes_its_waiters_with_it() {
     let mut pod = Pod::serving(3);
-    pod.at(10).wait(1).at(20).call(Cli).at(25).expect([Signal(1)]);
-    pod.at(30).exits(1, ExitStatus::Code(0)).expect([Release(Exited, Some(0)), Dismiss(1, Exited, Some(0))]);
+    pod.at(10).call_unauthorized(1).at(20).call(Cli).at(25).expect([Signal(1)]);
+    pod.at(30)
+        .exits(1, ExitStatus::Code(0))
+        .expect([Release(Exited, Some(0)), ReleaseUnauthorized(1, Exited, Some(0))]);
 }
 
 #[test]
 fn a_waiter_is_not_held_beyond_its_own_deadline_by_a_drain() {
     let mut pod = Pod::serving(3);
-    pod.at(10).wait(1).at(20).call(Hook).at(25).expect([Signal(1)]);
-    pod.at(65).expect([Dismiss(1, Expired, Some(3))]).at(75).expect([Release(Expired, Some(3))]);
+    pod.at(10).call_unauthorized(1).at(20).call(Hook).at(25).expect([Signal(1)]);
+    pod.at(65).expect([ReleaseUnauthorized(1, Expired, Some(3))]).at(75).expect([Release(Expired, Some(3))]);
 }
 
 #[test]
 fn a_waiter_never_moves_the_deadline_nor_keeps_a_hook_from_moving_it() {
     let mut pod = Pod::serving(3);
-    pod.at(10).call(Hook).hangup(Hook).at(12).wait(1).deadline(65).at(13).call(Hook).deadline(68);
+    pod.at(10).call(Hook).hang_up(Hook).at(12).call_unauthorized(1).deadline(65).at(13).call(Hook).deadline(68);
 }
 
 #[test]
 fn a_waiter_after_the_drain_is_answered_at_once_unless_it_had_expired() {
     let mut pod = Pod::serving(0);
     pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(27).expect([Release(Drained, Some(0))]);
-    pod.at(28).wait(1).expect([Dismiss(1, Drained, Some(0))]);
+    pod.at(28).call_unauthorized(1).expect([ReleaseUnauthorized(1, Drained, Some(0))]);
 
     let mut pod = Pod::serving(3);
     pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(65).expect([Release(Expired, Some(3))]);
-    pod.at(70).wait(1).phase(Phase::Done).at(71).call(Cli).expect([Release(Expired, Some(3))]);
-    pod.at(125).expect([Dismiss(1, Expired, Some(3))]);
+    pod.at(70).call_unauthorized(1).phase(Phase::Done).at(71).call(Cli).expect([Release(Expired, Some(3))]);
+    pod.at(125).expect([ReleaseUnauthorized(1, Expired, Some(3))]);
 }
 
 #[test]
 fn a_waiter_is_not_held_for_a_target_that_never_served() {
-    let mut pod = Pod::begin(policy(), Some(found(1, None)), &[(Metrics, fault(ConnectionRefused))]);
-    pod.at(9.5).wait(1).at(10).expect([Dismiss(1, NeverServed, Some(0))]).phase(Phase::Serving);
+    let mut pod = Pod::start(policy(), Some(found(1, None)), &[(Metrics, failure(ConnectionRefused))]);
+    pod.at(9.5)
+        .call_unauthorized(1)
+        .at(10)
+        .expect([ReleaseUnauthorized(1, NeverServed, Some(0))])
+        .phase(Phase::Serving);
 }
 
 #[test]
 fn where_only_the_exit_ends_a_drain_zero_lets_no_waiter_go() {
     let mut pod = Pod::with(0, |policy| policy.wait_for_exit = true);
-    pod.at(10).wait(1).at(20).exits(1, ExitStatus::Code(0)).expect([Dismiss(1, Exited, None)]);
+    pod.at(10).call_unauthorized(1).at(20).exits(1, ExitStatus::Code(0)).expect([ReleaseUnauthorized(1, Exited, None)]);
 }
 
 #[test]
 fn the_sidecar_does_not_leave_its_waiters() {
     let mut pod = Pod::with(3, |policy| policy.on_sigterm = SigtermPolicy::Auto);
-    pod.at(10).wait(1).at(12).sigterm().at(60).phase(Phase::Serving);
-    pod.at(65).expect([Dismiss(1, Expired, Some(3)), Leave]);
+    pod.at(10).call_unauthorized(1).at(12).sigterm().at(60).phase(Phase::Serving);
+    pod.at(65).expect([ReleaseUnauthorized(1, Expired, Some(3)), Exit]);
 
     let mut pod = Pod::with(3, |policy| policy.on_sigterm = SigtermPolicy::Auto);
-    pod.at(10).wait(1).at(12).sigterm().at(20).forsake(1).at(42).expect([Leave]);
+    pod.at(10).call_unauthorized(1).at(12).sigterm().at(20).hang_up_unauthorized(1).at(42).expect([Exit]);
 }

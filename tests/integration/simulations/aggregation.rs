@@ -11,7 +11,7 @@ const ALL: [Source; 4] = [Source::Metrics, Source::Lazy, Source::Sockets, Source
 
 /// Sources, and all that they have said, the last last.
 pub(crate) struct Sources {
-    census: SourceSet,
+    source_set: SourceSet,
     said: Vec<(Source, Vec<Reading>)>,
 }
 
@@ -39,16 +39,16 @@ fn reading() -> impl Strategy<Value = Reading> {
 impl Sources {
     pub(crate) fn new(sources: &[Source]) -> Self {
         let said = sources.iter().map(|source| (*source, Vec::new())).collect();
-        Self { census: SourceSet::new(sources), said }
+        Self { source_set: SourceSet::new(sources), said }
     }
 
     pub(crate) fn take(&mut self, second: usize, source: Source, reading: Reading) {
         let requested_at = Time::since_boot(Duration::from_secs(second as u64));
-        self.census.take(source, requested_at, reading.clone());
+        self.source_set.record(source, requested_at, reading.clone());
         if let Some((_, said)) = self.said.iter_mut().find(|(one, _)| *one == source) {
             said.push(reading);
         }
-        match self.census.tally().map(|tally| tally.streams) {
+        match self.source_set.count().map(|tally| tally.streams) {
             None => {}
             Some(0) => self.may_be_zero(),
             Some(streams) => {
@@ -60,7 +60,10 @@ impl Sources {
         }
         let most = self.said.iter().filter_map(|(source, said)| now(*source, said)).max().filter(|most| *most > 0);
         let absent = self.said.iter().any(|(source, said)| is_missed(*source, said));
-        assert!(most.is_none() || absent || self.census.tally().map(|tally| tally.streams) == most, "streams are lost");
+        assert!(
+            most.is_none() || absent || self.source_set.count().map(|tally| tally.streams) == most,
+            "streams are lost"
+        );
     }
 
     fn may_be_zero(&self) {

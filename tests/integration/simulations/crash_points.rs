@@ -12,17 +12,17 @@ use lameduck_machine::reading::Source;
 use lameduck_machine::result::{ExitStatus, Outcome, Trigger};
 
 use crate::simulations::history::Event;
-use crate::simulations::world::World;
-use lameduck_test_support::traffic::{PORT, WORK};
+use crate::simulations::simulation::Simulation;
+use lameduck_test_support::traffic::{ACTIVE_RATE, PORT};
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
 fn policy() -> Policy {
-    let rule = IdleRule { window: seconds(3), rate: WORK };
+    let rule = IdleRule { window: seconds(3), rate: ACTIVE_RATE };
     Policy {
-        plan: DrainTimes {
+        times: DrainTimes {
             grace_period: seconds(20),
             exit_margin: seconds(2),
             lame_duck: seconds(2),
@@ -34,7 +34,7 @@ fn policy() -> Policy {
         sources: vec![Source::Metrics],
         signal: Some(("SIGINT".to_owned(), 2)),
         wait_for_exit: false,
-        idleness: IdlePolicy { ports: vec![PORT], rule, ends_drain: true },
+        idle: IdlePolicy { ports: vec![PORT], rule, ends_drain: true },
         accept_below: None,
         on_sigterm: SigtermPolicy::Auto,
         own_start_ticks: 0,
@@ -42,19 +42,19 @@ fn policy() -> Policy {
 }
 
 /// A drain with this before the call and this after it, in which the sidecar dies after so many actions.
-fn live(before: &[Event], after: &[Event], step: u8, away: Duration) -> World {
-    let mut world = World::new(policy());
+fn live(before: &[Event], after: &[Event], step: u8, away: Duration) -> Simulation {
+    let mut simulation = Simulation::new(policy());
     let dir = temp_dir().join(format!("lameduck-deaths-{}", std::process::id()));
     fs::create_dir_all(&dir).expect("a directory can be made");
     let state = StateFile::new(&dir, &format!("{:?}", std::thread::current().id()), "subject");
     state.erase().expect("it is ours");
-    world.keep_notes(state);
-    let call = [Event::Death(step, away, false), Event::Call(Trigger::Hook)];
-    let end = [Event::Wait(policy().plan.grace_period)];
+    simulation.save_to_file(state);
+    let call = [Event::SidecarCrash(step, away, false), Event::Call(Trigger::Hook)];
+    let end = [Event::Wait(policy().times.grace_period)];
     for event in before.iter().chain(&call).chain(after).chain(&end) {
-        world.happens(event);
+        simulation.apply(event);
     }
-    world
+    simulation
 }
 
 /// StreamLifetimes through a drain once for every action after which its sidecar can die.
@@ -62,29 +62,29 @@ fn die_at_every_step(outcome: Outcome, before: &[Event], after: &[Event]) {
     for away in [Duration::ZERO, seconds(3)] {
         let (mut unnoted, mut unsent, mut told_again) = (0, 0, 0);
         let steps = (0..u8::MAX).take_while(|step| {
-            let world = live(before, after, *step, away);
-            if world.told.is_empty() {
-                assert!(!world.has_drain() && world.signals == 0, "a drain without an end");
+            let simulation = live(before, after, *step, away);
+            if simulation.reported.is_empty() {
+                assert!(!simulation.has_drain() && simulation.signals == 0, "a drain without an end");
                 unnoted += 1;
                 return true;
             }
-            let result = world.told[0];
-            assert!(world.told.iter().all(|told| *told == result), "{:?}", world.told);
+            let result = simulation.reported[0];
+            assert!(simulation.reported.iter().all(|reported| *reported == result), "{:?}", simulation.reported);
             assert_eq!(result.outcome, outcome, "died after {step} actions");
-            assert!(result.signalled && world.has_drain());
+            assert!(result.signalled && simulation.has_drain());
             if outcome == Outcome::Expired {
                 // One that comes back too late to look cannot know.
                 assert!(matches!(result.stragglers, Some(2) | None));
-                let budget = policy().plan.budget();
-                assert!(budget <= result.took && result.took <= budget + away, "{result:?}");
+                let budget = policy().times.budget();
+                assert!(budget <= result.duration && result.duration <= budget + away, "{result:?}");
             }
-            assert_eq!(world.kills, usize::from(outcome == Outcome::Idle));
-            told_again += world.told.len() - 1;
-            unsent += 1 - world.signals;
-            !world.awaits_death()
+            assert_eq!(simulation.kills, usize::from(outcome == Outcome::Idle));
+            told_again += simulation.reported.len() - 1;
+            unsent += 1 - simulation.signals;
+            !simulation.awaits_crash()
         });
         assert!(steps.count() > 20);
-        // Before the first note; between the note of the signal and the signal; between the word and the note of it.
+        // Before the first saved; between the saved of the signal and the signal; between the word and the saved of it.
         assert_eq!((unnoted, unsent, told_again), (1, 1, 1), "{outcome:?}");
     }
 }
@@ -96,13 +96,13 @@ fn a_death_at_any_step_of_a_drain_to_zero_changes_nothing_but_its_time() {
 
 #[test]
 fn a_death_at_any_step_of_a_drain_to_its_deadline_changes_nothing() {
-    let work = Event::Traffic(vec![WORK * 4, WORK * 4]);
+    let work = Event::Traffic(vec![ACTIVE_RATE * 4, ACTIVE_RATE * 4]);
     die_at_every_step(Outcome::Expired, &[Event::Streams(2), work, Event::Wait(seconds(3))], &[]);
 }
 
 #[test]
 fn a_death_at_any_step_of_a_drain_to_the_exit_of_the_target_changes_nothing_but_its_time() {
-    let work = Event::Traffic(vec![WORK * 4, WORK * 4]);
+    let work = Event::Traffic(vec![ACTIVE_RATE * 4, ACTIVE_RATE * 4]);
     let before = [Event::Streams(2), work, Event::Wait(seconds(3))];
     die_at_every_step(Outcome::Exited, &before, &[Event::Wait(seconds(8)), Event::Exit(ExitStatus::Code(0))]);
 }

@@ -9,7 +9,7 @@ use lameduck_machine::reading::Source;
 use lameduck_machine::result::{ExitStatus, Trigger};
 use proptest::prelude::*;
 
-use lameduck_test_support::traffic::{PORT, WORK};
+use lameduck_test_support::traffic::{ACTIVE_RATE, PORT};
 
 /// One thing that happens.
 #[derive(Clone, Debug)]
@@ -23,9 +23,9 @@ pub(crate) enum Event {
     /// One of the callers goes away.
     Hangup(usize),
     /// Somebody waits who may not ask for a drain.
-    Stranger,
+    UnauthorizedCall,
     /// One of these goes away.
-    Forsake(usize),
+    UnauthorizedHangup(usize),
     Sigterm,
     /// The streams on the target from now on.
     Streams(u64),
@@ -40,27 +40,27 @@ pub(crate) enum Event {
     /// Whether the lazy series are on the page from now on.
     Lazy(bool),
     /// The target begins to die: nothing that is read of it is its word any more.
-    Dying,
+    BeginExit,
     /// The target ends.
     Exit(ExitStatus),
     /// A new life begins, if there is none.
     Start,
     /// Whether a second process matches from now on.
-    Second(bool),
+    SecondMatch(bool),
     /// Whether the target does not catch the signal from now on.
-    SignalBlocker(bool),
+    NotCaught(bool),
     /// Whether signals fail to go out from now on.
-    Refusal(bool),
+    SignalsFail(bool),
     /// Whether a signalled target ends by itself once it has no streams.
-    Politeness(bool),
+    ExitsWhenEmpty(bool),
     /// How long a reading takes from now on; `None` is for ever.
-    Reading(Option<Duration>),
+    PollTakes(Option<Duration>),
     /// Whether readings are answered twice from now on.
-    Twice(bool),
+    AnswersTwice(bool),
     /// How long a search takes from now on.
-    Search(Duration),
+    SearchTakes(Duration),
     /// The sidecar dies after so many more actions, and stays away so long; or another life begins meanwhile.
-    Death(u8, Duration, bool),
+    SidecarCrash(u8, Duration, bool),
 }
 
 /// What the page does when it is read.
@@ -68,8 +68,8 @@ pub(crate) enum Event {
 pub(crate) enum Page {
     Up,
     Refused,
-    Unanswered,
-    Unreadable,
+    NoResponse,
+    Invalid,
     Absent,
 }
 
@@ -85,8 +85,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => millis(90_000).prop_map(Event::Jump),
         4 => trigger().prop_map(Event::Call),
         2 => (0..4_usize).prop_map(Event::Hangup),
-        2 => Just(Event::Stranger),
-        1 => (0..4_usize).prop_map(Event::Forsake),
+        2 => Just(Event::UnauthorizedCall),
+        1 => (0..4_usize).prop_map(Event::UnauthorizedHangup),
         1 => Just(Event::Sigterm),
         5 => prop_oneof![2 => Just(0), 1 => 1..5_u64].prop_map(Event::Streams),
         1 => prop_oneof![2 => Just(0), 1 => 1..3_u64].prop_map(Event::Batch),
@@ -94,17 +94,17 @@ fn event() -> impl Strategy<Value = Event> {
         1 => prop::bool::weighted(0.7).prop_map(Event::Table),
         3 => page().prop_map(Event::Page),
         1 => any::<bool>().prop_map(Event::Lazy),
-        1 => Just(Event::Dying),
-        1 => ending().prop_map(Event::Exit),
+        1 => Just(Event::BeginExit),
+        1 => exit_status().prop_map(Event::Exit),
         2 => Just(Event::Start),
-        1 => any::<bool>().prop_map(Event::Second),
-        1 => any::<bool>().prop_map(Event::SignalBlocker),
-        1 => any::<bool>().prop_map(Event::Refusal),
-        1 => any::<bool>().prop_map(Event::Politeness),
-        2 => prop_oneof![3 => millis(4_000).prop_map(Some), 1 => Just(None)].prop_map(Event::Reading),
-        1 => any::<bool>().prop_map(Event::Twice),
-        1 => prop_oneof![Just(Duration::ZERO), millis(3_000)].prop_map(Event::Search),
-        2 => (0..12_u8, millis(5_000), any::<bool>()).prop_map(|(n, away, anew)| Event::Death(n, away, anew)),
+        1 => any::<bool>().prop_map(Event::SecondMatch),
+        1 => any::<bool>().prop_map(Event::NotCaught),
+        1 => any::<bool>().prop_map(Event::SignalsFail),
+        1 => any::<bool>().prop_map(Event::ExitsWhenEmpty),
+        2 => prop_oneof![3 => millis(4_000).prop_map(Some), 1 => Just(None)].prop_map(Event::PollTakes),
+        1 => any::<bool>().prop_map(Event::AnswersTwice),
+        1 => prop_oneof![Just(Duration::ZERO), millis(3_000)].prop_map(Event::SearchTakes),
+        2 => (0..12_u8, millis(5_000), any::<bool>()).prop_map(|(n, away, anew)| Event::SidecarCrash(n, away, anew)),
     ]
 }
 
@@ -124,13 +124,13 @@ fn page() -> impl Strategy<Value = Page> {
     prop_oneof![
         4 => Just(Page::Up),
         1 => Just(Page::Refused),
-        1 => Just(Page::Unanswered),
-        1 => Just(Page::Unreadable),
+        1 => Just(Page::NoResponse),
+        1 => Just(Page::Invalid),
         1 => Just(Page::Absent),
     ]
 }
 
-fn ending() -> impl Strategy<Value = ExitStatus> {
+fn exit_status() -> impl Strategy<Value = ExitStatus> {
     prop_oneof![
         Just(ExitStatus::Unknown),
         (0..2).prop_map(ExitStatus::Code),
@@ -149,13 +149,13 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
     ];
     let on_sigterm = prop_oneof![Just(SigtermPolicy::Drain), Just(SigtermPolicy::Exit), Just(SigtermPolicy::Auto)];
     let signal = prop_oneof![9 => Just(Some(("SIGINT".to_owned(), 2))), 1 => Just(None)];
-    (plan(), sources, signal, prop::bool::weighted(0.15), idleness(), on_sigterm).prop_map(
-        |(plan, sources, signal, wait_for_exit, idleness, on_sigterm)| Policy {
-            plan,
+    (times(), sources, signal, prop::bool::weighted(0.15), idle(), on_sigterm).prop_map(
+        |(times, sources, signal, wait_for_exit, idle, on_sigterm)| Policy {
+            times,
             sources,
             signal,
             wait_for_exit,
-            idleness,
+            idle,
             accept_below: None,
             on_sigterm,
             own_start_ticks: 0,
@@ -164,16 +164,16 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
 }
 
 /// Idle streams are told apart, and end a drain, or not.
-fn idleness() -> impl Strategy<Value = IdlePolicy> {
+fn idle() -> impl Strategy<Value = IdlePolicy> {
     let ports = prop_oneof![3 => Just(vec![PORT]), 1 => Just(Vec::new())];
     (ports, 2..20_u64, any::<bool>()).prop_map(|(ports, seconds, ends_drain)| {
-        let rule = IdleRule { window: Duration::from_secs(seconds), rate: WORK };
+        let rule = IdleRule { window: Duration::from_secs(seconds), rate: ACTIVE_RATE };
         IdlePolicy { ports, rule, ends_drain }
     })
 }
 
 /// Any times that add up.
-pub(crate) fn plan() -> impl Strategy<Value = DrainTimes> {
+pub(crate) fn times() -> impl Strategy<Value = DrainTimes> {
     let third = || 0..330_u32;
     (millis(60_000), third(), third(), third(), millis(12_000), millis(5_000), millis(6_000)).prop_map(
         |(grace, margin, lame_duck, quiet, exit_wait, poll, timeout)| {

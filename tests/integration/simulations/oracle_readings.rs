@@ -1,149 +1,135 @@
-//! What the sources have said, as the contract lets it be taken: by whole rounds, in time, once, of this life.
+//! What the sources have answered, as the contract lets it be used: by whole polls, in time, once, of this incarnation.
 
 use std::time::Duration;
 
+use lameduck_machine::io::Poll;
 use lameduck_machine::policy::Policy;
 use lameduck_machine::reading::{ReadErrorKind, Reading, Source};
 use lameduck_machine::time::Time;
 
 const SLACK: Duration = Duration::from_millis(100);
 
-/// One round of readings.
+/// One poll of all sources.
 #[derive(Clone, Debug)]
-struct Round {
+struct Request {
     requested_at: Time,
-    overdue: Time,
-    said: Vec<(Source, Reading)>,
+    expires_at: Time,
+    /// The readings, once the poll has been answered.
+    readings: Option<Vec<(Source, Reading)>>,
 }
 
-/// The rounds of one life under one sidecar.
+/// The polls of one incarnation by one sidecar.
 #[derive(Clone, Debug)]
 pub(crate) struct Readings {
-    quiet: Duration,
+    quiet_period: Duration,
     sources: Vec<Source>,
-    rounds: Vec<Round>,
-    /// Whether a page ever came.
-    pub(crate) served: bool,
-    /// How many of the rounds are of a life that has ended.
+    polls: Vec<Request>,
+    /// Whether a server ever answered.
+    pub(crate) ever_answered: bool,
+    /// How many of the polls are of an incarnation that has ended.
     ended: usize,
 }
 
 impl Readings {
     pub(crate) fn new(policy: &Policy) -> Self {
-        let (quiet, sources) = (policy.plan.quiet_period, policy.sources.clone());
-        Self { quiet, sources, rounds: Vec::new(), served: false, ended: 0 }
+        let (quiet_period, sources) = (policy.times.quiet_period, policy.sources.clone());
+        Self { quiet_period, sources, polls: Vec::new(), ever_answered: false, ended: 0 }
     }
 
-    pub(crate) fn ask(&mut self, requested_at: Time, bound: Duration) {
-        // A round that another follows before it is overdue was abandoned: its silence says nothing.
-        if let Some(before) = self.rounds.last_mut().filter(|before| requested_at < before.overdue) {
-            before.overdue = requested_at + Duration::MAX;
+    pub(crate) fn request(&mut self, requested_at: Time, timeout: Duration) {
+        // A poll that is followed by another before it expires was cancelled: that it has no answer says nothing.
+        if self.polls.last().is_some_and(|before| before.readings.is_none() && requested_at < before.expires_at) {
+            self.polls.pop();
+            self.ended = self.ended.min(self.polls.len());
         }
-        self.rounds.push(Round { requested_at, overdue: requested_at + bound + SLACK, said: Vec::new() });
+        self.polls.push(Request { requested_at, expires_at: requested_at + timeout + SLACK, readings: None });
     }
 
-    pub(crate) fn take(&mut self, now: Time, requested_at: Time, source: Source, reading: &Reading) {
-        let Some(round) = self.rounds.last_mut() else { return };
-        let new = round.said.iter().all(|(said, _)| *said != source);
-        if round.requested_at == requested_at && now <= round.overdue && new {
-            round.said.push((source, reading.clone()));
-            self.served |= match reading {
-                // A port on which nobody listens shows nobody who serves.
-                Reading::Counts(counts) if source == Source::Sockets => counts.iter().any(Option::is_some),
-                Reading::Unknown(_) if source == Source::Sockets => false,
-                Reading::Counts(_) => true,
-                Reading::Unknown(fault) => fault.kind == ReadErrorKind::Invalid,
-            };
+    pub(crate) fn answer(&mut self, now: Time, poll: &Poll) {
+        let Some(request) = self.polls.last_mut() else { return };
+        if request.requested_at != poll.requested_at || now > request.expires_at || request.readings.is_some() {
+            return;
         }
+        self.ever_answered |= poll.readings.iter().any(|(source, reading)| match reading {
+            // A port without a listener shows no server.
+            Reading::Counts(counts) if *source == Source::Sockets => counts.iter().any(Option::is_some),
+            Reading::Unknown(_) if *source == Source::Sockets => false,
+            Reading::Counts(_) => true,
+            Reading::Unknown(error) => error.kind == ReadErrorKind::Invalid,
+        });
+        request.readings = Some(poll.readings.clone());
     }
 
-    /// The life ends: what is asked from now on is of another.
+    /// The incarnation ends: what is requested from now on is of another.
     pub(crate) fn end(&mut self) {
-        self.ended = self.rounds.len();
+        self.ended = self.polls.len();
     }
 
-    /// Nothing of the life that ended is taken any more.
+    /// Nothing of the incarnation that ended is used any more.
     pub(crate) fn settle(&mut self) {
         if self.ended > 0 {
-            self.rounds.drain(..self.ended);
-            (self.ended, self.served) = (0, false);
+            self.polls.drain(..self.ended);
+            (self.ended, self.ever_answered) = (0, false);
         }
     }
 
-    pub(crate) fn forget(&mut self) {
-        (self.ended, self.served) = (0, false);
-        self.rounds.clear();
+    pub(crate) fn reset(&mut self) {
+        (self.ended, self.ever_answered) = (0, false);
+        self.polls.clear();
     }
 
-    /// For how long, beyond the quiet period, every round since then has said zero; `None` if not so long.
+    /// For how long, beyond the quiet period, every poll since then has been zero; `None` if not so long.
     pub(crate) fn zero_held(&self, now: Time, since: Time) -> Option<Duration> {
-        let of_now = self.rounds.iter().filter(|round| round.requested_at >= since);
-        let rounds: Vec<&Round> = of_now.filter(|round| self.is_over(round, now) || round.denies_zero()).collect();
-        let zeros = rounds.iter().rev().take_while(|round| round.says_zero());
-        let first = zeros.last()?.requested_at;
-        rounds.last()?.requested_at.since(first).checked_sub(self.quiet)
+        let polls: Vec<&Request> =
+            self.polls.iter().filter(|poll| poll.requested_at >= since && poll.is_over(now)).collect();
+        let first = polls.iter().rev().take_while(|poll| poll.is_zero()).last()?;
+        polls.last()?.requested_at.since(first.requested_at).checked_sub(self.quiet_period)
     }
 
-    fn is_over(&self, round: &Round, now: Time) -> bool {
-        round.said.len() == self.sources.len() || now >= round.overdue
-    }
-
-    /// The fused count, by the last word of each source, if it is not older than that.
+    /// The count of all sources by the last reading of each, if that is not older than this.
     pub(crate) fn fresh(&self, now: Time, age: Duration) -> Option<u64> {
-        let last =
-            |source| self.rounds.iter().rev().find(|round| round.has_heard(source, now)).map(|round| (source, round));
-        let words = self.sources.iter().filter_map(|source| last(*source));
-        words
-            .filter(|(_, round)| now.since(round.requested_at) <= age)
-            .filter_map(|(source, round)| round.count_of(source))
-            .max()
+        let last = self.polls.iter().rev().find(|poll| poll.is_over(now))?;
+        let counts = self.sources.iter().filter_map(|source| last.count_of(*source));
+        counts.max().filter(|_| now.since(last.requested_at) <= age)
     }
 
-    /// Whether the last round since then is over and nobody gave a page.
-    pub(crate) fn failing_since(&self, since: Time) -> bool {
+    /// Whether a poll since then is over in which no server answered.
+    pub(crate) fn failed_since(&self, now: Time, since: Time) -> bool {
         let failed = |(source, reading): &(Source, Reading)| match reading {
             Reading::Counts(_) => *source == Source::Sockets,
-            Reading::Unknown(fault) => fault.kind != ReadErrorKind::Invalid,
+            Reading::Unknown(error) => error.kind != ReadErrorKind::Invalid,
         };
-        self.rounds.iter().any(|round| round.requested_at >= since && round.said.iter().all(failed))
+        let mut polls = self.polls.iter().filter(|poll| poll.requested_at >= since && poll.is_over(now));
+        polls.any(|poll| poll.readings.iter().flatten().all(failed))
     }
 }
 
-impl Round {
-    /// Whether a source has answered in this round, or cannot any more.
-    fn has_heard(&self, source: Source, now: Time) -> bool {
-        now >= self.overdue || self.said.iter().any(|(said, _)| *said == source)
+impl Request {
+    fn is_over(&self, now: Time) -> bool {
+        self.readings.is_some() || now >= self.expires_at
     }
 
     fn count_of(&self, source: Source) -> Option<u64> {
-        self.said.iter().find(|(said, _)| *said == source).and_then(|(source, reading)| said(*source, reading))
+        let mut readings = self.readings.iter().flatten();
+        readings.find(|(answering, _)| *answering == source).and_then(|(source, reading)| count(*source, reading))
     }
 
-    fn denies_zero(&self) -> bool {
-        self.said.iter().any(|(source, reading)| said(*source, reading) > Some(0))
-    }
-
-    fn says_zero(&self) -> bool {
-        self.said.iter().any(|(source, reading)| said(*source, reading) == Some(0))
-            && !self.denies_zero()
-            && !self.misses()
-    }
-
-    /// Whether a series that is always there is absent.
-    fn misses(&self) -> bool {
-        let always_there = |source| matches!(source, Source::Metrics | Source::Status);
-        self.said.iter().any(|(source, reading)| always_there(*source) && *reading == Reading::Counts(vec![None]))
+    fn is_zero(&self) -> bool {
+        let readings = || self.readings.iter().flatten();
+        let counts: Vec<u64> = readings().filter_map(|(source, reading)| count(*source, reading)).collect();
+        counts.iter().max() == Some(&0) && !readings().any(|(source, reading)| is_missing(*source, reading))
     }
 }
 
-/// The count of a source; a port that is closed, with nothing connected, has none.
-fn said(source: Source, reading: &Reading) -> Option<u64> {
-    let closed = source == Source::Sockets && *reading == Reading::Counts(vec![None]);
-    if closed { Some(0) } else { sum(reading) }
+/// Whether a series that is always there is absent.
+fn is_missing(source: Source, reading: &Reading) -> bool {
+    matches!(source, Source::Metrics | Source::Status) && *reading == Reading::Counts(vec![None])
 }
 
-fn sum(reading: &Reading) -> Option<u64> {
+/// The count of a source; a closed port without connections counts zero.
+fn count(source: Source, reading: &Reading) -> Option<u64> {
     match reading {
+        Reading::Counts(counts) if source == Source::Sockets && *counts == [None] => Some(0),
         Reading::Counts(counts) => counts.iter().flatten().map(|count| count.streams).reduce(u64::saturating_add),
         Reading::Unknown(_) => None,
     }

@@ -1,0 +1,191 @@
+//! Every caller that waits for the end of a drain.
+//!
+//! A caller without the token is held like the others, because a refused hook lets the kubelet go on to its SIGTERM. Its
+//! wait has the rules of a drain of its own, but takes nothing out of rotation, sends no signal and is not saved. While
+//! a real drain is under way, such callers wait for its end, each to its own deadline.
+
+use crate::account::Account;
+use crate::drain::Drain;
+use crate::io::{Action, Actions, CallerId, Reply};
+use crate::result::{DrainResult, Outcome, Trigger};
+use crate::time::Time;
+
+/// How many unauthorized callers are held at once: they must not take every connection.
+pub const MAX_UNAUTHORIZED: usize = 64;
+
+/// The callers. Each is in here from its call to its answer, or to its disconnect.
+#[derive(Clone, Debug, Default)]
+pub struct HookCallers {
+    callers: Vec<(CallerId, Trigger)>,
+    unauthorized: Vec<UnauthorizedCaller>,
+}
+
+/// A caller without the token, and the drain that it would have had.
+#[derive(Clone, Debug)]
+struct UnauthorizedCaller {
+    id: CallerId,
+    drain: Drain,
+}
+
+impl HookCallers {
+    /// Adds a caller; true if it is a hook and no other hook is connected.
+    pub fn add(&mut self, id: CallerId, trigger: Trigger) -> bool {
+        let is_hook = |(_, trigger): &(CallerId, Trigger)| *trigger == Trigger::Hook;
+        let first_hook = trigger == Trigger::Hook && !self.callers.iter().any(is_hook);
+        self.callers.push((id, trigger));
+        first_hook
+    }
+
+    /// Holds an unauthorized caller for as long as this drain would last; refuses it if too many are held.
+    pub fn hold(&mut self, id: CallerId, drain: Drain, actions: &mut Actions) {
+        if self.unauthorized.len() < MAX_UNAUTHORIZED {
+            self.unauthorized.push(UnauthorizedCaller { id, drain });
+        } else {
+            actions.push(Action::Reply(id, Reply::TooManyUnauthorized));
+        }
+    }
+
+    /// Removes a caller that has disconnected.
+    pub fn remove(&mut self, id: CallerId) {
+        self.callers.retain(|(caller, _)| *caller != id);
+        self.unauthorized.retain(|caller| caller.id != id);
+    }
+
+    /// How many callers wait.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.callers.len() + self.unauthorized.len()
+    }
+
+    /// Whether an unauthorized caller waits.
+    #[must_use]
+    pub const fn has_unauthorized(&self) -> bool {
+        !self.unauthorized.is_empty()
+    }
+
+    /// Answers every authorized caller.
+    pub fn release(&mut self, result: DrainResult, actions: &mut Actions) {
+        for (id, _) in self.callers.drain(..) {
+            actions.push(Action::Reply(id, Reply::Finished(result)));
+        }
+    }
+
+    /// Answers every unauthorized caller: a real drain is over, and all waits with it.
+    pub fn release_unauthorized(&mut self, result: DrainResult, actions: &mut Actions) {
+        for caller in self.unauthorized.drain(..) {
+            actions.push(Action::Reply(caller.id, Reply::Finished(result)));
+        }
+    }
+
+    /// Answers the unauthorized callers whose own wait is over.
+    pub fn release_finished(
+        &mut self,
+        account: &Account<'_>,
+        actions: &mut Actions,
+        mut outcome: impl FnMut(&mut Drain) -> Option<Outcome>,
+    ) {
+        self.unauthorized.retain_mut(|caller| {
+            let Some(outcome) = outcome(&mut caller.drain) else { return true };
+            let result = account.result(&caller.drain, outcome);
+            actions.push(Action::Reply(caller.id, Reply::Finished(result)));
+            false
+        });
+    }
+
+    /// Forgets the zeros that unauthorized callers wait on: they were counted of another incarnation.
+    pub fn invalidate_zeros(&mut self) {
+        for caller in &mut self.unauthorized {
+            caller.drain.invalidate_zero();
+        }
+    }
+
+    /// When an unauthorized caller's wait must be looked at again even if nothing happens.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Time> {
+        self.unauthorized.iter().map(|caller| caller.drain.timeout()).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drain_times::tests::times;
+    use crate::incarnation::IncarnationState;
+    use crate::policy::tests::policy;
+    use crate::target_tracker::TargetTracker;
+    use std::time::Duration;
+
+    fn at(seconds: u64) -> Time {
+        Time::since_boot(Duration::from_secs(seconds))
+    }
+
+    fn result(outcome: Outcome) -> DrainResult {
+        let (stragglers, duration) = (Some(0), Duration::ZERO);
+        DrainResult { outcome, streams_at_start: None, stragglers, idle_streams: 0, duration, signalled: false }
+    }
+
+    fn silent(started_at: u64) -> Drain {
+        Drain::begin_silent(at(started_at), &times(60), None)
+    }
+
+    fn replies(mut actions: Actions) -> Vec<(u64, Reply)> {
+        let reply = |action| match action {
+            Action::Reply(id, reply) => (id.0, reply),
+            other => panic!("{other:?}"),
+        };
+        std::iter::from_fn(|| actions.pop()).map(reply).collect()
+    }
+
+    #[test]
+    fn first_hook_is_the_one_with_no_other_connected() {
+        let mut callers = HookCallers::default();
+        assert!(!callers.add(CallerId(1), Trigger::Cli));
+        assert!(callers.add(CallerId(2), Trigger::Hook));
+        assert!(!callers.add(CallerId(3), Trigger::Hook));
+        callers.remove(CallerId(2));
+        assert!(!callers.add(CallerId(4), Trigger::Hook), "another is still connected");
+        callers.remove(CallerId(3));
+        callers.remove(CallerId(4));
+        assert!(callers.add(CallerId(5), Trigger::Hook));
+    }
+
+    #[test]
+    fn every_caller_is_answered_once() {
+        let (mut callers, mut actions) = (HookCallers::default(), Actions::default());
+        callers.add(CallerId(1), Trigger::Hook);
+        callers.add(CallerId(2), Trigger::Cli);
+        callers.hold(CallerId(3), silent(0), &mut actions);
+        callers.release(result(Outcome::Drained), &mut actions);
+        callers.release(result(Outcome::Idle), &mut actions);
+        assert_eq!(callers.count(), 1);
+        callers.release_unauthorized(result(Outcome::Drained), &mut actions);
+        let drained = Reply::Finished(result(Outcome::Drained));
+        assert_eq!(replies(actions), [(1, drained), (2, drained), (3, drained)]);
+        assert_eq!(callers.count(), 0);
+    }
+
+    #[test]
+    fn unauthorized_callers_over_the_limit_are_refused() {
+        let (mut callers, mut actions) = (HookCallers::default(), Actions::default());
+        for id in 0..=64 {
+            callers.hold(CallerId(id), silent(0), &mut actions);
+        }
+        assert_eq!(replies(actions), [(64, Reply::TooManyUnauthorized)]);
+        assert_eq!(callers.count(), MAX_UNAUTHORIZED);
+    }
+
+    #[test]
+    fn unauthorized_callers_leave_one_by_one() {
+        let policy = policy();
+        let (target, incarnation) = (TargetTracker::new(at(0), &policy), IncarnationState::new(&policy));
+        let account = Account::new(at(60), &policy, &target, &incarnation);
+        let (mut callers, mut actions) = (HookCallers::default(), Actions::default());
+        callers.hold(CallerId(1), silent(0), &mut actions);
+        callers.hold(CallerId(2), silent(10), &mut actions);
+        assert_eq!(callers.timeout(), Some(at(55)));
+        callers.release_finished(&account, &mut actions, |drain| drain.at_deadline(at(60), false));
+        let expired = DrainResult { stragglers: None, duration: Duration::from_secs(60), ..result(Outcome::Expired) };
+        assert_eq!(replies(actions), [(1, Reply::Finished(expired))]);
+        assert_eq!(callers.timeout(), Some(at(65)));
+    }
+}

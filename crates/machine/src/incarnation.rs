@@ -1,0 +1,258 @@
+//! All that was read of one incarnation of the target. It is replaced as a whole when the target is replaced, so that
+//! nothing is inherited.
+
+use std::time::Duration;
+
+use crate::activity::{ActivityTracker, Sample};
+use crate::drain::DrainInput;
+use crate::io::{Poll, SocketReading};
+use crate::policy::{AcceptLimit, Policy};
+use crate::reading::{ReadError, ReadErrorKind, Reading};
+use crate::socket_table::SocketTable;
+use crate::source_set::{SourceSet, StreamCount};
+use crate::stream_lifetimes::StreamLifetimes;
+use crate::target_tracker::TargetTracker;
+use crate::time::Time;
+
+/// The readings of one incarnation.
+#[derive(Clone, Debug)]
+pub struct IncarnationState {
+    /// What the sources answer.
+    pub sources: SourceSet,
+    /// Which connections are active.
+    pub activity: ActivityTracker,
+    lifetimes: StreamLifetimes,
+    /// Since when the sources that answer give different counts.
+    pub disagreeing_since: Option<Time>,
+    /// The target's own limit of streams, as its page names it.
+    capacity: Option<u64>,
+    /// Whether load balancers should send no more.
+    pub at_capacity: bool,
+    /// Readiness, once reached, stays.
+    pub ready_once: bool,
+}
+
+/// What a poll shows of how long streams last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamsSeen {
+    /// The durations of the streams that have ended.
+    pub ended: Vec<Duration>,
+    /// The greatest age of an active stream.
+    pub oldest_active: Option<Duration>,
+}
+
+/// The streams that are idle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdleCount {
+    /// How many there are.
+    pub streams: u64,
+    /// Whether there are streams, and all of them are idle.
+    only: bool,
+    /// The instant for which this holds.
+    as_of: Time,
+}
+
+impl IncarnationState {
+    /// An incarnation of which nothing has been read yet.
+    #[must_use]
+    pub fn new(policy: &Policy) -> Self {
+        Self {
+            sources: SourceSet::new(&policy.sources),
+            activity: ActivityTracker::new(policy.idle.rule),
+            lifetimes: StreamLifetimes::default(),
+            disagreeing_since: None,
+            capacity: None,
+            at_capacity: false,
+            ready_once: false,
+        }
+    }
+
+    /// Takes the result of a poll. A source without a reading has not answered in time.
+    pub fn observe(&mut self, poll: &Poll, policy: &Policy, now: Time) -> StreamsSeen {
+        let mut seen = StreamsSeen::default();
+        if let Some(SocketReading { read_at, table }) = &poll.sockets {
+            let sample = Sample { requested_at: poll.requested_at, read_at: *read_at };
+            match table {
+                Ok(table) => seen = self.sample(sample, table, policy),
+                Err(_) => self.activity.mark_unreadable(),
+            }
+        }
+        for source in &policy.sources {
+            let reading = poll.readings.iter().find(|(answering, _)| answering == source);
+            let reading = reading.map_or_else(no_answer, |(_, reading)| reading.clone());
+            self.sources.record(*source, poll.requested_at, reading);
+        }
+        self.capacity = poll.capacity.map_or(self.capacity, |capacity| Some(capacity).filter(|most| *most > 0));
+        self.update_at_capacity(policy);
+        self.disagreeing_since = self.sources.sources_disagree().then(|| self.disagreeing_since.unwrap_or(now));
+        seen
+    }
+
+    fn sample(&mut self, sample: Sample, table: &SocketTable, policy: &Policy) -> StreamsSeen {
+        let cookies = table.connections.iter().filter_map(|connection| connection.cookie);
+        let ended = self.lifetimes.observe(sample, cookies);
+        let ports = &policy.idle.ports;
+        let active = || table.connections.iter().filter(|connection| ports.contains(&connection.port()));
+        let bytes: Option<Vec<(u64, u64)>> = active().map(|c| Some((c.cookie?, c.received?))).collect();
+        let Some(bytes) = bytes else {
+            self.activity.mark_unreadable();
+            return StreamsSeen { ended, oldest_active: None };
+        };
+        self.activity.observe(sample, &bytes);
+        let ages = self.activity.active_at(sample).filter_map(|cookie| self.lifetimes.age(cookie, sample.read_at));
+        StreamsSeen { ended, oldest_active: ages.max() }
+    }
+
+    /// Ends all connections, because the target has ended, and returns how long they lasted.
+    pub fn end_streams(&mut self, now: Time) -> Vec<Duration> {
+        self.lifetimes.end_all(now)
+    }
+
+    // === streams ===
+
+    /// The count, unless it is out of date, or a zero where zero streams do not mean zero work.
+    #[must_use]
+    pub fn fresh_streams(&self, policy: &Policy, now: Time) -> Option<u64> {
+        let StreamCount { streams, as_of } = self.sources.count()?;
+        let fresh = as_of + policy.times.stale_after() >= now;
+        let conclusive = streams > 0 || !policy.wait_for_exit;
+        (fresh && conclusive).then_some(streams)
+    }
+
+    /// The idle streams; `None` where they are not distinguished.
+    #[must_use]
+    pub fn idle(&self, policy: &Policy) -> Option<IdleCount> {
+        if policy.idle.ports.is_empty() {
+            return None;
+        }
+        let count = self.sources.count()?;
+        if count.streams == 0 {
+            return Some(IdleCount { streams: 0, only: false, as_of: count.as_of });
+        }
+        let (never_idle, active) = (self.sources.never_idle()?, self.activity.active()?);
+        let streams = count.streams.saturating_sub(never_idle).saturating_sub(active.connections);
+        let only = never_idle == 0 && active.connections == 0;
+        Some(IdleCount { streams, only, as_of: count.as_of.min(active.as_of) })
+    }
+
+    /// The instant for which only idle streams are left, where that is to end a drain.
+    #[must_use]
+    pub fn only_idle_as_of(&self, policy: &Policy, now: Time) -> Option<Time> {
+        let idle = self.idle(policy).filter(|idle| idle.only && policy.idle.ends_drain)?;
+        // A table or a page that does not answer leaves its last reading in place.
+        let fresh = idle.as_of + policy.times.stale_after() + policy.times.scrape_timeout >= now;
+        fresh.then_some(idle.as_of)
+    }
+
+    /// What a drain must know now.
+    #[must_use]
+    pub fn drain_input(&self, target: &TargetTracker, policy: &Policy, now: Time) -> DrainInput {
+        DrainInput {
+            count: self.sources.count(),
+            only_idle: self.only_idle_as_of(policy, now),
+            awaiting_exit: target.is_awaiting_exit(),
+            wait_for_exit: policy.wait_for_exit,
+        }
+    }
+
+    /// The ages of the open streams, at least.
+    pub fn ages(&self, now: Time) -> impl Iterator<Item = Duration> {
+        self.lifetimes.ages(now)
+    }
+
+    // === capacity ===
+
+    /// The limit of streams; `None` if there is none.
+    #[must_use]
+    pub fn limit(&self, policy: &Policy) -> Option<u64> {
+        match policy.accept_below? {
+            AcceptLimit::Streams(most) => Some(most),
+            AcceptLimit::Capacity => self.capacity,
+        }
+    }
+
+    /// At capacity from the limit on, and no more below 90 % of it. While the count is unknown it stays as it was.
+    ///
+    /// It never changes readiness: a cluster that scales down deletes unready pods first, and those would be the
+    /// fullest.
+    fn update_at_capacity(&mut self, policy: &Policy) {
+        let Some(limit) = self.limit(policy) else {
+            self.at_capacity = false;
+            return;
+        };
+        if let Some(count) = self.sources.count() {
+            let reached = count.streams >= limit;
+            let below = u128::from(count.streams) * 10 < u128::from(limit) * 9;
+            self.at_capacity = reached || (self.at_capacity && !below);
+        }
+    }
+}
+
+fn no_answer() -> Reading {
+    Reading::Unknown(ReadError::new(ReadErrorKind::NoResponse, "no answer in time"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::tests::policy;
+    use crate::reading::{Count, Source};
+    use crate::source_state::SourceStatus;
+
+    fn at(seconds: u64) -> Time {
+        Time::since_boot(Duration::from_secs(seconds))
+    }
+
+    fn poll(second: u64, streams: Option<u64>) -> Poll {
+        let reading = |streams| (Source::Metrics, Reading::Counts(vec![Some(Count::of(streams))]));
+        Poll { requested_at: at(second), readings: streams.map(reading).into_iter().collect(), ..Poll::default() }
+    }
+
+    #[test]
+    fn source_without_a_reading_has_not_answered() {
+        let mut incarnation = IncarnationState::new(&policy());
+        incarnation.observe(&poll(1, None), &policy(), at(1));
+        let status = &incarnation.sources.states()[0].status;
+        assert!(matches!(status, SourceStatus::Unknown(error) if error.kind == ReadErrorKind::NoResponse));
+    }
+
+    #[test]
+    fn count_is_fresh_for_two_polls() {
+        let mut incarnation = IncarnationState::new(&policy());
+        incarnation.observe(&poll(1, Some(3)), &policy(), at(1));
+        assert_eq!([3, 4].map(|second| incarnation.fresh_streams(&policy(), at(second))), [Some(3), None]);
+    }
+
+    #[test]
+    fn zero_is_inconclusive_where_only_the_exit_ends_a_drain() {
+        let policy = Policy { wait_for_exit: true, ..policy() };
+        let mut incarnation = IncarnationState::new(&policy);
+        incarnation.observe(&poll(1, Some(0)), &policy, at(1));
+        assert_eq!(incarnation.fresh_streams(&policy, at(1)), None);
+        incarnation.observe(&poll(2, Some(1)), &policy, at(2));
+        assert_eq!(incarnation.fresh_streams(&policy, at(2)), Some(1));
+    }
+
+    #[test]
+    fn capacity_is_left_below_ninety_percent() {
+        let policy = Policy { accept_below: Some(AcceptLimit::Streams(10)), ..policy() };
+        let mut incarnation = IncarnationState::new(&policy);
+        let mut at_capacity = |streams| {
+            incarnation.observe(&poll(1, streams), &policy, at(1));
+            incarnation.at_capacity
+        };
+        assert_eq!([Some(9), Some(10), None, Some(9), Some(8)].map(&mut at_capacity), [false, true, true, true, false]);
+    }
+
+    #[test]
+    fn page_without_a_limit_of_its_own_has_none() {
+        let policy = Policy { accept_below: Some(AcceptLimit::Capacity), ..policy() };
+        let mut incarnation = IncarnationState::new(&policy);
+        incarnation.observe(&Poll { capacity: Some(5), ..poll(1, Some(5)) }, &policy, at(1));
+        assert_eq!((incarnation.limit(&policy), incarnation.at_capacity), (Some(5), true));
+        incarnation.observe(&Poll { capacity: None, ..poll(2, Some(5)) }, &policy, at(1));
+        assert_eq!(incarnation.limit(&policy), Some(5), "a poll without it changes nothing");
+        incarnation.observe(&Poll { capacity: Some(0), ..poll(3, Some(5)) }, &policy, at(1));
+        assert_eq!((incarnation.limit(&policy), incarnation.at_capacity), (None, false));
+    }
+}

@@ -1,0 +1,126 @@
+//! The searches for the target: what the last one found, and which results are too old to be used.
+
+use crate::target::{CLOCK_TICK, Incarnation, SearchResult};
+use crate::time::Time;
+
+/// The last search, and since when its result has been of the same kind.
+#[derive(Clone, Debug, Default)]
+pub struct Searches {
+    last: Option<LastSearch>,
+    /// When the last exit was reported. A search that was requested before it may have found the process that ended.
+    last_exit_at: Option<Time>,
+}
+
+#[derive(Clone, Debug)]
+struct LastSearch {
+    result: SearchResult,
+    since: Time,
+    requested_at: Time,
+}
+
+/// When the sidecar started, on both clocks: its own, and that of process start times.
+#[derive(Clone, Copy, Debug)]
+pub struct SidecarStart {
+    /// When this process started.
+    pub at: Time,
+    /// The same in the unit of [`Incarnation::started`].
+    pub ticks: u64,
+}
+
+impl Searches {
+    /// Whether a search that was requested then can have found what has ended since.
+    #[must_use]
+    pub fn is_outdated(&self, requested_at: Time) -> bool {
+        Some(requested_at) < self.last_exit_at
+    }
+
+    /// Records a search.
+    pub fn record(&mut self, requested_at: Time, result: SearchResult) {
+        let since = match &self.last {
+            Some(last) if last.result.is_same_kind(&result) => last.since,
+            Some(_) | None => requested_at,
+        };
+        self.last = Some(LastSearch { result, since, requested_at });
+    }
+
+    /// The target has ended: what was found before says nothing any more.
+    pub fn reset_at_exit(&mut self, now: Time) {
+        *self = Self { last: None, last_exit_at: Some(now) };
+    }
+
+    /// What the last search found; `None` before the first, and after an exit.
+    #[must_use]
+    pub fn last_result(&self) -> Option<&SearchResult> {
+        self.last.as_ref().map(|last| &last.result)
+    }
+
+    /// Since when every search has found several processes, and which.
+    #[must_use]
+    pub fn ambiguous_since(&self) -> Option<(Time, &[u32])> {
+        match self.last.as_ref()? {
+            LastSearch { result: SearchResult::Ambiguous(pids), since, .. } => Some((*since, pids)),
+            LastSearch { .. } => None,
+        }
+    }
+
+    /// Whether a search was requested at this instant or later.
+    #[must_use]
+    pub fn searched_since(&self, since: Time) -> bool {
+        self.last.as_ref().is_some_and(|last| last.requested_at >= since)
+    }
+}
+
+impl SidecarStart {
+    /// When an incarnation started.
+    #[must_use]
+    pub fn start_of(&self, incarnation: Incarnation) -> Time {
+        let later = CLOCK_TICK * u32::try_from(incarnation.started.saturating_sub(self.ticks)).unwrap_or(u32::MAX);
+        let earlier = CLOCK_TICK * u32::try_from(self.ticks.saturating_sub(incarnation.started)).unwrap_or(u32::MAX);
+        self.at + later - earlier
+    }
+
+    /// Whether the sidecar is older than this incarnation, so that it cannot have missed its readings.
+    #[must_use]
+    pub const fn is_before(&self, incarnation: Incarnation) -> bool {
+        incarnation.started > self.ticks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn at(seconds: u64) -> Time {
+        Time::since_boot(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn ambiguity_is_timed_from_its_first_search() {
+        let mut searches = Searches::default();
+        searches.record(at(1), SearchResult::NotFound);
+        assert_eq!(searches.ambiguous_since(), None);
+        for second in [2, 3] {
+            searches.record(at(second), SearchResult::Ambiguous(vec![7, 8]));
+        }
+        assert_eq!(searches.ambiguous_since(), Some((at(2), &[7, 8][..])));
+        assert!(searches.searched_since(at(3)) && !searches.searched_since(at(4)));
+    }
+
+    #[test]
+    fn search_requested_before_an_exit_is_outdated() {
+        let mut searches = Searches::default();
+        searches.record(at(1), SearchResult::NotFound);
+        searches.reset_at_exit(at(5));
+        assert_eq!(searches.last_result(), None);
+        assert!(searches.is_outdated(at(4)) && !searches.is_outdated(at(5)));
+    }
+
+    #[test]
+    fn start_times_are_told_by_the_tick() {
+        let start = SidecarStart { at: at(100), ticks: 500 };
+        let process = |started| Incarnation { pid: 7, started };
+        assert_eq!([400, 500, 600].map(|ticks| start.start_of(process(ticks))), [at(99), at(100), at(101)]);
+        assert_eq!([499, 500, 501].map(|ticks| start.is_before(process(ticks))), [false, false, true]);
+    }
+}

@@ -1,0 +1,164 @@
+//! SIGTERM to the sidecar itself: when it may exit.
+
+use std::time::Duration;
+
+use crate::drain_state::DrainState;
+use crate::incarnation::IncarnationState;
+use crate::policy::{Policy, SigtermPolicy};
+use crate::reading::ReadErrorKind;
+use crate::target_tracker::TargetTracker;
+use crate::time::Time;
+
+/// How long `auto` waits for a hook: a kubelet that ends the pod calls it within a few seconds.
+const HOOK_WAIT: Duration = Duration::from_secs(30);
+
+/// How far the sidecar is from its exit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shutdown {
+    /// It has received no SIGTERM.
+    #[default]
+    Running,
+    /// It waits for a hook until then, as long as there may be streams that the hook could drain.
+    AwaitingHook(Time),
+    /// It exits when the drain is over and the target gone.
+    AfterDrain,
+    /// It exits now.
+    Immediate,
+}
+
+/// What the decision to exit depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShutdownInput {
+    /// The time.
+    pub now: Time,
+    /// Whether there may be open streams.
+    pub may_have_streams: bool,
+    /// Whether the target has ended; `None` if no target is known.
+    pub target_ended: Option<bool>,
+    /// Whether an unauthorized caller waits. Its call would end with the sidecar, and if it is the kubelet's, the
+    /// kubelet would go on to its SIGTERM.
+    pub has_unauthorized: bool,
+}
+
+impl ShutdownInput {
+    /// What the parts know.
+    #[must_use]
+    pub fn new(
+        now: Time,
+        policy: &Policy,
+        target: &TargetTracker,
+        incarnation: &IncarnationState,
+        has_unauthorized: bool,
+    ) -> Self {
+        let is_alive = target.alive().is_some();
+        let sources = &incarnation.sources;
+        let may_have_streams = match sources.streams() {
+            Some(streams) if streams > 0 => true,
+            // Where only the exit ends a drain, zero streams do not mean zero work.
+            Some(_) => is_alive && policy.wait_for_exit,
+            None => {
+                let refused = sources.all_failed(target.start.at, &[ReadErrorKind::ConnectionRefused]);
+                is_alive || (sources.ever_answered() && !refused)
+            }
+        };
+        let target_ended = target.target().map(|target| !target.is_alive());
+        Self { now, may_have_streams, target_ended, has_unauthorized }
+    }
+}
+
+impl Shutdown {
+    /// Takes a SIGTERM; true if it starts a drain.
+    #[must_use]
+    pub fn on_sigterm(&mut self, policy: &Policy, drain: &DrainState, now: Time) -> bool {
+        let starts_drain = drain.is_serving() && policy.on_sigterm == SigtermPolicy::Drain && *self != Self::Immediate;
+        *self = match (*self, policy.on_sigterm) {
+            (Self::Immediate, _) | (_, SigtermPolicy::Exit) => Self::Immediate,
+            (_, SigtermPolicy::Drain | SigtermPolicy::Auto) if !drain.is_serving() => Self::AfterDrain,
+            (_, SigtermPolicy::Drain) => Self::AfterDrain,
+            (Self::AwaitingHook(until), SigtermPolicy::Auto) => Self::AwaitingHook(until),
+            (Self::Running | Self::AfterDrain, SigtermPolicy::Auto) => Self::AwaitingHook(now + HOOK_WAIT),
+        };
+        starts_drain
+    }
+
+    /// A drain has begun: a sidecar that awaited it exits after it.
+    pub const fn on_drain(&mut self) {
+        if matches!(self, Self::AwaitingHook(_)) {
+            *self = Self::AfterDrain;
+        }
+    }
+
+    /// Whether the sidecar exits now.
+    #[must_use]
+    pub fn should_exit(self, drain: &DrainState, input: ShutdownInput) -> bool {
+        match (self, drain) {
+            (Self::Running, _) | (Self::AfterDrain, DrainState::Active(_)) => false,
+            (Self::Immediate, _) => true,
+            (Self::AfterDrain, DrainState::Serving) => !input.has_unauthorized,
+            (Self::AwaitingHook(until), _) => {
+                !input.has_unauthorized && (input.now >= until || !input.may_have_streams)
+            }
+            // Every authorized caller had the result when the drain ended.
+            (Self::AfterDrain, DrainState::Finished(_)) => input.target_ended.unwrap_or(!input.has_unauthorized),
+        }
+    }
+
+    /// When the decision must be made again even if nothing happens.
+    #[must_use]
+    pub const fn timeout(self, has_unauthorized: bool) -> Option<Time> {
+        match self {
+            Self::AwaitingHook(until) if !has_unauthorized => Some(until),
+            Self::AwaitingHook(_) | Self::Running | Self::AfterDrain | Self::Immediate => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::tests::policy;
+
+    fn at(seconds: u64) -> Time {
+        Time::since_boot(Duration::from_secs(seconds))
+    }
+
+    const QUIET: ShutdownInput = ShutdownInput {
+        now: Time::since_boot(Duration::from_secs(10)),
+        may_have_streams: false,
+        target_ended: Some(false),
+        has_unauthorized: false,
+    };
+
+    fn after_sigterm(on_sigterm: SigtermPolicy) -> (Shutdown, bool) {
+        let mut shutdown = Shutdown::default();
+        let starts_drain = shutdown.on_sigterm(&Policy { on_sigterm, ..policy() }, &DrainState::Serving, at(10));
+        (shutdown, starts_drain)
+    }
+
+    #[test]
+    fn each_policy_has_its_answer_to_sigterm() {
+        assert_eq!(after_sigterm(SigtermPolicy::Drain), (Shutdown::AfterDrain, true));
+        assert_eq!(after_sigterm(SigtermPolicy::Exit), (Shutdown::Immediate, false));
+        assert_eq!(after_sigterm(SigtermPolicy::Auto), (Shutdown::AwaitingHook(at(40)), false));
+    }
+
+    #[test]
+    fn second_sigterm_extends_nothing() {
+        let (mut shutdown, _) = after_sigterm(SigtermPolicy::Auto);
+        assert!(!shutdown.on_sigterm(&policy(), &DrainState::Serving, at(20)));
+        assert_eq!(shutdown, Shutdown::AwaitingHook(at(40)));
+        shutdown.on_drain();
+        assert_eq!((shutdown, shutdown.timeout(false)), (Shutdown::AfterDrain, None));
+    }
+
+    #[test]
+    fn auto_awaits_a_hook_while_there_may_be_streams() {
+        let (shutdown, _) = after_sigterm(SigtermPolicy::Auto);
+        let exits = |input| shutdown.should_exit(&DrainState::Serving, input);
+        assert!(exits(QUIET));
+        let busy = ShutdownInput { may_have_streams: true, ..QUIET };
+        assert!(!exits(busy) && exits(ShutdownInput { now: at(40), ..busy }));
+        assert!(!exits(ShutdownInput { has_unauthorized: true, ..QUIET }));
+        assert_eq!((shutdown.timeout(false), shutdown.timeout(true)), (Some(at(40)), None));
+    }
+}
