@@ -19,7 +19,7 @@ impl Clock {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the one clock")]
     pub fn start() -> Self {
-        let (started, at_start) = at_once(Instant::now, || {
+        let (started, at_start) = read_together(Instant::now, || {
             let now = clock_gettime(ClockId::Monotonic);
             Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
         });
@@ -28,7 +28,7 @@ impl Clock {
 
     /// The time now, and what else is read at the same instant.
     pub fn now_with<T>(&self, read: impl Fn() -> T) -> (Time, T) {
-        let (instant, read) = at_once(|| self.started.elapsed(), read);
+        let (instant, read) = read_together(|| self.started.elapsed(), read);
         (Time::since_boot(self.at_start + instant), read)
     }
 
@@ -48,7 +48,7 @@ impl Clock {
     /// The wall clock's time at boot, as it is set now: to show instants to people, and for nothing else.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the one clock")]
-    pub fn epoch(&self) -> Duration {
+    pub fn wall_clock_at_boot(&self) -> Duration {
         let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         wall.saturating_sub(self.now().as_duration())
     }
@@ -63,7 +63,7 @@ impl Clock {
 
 /// Two readings of one instant: on a busy machine a process may be stopped between them, and then it reads again.
 #[expect(clippy::disallowed_methods, reason = "this is the one clock")]
-fn at_once<A, B>(one: impl Fn() -> A, other: impl Fn() -> B) -> (A, B) {
+fn read_together<A, B>(one: impl Fn() -> A, other: impl Fn() -> B) -> (A, B) {
     const TRIES: usize = 20;
     const INSTANT: Duration = Duration::from_millis(1);
     let read = || {

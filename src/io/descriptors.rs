@@ -12,14 +12,14 @@ const OWN: u64 = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FdBudget {
     /// So many callers.
-    pub callers: u32,
+    pub connections: u32,
     /// The limit of descriptors that leaves no room for more.
     pub low_limit: Option<u64>,
 }
 
 /// Raises the limit as far as is needed and permitted, and says how many callers it leaves room for.
 #[must_use]
-pub fn make_room() -> FdBudget {
+pub fn raise_fd_limit() -> FdBudget {
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|current| current < CALLERS + OWN) {
         let wanted = limit.maximum.map_or(CALLERS + OWN, |maximum| maximum.min(CALLERS + OWN));
@@ -33,7 +33,7 @@ fn room(limit: Option<u64>) -> FdBudget {
     let wanted = limit.unwrap_or(u64::MAX).saturating_sub(OWN);
     // Without callers there is no probe and no hook.
     let callers = wanted.clamp(4, CALLERS);
-    FdBudget { callers: u32::try_from(callers).unwrap_or(u32::MAX), low_limit: limit.filter(|_| wanted < CALLERS) }
+    FdBudget { connections: u32::try_from(callers).unwrap_or(u32::MAX), low_limit: limit.filter(|_| wanted < CALLERS) }
 }
 
 #[cfg(test)]
@@ -51,7 +51,7 @@ mod tests {
             (Some(32), 4, true),
             (Some(0), 4, true),
         ] {
-            assert_eq!(room(limit), FdBudget { callers, low_limit: limit.filter(|_| low) }, "{limit:?}");
+            assert_eq!(room(limit), FdBudget { connections: callers, low_limit: limit.filter(|_| low) }, "{limit:?}");
         }
     }
 }

@@ -22,7 +22,7 @@ pub struct DrainLock(File);
 
 /// Who has the turn, or had it last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Holder {
+pub struct LockHolder {
     /// Why it drains.
     pub trigger: Trigger,
     /// Its process id.
@@ -44,7 +44,7 @@ impl DrainLock {
     ///
     /// # Errors
     /// Fails where the file cannot be locked at all.
-    pub fn take(&self) -> io::Result<bool> {
+    pub fn try_acquire(&self) -> io::Result<bool> {
         match flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(true),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
@@ -56,7 +56,7 @@ impl DrainLock {
     ///
     /// # Errors
     /// Fails where the file cannot be written.
-    pub fn sign(&self, holder: Holder) -> io::Result<()> {
+    pub fn write_holder(&self, holder: LockHolder) -> io::Result<()> {
         self.0.set_len(0)?;
         let mut signature = Vec::new();
         writeln!(signature, "{} {}", holder.trigger.name(), holder.pid)?;
@@ -65,11 +65,11 @@ impl DrainLock {
 
     /// Who signed last; `None` if nobody did, or not legibly.
     #[must_use]
-    pub fn holder(&self) -> Option<Holder> {
+    pub fn holder(&self) -> Option<LockHolder> {
         let mut signature = [0; LONGEST];
         let length = self.0.read_at(&mut signature, 0).ok()?;
         let (trigger, pid) = std::str::from_utf8(&signature[..length]).ok()?.trim_end().split_once(' ')?;
-        Some(Holder { trigger: Trigger::from_name(trigger)?, pid: pid.parse().ok()? })
+        Some(LockHolder { trigger: Trigger::from_name(trigger)?, pid: pid.parse().ok()? })
     }
 }
 
@@ -80,22 +80,22 @@ mod tests {
 
     use super::*;
 
-    const HOOK: Holder = Holder { trigger: Trigger::Hook, pid: 17 };
+    const HOOK: LockHolder = LockHolder { trigger: Trigger::Hook, pid: 17 };
 
     #[test]
     fn one_has_the_turn_at_a_time_and_the_others_see_who() {
         let path = std::env::temp_dir().join(format!("lameduck-turn-{}", std::process::id()));
         let open = || DrainLock::open(&path).unwrap();
         let first = open();
-        assert!(first.take().unwrap());
+        assert!(first.try_acquire().unwrap());
         assert_eq!(open().holder(), None);
-        first.sign(Holder { trigger: Trigger::Cli, pid: 4_000_000 }).unwrap();
-        first.sign(HOOK).unwrap();
+        first.write_holder(LockHolder { trigger: Trigger::Cli, pid: 4_000_000 }).unwrap();
+        first.write_holder(HOOK).unwrap();
         let second = open();
-        assert!(!second.take().unwrap());
+        assert!(!second.try_acquire().unwrap());
         assert_eq!(second.holder(), Some(HOOK));
         drop(first);
-        assert!(second.take().unwrap());
+        assert!(second.try_acquire().unwrap());
         assert_eq!(second.holder(), Some(HOOK), "it is remembered who was before");
         std::fs::remove_file(&path).unwrap();
     }

@@ -27,7 +27,7 @@ use lameduck_machine::result::Trigger;
 
 use self::connection_slots::{ConnectionSlots, Place};
 use self::socket::Socket;
-use self::token::{TokenFile, is_of_own_host};
+use self::token::{TokenFile, is_loopback};
 
 pub mod connection_slots;
 mod socket;
@@ -208,7 +208,7 @@ impl ServerState {
     /// Whether a caller from there may ask for a drain.
     fn may_ask(&self, headers: &HeaderMap, peer: IpAddr) -> bool {
         let Some(token) = &self.token else { return true };
-        is_of_own_host(peer) || token.is_in(headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes))
+        is_loopback(peer) || token.authorizes(headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes))
     }
 }
 

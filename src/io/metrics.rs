@@ -40,7 +40,7 @@ impl Metrics {
     }
 
     /// Counts one reading by what it makes its source say, and how long it took.
-    pub fn reading(&mut self, source: Source, state: &State, took: Duration) {
+    pub fn record_reading(&mut self, source: Source, state: &State, took: Duration) {
         let result = match state {
             State::Counted(_) => "ok",
             State::Absent => "absent",
@@ -51,19 +51,19 @@ impl Metrics {
     }
 
     /// Counts a drain that is over.
-    pub fn drained(&mut self, result: &DrainResult) {
+    pub fn record_drain(&mut self, result: &DrainResult) {
         *self.drains.entry(result.outcome.name()).or_default() += 1;
         self.drain_seconds.observe(result.took);
         self.stragglers = self.stragglers.saturating_add(result.stragglers.unwrap_or(0));
     }
 
     /// Counts a stream that was seen from its beginning to its end.
-    pub fn lived(&mut self, life: Duration) {
+    pub fn record_stream_duration(&mut self, life: Duration) {
         self.stream_seconds.observe(life);
     }
 
     /// Counts a signal and what the kernel said.
-    pub fn signalled(&mut self, signal: &str, sent: bool) {
+    pub fn record_signal(&mut self, signal: &str, sent: bool) {
         *self.signals.entry((signal.to_owned(), if sent { "sent" } else { "failed" })).or_default() += 1;
     }
 

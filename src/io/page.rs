@@ -32,7 +32,7 @@ pub struct MetricsPage {
 #[derive(Clone, Debug, Default)]
 pub struct PageSelectors {
     /// The series that are there from the start.
-    pub steady: Vec<Selector>,
+    pub eager: Vec<Selector>,
     /// The series that appear with the first request.
     pub lazy: Vec<Selector>,
     /// Which of both count streams that can be idle.
@@ -54,7 +54,7 @@ impl MetricsPage {
     /// The page at `url`.
     #[must_use]
     pub fn new(url: Url, wanted: PageSelectors) -> Self {
-        let PageSelectors { steady, lazy, idle, capacity } = wanted;
+        let PageSelectors { eager: steady, lazy, idle, capacity } = wanted;
         let (steadies, lazies) = (steady.len(), lazy.len());
         let selectors = steady.into_iter().chain(lazy).chain(capacity).collect();
         Self { url, selectors, steady: steadies, lazy: lazies, idle }
@@ -100,7 +100,7 @@ impl MetricsPage {
     }
 
     async fn fetch(&self, connection: Result<TcpStream, ReadError>) -> Result<Vec<Option<Sum>>, ReadError> {
-        let mut answer = Answer::over(connection?, &self.url).await?;
+        let mut answer = PageResponse::over(connection?, &self.url).await?;
         let mut page = Page::new(&self.selectors, answer.format).telling_apart(&self.idle);
         while let Some(bytes) = answer.next().await? {
             page.feed(&bytes).map_err(unreadable)?;
@@ -111,7 +111,7 @@ impl MetricsPage {
 
 /// A metrics page on its way in.
 #[derive(Debug)]
-pub struct Answer {
+pub struct PageResponse {
     body: Incoming,
     /// The format that it is served as.
     pub format: Format,
@@ -119,12 +119,12 @@ pub struct Answer {
     pub framed: bool,
 }
 
-impl Answer {
+impl PageResponse {
     /// Asks for the page at `url`.
     ///
     /// # Errors
     /// Says why there is none. There is no timeout here: the caller has the bound.
-    pub async fn ask(url: &Url) -> Result<Self, ReadError> {
+    pub async fn get(url: &Url) -> Result<Self, ReadError> {
         Self::over(http::connect(url).await.map_err(|error| http::read_error(&error))?, url).await
     }
 

@@ -75,7 +75,7 @@ pub struct TargetFinder {
     /// Whether to pass over what was brought into this container beside its own processes, by `kubectl exec`, by a
     /// probe or by another hook. Where containers share a PID namespace nothing tells such a guest from the first
     /// process of another container: both have no parent.
-    pub shuns_guests: bool,
+    pub ignore_exec_sessions: bool,
 }
 
 impl TargetFinder {
@@ -84,7 +84,7 @@ impl TargetFinder {
     /// Who was found is known by its pid from then on, until it ends: it may close its port, give itself another name,
     /// or end its first thread, and what is below it is still its child.
     #[must_use]
-    pub fn seek(&self, tracked: Option<Incarnation>) -> SearchResult {
+    pub fn find(&self, tracked: Option<Incarnation>) -> SearchResult {
         let table = processes();
         let tracked = tracked.filter(|tracked| table.get(&tracked.pid).is_some_and(|it| it.started == tracked.started));
         let mut matches = match (&self.matcher, tracked) {
@@ -92,7 +92,7 @@ impl TargetFinder {
             (Some(Matcher::Port(_)), Some(_)) => HashSet::new(),
             (Some(matcher), _) => matcher.matches(&table),
         };
-        if self.shuns_guests {
+        if self.ignore_exec_sessions {
             let ours = own_root(&table);
             matches.retain(|pid| [FIRST, ours].contains(&root(&table, *pid)));
         }
@@ -128,7 +128,7 @@ impl TargetFinder {
 }
 
 fn obstacle(pid: u32, status: &Status, signal: Signal) -> Option<SignalBlocker> {
-    if !may_signal(pid) {
+    if !can_signal(pid) {
         return Some(SignalBlocker::NotPermitted { theirs: status.uid, ours: rustix::process::geteuid().as_raw() });
     }
     (!status.catches(signal as i32)).then_some(SignalBlocker::NotCaught)
@@ -136,13 +136,13 @@ fn obstacle(pid: u32, status: &Status, signal: Signal) -> Option<SignalBlocker> 
 
 /// Whether the kernel would let a signal pass: signal 0 asks for permission only (kill(2)).
 #[must_use]
-pub fn may_signal(pid: u32) -> bool {
+pub fn can_signal(pid: u32) -> bool {
     i32::try_from(pid).is_ok_and(|pid| kill(Pid::from_raw(pid), None) != Err(Errno::EPERM))
 }
 
 /// Every process in sight that has a name, but this one. Threads of the kernel have none.
 #[must_use]
-pub fn in_sight() -> Vec<Process> {
+pub fn visible_processes() -> Vec<Process> {
     named(processes().into_keys())
 }
 
@@ -196,7 +196,7 @@ fn now_in_ticks() -> u64 {
 /// Whether this container shares its PID namespace with the others of its pod, whose first process is then the
 /// sandbox's.
 #[must_use]
-pub fn shares_namespace() -> bool {
+pub fn shares_pid_namespace() -> bool {
     fs::read_to_string("/proc/1/comm").is_ok_and(|name| name.trim_end() == "pause")
 }
 

@@ -12,7 +12,7 @@ use signal_hook::iterator::{Signals, SignalsInfo};
 ///
 /// # Errors
 /// Fails if the handler cannot be installed or no thread be started.
-pub fn watch(mut on_sigterm: impl FnMut(Option<i32>) + Send + 'static) -> io::Result<()> {
+pub fn watch_sigterm(mut on_sigterm: impl FnMut(Option<i32>) + Send + 'static) -> io::Result<()> {
     let mut signals = SignalsInfo::<WithOrigin>::new([SIGTERM])?;
     thread::Builder::new().name("signals".into()).spawn(move || {
         for origin in &mut signals {
@@ -26,7 +26,10 @@ pub fn watch(mut on_sigterm: impl FnMut(Option<i32>) + Send + 'static) -> io::Re
 ///
 /// # Errors
 /// Fails if the handlers cannot be installed or no thread be started.
-pub fn forward<const N: usize>(signals: [i32; N], mut on_signal: impl FnMut(i32) + Send + 'static) -> io::Result<()> {
+pub fn watch_signals<const N: usize>(
+    signals: [i32; N],
+    mut on_signal: impl FnMut(i32) + Send + 'static,
+) -> io::Result<()> {
     let mut signals = Signals::new(signals)?;
     thread::Builder::new().name("signals".into()).spawn(move || signals.forever().for_each(&mut on_signal))?;
     Ok(())

@@ -91,14 +91,14 @@ impl StateFile {
     /// The file for the sidecar on this port. Its network is the pod's, while a directory may be that of several (the
     /// machine's `/dev/shm`, by `hostIPC`).
     #[must_use]
-    pub fn of_port(dir: &Path, port: u16, subject: &str) -> Self {
+    pub fn for_port(dir: &Path, port: u16, subject: &str) -> Self {
         Self::new(dir, &format!("{port}-{}", namespace("net")), subject)
     }
 
     /// The file for a process without a sidecar in this PID namespace: other containers of the pod write to the same
     /// directory, and may have a target of the same name.
     #[must_use]
-    pub fn of_namespace(dir: &Path, subject: &str) -> Self {
+    pub fn for_pid_namespace(dir: &Path, subject: &str) -> Self {
         let mut digest = DefaultHasher::new();
         subject.hash(&mut digest);
         Self::new(dir, &format!("standalone-{}-{:016x}", namespace("pid"), digest.finish()), subject)
@@ -205,7 +205,7 @@ impl StateFile {
     ///
     /// # Errors
     /// Fails where it cannot be moved: in a directory with the sticky bit, what belongs to somebody else.
-    pub fn set_aside(&self) -> io::Result<()> {
+    pub fn quarantine(&self) -> io::Result<()> {
         fs::rename(&self.path, self.path.with_extension("aside")).or_else(|_| self.erase())
     }
 

@@ -43,7 +43,7 @@ impl TokenFile {
     }
 
     /// Whether one of these `Authorization` headers carries the token (RFC 6750, section 2.1).
-    pub fn is_in<'a>(&self, headers: impl IntoIterator<Item = &'a [u8]>) -> bool {
+    pub fn authorizes<'a>(&self, headers: impl IntoIterator<Item = &'a [u8]>) -> bool {
         let mut presented = headers.into_iter().filter_map(bearer).peekable();
         if presented.peek().is_none() {
             return false;
@@ -71,7 +71,7 @@ impl TokenFile {
 
 /// Whether a caller from there is of our own host, and needs no token. IPv4 callers of an IPv6 socket are IPv4-mapped.
 #[must_use]
-pub fn is_of_own_host(peer: IpAddr) -> bool {
+pub fn is_loopback(peer: IpAddr) -> bool {
     peer.to_canonical().is_loopback()
 }
 
@@ -131,10 +131,10 @@ mod tests {
             ("Basic s3cret-Token", false),
             ("Bearers3cret-Token", false),
         ] {
-            assert_eq!(file.is_in([header.as_bytes()]), is_it, "{header:?}");
+            assert_eq!(file.authorizes([header.as_bytes()]), is_it, "{header:?}");
         }
-        assert!(!file.is_in([]));
-        assert!(file.is_in([b"Basic eA==".as_slice(), b"Bearer s3cret-Token"]));
+        assert!(!file.authorizes([]));
+        assert!(file.authorizes([b"Basic eA==".as_slice(), b"Bearer s3cret-Token"]));
     }
 
     #[test]
@@ -142,15 +142,15 @@ mod tests {
         let path = file("changed", b"one");
         let file = TokenFile::open(&path).unwrap();
         std::fs::write(&path, "two").unwrap();
-        assert!(file.is_in([b"Bearer two".as_slice()]));
-        assert!(!file.is_in([b"Bearer one".as_slice()]));
+        assert!(file.authorizes([b"Bearer two".as_slice()]));
+        assert!(!file.authorizes([b"Bearer one".as_slice()]));
     }
 
     #[test]
     fn every_line_is_a_token_so_that_an_old_one_counts_beside_its_successor() {
         let file = TokenFile::open(&file("lines", b"new-one\r\n\nold-one\n")).unwrap();
         for (header, is_it) in [("Bearer new-one", true), ("Bearer old-one", true), ("Bearer new-oneold-one", false)] {
-            assert_eq!(file.is_in([header.as_bytes()]), is_it, "{header:?}");
+            assert_eq!(file.authorizes([header.as_bytes()]), is_it, "{header:?}");
         }
     }
 
@@ -160,11 +160,11 @@ mod tests {
         let file = TokenFile::open(&path).unwrap();
         for spoilt in [&b""[..], b" \n", b"two words", b"\xff"] {
             std::fs::write(&path, spoilt).unwrap();
-            assert!(file.is_in([b"Bearer one".as_slice()]), "{spoilt:?}");
-            assert!(!file.is_in([b"Bearer ".as_slice()]), "{spoilt:?}");
+            assert!(file.authorizes([b"Bearer one".as_slice()]), "{spoilt:?}");
+            assert!(!file.authorizes([b"Bearer ".as_slice()]), "{spoilt:?}");
         }
         std::fs::remove_file(&path).unwrap();
-        assert!(file.is_in([b"Bearer one".as_slice()]));
+        assert!(file.authorizes([b"Bearer one".as_slice()]));
     }
 
     #[test]
@@ -191,7 +191,7 @@ mod tests {
             ("::", false),
             ("0.0.0.0", false),
         ] {
-            assert_eq!(is_of_own_host(peer.parse().unwrap()), own, "{peer}");
+            assert_eq!(is_loopback(peer.parse().unwrap()), own, "{peer}");
         }
     }
 }

@@ -21,11 +21,11 @@ pub struct DurationsReport {
     /// The longest.
     pub longest_seconds: f64,
     /// Whether there are too few of them to build on.
-    pub few: bool,
+    pub low_sample_count: bool,
     /// The grace period that covers the longest.
     pub recommended_grace_period_seconds: f64,
     /// How long it takes, as likely as not, until the open streams have ended; null where nobody can say.
-    pub all_ended_in_seconds: Option<f64>,
+    pub estimated_time_to_zero_seconds: Option<f64>,
 }
 
 impl DurationsReport {
@@ -39,9 +39,9 @@ impl DurationsReport {
             p90_seconds: quantile(90)?,
             p99_seconds: quantile(99)?,
             longest_seconds: seconds(durations.longest()?),
-            few: durations.count() < MIN_SAMPLES,
+            low_sample_count: durations.count() < MIN_SAMPLES,
             recommended_grace_period_seconds: seconds(durations.grace_period()?),
-            all_ended_in_seconds: estimated_time_to_zero.map(seconds),
+            estimated_time_to_zero_seconds: estimated_time_to_zero.map(seconds),
         })
     }
 }

@@ -179,7 +179,7 @@ fn what_is_set_aside_makes_room_whatever_it_is() {
     for lay in lays {
         lay(file.path());
         assert!(file.load(NOW).is_err());
-        file.set_aside().unwrap();
+        file.quarantine().unwrap();
         assert_eq!(file.load(NOW).unwrap(), None);
         file.write(&note(Some(17))).unwrap();
         file.erase().unwrap();

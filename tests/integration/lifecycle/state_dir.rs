@@ -22,7 +22,7 @@ use lameduck_test_support::sim::{Program, wait_until};
 /// The state file of the sidecar that has left its note here.
 fn state_file(pod: &Pod) -> StateFile {
     let left: Value = serde_json::from_slice(&fs::read(note(pod)).unwrap()).unwrap();
-    StateFile::of_port(&pod.dir, pod.address.port(), left["scope"]["subject"].as_str().unwrap())
+    StateFile::for_port(&pod.dir, pod.address.port(), left["scope"]["subject"].as_str().unwrap())
 }
 
 /// Makes what is made in a directory its maker's alone, as in a pod's `/dev/shm`.
