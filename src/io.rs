@@ -14,6 +14,7 @@ pub mod page;
 pub mod private_file;
 pub mod process;
 pub mod report;
+pub mod rounding;
 pub mod signals;
 pub mod sockets;
 pub mod state;

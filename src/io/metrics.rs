@@ -1,15 +1,16 @@
-//! Our own metrics, as Prometheus text.
+//! lameduck's own metrics, as Prometheus text.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Display, Write};
+use std::fmt::{Display, Write};
 use std::time::Duration;
 
+use crate::io::rounding::rounded_seconds;
 use lameduck_machine::reading::Source;
 use lameduck_machine::result::{DrainResult, Outcome};
 use lameduck_machine::snapshot::{Phase, Snapshot};
 use lameduck_machine::source_state::State;
 
-/// What has been counted since the start.
+/// The counters since the start of this process.
 #[derive(Debug)]
 pub struct Metrics {
     readings: BTreeMap<(Source, &'static str), u64>,
@@ -22,7 +23,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Nothing has happened yet; the sources are shown from the start.
+    /// All counters at zero. The series of these sources exist from the start.
     #[must_use]
     pub fn new(sources: &[Source]) -> Self {
         let results = ["ok", "absent", "unknown"];
@@ -39,7 +40,7 @@ impl Metrics {
         }
     }
 
-    /// Counts one reading by what it makes its source say, and how long it took.
+    /// Counts one reading, by the state of its source after it, and its duration.
     pub fn record_reading(&mut self, source: Source, state: &State, took: Duration) {
         let result = match state {
             State::Counted(_) => "ok",
@@ -50,28 +51,28 @@ impl Metrics {
         self.source_read_durations.observe(took);
     }
 
-    /// Counts a drain that is over.
+    /// Counts a finished drain.
     pub fn record_drain(&mut self, result: &DrainResult) {
         *self.drains.entry(result.outcome.name()).or_default() += 1;
         self.drain_durations.observe(result.took);
         self.stragglers = self.stragglers.saturating_add(result.stragglers.unwrap_or(0));
     }
 
-    /// Counts a stream that was seen from its beginning to its end.
-    pub fn record_stream_duration(&mut self, life: Duration) {
-        self.stream_durations.observe(life);
+    /// Counts a stream that was observed from start to end.
+    pub fn record_stream_duration(&mut self, duration: Duration) {
+        self.stream_durations.observe(duration);
     }
 
-    /// Counts a signal and what the kernel said.
+    /// Counts a signal and whether the kernel accepted it.
     pub fn record_signal(&mut self, signal: &str, sent: bool) {
         *self.signals.entry((signal.to_owned(), if sent { "sent" } else { "failed" })).or_default() += 1;
     }
 
-    /// The page, for the machine as it is; `epoch` is the wall clock's time at the monotonic clock's zero.
+    /// The metrics page for this snapshot. `boot_time` is the wall clock's time at boot.
     #[must_use]
-    pub fn render(&self, now: &Snapshot, epoch: Duration) -> String {
+    pub fn render(&self, now: &Snapshot, boot_time: Duration) -> String {
         let mut page = Page::default();
-        page.state(now, epoch);
+        page.state(now, boot_time);
         page.family("source_readings_total", "counter", "Number of source readings, by source and result.");
         for ((source, result), count) in &self.readings {
             page.sample(&format!("source_readings_total{{source=\"{}\",result=\"{result}\"}}", source.name()), count);
@@ -120,7 +121,7 @@ impl Page {
         self.sample(name, value);
     }
 
-    fn state(&mut self, now: &Snapshot, epoch: Duration) {
+    fn state(&mut self, now: &Snapshot, boot_time: Duration) {
         if let Some(streams) = now.streams {
             self.gauge("streams", "Number of open streams. Omitted if unknown.", streams);
         }
@@ -128,9 +129,9 @@ impl Page {
             self.gauge("idle_streams", "Number of idle streams. Omitted if unknown.", idle);
         }
         self.family("source_up", "gauge", "1 if the last reading of the source returned a count, otherwise 0.");
-        for witness in &now.sources {
-            let up = u8::from(matches!(witness.state, State::Counted(_)));
-            self.sample(&format!("source_up{{source=\"{}\"}}", witness.source.name()), up);
+        for source in &now.sources {
+            let up = u8::from(matches!(source.state, State::Counted(_)));
+            self.sample(&format!("source_up{{source=\"{}\"}}", source.source.name()), up);
         }
         self.family("phase", "gauge", "1 for the current phase, 0 for all others.");
         for phase in Phase::ALL {
@@ -140,8 +141,8 @@ impl Page {
         self.gauge("target_up", "1 if the target is visible and alive, otherwise 0.", u8::from(alive));
         self.gauge("hook_callers", "Number of waiting hook callers.", now.hooks);
         if let Some(drain) = &now.drain {
-            let deadline = (epoch + drain.deadline.as_duration()).as_secs_f64();
-            self.gauge("drain_deadline_timestamp_seconds", "Unix time of the drain deadline.", Seconds(deadline));
+            let deadline = rounded_seconds(boot_time + drain.deadline.as_duration());
+            self.gauge("drain_deadline_timestamp_seconds", "Unix time of the drain deadline.", deadline);
         }
         self.family("build_info", "gauge", "Version of the running lameduck. Always 1.");
         self.sample(concat!("build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), 1);
@@ -153,7 +154,7 @@ impl Page {
             self.sample(&format!("{name}_bucket{{le=\"{bound}\"}}"), count);
         }
         self.sample(&format!("{name}_bucket{{le=\"+Inf\"}}"), histogram.total);
-        self.sample(&format!("{name}_sum"), Seconds(histogram.sum.as_secs_f64()));
+        self.sample(&format!("{name}_sum"), rounded_seconds(histogram.sum));
         self.sample(&format!("{name}_count"), histogram.total);
     }
 }
@@ -162,7 +163,7 @@ impl Page {
 #[derive(Debug)]
 struct Histogram {
     bounds: &'static [f64],
-    /// For each bound, how many were at most that long.
+    /// For each bound, the number of durations of at most that length.
     counts: Vec<u64>,
     total: u64,
     sum: Duration,
@@ -180,14 +181,5 @@ impl Histogram {
         }
         self.total += 1;
         self.sum = self.sum.saturating_add(duration);
-    }
-}
-
-/// Seconds, to the millisecond.
-struct Seconds(f64);
-
-impl Display for Seconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", (self.0 * 1000.0).round() / 1000.0)
     }
 }
