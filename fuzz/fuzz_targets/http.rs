@@ -7,7 +7,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use lameduck::io::hook::{ServerState, bind, places::ConnectionSlots, serve};
+use lameduck::io::hook::{ServerState, bind, connection_slots::ConnectionSlots, serve};
 use lameduck::queue::{Event, Question};
 use lameduck_fuzz::{answers, requests};
 use libfuzzer_sys::{Corpus, fuzz_target};
