@@ -8,5 +8,6 @@
 pub mod commands;
 pub mod io;
 pub mod queue;
+pub mod reasons;
 pub mod settings;
 pub mod supervisor;

@@ -1,42 +1,76 @@
-//! The one queue: everything that happens to the sidecar comes to the event loop through it.
+//! The one queue: everything that happens to the sidecar reaches the event loop through it.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
+use lameduck_machine::io::{CallKind, Input, Poll};
+use lameduck_machine::reading::Source;
+use lameduck_machine::time::Time;
 use tokio::sync::oneshot;
 
-use lameduck_machine::io::Input;
-use lameduck_machine::result::Trigger;
+use crate::io::report::{OutcomeReport, StatusReport};
 
 /// Something that happened.
 #[derive(Debug)]
 pub enum Event {
-    /// The world answered or changed.
+    /// A search has finished, or the target has ended.
     Input(Input),
-    /// Somebody wants an answer.
-    Question(Question),
+    /// A poll has finished.
+    Polled(PollResult),
+    /// A client wants a reply.
+    Request(Request),
     /// SIGTERM to this process, from this pid where the kernel tells it.
     Sigterm(Option<i32>),
 }
 
-/// A question of an HTTP caller. A reply that is dropped unanswered means that the loop has ended.
+/// The result of a poll, and how long each source took that was read in time.
 #[derive(Debug)]
-pub enum Question {
-    /// Hold this caller until the drain is over; the answer is the outcome as JSON.
-    Prestop(Trigger, oneshot::Sender<String>),
-    /// Hold this caller as long, and start nothing: it comes from there without the token. `None` if too many wait so.
-    Wait(IpAddr, oneshot::Sender<Option<String>>),
+pub struct PollResult {
+    /// What the machine gets.
+    pub poll: Poll,
+    /// What the metrics get.
+    pub durations: Vec<(Source, Duration)>,
+}
+
+/// A request of a client. A reply that is dropped unsent means that the loop has ended.
+#[derive(Debug)]
+pub enum Request {
+    /// Hold this caller until its drain is over.
+    Hook(HookCall),
     /// A hook called this path, which does not exist.
-    Astray(String),
-    /// A held caller has gone away.
+    UnknownHookPath(String),
+    /// A held caller has disconnected.
     Hangup,
     /// Why is the pod not ready, if it is not?
-    Ready(oneshot::Sender<Option<String>>),
-    /// Why should load balancers send no more, if they should not?
+    Readiness(oneshot::Sender<Option<String>>),
+    /// Why should load balancers send no new streams, if they should not?
     Accepting(oneshot::Sender<Option<String>>),
-    /// Does the loop turn?
-    Live(oneshot::Sender<()>),
-    /// The status as JSON.
-    Status(oneshot::Sender<String>),
-    /// Our own metrics.
+    /// Is the loop running?
+    Liveness(oneshot::Sender<()>),
+    /// What is the status?
+    Status(oneshot::Sender<Box<StatusReport>>),
+    /// What are our own metrics, as text?
     Metrics(oneshot::Sender<String>),
+}
+
+/// A call that is held until a drain is over.
+#[derive(Debug)]
+pub struct HookCall {
+    /// What the caller may do.
+    pub kind: CallKind,
+    /// The caller's address; `None` if it is this process.
+    pub peer: Option<IpAddr>,
+    /// When the call was made, if that was before it was queued.
+    pub made_at: Option<Time>,
+    /// Where the answer goes.
+    pub reply: oneshot::Sender<HookReply>,
+}
+
+/// The answer to a held call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HookReply {
+    /// The drain, or the wait of an unauthorized caller, is over.
+    Finished(OutcomeReport),
+    /// Too many unauthorized callers are held already.
+    TooManyUnauthorized,
 }

@@ -1,190 +1,218 @@
-//! The event loop: it owns the only clock, feeds the machine, and has its actions performed in their order.
+//! The event loop. It owns the only clock, passes each event to the machine, and has the machine's actions performed in
+//! their order.
 
-use tokio::sync::{mpsc, oneshot};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use lameduck_machine::controller::Controller;
+use lameduck_machine::io::{Action, CallKind, CallerId, Input, Reply};
+use lameduck_machine::policy::Policy;
+use lameduck_machine::saved_drain::SavedDrain;
+use lameduck_machine::snapshot::Snapshot;
+use tokio::sync::mpsc;
 
 use crate::io::clock::Clock;
 use crate::io::metrics::Metrics;
 use crate::io::report::durations::DurationsReport;
 use crate::io::report::{OutcomeReport, StatusReport};
-use crate::queue::{Event, Question};
-use crate::supervisor::callers::Callers;
+use crate::queue::{Event, HookCall, HookReply, PollResult, Request};
+use crate::reasons;
 use crate::supervisor::event_log::EventLog;
-use lameduck_machine::controller::Controller;
-use lameduck_machine::io::{Action, Input};
-use lameduck_machine::reading::Source;
-use lameduck_machine::result::{DrainResult, Trigger};
-use lameduck_machine::snapshot::Snapshot;
-use lameduck_machine::time::Time;
+use crate::supervisor::replies::Replies;
 
-mod callers;
 pub mod effects;
 pub mod event_log;
+mod replies;
 pub mod source_poller;
 
-/// The loop and what it owns.
-///
-/// `perform` does what an action wants done in the world, and may hand back what came of it at once.
+/// The loop and what it owns. `perform` does what an action wants done in the world outside.
 pub struct Supervisor<P> {
-    keeper: Controller,
+    controller: Controller,
     clock: Clock,
     perform: P,
-    callers: Callers,
+    replies: Replies,
+    /// The held callers that are not authorized, and their addresses.
+    unauthorized: BTreeMap<CallerId, IpAddr>,
     metrics: Metrics,
-    narrator: EventLog,
+    log: EventLog,
+    /// The name of the configured signal.
     signal: Option<String>,
 }
 
-impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
-    /// A loop over this machine, whose actions `perform` carries out.
-    pub fn new(keeper: Controller, clock: Clock, perform: P) -> Self {
-        let metrics = Metrics::new(keeper.sources());
-        let signal = keeper.signal_name().map(str::to_owned);
-        let narrator = EventLog::default();
-        Self { keeper, clock, perform, callers: Callers::default(), metrics, narrator, signal }
+/// What came of an action, where that is known at once.
+#[derive(Debug)]
+pub enum ActionResult {
+    /// The machine must know it.
+    Input(Input),
+    /// Whether SIGKILL was sent; the machine does not need to know.
+    Killed(bool),
+}
+
+impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
+    /// A loop over a machine that begins to serve, or resumes a saved drain.
+    pub fn new(clock: Clock, policy: Policy, saved: Option<SavedDrain>, perform: P) -> Self {
+        Self {
+            metrics: Metrics::new(&policy.sources),
+            signal: policy.signal.as_ref().map(|(name, _)| name.clone()),
+            controller: Controller::new(clock.now(), policy, saved),
+            clock,
+            perform,
+            replies: Replies::default(),
+            unauthorized: BTreeMap::new(),
+            log: EventLog::default(),
+        }
     }
 
-    /// Takes a call that was made at `at`, before the loop turned; the answer will be the outcome as JSON.
-    pub fn called(&mut self, trigger: Trigger, at: Time) -> oneshot::Receiver<String> {
-        self.narrator.tell(self.keeper.snapshot(self.clock.now()));
-        let (reply, outcome) = oneshot::channel();
-        self.callers.call(trigger, reply);
-        self.handle(Input::Called(trigger, at));
-        outcome
-    }
-
-    /// Turns until the machine wants to leave, and says how things stood then.
+    /// Runs until the machine wants to exit, and returns its last state.
     pub async fn run(mut self, mut queue: mpsc::Receiver<Event>) -> Snapshot {
-        self.narrator.tell(self.keeper.snapshot(self.clock.now()));
-        while !self.act() {
-            let wake = self.clock.instant(self.keeper.poll_timeout());
+        self.log.update(self.controller.snapshot(self.clock.now()));
+        while !self.run_actions() {
+            let wake = self.clock.instant(self.controller.poll_timeout());
             tokio::select! {
                 biased;
                 event = queue.recv() => match event {
-                    Some(event) => self.take(event),
+                    Some(event) => self.on_event(event),
                     None => break,
                 },
                 () = tokio::time::sleep_until(wake) => self.handle(Input::Tick),
             }
         }
-        self.keeper.snapshot(self.clock.now())
+        self.controller.snapshot(self.clock.now())
     }
 
-    fn take(&mut self, event: Event) {
+    fn on_event(&mut self, event: Event) {
         match event {
             Event::Input(input) => self.handle(input),
-            Event::Question(question) => self.answer(question),
+            Event::Polled(PollResult { poll, durations }) => {
+                let requested_at = poll.requested_at;
+                self.handle(Input::Polled(poll));
+                // The machine decides what a reading means: only it knows whether a series is missing.
+                for state in self.controller.snapshot(self.clock.now()).streams.sources {
+                    let duration = durations.iter().find(|(source, _)| *source == state.source);
+                    if let Some((source, duration)) = duration.filter(|_| state.requested_at == Some(requested_at)) {
+                        self.metrics.record_reading(*source, &state.status, *duration);
+                    }
+                }
+            }
+            Event::Request(request) => self.on_request(request),
             Event::Sigterm(sender) => {
-                self.narrator.sigterm(sender);
-                self.handle(Input::Terminate);
+                self.log.sigterm(sender);
+                self.handle(Input::Sigterm);
             }
         }
     }
 
+    /// The only way into the machine.
     fn handle(&mut self, input: Input) {
-        let now = self.clock.now();
-        let counted = if let Input::Counted { requested_at, source, .. } = &input {
-            Some((*requested_at, *source))
-        } else {
-            None
-        };
-        if let (Input::Signalled(_, sent), Some(signal)) = (&input, &self.signal) {
+        if let (Input::SignalResult(_, sent), Some(signal)) = (&input, &self.signal) {
             self.metrics.record_signal(signal, *sent);
         }
-        if let Input::Killed(_, sent) = input {
-            self.metrics.record_signal("SIGKILL", sent);
-        }
-        self.keeper.handle(now, input);
-        let snapshot = self.keeper.snapshot(self.clock.now());
-        if let Some((requested_at, source)) = counted {
-            self.count_reading(&snapshot, requested_at, source);
-        }
-        self.narrator.tell(snapshot);
+        self.controller.handle(self.clock.now(), input);
+        self.log.update(self.controller.snapshot(self.clock.now()));
     }
 
-    /// Counts a reading as the machine took it: only that knows whether a series is missed.
-    fn count_reading(&mut self, now: &Snapshot, requested_at: Time, source: Source) {
-        let witness =
-            now.sources.iter().find(|witness| witness.source == source && witness.requested_at == Some(requested_at));
-        if let Some(witness) = witness {
-            self.metrics.record_reading(source, &witness.state, now.now.since(requested_at));
-        }
-    }
-
-    /// Has the actions performed; true if the last was to leave.
-    fn act(&mut self) -> bool {
-        while let Some(action) = self.keeper.poll_action() {
+    /// Has the actions performed; true if the last of them was to exit.
+    fn run_actions(&mut self) -> bool {
+        while let Some(action) = self.controller.poll_action() {
             match action {
-                Action::Leave => return true,
-                Action::Release(result) => self.callers.release(&self.outcome(&result)),
-                Action::Dismiss(waiter, result) => {
-                    self.narrator.dismissed(self.clock.now(), &result);
-                    self.callers.dismiss(waiter, self.outcome(&result));
-                }
-                Action::Conclude(result) => {
+                Action::Exit => return true,
+                Action::Reply(caller, reply) => self.reply(caller, reply),
+                Action::StreamEnded(duration) => self.metrics.record_stream_duration(duration),
+                Action::ReportOutcome(result) => {
                     self.metrics.record_drain(&result);
                     self.perform(action);
                 }
-                Action::Lived(life) => self.metrics.record_stream_duration(life),
-                Action::Seek { .. }
-                | Action::Read { .. }
-                | Action::Watch(_)
-                | Action::Write(_)
-                | Action::Erase
-                | Action::Signal(_)
-                | Action::Kill(_) => self.perform(action),
+                Action::FindTarget { .. }
+                | Action::PollSources { .. }
+                | Action::WatchTarget(_)
+                | Action::SaveState(_)
+                | Action::ClearState
+                | Action::SendSignal(_)
+                | Action::KillTarget(_) => self.perform(action),
             }
         }
         false
     }
 
     fn perform(&mut self, action: Action) {
-        if let Some(input) = (self.perform)(action) {
-            self.handle(input);
+        match (self.perform)(action) {
+            Some(ActionResult::Input(input)) => self.handle(input),
+            Some(ActionResult::Killed(sent)) => self.metrics.record_signal("SIGKILL", sent),
+            None => {}
         }
     }
 
-    fn outcome(&self, result: &DrainResult) -> String {
-        OutcomeReport::new(result, self.signal.as_deref()).to_json()
-    }
-
-    fn answer(&mut self, question: Question) {
-        let snapshot = || self.keeper.snapshot(self.clock.now());
-        // A reply that fails was for a caller that has gone away.
-        match question {
-            Question::Prestop(trigger, reply) => {
-                self.forget_the_gone();
-                self.callers.call(trigger, reply);
-                self.handle(Input::Call(trigger));
-            }
-            Question::Wait(peer, reply) => {
-                self.forget_the_gone();
-                let waiter = self.callers.wait(reply);
-                self.narrator.tokenless(self.clock.now(), peer, waiter.is_some());
-                if let Some(waiter) = waiter {
-                    self.handle(Input::Wait(waiter));
+    fn reply(&mut self, caller: CallerId, reply: Reply) {
+        let now = self.clock.now();
+        let unauthorized = self.unauthorized.remove(&caller);
+        let reply = match (reply, unauthorized) {
+            (Reply::Finished(result), peer) => {
+                if peer.is_some() {
+                    self.log.unauthorized_release(now, &result);
                 }
+                HookReply::Finished(OutcomeReport::new(&result, self.signal.as_deref()))
             }
-            Question::Astray(path) => self.narrator.astray(self.clock.now(), &path),
-            Question::Hangup => self.forget_the_gone(),
-            Question::Ready(reply) => drop(reply.send(self.keeper.unready().map(|unready| unready.to_string()))),
-            Question::Accepting(reply) => drop(reply.send(self.keeper.unaccepting().map(|why| why.to_string()))),
-            Question::Live(reply) => drop(reply.send(())),
-            Question::Status(reply) => {
-                let snapshot = snapshot();
-                let durations =
-                    DurationsReport::new(self.keeper.durations(), self.keeper.estimated_time_to_zero(snapshot.now));
-                let report = StatusReport::new(&snapshot, self.signal.as_deref(), durations);
-                drop(reply.send(report.to_json()));
+            (Reply::TooManyUnauthorized, peer) => {
+                if let Some(peer) = peer {
+                    self.log.unauthorized_rejection(now, peer);
+                }
+                HookReply::TooManyUnauthorized
             }
-            Question::Metrics(reply) => {
-                drop(reply.send(self.metrics.render(&snapshot(), self.clock.wall_clock_at_boot())))
+        };
+        self.replies.send(caller, reply);
+    }
+
+    fn on_request(&mut self, request: Request) {
+        let now = self.clock.now();
+        // A reply that cannot be sent was for a client that has disconnected.
+        match request {
+            Request::Hook(call) => self.on_hook_call(call),
+            Request::UnknownHookPath(path) => self.log.unknown_hook_path(now, &path),
+            Request::Hangup => self.remove_disconnected(),
+            Request::Readiness(reply) => {
+                let reason = self.controller.readiness(now).not_ready_reason();
+                drop(reply.send(reason.as_ref().map(reasons::not_ready)));
+            }
+            Request::Accepting(reply) => {
+                let reason = self.controller.readiness(now).not_accepting_reason();
+                drop(reply.send(reason.as_ref().map(reasons::not_ready)));
+            }
+            Request::Liveness(reply) => drop(reply.send(())),
+            Request::Status(reply) => {
+                let (durations, time_to_zero) = self.controller.stream_durations(now);
+                let durations = DurationsReport::new(durations, time_to_zero);
+                let report = StatusReport::new(&self.controller.snapshot(now), self.signal.as_deref(), durations);
+                drop(reply.send(Box::new(report)));
+            }
+            Request::Metrics(reply) => {
+                let page = self.metrics.render(&self.controller.snapshot(now), self.clock.wall_clock_at_boot());
+                drop(reply.send(page));
             }
         }
     }
 
-    fn forget_the_gone(&mut self) {
-        for gone in self.callers.take_gone() {
-            self.handle(gone);
+    fn on_hook_call(&mut self, call: HookCall) {
+        // The rule for re-basing counts the hooks that are connected.
+        self.remove_disconnected();
+        let HookCall { kind, peer, made_at, reply } = call;
+        let now = self.clock.now();
+        let caller = self.replies.insert(reply);
+        let unauthorized = peer.filter(|_| kind == CallKind::Unauthorized);
+        if let Some(peer) = unauthorized {
+            self.unauthorized.insert(caller, peer);
+        }
+        let held_before = self.controller.snapshot(now).hook_callers;
+        self.handle(Input::Call { caller, kind, at: made_at.unwrap_or(now) });
+        let is_held = self.controller.snapshot(now).hook_callers > held_before;
+        if let Some(peer) = unauthorized.filter(|_| is_held) {
+            self.log.unauthorized_call(now, peer);
+        }
+    }
+
+    fn remove_disconnected(&mut self) {
+        for caller in self.replies.take_disconnected() {
+            self.unauthorized.remove(&caller);
+            self.handle(Input::Hangup(caller));
         }
     }
 }

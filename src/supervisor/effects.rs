@@ -1,9 +1,13 @@
-//! The real world behind the machine's actions: it wires the edges to the queue.
+//! What the machine's actions do in the world outside, and what comes back of it.
 
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
+use lameduck_machine::io::{Action, Input};
+use lameduck_machine::result::{DrainResult, ExitStatus, Outcome};
+use lameduck_machine::target::Incarnation;
+use lameduck_machine::time::Time;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use tokio::sync::mpsc;
@@ -17,106 +21,103 @@ use crate::io::state::StateFile;
 use crate::io::termination::TerminationLog;
 use crate::io::watch::Watch;
 use crate::queue::Event;
+use crate::supervisor::ActionResult;
 use crate::supervisor::source_poller::{PollRequest, SourcePoller};
-use lameduck_machine::io::{Action, Input};
-use lameduck_machine::result::{DrainResult, ExitStatus, Outcome};
-use lameduck_machine::target::Incarnation;
-use lameduck_machine::time::Time;
 
 type Search = (Time, Option<Incarnation>);
 
-/// How many searches may be ordered while one is under way.
-const SEARCHES: usize = 16;
+/// How many searches may be requested while another is running.
+const MAX_PENDING_SEARCHES: usize = 16;
 
-/// The edges.
+/// The I/O behind the actions.
 pub struct Effects {
-    /// Where everything that happens is told.
     queue: mpsc::Sender<Event>,
     searches: SyncSender<Search>,
-    readers: SourcePoller,
+    poller: SourcePoller,
     signal: Option<Signal>,
     watch: Option<Watch>,
-    /// A target that could not be watched: it is tried again with every search.
+    /// A target that could not be watched: that is tried again with every search.
     unwatched: Option<Incarnation>,
     state: Option<StateFile>,
     termination: TerminationLog,
 }
 
 impl Effects {
-    /// Wires the edges to the queue.
+    /// Connects the I/O modules to the queue.
     ///
     /// # Errors
     /// Fails if no thread can be started.
     pub fn new(
         queue: mpsc::Sender<Event>,
-        seeker: TargetFinder,
-        readers: SourcePoller,
+        finder: TargetFinder,
+        poller: SourcePoller,
         state: Option<StateFile>,
         termination: TerminationLog,
     ) -> io::Result<Self> {
-        let signal = seeker.signal;
-        let searches = start_seeker(seeker, queue.clone())?;
-        Ok(Self { queue, searches, readers, signal, watch: None, unwatched: None, state, termination })
+        let signal = finder.signal;
+        let searches = start_finder(finder, queue.clone())?;
+        Ok(Self { queue, searches, poller, signal, watch: None, unwatched: None, state, termination })
     }
 
-    /// Does what an action wants done, and tells what came of it where that is known at once.
-    pub fn perform(&mut self, action: Action) -> Option<Input> {
+    /// Performs an action, and returns what came of it where that is known at once.
+    pub fn perform(&mut self, action: Action) -> Option<ActionResult> {
         match action {
-            Action::Seek { requested_at, tracked } => {
-                // With so many waiting, nothing is found for now, and this one is ordered again at the next poll.
-                let _ = self.searches.try_send((requested_at, tracked));
+            Action::FindTarget { requested_at, target } => {
+                // With so many searches pending, nothing is found for now; the next poll requests another.
+                let _ = self.searches.try_send((requested_at, target));
                 return self.unwatched.take().and_then(|incarnation| self.start_watch(incarnation));
             }
-            Action::Read { requested_at, bound, tracked } => {
-                self.readers.ask(PollRequest { requested_at, bound, tracked })
+            Action::PollSources { requested_at, timeout, target } => {
+                self.poller.poll(PollRequest { requested_at, timeout, target });
             }
-            Action::Watch(incarnation) => return self.start_watch(incarnation),
-            Action::Write(note) => self.note(|state| state.write(&note)),
-            Action::Erase => self.note(StateFile::erase),
-            Action::Signal(incarnation) => return Some(self.send_signal(incarnation)),
-            Action::Kill(incarnation) => return Some(self.kill(incarnation)),
-            Action::Conclude(result) => self.conclude(&result),
-            Action::Lived(_) | Action::Release(_) | Action::Dismiss(..) | Action::Leave => {}
+            Action::WatchTarget(incarnation) => return self.start_watch(incarnation),
+            Action::SaveState(saved) => self.save(|state| state.write(&saved)),
+            Action::ClearState => self.save(StateFile::erase),
+            Action::SendSignal(incarnation) => return Some(self.send_signal(incarnation)),
+            Action::KillTarget(incarnation) => return Some(self.kill(incarnation)),
+            Action::ReportOutcome(result) => self.report_outcome(&result),
+            // The event loop does these itself.
+            Action::StreamEnded(_) | Action::Reply(..) | Action::Exit => {}
         }
         None
     }
 
-    fn start_watch(&mut self, incarnation: Incarnation) -> Option<Input> {
+    fn start_watch(&mut self, incarnation: Incarnation) -> Option<ActionResult> {
         let queue = self.queue.clone();
-        let tell = move |incarnation, ending| {
-            let _ = queue.blocking_send(Event::Input(Input::Exited(incarnation, ending)));
+        let on_exit = move |incarnation, status| {
+            let _ = queue.blocking_send(Event::Input(Input::Exited(incarnation, status)));
         };
-        match Watch::start(incarnation, tell) {
+        match Watch::start(incarnation, on_exit) {
             Ok(watch) => self.watch = Some(watch),
             Err(_) if !is_alive(incarnation).unwrap_or(true) => {
-                return Some(Input::Exited(incarnation, ExitStatus::Unknown));
+                return Some(ActionResult::Input(Input::Exited(incarnation, ExitStatus::Unknown)));
             }
             Err(error) => {
-                warn!(pid = incarnation.pid, %error, "cannot watch the target; trying again with every poll");
+                warn!(pid = incarnation.pid, %error, "cannot watch the target; retrying with every poll");
                 self.unwatched = Some(incarnation);
             }
         }
         None
     }
 
-    fn send_signal(&self, incarnation: Incarnation) -> Input {
+    fn send_signal(&self, incarnation: Incarnation) -> ActionResult {
         let sent = self.signal.ok_or(Errno::ESRCH).and_then(|signal| self.send(incarnation, signal).map(|()| signal));
         match sent {
             Ok(signal) => info!(pid = incarnation.pid, signal = signal.as_str(), "signal sent"),
-            Err(error) => warn!(pid = incarnation.pid, %error, "signal not sent"),
+            Err(error) => warn!(pid = incarnation.pid, %error, "cannot send the signal"),
         }
-        Input::Signalled(incarnation, sent.is_ok())
+        ActionResult::Input(Input::SignalResult(incarnation, sent.is_ok()))
     }
 
-    fn kill(&self, incarnation: Incarnation) -> Input {
+    fn kill(&self, incarnation: Incarnation) -> ActionResult {
         let sent = self.send(incarnation, Signal::SIGKILL);
         match sent {
-            Ok(()) => debug!(pid = incarnation.pid, "killed the target: it stayed for idle streams only"),
+            Ok(()) => debug!(pid = incarnation.pid, "killed the target, which only idle streams kept alive"),
             Err(error) => {
-                warn!(pid = incarnation.pid, %error, "cannot kill the target, which stays for idle streams only");
+                warn!(pid = incarnation.pid, %error, "cannot kill the target, which only idle streams keep alive");
             }
         }
-        Input::Killed(incarnation, sent.is_ok())
+        ActionResult::Killed(sent.is_ok())
     }
 
     fn send(&self, incarnation: Incarnation, signal: Signal) -> Result<(), Errno> {
@@ -124,21 +125,21 @@ impl Effects {
         watch.ok_or(Errno::ESRCH)?.signal(signal)
     }
 
-    fn note(&self, write: impl FnOnce(&StateFile) -> io::Result<()>) {
+    fn save(&self, write: impl FnOnce(&StateFile) -> io::Result<()>) {
         let Some(state) = &self.state else { return };
         if let Err(error) = write(state) {
             let path = state.path().display();
-            warn!(%path, %error, "cannot note the drain; a process that is to go on with it will not know of it");
+            warn!(%path, %error, "cannot save drain state; a restarted sidecar will not resume this drain");
         }
     }
 
-    fn conclude(&self, result: &DrainResult) {
+    fn report_outcome(&self, result: &DrainResult) {
         let report = OutcomeReport::new(result, self.signal.map(Signal::as_str));
         if let Err(error) = self.termination.write(&report.to_json()) {
-            warn!(path = %self.termination.path.display(), %error, "cannot leave the outcome for the kubelet");
+            warn!(path = %self.termination.path.display(), %error, "cannot write the termination message");
         }
         if result.outcome == Outcome::Idle {
-            info!("a target that stays for its idle streams will be killed an exit margin from now");
+            info!("if idle streams keep the target alive, it will be killed one exit margin from now");
         }
         info!(
             outcome = report.outcome,
@@ -152,16 +153,16 @@ impl Effects {
     }
 }
 
-/// Searches run on a thread of their own: reading `/proc/pid/cmdline` waits for that process's memory lock, and the
-/// loop must not.
-fn start_seeker(seeker: TargetFinder, queue: mpsc::Sender<Event>) -> io::Result<SyncSender<Search>> {
-    let (searches, orders): (_, Receiver<Search>) = sync_channel(SEARCHES);
-    thread::Builder::new().name("seek".into()).spawn(move || {
-        while let Ok(order) = orders.recv() {
-            // The newest speaks for those before it, and a drain's signal may wait for just that one.
-            let (requested_at, tracked) = orders.try_iter().last().unwrap_or(order);
-            let sighting = seeker.find(tracked);
-            if queue.blocking_send(Event::Input(Input::Sighted { requested_at, sighting })).is_err() {
+/// Searches run on a thread of their own: reading `/proc/pid/cmdline` waits for that process's memory lock, and the loop
+/// must not.
+fn start_finder(finder: TargetFinder, queue: mpsc::Sender<Event>) -> io::Result<SyncSender<Search>> {
+    let (searches, requests): (_, Receiver<Search>) = sync_channel(MAX_PENDING_SEARCHES);
+    thread::Builder::new().name("find-target".into()).spawn(move || {
+        while let Ok(request) = requests.recv() {
+            // The newest request stands for those before it, and the signal of a drain may wait for just that one.
+            let (requested_at, target) = requests.try_iter().last().unwrap_or(request);
+            let result = finder.find(target);
+            if queue.blocking_send(Event::Input(Input::SearchResult { requested_at, result })).is_err() {
                 return;
             }
         }

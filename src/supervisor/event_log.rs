@@ -1,152 +1,155 @@
-//! The log of what happens: told once, when it changes. The outcome is the last line about a drain.
+//! The log of what happens, one line for each change. The outcome is the last line about a drain.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use tracing::{debug, error, info, warn};
-
-use crate::io::log::Nullable;
 use lameduck_machine::readiness::NotReady;
 use lameduck_machine::reading::Source;
 use lameduck_machine::result::DrainResult;
 use lameduck_machine::snapshot::{Phase, Snapshot};
-use lameduck_machine::source_state::{SourceState, State};
+use lameduck_machine::source_state::{SourceState, SourceStatus};
 use lameduck_machine::time::Time;
+use tracing::{debug, error, info, warn};
 
-/// Remembers what has been told.
+use crate::io::log::Nullable;
+use crate::reasons;
+
+/// The state that was logged last.
 #[derive(Debug, Default)]
 pub struct EventLog {
-    before: Option<Snapshot>,
-    /// Whether it was told of this target that the sources disagree.
-    divided: bool,
-    held: Hush,
-    refused: Hush,
-    let_go: Hush,
-    astray: Hush,
+    last: Option<Snapshot>,
+    /// Whether the disagreement of the sources has been logged for this incarnation.
+    disagreement_logged: bool,
+    held: LogThrottle,
+    rejected: LogThrottle,
+    released: LogThrottle,
+    unknown_paths: LogThrottle,
 }
 
 impl EventLog {
-    /// Tells what has changed since the last time.
-    pub fn tell(&mut self, now: Snapshot) {
-        self.tell_disagreement(&now);
-        if let Some(before) = &self.before {
-            tell_target(before, &now);
-            tell_sources(before, &now);
-            tell_phase(before, &now);
-            tell_readiness(before, &now);
-            tell_obstacle(before, &now);
+    /// Logs what has changed since the last call.
+    pub fn update(&mut self, now: Snapshot) {
+        self.log_disagreement(&now);
+        if let Some(last) = &self.last {
+            log_target(last, &now);
+            log_sources(last, &now);
+            log_phase(last, &now);
+            log_readiness(last, &now);
+            log_signal_blocker(last, &now);
         } else {
-            tell_start(&now);
+            log_start(&now);
         }
-        self.before = Some(now);
+        self.last = Some(now);
     }
 
-    /// Once for each life of the target: sources may come to agree and fall out again with every poll.
-    fn tell_disagreement(&mut self, now: &Snapshot) {
-        let life = |snapshot: &Snapshot| snapshot.target.as_ref().map(|target| target.incarnation);
-        self.divided &= self.before.as_ref().is_some_and(|before| life(before) == life(now));
-        if now.disagreement.is_none() || self.divided {
+    /// Once for each incarnation: sources may agree and disagree with every poll.
+    fn log_disagreement(&mut self, now: &Snapshot) {
+        let incarnation = |snapshot: &Snapshot| snapshot.target.as_ref().map(|target| target.incarnation);
+        self.disagreement_logged &= self.last.as_ref().is_some_and(|last| incarnation(last) == incarnation(now));
+        if now.streams.disagreement.is_none() || self.disagreement_logged {
             return;
         }
-        self.divided = true;
-        let words = now.sources.iter().filter_map(|witness| match &witness.state {
-            State::Counted(count) => Some(format!("{}: {}", witness.source.name(), count.streams)),
-            State::NotPolled | State::Absent | State::Unknown(_) => None,
+        self.disagreement_logged = true;
+        let counts = now.streams.sources.iter().filter_map(|state| match &state.status {
+            SourceStatus::Counted(count) => Some(format!("{}: {}", state.source.name(), count.streams)),
+            SourceStatus::NotPolled | SourceStatus::Absent | SourceStatus::Unknown(_) => None,
         });
-        let words = words.collect::<Vec<_>>().join(", ");
-        warn!(words, "the sources disagree about the streams; the largest count holds");
+        let counts = counts.collect::<Vec<_>>().join(", ");
+        warn!(counts, "the sources disagree about the number of streams; the largest count is used");
     }
 
-    /// Tells of a call without the token, which is held unless too many are.
-    pub fn tokenless(&mut self, now: Time, peer: IpAddr, is_held: bool) {
+    /// Logs a hook call without the token that is held.
+    pub fn unauthorized_call(&mut self, now: Time, peer: IpAddr) {
         let peer = peer.to_canonical();
-        if !is_held {
-            if let Some(calls) = self.refused.breaks(now) {
-                error!(%peer, calls, "a call of /prestop without the token is refused: too many wait already");
-            }
-        } else if let Some(calls) = self.held.breaks(now) {
+        if let Some(calls) = self.held.allow(now) {
             error!(
                 %peer,
                 calls,
-                "a call of /prestop without the token is held, but turns nothing unready and signals nobody; if it is the \
-                 kubelet's, give its hook the header `Authorization: Bearer …` with what is in --token-file"
+                "hook call without the token: it is held, but starts no drain and sends no signal; if it is the \
+                 kubelet's, set the header `Authorization: Bearer …` in the hook to the content of --token-file"
             );
         }
     }
 
-    /// Tells of a call without the token that is answered while there may be streams: its pod may end now.
-    pub fn dismissed(&mut self, now: Time, verdict: &DrainResult) {
-        if verdict.stragglers == Some(0) {
+    /// Logs a hook call without the token that is rejected.
+    pub fn unauthorized_rejection(&mut self, now: Time, peer: IpAddr) {
+        let peer = peer.to_canonical();
+        if let Some(calls) = self.rejected.allow(now) {
+            error!(%peer, calls, "hook call without the token rejected: too many are held already");
+        }
+    }
+
+    /// Logs that a hook call without the token is answered while there may be streams: its pod may end now.
+    pub fn unauthorized_release(&mut self, now: Time, result: &DrainResult) {
+        if result.stragglers == Some(0) {
             return;
         }
-        if let Some(calls) = self.let_go.breaks(now) {
-            let (outcome, stragglers) = (verdict.outcome.name(), Nullable(verdict.stragglers));
-            warn!(outcome, ?stragglers, calls, "a call of /prestop without the token is over");
+        if let Some(calls) = self.released.allow(now) {
+            let (outcome, stragglers) = (result.outcome.name(), Nullable(result.stragglers));
+            warn!(outcome, ?stragglers, calls, "hook call without the token released");
         }
     }
 
-    /// Tells of a hook that calls what is not there.
-    pub fn astray(&mut self, now: Time, path: &str) {
-        if let Some(calls) = self.astray.breaks(now) {
+    /// Logs a hook call to a path that does not exist.
+    pub fn unknown_hook_path(&mut self, now: Time, path: &str) {
+        if let Some(calls) = self.unknown_paths.allow(now) {
             error!(
                 path,
-                calls,
-                "a hook called a path that does not exist, and the kubelet takes that for success; set it to /prestop"
+                calls, "hook call to an unknown path, which the kubelet takes for success; set the path to /prestop"
             );
         }
     }
 
-    /// Tells of a SIGTERM and who sent it; after an outcome only to those who look closely, for that is the last line.
+    /// Logs a SIGTERM and its sender. After an outcome only at debug level, because the outcome is the last line.
     pub fn sigterm(&self, sender: Option<i32>) {
         let sender = Nullable(sender);
-        match self.before.as_ref().map(|before| before.phase) {
+        match self.last.as_ref().map(|last| last.phase) {
             Some(Phase::Done) => debug!(?sender, "SIGTERM received"),
             Some(Phase::Serving | Phase::LameDuck | Phase::Draining) | None => info!(?sender, "SIGTERM received"),
         }
     }
 }
 
-/// What strangers can cause must not fill the log: after one that was told, further ones are only counted for a while.
+/// What any client can cause must not fill the log: after a line, further ones are only counted for a while.
 #[derive(Debug, Default)]
-struct Hush {
-    untold: u64,
-    told: Option<Time>,
+struct LogThrottle {
+    suppressed: u64,
+    last_logged: Option<Time>,
 }
 
-impl Hush {
-    const LASTS: Duration = Duration::from_secs(10);
+impl LogThrottle {
+    const INTERVAL: Duration = Duration::from_secs(10);
 
-    /// How many there were since the last that was told, if this one is to be told.
-    fn breaks(&mut self, now: Time) -> Option<u64> {
-        self.untold += 1;
-        if self.told.is_some_and(|told| now < told + Self::LASTS) {
+    /// If this event may be logged: how many there were since the last that was, this one included.
+    fn allow(&mut self, now: Time) -> Option<u64> {
+        self.suppressed += 1;
+        if self.last_logged.is_some_and(|last| now < last + Self::INTERVAL) {
             return None;
         }
-        self.told = Some(now);
-        Some(std::mem::take(&mut self.untold))
+        self.last_logged = Some(now);
+        Some(std::mem::take(&mut self.suppressed))
     }
 }
 
-fn tell_start(now: &Snapshot) {
-    if let Some(drain) = &now.drain {
-        warn!(
-            phase = now.phase.name(),
-            trigger = drain.trigger.name(),
-            remaining_seconds = drain.remaining.as_secs_f64(),
-            signalled = drain.signalled,
-            "going on with a drain that an earlier process began"
+fn log_start(now: &Snapshot) {
+    let Some(drain) = &now.drain else { return };
+    warn!(
+        phase = now.phase.name(),
+        trigger = drain.trigger.name(),
+        remaining_seconds = drain.remaining.as_secs_f64(),
+        signalled = drain.signalled,
+        "resuming the drain of an earlier process"
+    );
+    if drain.signalled && now.phase != Phase::Done {
+        info!(
+            "not resending the signal: the earlier process recorded it as sent (it may have crashed just before sending it)"
         );
-        if drain.signalled && now.phase != Phase::Done {
-            info!(
-                "the signal is not sent again; had that process died between noting and sending it, it never went out"
-            );
-        }
     }
 }
 
-fn tell_target(before: &Snapshot, now: &Snapshot) {
+fn log_target(last: &Snapshot, now: &Snapshot) {
     let alive = |snapshot: &Snapshot| snapshot.target.clone().filter(|target| target.alive);
-    match (alive(before), alive(now)) {
+    match (alive(last), alive(now)) {
         (Some(old), Some(new)) if old.incarnation == new.incarnation => {}
         (_, Some(new)) => info!(pid = new.incarnation.pid, name = new.name, "target found"),
         (Some(old), None) if now.phase == Phase::Done => debug!(pid = old.incarnation.pid, "target has ended"),
@@ -155,73 +158,85 @@ fn tell_target(before: &Snapshot, now: &Snapshot) {
     }
 }
 
-fn tell_sources(before: &Snapshot, now: &Snapshot) {
-    for (old, new) in before.sources.iter().zip(&now.sources) {
-        if std::mem::discriminant(&old.state) != std::mem::discriminant(&new.state) {
-            // While the pod is not ready yet, or the drain is over, a source that fails is no news.
-            let expected = now.phase == Phase::Done || (now.phase == Phase::Serving && before.unready.is_some());
-            tell_source(new, expected);
+fn log_sources(last: &Snapshot, now: &Snapshot) {
+    for (old, new) in last.streams.sources.iter().zip(&now.streams.sources) {
+        if std::mem::discriminant(&old.status) != std::mem::discriminant(&new.status) {
+            // While the pod is not ready yet, or the drain is over, a failing source is expected.
+            let expected = now.phase == Phase::Done || (now.phase == Phase::Serving && last.not_ready.is_some());
+            log_source(new, expected);
         }
     }
 }
 
-fn tell_source(witness: &SourceState, expected: bool) {
-    let source = witness.source.name();
-    match &witness.state {
-        State::NotPolled => {}
-        State::Counted(count) => debug!(source, streams = count.streams, "source answers"),
+fn log_source(state: &SourceState, expected: bool) {
+    let source = state.source.name();
+    match &state.status {
+        SourceStatus::NotPolled => {}
+        SourceStatus::Counted(count) => debug!(source, streams = count.streams, "source answers"),
         // A port opens when the target has loaded; a selector that matches nothing is wrong at once.
-        State::Absent if expected && witness.source == Source::Sockets => {
-            debug!(source, reason = witness.source.absence(), "source is absent");
+        SourceStatus::Absent if expected && state.source == Source::Sockets => {
+            debug!(source, reason = reasons::absent(state.source), "source is absent");
         }
-        State::Absent => warn!(source, reason = witness.source.absence(), "source is absent"),
-        State::Unknown(fault) if expected => debug!(source, error = fault.message, "source is unknown"),
-        State::Unknown(fault) => warn!(source, error = fault.message, "source is unknown"),
+        SourceStatus::Absent => warn!(source, reason = reasons::absent(state.source), "source is absent"),
+        SourceStatus::Unknown(error) if expected => debug!(source, error = error.message, "source is unknown"),
+        SourceStatus::Unknown(error) => warn!(source, error = error.message, "source is unknown"),
     }
 }
 
-fn tell_phase(before: &Snapshot, now: &Snapshot) {
-    if before.phase == now.phase {
+fn log_phase(last: &Snapshot, now: &Snapshot) {
+    if last.phase == now.phase {
         return;
     }
+    let streams = Nullable(now.streams.count);
     match (now.phase, &now.drain) {
         (Phase::Serving, _) | (_, None) => info!("serving again"),
         (Phase::LameDuck, Some(drain)) => info!(
             trigger = drain.trigger.name(),
-            streams = ?Nullable(now.streams),
+            ?streams,
             budget_seconds = drain.remaining.as_secs_f64(),
-            "drain begins: unready, still accepting"
+            "drain started: not ready, still accepting"
         ),
         (Phase::Draining, Some(drain)) => {
-            info!(streams = ?Nullable(now.streams), remaining_seconds = drain.remaining.as_secs_f64(), "draining");
+            info!(?streams, remaining_seconds = drain.remaining.as_secs_f64(), "draining");
         }
-        (Phase::Done, Some(_)) => debug!("drain over"),
+        (Phase::Done, Some(_)) => debug!("drain finished"),
     }
 }
 
-fn tell_readiness(before: &Snapshot, now: &Snapshot) {
-    if before.unready == now.unready || now.phase != Phase::Serving {
+fn log_readiness(last: &Snapshot, now: &Snapshot) {
+    if last.not_ready == now.not_ready || now.phase != Phase::Serving {
         return;
     }
-    let was_ready = before.unready.is_none();
-    match &now.unready {
-        Some(reason @ (NotReady::Starting | NotReady::NoReading(None))) => debug!(%reason, "not ready yet"),
-        None => info!(streams = ?Nullable(now.streams), "ready"),
-        Some(reason @ (NotReady::NotFound | NotReady::NoReading(Some(_)))) if !was_ready => {
-            info!(%reason, "not ready yet");
+    let was_ready = last.not_ready.is_none();
+    let Some(reason) = &now.not_ready else {
+        return info!(streams = ?Nullable(now.streams.count), "ready");
+    };
+    let text = reasons::not_ready(reason);
+    match reason {
+        NotReady::Starting | NotReady::FirstPoll => debug!(reason = text, "not ready yet"),
+        NotReady::NotFound | NotReady::SourceAbsent(_) | NotReady::SourceUnknown(_) if !was_ready => {
+            info!(reason = text, "not ready yet");
         }
-        Some(reason) => warn!(%reason, "not ready"),
+        NotReady::NotFound
+        | NotReady::SourceAbsent(_)
+        | NotReady::SourceUnknown(_)
+        | NotReady::Ambiguous(_)
+        | NotReady::CannotSignal { .. }
+        | NotReady::AtCapacity { .. }
+        | NotReady::LameDuck
+        | NotReady::Draining
+        | NotReady::Done => warn!(reason = text, "not ready"),
     }
 }
 
-fn tell_obstacle(before: &Snapshot, now: &Snapshot) {
+fn log_signal_blocker(last: &Snapshot, now: &Snapshot) {
     let unsignalled = now.phase == Phase::Draining && now.drain.is_some_and(|drain| !drain.signalled);
-    if let Some(reason) = &now.obstacle
-        // Nobody has looked yet, which is no reason.
+    if let Some(reason) = &now.signal_blocker
+        // Without a search nothing is known yet.
         && *reason != NotReady::Starting
         && unsignalled
-        && (before.obstacle != now.obstacle || before.phase != now.phase)
+        && (last.signal_blocker != now.signal_blocker || last.phase != now.phase)
     {
-        warn!(%reason, "no signal: this drain goes by count alone");
+        warn!(reason = reasons::not_ready(reason), "no signal: this drain goes by the count alone");
     }
 }

@@ -1,25 +1,27 @@
-//! One round of readings: every source is asked, and those that have no port in common do not wait for one another.
+//! One poll of all sources. Sources that have no port in common do not wait for one another, and what has not answered
+//! at the timeout is left out.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use lameduck_machine::io::{Poll, SocketReading};
+use lameduck_machine::reading::{Count, ReadError, ReadErrorKind, Reading, Source};
+use lameduck_machine::socket_table::SocketTable;
+use lameduck_machine::target::Incarnation;
+use lameduck_machine::time::Time;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tracing::warn;
 
 use crate::io::api_status::StatusPage;
+use crate::io::clock::Clock;
 use crate::io::http;
 use crate::io::liveness::is_intact;
 use crate::io::page::MetricsPage;
 use crate::io::sockets::{OwnConnection, SocketReader};
-use crate::queue::Event;
+use crate::queue::{Event, PollResult};
 use crate::settings::sources::Sources;
-use lameduck_machine::io::Input;
-use lameduck_machine::reading::{Count, ReadError, ReadErrorKind, Reading, Source};
-use lameduck_machine::socket_table::SocketTable;
-use lameduck_machine::target::Incarnation;
-use lameduck_machine::time::Time;
 
 /// Everything that counts streams.
 #[derive(Clone)]
@@ -27,167 +29,213 @@ pub struct SourcePoller {
     page: Option<Arc<MetricsPage>>,
     status: Option<Arc<StatusPage>>,
     sockets: Option<Sockets>,
+    clock: Clock,
     queue: mpsc::Sender<Event>,
 }
 
-/// The socket table and what is looked for in it.
+/// The socket table, and the ports that are watched in it.
 #[derive(Clone)]
 struct Sockets {
-    table: Arc<Mutex<SocketReader>>,
+    reader: Arc<Mutex<SocketReader>>,
     watched: Arc<[u16]>,
     counted: Arc<[u16]>,
-    /// Those whose connections tell idle streams from working ones.
-    active: Arc<[u16]>,
-    /// Whether it was said that the table is poor.
-    warned: Arc<AtomicBool>,
+    /// The ports whose connections distinguish idle streams from active ones.
+    activity: Arc<[u16]>,
+    /// Whether it was logged that the table is read from `/proc`.
+    fallback_logged: Arc<AtomicBool>,
 }
 
-/// One order to read every source.
+/// A request to read every source.
 #[derive(Clone, Copy, Debug)]
 pub struct PollRequest {
-    /// To be handed back with each answer.
+    /// To be returned with the answer.
     pub requested_at: Time,
-    /// How long a reading may take.
-    pub bound: Duration,
-    /// The target whose answers are wanted, where it is known.
-    pub tracked: Option<Incarnation>,
-}
-
-impl PollRequest {
-    /// The target, if it is dying or has ended meanwhile: connections that the kernel closes are no streams that ended,
-    /// and who answers on its ports may be its successor.
-    fn dying(&self) -> Option<Incarnation> {
-        self.tracked.filter(|target| !is_intact(*target).unwrap_or(true))
-    }
-}
-
-impl SourcePoller {
-    /// Whoever is to be asked, by the settings; the answers go into the queue.
-    #[must_use]
-    pub fn new(sources: &Sources, queue: mpsc::Sender<Event>) -> Self {
-        let page = |(url, wanted)| Arc::new(MetricsPage::new(url, wanted));
-        let watched = sources.watched_ports();
-        let sockets = || Sockets {
-            table: Arc::default(),
-            watched: watched.clone().into(),
-            counted: sources.streams_ports.clone().into(),
-            active: sources.idleness.ports.clone().into(),
-            warned: Arc::default(),
-        };
-        Self {
-            page: sources.page.clone().map(page),
-            status: sources.status.clone().map(|url| Arc::new(StatusPage::new(url))),
-            sockets: (!watched.is_empty()).then(sockets),
-            queue,
-        }
-    }
-
-    /// Asks everyone, each for at most the bound.
-    pub fn ask(&self, order: PollRequest) {
-        if let Some(page) = self.page.clone().filter(|page| !self.watches(page.url().port())) {
-            let readers = self.clone();
-            tokio::spawn(async move {
-                let connection = http::connect_timeout(page.url(), order.bound).await;
-                readers.ask_page(&page, connection, order).await;
-            });
-        }
-        tokio::spawn(self.clone().ask_ports(order));
-    }
-
-    fn watches(&self, port: u16) -> bool {
-        self.sockets.as_ref().is_some_and(|sockets| sockets.watched.contains(&port))
-    }
-
-    async fn ask_page(&self, page: &MetricsPage, connection: Connection, order: PollRequest) {
-        let found = page.read(connection, order.bound).await;
-        if let Some(most) = found.capacity {
-            self.tell(order, Input::Capacity(most)).await;
-        }
-        for (source, reading) in found.readings {
-            self.tell(order, Input::Counted { requested_at: order.requested_at, source, reading }).await;
-        }
-    }
-
-    /// Asks the socket table, and the pages on ports whose connections may be counted: ours must be open, and known,
-    /// while the table is read.
-    async fn ask_ports(self, order: PollRequest) {
-        let page = self.page.as_deref().filter(|page| self.watches(page.url().port()));
-        let connect_page = async { Some((page?, http::connect_timeout(page?.url(), order.bound).await)) };
-        let status = self.status.as_deref();
-        let connect_status = async { Some((status?, http::connect_timeout(status?.url(), order.bound).await)) };
-        let (page, status) = tokio::join!(connect_page, connect_status);
-        if let Some(sockets) = &self.sockets {
-            let connections = [page.as_ref().map(|(_, it)| it), status.as_ref().map(|(_, it)| it)];
-            let own: Vec<OwnConnection> = connections.into_iter().flatten().filter_map(own).collect();
-            self.ask_sockets(sockets, own, order).await;
-        }
-        let ask_page = async {
-            if let Some((page, connection)) = page {
-                self.ask_page(page, connection, order).await;
-            }
-        };
-        let ask_status = async {
-            if let Some((status, connection)) = status {
-                let reading = status.read(connection, order.bound).await;
-                self.tell(order, Input::Counted { requested_at: order.requested_at, source: Source::Status, reading })
-                    .await;
-            }
-        };
-        tokio::join!(ask_page, ask_status);
-    }
-
-    async fn ask_sockets(&self, sockets: &Sockets, own: Vec<OwnConnection>, order: PollRequest) {
-        let requested_at = order.requested_at;
-        let table = sockets.read(own).await;
-        let reading = match &table {
-            Ok(table) => Reading::Counts(sockets.counted.iter().map(|port| sockets.count(table, *port)).collect()),
-            Err(fault) => Reading::Unknown(fault.clone()),
-        };
-        self.tell(order, Input::Connections { requested_at, table }).await;
-        if !sockets.counted.is_empty() {
-            self.tell(order, Input::Counted { requested_at, source: Source::Sockets, reading }).await;
-        }
-    }
-
-    async fn tell(&self, order: PollRequest, input: Input) {
-        let input = order.dying().map_or(input, Input::Dying);
-        // A loop that has ended wants to know nothing any more.
-        let _ = self.queue.send(Event::Input(input)).await;
-    }
+    /// The longest time that the poll may take.
+    pub timeout: Duration,
+    /// The target whose streams are counted, where it is known.
+    pub target: Option<Incarnation>,
 }
 
 /// A connection, or why there is none.
 type Connection = Result<TcpStream, ReadError>;
 
-fn own(connection: &Connection) -> Option<OwnConnection> {
+/// What has been read so far, and how long each source took.
+#[derive(Default)]
+struct Collected {
+    poll: Poll,
+    durations: Vec<(Source, Duration)>,
+}
+
+impl PollRequest {
+    /// The target, if it is exiting or has ended meanwhile: connections that the kernel closes are no streams that
+    /// ended, and what answers on its ports may be its successor.
+    fn target_exiting(&self) -> Option<Incarnation> {
+        self.target.filter(|target| !is_intact(*target).unwrap_or(true))
+    }
+}
+
+impl SourcePoller {
+    /// A poller of these sources; the results go into the queue.
+    #[must_use]
+    pub fn new(sources: &Sources, clock: Clock, queue: mpsc::Sender<Event>) -> Self {
+        let page = |(url, selectors)| Arc::new(MetricsPage::new(url, selectors));
+        let watched = sources.watched_ports();
+        let sockets = || Sockets {
+            reader: Arc::default(),
+            watched: watched.clone().into(),
+            counted: sources.streams_ports.clone().into(),
+            activity: sources.idle.ports.clone().into(),
+            fallback_logged: Arc::default(),
+        };
+        Self {
+            page: sources.page.clone().map(page),
+            status: sources.status.clone().map(|url| Arc::new(StatusPage::new(url))),
+            sockets: (!watched.is_empty()).then(sockets),
+            clock,
+            queue,
+        }
+    }
+
+    /// Starts a poll.
+    pub fn poll(&self, request: PollRequest) {
+        tokio::spawn(self.clone().run(request));
+    }
+
+    async fn run(self, request: PollRequest) {
+        let requested_at = request.requested_at;
+        let poll = Poll { requested_at, ..Poll::default() };
+        let collected = Mutex::new(Collected { poll, durations: Vec::new() });
+        let ends_at = self.clock.instant(requested_at + request.timeout);
+        let all = async { tokio::join!(self.poll_lone_page(request, &collected), self.poll_ports(request, &collected)) };
+        // Every source has a shorter timeout of its own, with a better message.
+        let _ = tokio::time::timeout_at(ends_at, all).await;
+        let mut collected = collected.into_inner().unwrap_or_else(PoisonError::into_inner);
+        collected.poll.target_exiting = request.target_exiting();
+        let Collected { poll, durations } = collected;
+        // A loop that has ended needs no result.
+        let _ = self.queue.send(Event::Polled(PollResult { poll, durations })).await;
+    }
+
+    fn is_watched(&self, port: u16) -> bool {
+        self.sockets.as_ref().is_some_and(|sockets| sockets.watched.contains(&port))
+    }
+
+    /// How much of the poll's time is left.
+    fn time_left(&self, request: PollRequest) -> Duration {
+        (request.requested_at + request.timeout).since(self.clock.now())
+    }
+
+    fn record(&self, request: PollRequest, collected: &Mutex<Collected>, source: Source, reading: Reading) {
+        let duration = self.clock.now().since(request.requested_at);
+        let mut collected = collected.lock().unwrap_or_else(PoisonError::into_inner);
+        collected.poll.readings.push((source, reading));
+        collected.durations.push((source, duration));
+    }
+
+    /// Reads a page on a port whose connections are not watched.
+    async fn poll_lone_page(&self, request: PollRequest, collected: &Mutex<Collected>) {
+        let Some(page) = self.page.as_deref().filter(|page| !self.is_watched(page.url().port())) else { return };
+        let connection = http::connect_timeout(page.url(), self.time_left(request)).await;
+        self.read_page(page, connection, request, collected).await;
+    }
+
+    /// Reads the socket table, and the pages on watched ports: our own connections to them must be open, and known,
+    /// while the table is read.
+    async fn poll_ports(&self, request: PollRequest, collected: &Mutex<Collected>) {
+        let page = self.page.as_deref().filter(|page| self.is_watched(page.url().port()));
+        let status = self.status.as_deref();
+        // A quarter of the time is kept for the table, in case that a server accepts no connection.
+        let timeout = request.timeout * 3 / 4;
+        let connect_page = async { Some((page?, http::connect_timeout(page?.url(), timeout).await)) };
+        let connect_status = async { Some((status?, http::connect_timeout(status?.url(), timeout).await)) };
+        let (page, status) = tokio::join!(connect_page, connect_status);
+        if let Some(sockets) = &self.sockets {
+            let connections = [page.as_ref().map(|(_, it)| it), status.as_ref().map(|(_, it)| it)];
+            let own = connections.into_iter().flatten().filter_map(own_connection).collect();
+            self.read_sockets(sockets, own, request, collected).await;
+        }
+        let read_page = async {
+            if let Some((page, connection)) = page {
+                self.read_page(page, connection, request, collected).await;
+            }
+        };
+        let read_status = async {
+            if let Some((status, connection)) = status {
+                let reading = status.read(connection, self.time_left(request)).await;
+                self.record(request, collected, Source::Status, reading);
+            }
+        };
+        tokio::join!(read_page, read_status);
+    }
+
+    async fn read_page(
+        &self,
+        page: &MetricsPage,
+        connection: Connection,
+        request: PollRequest,
+        collected: &Mutex<Collected>,
+    ) {
+        let read = page.read(connection, self.time_left(request)).await;
+        collected.lock().unwrap_or_else(PoisonError::into_inner).poll.capacity = read.capacity;
+        for (source, reading) in read.readings {
+            self.record(request, collected, source, reading);
+        }
+    }
+
+    async fn read_sockets(
+        &self,
+        sockets: &Sockets,
+        own: Vec<OwnConnection>,
+        request: PollRequest,
+        collected: &Mutex<Collected>,
+    ) {
+        let table = sockets.read(own).await;
+        let reading = match &table {
+            Ok(table) => Reading::Counts(sockets.counted.iter().map(|port| sockets.count(table, *port)).collect()),
+            Err(error) => Reading::Unknown(error.clone()),
+        };
+        let sample = SocketReading { read_at: self.clock.now(), table };
+        collected.lock().unwrap_or_else(PoisonError::into_inner).poll.sockets = Some(sample);
+        if !sockets.counted.is_empty() {
+            self.record(request, collected, Source::Sockets, reading);
+        }
+    }
+}
+
+fn own_connection(connection: &Connection) -> Option<OwnConnection> {
     let stream = connection.as_ref().ok()?;
     Some(OwnConnection::new(stream.local_addr().ok()?, stream.peer_addr().ok()?))
 }
 
 impl Sockets {
-    /// The streams on a port. Where nothing tells whether they work, none of them is ever known to be idle.
+    /// The streams on a port. Where nothing shows whether they are active, none of them is ever known to be idle.
     fn count(&self, table: &SocketTable, port: u16) -> Option<Count> {
         let count = table.count(port)?;
-        let told_apart = self.active.contains(&port);
-        Some(if told_apart { count } else { Count { never_idle: count.streams, ..count } })
+        let has_activity = self.activity.contains(&port);
+        Some(if has_activity { count } else { Count { never_idle: count.streams, ..count } })
     }
 
     /// Reads the table on a thread of its own: with thousands of connections that takes the kernel milliseconds.
     async fn read(&self, own: Vec<OwnConnection>) -> Result<SocketTable, ReadError> {
-        let (table, ports, with_bytes) = (Arc::clone(&self.table), Arc::clone(&self.watched), !self.active.is_empty());
+        let (reader, ports) = (Arc::clone(&self.reader), Arc::clone(&self.watched));
+        let with_bytes = !self.activity.is_empty();
         let read = move || {
-            let mut sockets = table.lock().unwrap_or_else(PoisonError::into_inner);
-            sockets.read(&ports, with_bytes, &own)
+            let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+            reader.read(&ports, with_bytes, &own)
         };
         let read = tokio::task::spawn_blocking(read).await;
-        if let Ok(Ok(SocketTable { fallback: Some(why), .. })) = &read
-            && !self.warned.swap(true, Ordering::Relaxed)
+        if let Ok(Ok(SocketTable { fallback: Some(reason), .. })) = &read
+            && !self.fallback_logged.swap(true, Ordering::Relaxed)
         {
-            warn!(%why, "the socket table is read from /proc/net, which tells no bytes: no stream is known to be idle, and no duration is seen");
+            warn!(
+                %reason,
+                "the socket table is read from /proc/net, which shows no bytes: no stream is known to be idle, and no \
+                 stream durations are recorded"
+            );
         }
-        // A table is the kernel's: that it cannot be read says nothing of who serves.
-        let fault = |text: String| ReadError::new(ReadErrorKind::Invalid, format!("socket table: {text}"));
-        read.map_err(|error| fault(error.to_string()))?.map_err(|error| fault(error.to_string()))
+        // The table is the kernel's: that it cannot be read says nothing of the server.
+        let error = |text: String| ReadError::new(ReadErrorKind::Invalid, format!("socket table: {text}"));
+        read.map_err(|failed| error(failed.to_string()))?.map_err(|failed| error(failed.to_string()))
     }
 }
 
@@ -198,59 +246,79 @@ mod tests {
     use std::process::Command;
     use std::thread;
 
-    use super::*;
-    use crate::io::liveness::stat_of;
-    use crate::io::page::PageSelectors;
     use lameduck_machine::activity::IdleRule;
     use lameduck_machine::policy::IdlePolicy;
 
-    /// A page that says zero, so many times, and tells when it has.
+    use super::*;
+    use crate::io::liveness::stat_of;
+    use crate::io::page::PageSelectors;
+
+    /// A page that counts zero streams, this many times, and reports when it has.
     fn page_of_zero(times: usize) -> (u16, std::sync::mpsc::Receiver<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (said, heard) = std::sync::mpsc::channel();
+        let (sender, answered) = std::sync::mpsc::channel();
         thread::spawn(move || {
             for stream in listener.incoming().take(times) {
                 let mut stream = stream.unwrap();
                 let _ = stream.read(&mut [0; 4096]);
                 stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nactive 0\n").unwrap();
-                said.send(()).unwrap();
+                sender.send(()).unwrap();
             }
         });
-        (port, heard)
+        (port, answered)
     }
 
-    fn life(pid: u32) -> Incarnation {
+    fn incarnation(pid: u32) -> Incarnation {
         Incarnation { pid, started: stat_of(pid).unwrap().started }
     }
 
-    #[tokio::test]
-    async fn a_page_that_answers_after_the_end_of_the_target_is_nobodys_word() {
-        let (port, said) = page_of_zero(2);
-        let wanted = PageSelectors { eager: vec!["active".parse().unwrap()], ..PageSelectors::default() };
-        let page = Some((format!("http://127.0.0.1:{port}/").parse().unwrap(), wanted));
+    fn poller(port: u16) -> (SourcePoller, mpsc::Receiver<Event>) {
+        let selectors = PageSelectors { eager: vec!["active".parse().unwrap()], ..PageSelectors::default() };
+        let page = Some((format!("http://127.0.0.1:{port}/").parse().unwrap(), selectors));
         let rule = IdleRule { window: Duration::from_secs(60), rate: 256 };
-        let idleness = IdlePolicy { ports: Vec::new(), rule, ends_drain: false };
-        let sources = Sources { page, status: None, streams_ports: Vec::new(), idleness, accept_below: None };
-        let (queue, mut answers) = mpsc::channel(16);
-        let readers = SourcePoller::new(&sources, queue);
-        let order = |second, tracked| {
-            let requested_at = Time::since_boot(Duration::from_secs(second));
-            readers.ask(PollRequest { requested_at, bound: Duration::from_secs(30), tracked: Some(tracked) });
-        };
+        let idle = IdlePolicy { ports: Vec::new(), rule, ends_drain: false };
+        let sources = Sources { page, status: None, streams_ports: Vec::new(), idle, accept_below: None };
+        let (queue, events) = mpsc::channel(16);
+        (SourcePoller::new(&sources, Clock::start(), queue), events)
+    }
 
+    async fn poll(poller: &SourcePoller, events: &mut mpsc::Receiver<Event>, request: PollRequest) -> Poll {
+        poller.poll(request);
+        match events.recv().await {
+            Some(Event::Polled(result)) => result.poll,
+            other => panic!("no result of a poll: {other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn reading_after_target_exit_is_marked() {
+        let (port, _answered) = page_of_zero(2);
+        let (poller, mut events) = poller(port);
         let mut child = Command::new("sleep").arg("600").spawn().unwrap();
-        let ended = life(child.id());
+        let ended = incarnation(child.id());
         child.kill().unwrap();
         child.wait().unwrap();
-        order(1, ended);
-        tokio::task::spawn_blocking(move || said.recv()).await.unwrap().unwrap();
-        order(2, life(std::process::id()));
-        let Some(Event::Input(Input::Dying(dying))) = answers.recv().await else { panic!("its word is taken") };
-        assert_eq!(dying, ended);
-        let Some(Event::Input(Input::Counted { requested_at, .. })) = answers.recv().await else {
-            panic!("no reading")
+        let mut request = PollRequest {
+            requested_at: poller.clock.now(),
+            timeout: Duration::from_secs(30),
+            target: Some(ended),
         };
-        assert_eq!(requested_at, Time::since_boot(Duration::from_secs(2)));
+        assert_eq!(poll(&poller, &mut events, request).await.target_exiting, Some(ended));
+        request.target = Some(incarnation(std::process::id()));
+        let answer = poll(&poller, &mut events, request).await;
+        assert_eq!((answer.requested_at, answer.target_exiting), (request.requested_at, None));
+        assert_eq!(answer.readings, [(Source::Metrics, Reading::Counts(vec![Some(Count::of(0))]))]);
+    }
+
+    #[tokio::test]
+    async fn page_that_hangs_is_unknown_at_the_timeout() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (poller, mut events) = poller(listener.local_addr().unwrap().port());
+        let (requested_at, timeout) = (poller.clock.now(), Duration::from_millis(50));
+        let answer = poll(&poller, &mut events, PollRequest { requested_at, timeout, target: None }).await;
+        let unknown = |reading: &Reading| matches!(reading, Reading::Unknown(_));
+        assert!(answer.readings.iter().all(|(_, reading)| unknown(reading)), "{answer:?}");
+        drop(listener);
     }
 }

@@ -1,0 +1,38 @@
+//! Where the answers to held callers go. Who waits for what is known to the machine alone.
+
+use std::collections::BTreeMap;
+
+use lameduck_machine::io::CallerId;
+use tokio::sync::oneshot;
+
+use crate::queue::HookReply;
+
+/// The connections of held callers.
+#[derive(Debug, Default)]
+pub(super) struct Replies {
+    senders: BTreeMap<CallerId, oneshot::Sender<HookReply>>,
+    next: u64,
+}
+
+impl Replies {
+    /// Keeps the connection of a caller, and gives it a number.
+    pub(super) fn insert(&mut self, reply: oneshot::Sender<HookReply>) -> CallerId {
+        let caller = CallerId(self.next);
+        self.next += 1;
+        self.senders.insert(caller, reply);
+        caller
+    }
+
+    /// Answers a caller.
+    pub(super) fn send(&mut self, caller: CallerId, reply: HookReply) {
+        if let Some(sender) = self.senders.remove(&caller) {
+            // A caller that has just disconnected needs no answer.
+            let _ = sender.send(reply);
+        }
+    }
+
+    /// Removes the callers that have disconnected, and returns them.
+    pub(super) fn take_disconnected(&mut self) -> Vec<CallerId> {
+        self.senders.extract_if(.., |_, sender| sender.is_closed()).map(|(caller, _)| caller).collect()
+    }
+}
