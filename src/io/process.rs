@@ -54,7 +54,7 @@ impl Matcher {
     /// Every visible process that matches, including children of others that match.
     #[must_use]
     pub fn matching(&self) -> Vec<Process> {
-        named(self.matches(&processes()))
+        with_names(self.matches(&process_table()))
     }
 
     fn matches(&self, table: &HashMap<u32, Stat>) -> HashSet<u32> {
@@ -85,7 +85,7 @@ impl TargetFinder {
     /// its first thread. Processes below it are still its children.
     #[must_use]
     pub fn find(&self, tracked: Option<Incarnation>) -> SearchResult {
-        let table = processes();
+        let table = process_table();
         let tracked =
             tracked.filter(|tracked| table.get(&tracked.pid).is_some_and(|stat| stat.started == tracked.started));
         let mut matches = match (&self.matcher, tracked) {
@@ -94,8 +94,8 @@ impl TargetFinder {
             (Some(matcher), _) => matcher.matches(&table),
         };
         if self.ignore_exec_sessions {
-            let own_root = own_root(&table);
-            matches.retain(|pid| [INIT_PID, own_root].contains(&root(&table, *pid)));
+            let own_topmost = own_topmost(&table);
+            matches.retain(|pid| [INIT_PID, own_topmost].contains(&topmost_ancestor(&table, *pid)));
         }
         matches.extend(tracked.map(|tracked| tracked.pid));
         self.resolve(&table, &matches, tracked)
@@ -144,7 +144,7 @@ pub fn can_signal(pid: u32) -> bool {
 /// Every visible process with a name, except this one. Kernel threads have no name.
 #[must_use]
 pub fn visible_processes() -> Vec<Process> {
-    named(processes().into_keys())
+    with_names(process_table().into_keys())
 }
 
 /// The name of this process.
@@ -168,7 +168,7 @@ pub fn status_of(pid: u32) -> Option<Status> {
     Status::parse(&String::from_utf8_lossy(&status))
 }
 
-fn named(pids: impl IntoIterator<Item = u32>) -> Vec<Process> {
+fn with_names(pids: impl IntoIterator<Item = u32>) -> Vec<Process> {
     let processes = pids.into_iter().filter_map(|pid| Some(Process { pid, name: name_of(pid)? }));
     let mut processes: Vec<Process> = processes.collect();
     processes.sort_unstable_by_key(|process| process.pid);
@@ -203,7 +203,7 @@ pub fn shares_pid_namespace() -> bool {
 }
 
 /// Every visible process that has not ended, except this one.
-fn processes() -> HashMap<u32, Stat> {
+fn process_table() -> HashMap<u32, Stat> {
     let Ok(entries) = fs::read_dir("/proc") else { return HashMap::new() };
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     let others = pids.filter(|pid| *pid != std::process::id());
@@ -259,13 +259,13 @@ fn ancestors(table: &HashMap<u32, Stat>, pid: u32) -> impl Iterator<Item = u32> 
 }
 
 /// The topmost visible ancestor of a process, or the process itself.
-fn root(table: &HashMap<u32, Stat>, pid: u32) -> u32 {
+fn topmost_ancestor(table: &HashMap<u32, Stat>, pid: u32) -> u32 {
     ancestors(table, pid).last().unwrap_or(pid)
 }
 
 /// The topmost visible ancestor of this process, which is not in the table.
-fn own_root(table: &HashMap<u32, Stat>) -> u32 {
+fn own_topmost(table: &HashMap<u32, Stat>) -> u32 {
     let own = std::process::id();
     let parent = stat_of(own).map(|stat| stat.parent).filter(|parent| *parent != 0);
-    parent.map_or(own, |parent| root(table, parent))
+    parent.map_or(own, |parent| topmost_ancestor(table, parent))
 }
