@@ -14,7 +14,7 @@ use hyper::body::{Body, Incoming};
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request as HttpRequest, StatusCode};
 use hyper_util::rt::TokioTimer;
 use rustix::io::Errno;
 use rustix::net::sockopt::set_ipv6_v6only;
@@ -22,8 +22,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, warn};
 
-use crate::queue::{Event, Question};
-use lameduck_machine::result::Trigger;
+use crate::queue::{Event, HookCall, HookReply, Request};
+use lameduck_machine::io::CallKind;
 
 use self::connection_slots::{ConnectionSlots, Slot};
 use self::response::{HttpResponse, json, method_not_allowed, metrics, shutting_down, text, with_connection_close};
@@ -129,7 +129,7 @@ struct Client {
     slot: Slot,
 }
 
-async fn handle(request: &Request<Incoming>, client: &Client, state: &ServerState) -> HttpResponse {
+async fn handle(request: &HttpRequest<Incoming>, client: &Client, state: &ServerState) -> HttpResponse {
     client.slot.mark_responding();
     if is_prestop(request) {
         client.slot.mark_held();
@@ -141,72 +141,55 @@ async fn handle(request: &Request<Incoming>, client: &Client, state: &ServerStat
     if request.body().is_end_stream() { response } else { with_connection_close(response) }
 }
 
-fn is_prestop(request: &Request<Incoming>) -> bool {
+fn is_prestop(request: &HttpRequest<Incoming>) -> bool {
     request.method() == Method::GET && request.uri().path() == "/prestop"
 }
 
-async fn respond(request: &Request<Incoming>, queue: &Queue) -> HttpResponse {
+async fn respond(request: &HttpRequest<Incoming>, queue: &Queue) -> HttpResponse {
     let is_read = request.method() == Method::GET || request.method() == Method::HEAD;
     match request.uri().path() {
         "/prestop" => method_not_allowed("GET"),
         "/readyz" | "/accepting" | "/livez" | "/status" | "/metrics" if !is_read => method_not_allowed("GET, HEAD"),
-        "/readyz" => readiness(queue, Question::Ready, "ready").await,
-        "/accepting" => readiness(queue, Question::Accepting, "accepting").await,
+        "/readyz" => readiness(queue, Request::Readiness, "ready").await,
+        "/accepting" => readiness(queue, Request::Accepting, "accepting").await,
         "/livez" => {
-            let reply = query(queue, Question::Live).await;
+            let reply = query(queue, Request::Liveness).await;
             reply.map_or_else(shutting_down, |()| text(StatusCode::OK, "ok"))
         }
-        "/status" => query(queue, Question::Status).await.map_or_else(shutting_down, |status| json(&status)),
-        "/metrics" => query(queue, Question::Metrics).await.map_or_else(shutting_down, metrics),
+        "/status" => query(queue, Request::Status).await.map_or_else(shutting_down, |status| json(&status.to_json())),
+        "/metrics" => query(queue, Request::Metrics).await.map_or_else(shutting_down, metrics),
         _ => not_found(request, queue),
     }
 }
 
-/// What a `/prestop` call comes to.
-enum HookReply {
-    /// The outcome of the drain, as JSON.
-    Outcome(String),
-    /// Too many unauthorized callers are held already.
-    TooManyUnauthorized,
-    /// The event loop has ended.
-    ShuttingDown,
-}
-
 /// Holds the caller until the drain is over. Unauthorized callers are held too, not rejected: the kubelet would take a
 /// rejection for the end of the hook, and send SIGTERM at once.
-async fn prestop(request: &Request<Incoming>, client: &Client, state: &ServerState) -> HttpResponse {
-    let trigger = match request.uri().query() {
-        Some("trigger=cli") => Trigger::Cli,
-        Some(_) | None => Trigger::Hook,
-    };
+async fn prestop(request: &HttpRequest<Incoming>, client: &Client, state: &ServerState) -> HttpResponse {
     let mut guard = HangupGuard(Some(&state.queue));
     let reply = tokio::select! {
-        reply = state.call_hook(request.headers(), trigger, client.peer) => reply,
+        reply = state.call_hook(request, client.peer) => reply,
         () = client.socket.hung_up() => return shutting_down(),
     };
     guard.0 = None;
     match reply {
-        HookReply::Outcome(outcome) => json(&outcome),
-        HookReply::TooManyUnauthorized => {
+        Some(HookReply::Finished(outcome)) => json(&outcome.to_json()),
+        Some(HookReply::TooManyUnauthorized) => {
             text(StatusCode::SERVICE_UNAVAILABLE, "too many callers without the token are held already")
         }
-        HookReply::ShuttingDown => shutting_down(),
+        None => shutting_down(),
     }
 }
 
 impl ServerState {
-    /// Starts the drain if the caller is authorized, and waits for its outcome in any case.
-    async fn call_hook(&self, headers: &HeaderMap, trigger: Trigger, peer: IpAddr) -> HookReply {
-        let reply = if self.is_authorized(headers, peer) {
-            query(&self.queue, |reply| Question::Prestop(trigger, reply)).await.map(Some)
-        } else {
-            query(&self.queue, |reply| Question::Wait(peer, reply)).await
+    /// Starts the drain if the caller is authorized, and waits for the answer in any case; `None` if the loop has ended.
+    async fn call_hook(&self, request: &HttpRequest<Incoming>, peer: IpAddr) -> Option<HookReply> {
+        let kind = match request.uri().query() {
+            _ if !self.is_authorized(request.headers(), peer) => CallKind::Unauthorized,
+            Some("trigger=cli") => CallKind::Person,
+            Some(_) | None => CallKind::Hook,
         };
-        match reply {
-            Some(Some(outcome)) => HookReply::Outcome(outcome),
-            Some(None) => HookReply::TooManyUnauthorized,
-            None => HookReply::ShuttingDown,
-        }
+        let call = |reply| Request::Hook(HookCall { kind, peer: Some(peer), made_at: None, reply });
+        query(&self.queue, call).await
     }
 
     /// Whether a caller from `peer` may start a drain.
@@ -223,7 +206,7 @@ impl Drop for HangupGuard<'_> {
     fn drop(&mut self) {
         if let Some(queue) = self.0 {
             // A full queue does no harm: the loop also checks for disconnected callers before it counts them.
-            let _ = queue.try_send(Event::Question(Question::Hangup));
+            let _ = queue.try_send(Event::Request(Request::Hangup));
         }
     }
 }
@@ -231,8 +214,8 @@ impl Drop for HangupGuard<'_> {
 /// Where the loop sends the reason why the pod is not ready; `None` if it is.
 type NotReadyReply = oneshot::Sender<Option<String>>;
 
-async fn readiness(queue: &Queue, question: fn(NotReadyReply) -> Question, ok: &str) -> HttpResponse {
-    match query(queue, question).await {
+async fn readiness(queue: &Queue, request: fn(NotReadyReply) -> Request, ok: &str) -> HttpResponse {
+    match query(queue, request).await {
         Some(None) => text(StatusCode::OK, ok),
         Some(Some(reason)) => text(StatusCode::SERVICE_UNAVAILABLE, &reason),
         None => shutting_down(),
@@ -240,18 +223,18 @@ async fn readiness(queue: &Queue, question: fn(NotReadyReply) -> Question, ok: &
 }
 
 /// Sends a request to the event loop and waits for its reply; `None` if the loop has ended.
-async fn query<T>(queue: &Queue, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Option<T> {
+async fn query<T>(queue: &Queue, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Option<T> {
     let (sender, reply) = oneshot::channel();
-    queue.send(Event::Question(question(sender))).await.ok()?;
+    queue.send(Event::Request(request(sender))).await.ok()?;
     reply.await.ok()
 }
 
-fn not_found(request: &Request<Incoming>, queue: &Queue) -> HttpResponse {
+fn not_found(request: &HttpRequest<Incoming>, queue: &Queue) -> HttpResponse {
     let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("");
     if agent.starts_with("kube-lifecycle/") {
         let path = request.uri().path().chars().take(MAX_PATH_CHARS).collect();
         // If the queue is full, this is not important enough to wait.
-        let _ = queue.try_send(Event::Question(Question::Astray(path)));
+        let _ = queue.try_send(Event::Request(Request::UnknownHookPath(path)));
     }
     text(StatusCode::NOT_FOUND, "not found; the paths are /prestop /readyz /accepting /livez /status /metrics")
 }
