@@ -1,8 +1,8 @@
-//! `lameduck inject`: what it writes, what it leaves, and what it refuses.
+//! `lameduck inject`: what it writes, what it keeps, and what it refuses.
 mod additions;
 mod hostile;
+mod output;
 mod properties;
 mod refusals;
-mod shapes;
 mod spellings;
 mod support;
