@@ -11,9 +11,7 @@ mod view;
 #[path = "../../tests/inject/writing.rs"]
 mod writing;
 
-use lameduck_manifests::sidecar_spec::Mode;
-use lameduck_manifests::select::ContainerSelector;
-use lameduck_manifests::{Request, Setting, inject, remove};
+use lameduck_manifests::{ContainerSelector, Mode, Request, Setting, inject, remove};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_norway::Value;
 

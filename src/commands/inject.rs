@@ -12,9 +12,7 @@ use crate::settings::Settings;
 use crate::settings::args::{Preset, SidecarArgs};
 use crate::settings::drain::objection_to_standalone;
 use crate::settings::values::{self, Choice};
-use lameduck_manifests::select::ContainerSelector;
-use lameduck_manifests::sidecar_spec::Mode;
-use lameduck_manifests::{self, Edited, MAX_UID, Request, Setting};
+use lameduck_manifests::{self, ContainerSelector, Edited, MAX_UID, Mode, Request, Setting};
 
 /// Why a token is not injected.
 const NO_TOKEN: &str = "inject cannot write the Secret's volume, its mount in the sidecar and the hook's httpHeaders, \

@@ -4,5 +4,6 @@ mod hostile;
 mod output;
 mod properties;
 mod refusals;
+mod shared_processes;
 mod spellings;
 mod support;

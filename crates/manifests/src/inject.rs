@@ -3,8 +3,7 @@
 use crate::plan::Planner;
 use crate::pods::Pod;
 use crate::remove::remove_from_pod;
-use crate::request::{Edited, Request, SettingsCheck};
-use crate::select::ContainerSelector;
+use crate::request::{ContainerSelector, Edited, Request, SettingsCheck};
 use crate::stream::{self, Parsed};
 use crate::text_edit::TextEdits;
 

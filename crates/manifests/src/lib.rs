@@ -29,4 +29,4 @@ pub mod yaml_value;
 
 pub use inject::inject;
 pub use remove::remove;
-pub use request::{Edited, MAX_UID, Request, SIDECAR_NAME, Setting, SettingsCheck};
+pub use request::{ContainerSelector, Edited, MAX_UID, Mode, Request, SIDECAR_NAME, Setting, SettingsCheck};

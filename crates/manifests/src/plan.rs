@@ -1,9 +1,9 @@
 //! What has to change in a pod so that lameduck runs in it.
 
 use crate::pods::Pod;
-use crate::request::{Request, SIDECAR_NAME, SettingsCheck};
+use crate::request::{Mode, Request, SIDECAR_NAME, SettingsCheck};
 use crate::select::Selection;
-use crate::sidecar_spec::{self, Existing, Mode};
+use crate::sidecar_spec::{self, Existing};
 use crate::text_edit::TextEdits;
 use crate::yaml::{Kind, Layout, Lookup, Node};
 use crate::yaml_value::{YamlStyle, YamlValue};

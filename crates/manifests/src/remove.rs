@@ -1,9 +1,8 @@
 //! Removing lameduck again: the inverse of [`crate::inject()`].
 
 use crate::pods::{Container, Pod};
-use crate::request::{Edited, SIDECAR_NAME};
-use crate::select::ContainerSelector;
-use crate::sidecar_spec::{self, Existing, Mode};
+use crate::request::{ContainerSelector, Edited, Mode, SIDECAR_NAME};
+use crate::sidecar_spec::{self, Existing};
 use crate::stream::{self, Parsed};
 use crate::text_edit::TextEdits;
 use crate::yaml::{Layout, Lookup, Node};

@@ -1,8 +1,5 @@
 //! What `lameduck inject` is asked for, and what it returns.
 
-use crate::select::ContainerSelector;
-use crate::sidecar_spec::Mode;
-
 /// The largest uid that Kubernetes accepts.
 pub const MAX_UID: u32 = i32::MAX.unsigned_abs();
 
@@ -34,6 +31,32 @@ impl Request {
         let is_none = |value: &String| value.trim().eq_ignore_ascii_case("none");
         !self.settings.iter().any(|setting| setting.flag == "signal" && setting.values.iter().all(is_none))
     }
+}
+
+/// What users say about the containers that they mean.
+#[derive(Clone, Debug, Default)]
+pub struct ContainerSelector {
+    /// Workloads as `KIND/NAME`; all if empty.
+    pub workloads: Vec<String>,
+    /// The main container's name.
+    pub container: Option<String>,
+    /// Further containers that get the hook.
+    pub also_hook: Vec<String>,
+    /// The program that the main container runs, if its name is not given.
+    pub program: Option<String>,
+    /// The last path component of images that run this program.
+    pub image: Option<&'static str>,
+}
+
+/// How lameduck runs in a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// As a native sidecar: an init container that always restarts (Kubernetes 1.29 or later).
+    Native,
+    /// As an ordinary container.
+    Classic,
+    /// Without a sidecar: the preStop hook runs the whole drain inside the main container.
+    Standalone,
 }
 
 /// A setting of the sidecar.

@@ -1,23 +1,8 @@
 //! Which containers get the hook.
 
 use crate::pods::{Container, Pod};
-use crate::request::SIDECAR_NAME;
+use crate::request::{ContainerSelector, SIDECAR_NAME};
 use crate::yaml::Node;
-
-/// What users say about the containers that they mean.
-#[derive(Clone, Debug, Default)]
-pub struct ContainerSelector {
-    /// Workloads as `KIND/NAME`; all if empty.
-    pub workloads: Vec<String>,
-    /// The main container's name.
-    pub container: Option<String>,
-    /// Further containers that get the hook.
-    pub also_hook: Vec<String>,
-    /// The program that the main container runs, if its name is not given.
-    pub program: Option<String>,
-    /// The last path component of images that run this program.
-    pub image: Option<&'static str>,
-}
 
 /// The containers of a pod that get the hook.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! What lameduck writes into a pod, and how it recognizes its own work in one.
 
-use crate::request::{Request, SIDECAR_NAME, Setting};
+use crate::request::{Mode, Request, SIDECAR_NAME, Setting};
 use crate::yaml_value::YamlValue;
 
 mod existing;
@@ -41,17 +41,6 @@ const MOUNTS: &str = "volumeMounts";
 const PRESTOP_PATH: &str = "/prestop";
 /// A user other than root, for a container that signals nobody.
 pub const NON_ROOT_UID: u32 = 65532;
-
-/// How lameduck runs in a pod.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// As a native sidecar: an init container that always restarts (Kubernetes 1.29 or later).
-    Native,
-    /// As an ordinary container.
-    Classic,
-    /// Without a sidecar: the preStop hook runs the whole drain inside the main container.
-    Standalone,
-}
 
 /// The user that the sidecar runs as: the target's, because only the same user may signal it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

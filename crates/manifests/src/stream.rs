@@ -1,7 +1,7 @@
 //! A stream of manifests: its documents, and the pods that they describe.
 
 use crate::pods::{self, Manifests, Pod};
-use crate::select::ContainerSelector;
+use crate::request::ContainerSelector;
 use crate::yaml;
 
 /// The documents of a stream.

@@ -178,19 +178,19 @@ impl<'a> TextEdits<'a> {
     /// Fails at the end of a text without a final newline if the text ends in a block scalar, which would change.
     pub fn append(&mut self, list: &Node, item: &YamlValue) -> Result<(), EditError> {
         let Kind::List { items, dashes, layout } = &list.kind else { return Ok(()) };
-        let (Some(last), Some(dash)) = (items.last(), dashes.first().or(Some(&0))) else { return Ok(()) };
+        let (Some(final_item), Some(dash)) = (items.last(), dashes.first().or(Some(&0))) else { return Ok(()) };
         if let Layout::Flow(open) = layout {
             let gap = &self.text[*open..items[0].span.start];
             let gap = if gap.is_empty() && !self.style.compact { " " } else { gap };
             let gap = if gap.trim().is_empty() { gap } else { " " };
-            self.edits.push((last.span.end..last.span.end, format!(",{gap}{}", item.flow(self.style))));
+            self.edits.push((final_item.span.end..final_item.span.end, format!(",{gap}{}", item.flow(self.style))));
             return Ok(());
         }
         let column = self.column(*dash);
-        let place = self.below_comments(last.span.end, column);
+        let place = self.below_comments(final_item.span.end, column);
         let eol = self.eol(place);
         let has_newline = self.text[..place].ends_with('\n');
-        if !has_newline && ends_in_block_scalar(last) {
+        if !has_newline && ends_in_block_scalar(final_item) {
             return Err("the manifest ends in a block scalar without a final newline; end it with a newline".into());
         }
         let lines = yaml_value::block_item(item, self.style).into_iter().map(|line| format!("{:column$}{line}", ""));

@@ -1,7 +1,6 @@
 //! Malformed and malicious texts: no panic, and no wrong edit.
 
-use lameduck_manifests::inject;
-use lameduck_manifests::sidecar_spec::Mode;
+use lameduck_manifests::{Mode, inject};
 use proptest::prelude::*;
 
 use crate::inject::properties::config;

@@ -5,10 +5,7 @@
 
 use std::env;
 
-use lameduck_manifests::remove::remove;
-use lameduck_manifests::select::ContainerSelector;
-use lameduck_manifests::sidecar_spec::Mode;
-use lameduck_manifests::{Request, inject};
+use lameduck_manifests::{ContainerSelector, Mode, Request, inject, remove};
 use proptest::prelude::*;
 
 use crate::inject::support::{request, upgraded};

@@ -2,8 +2,7 @@
 
 use std::fmt::Write;
 
-use lameduck_manifests::inject as inject_text;
-use lameduck_manifests::sidecar_spec::Mode;
+use lameduck_manifests::{Mode, inject as inject_text};
 
 use crate::inject::support::{IMAGE, Output, inject, injected, removed, request};
 use lameduck_test_support::manifests::libyaml::{parse, without_lameduck};

@@ -3,9 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use lameduck_manifests::select::ContainerSelector;
-use lameduck_manifests::sidecar_spec::Mode;
-use lameduck_manifests::{Request, Setting};
+use lameduck_manifests::{ContainerSelector, Mode, Request, Setting};
 
 pub(crate) const CHART: &str = include_str!("../../fixtures/manifests/engine-chart.yaml");
 pub(crate) const IMAGE: &str = "--image=registry.example.com/lameduck:0.1.0";

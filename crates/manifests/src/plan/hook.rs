@@ -3,7 +3,8 @@
 use super::{Changes, Planner, shared};
 use crate::pods::Container;
 use crate::remove::remove_hook;
-use crate::sidecar_spec::{self, Mode};
+use crate::request::Mode;
+use crate::sidecar_spec;
 use crate::text_edit::TextEdits;
 use crate::yaml::{Kind, Lookup, Node};
 use crate::yaml_value::YamlValue;

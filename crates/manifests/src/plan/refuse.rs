@@ -1,8 +1,8 @@
 //! Pods that lameduck cannot be added to, and why.
 
 use super::{Planner, shared};
-use crate::request::SIDECAR_NAME;
-use crate::sidecar_spec::{self, Mode};
+use crate::request::{Mode, SIDECAR_NAME};
+use crate::sidecar_spec;
 use crate::yaml::{Kind, Lookup, Node};
 
 impl Planner<'_> {

@@ -1,8 +1,8 @@
 //! Recognizing lameduck's own work in a pod.
 
-use super::{BINARY, BINARY_DIR, GRACE_PERIOD, MANAGED_KEYS, MOUNTS, Mode, PRESTOP_PATH, STANDALONE, WAS_SHARED};
+use super::{BINARY, BINARY_DIR, GRACE_PERIOD, MANAGED_KEYS, MOUNTS, PRESTOP_PATH, STANDALONE, WAS_SHARED};
 use crate::pods::{Container, Pod};
-use crate::request::SIDECAR_NAME;
+use crate::request::{Mode, SIDECAR_NAME};
 use crate::yaml::{Lookup, Node};
 
 /// What is already in a pod under lameduck's name.
