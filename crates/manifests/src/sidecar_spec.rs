@@ -39,7 +39,7 @@ const MANAGED_KEYS: [&str; 10] = [
 const MOUNTS: &str = "volumeMounts";
 /// The path of the HTTP hook.
 const PRESTOP_PATH: &str = "/prestop";
-/// A user other than root, for a container that signals nobody.
+/// A user other than root, for a container that sends no signals.
 pub const NON_ROOT_UID: u32 = 65532;
 
 /// The user that the sidecar runs as: the target's, because only the same user may signal it.

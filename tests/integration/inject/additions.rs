@@ -84,7 +84,7 @@ fn restoring_a_managed_field_is_reported() {
 #[test]
 fn managed_fields_in_any_style_are_updated() {
     let injected = injected(&deployment("", ""), &[USER]);
-    for (ours, theirs) in [
+    for (original, edited) in [
         ("              value: \"1800\"\n", "              value: |-\n                600\n\n              # next\n"),
         ("              value: \"1800\"\n", "              value:\n"),
         ("          startupProbe:\n", "          livenessProbe: {}\n          startupProbe:\n"),
@@ -101,12 +101,12 @@ fn managed_fields_in_any_style_are_updated() {
         ),
         ("            runAsNonRoot: true\n", "            runAsNonRoot: yes\n"),
     ] {
-        let changed = injected.replace(ours, theirs);
+        let changed = injected.replace(original, edited);
         assert_ne!(changed, injected);
         let Output { stdout, .. } = with(&changed, &[]);
         let updated = container(&pod_spec(&stdout), "initContainers", "lameduck").clone();
         let mut expected = container(&pod_spec(&injected), "initContainers", "lameduck").clone();
-        if theirs.contains("livenessProbe") {
+        if edited.contains("livenessProbe") {
             expected["livenessProbe"] = serde_norway::Value::Mapping(serde_norway::Mapping::default());
         }
         assert_eq!(updated, expected, "{stdout}");
@@ -164,9 +164,9 @@ fn foreign_container_named_lameduck_is_refused_and_kept() {
 fn foreign_volume_and_mount_named_lameduck_are_refused() {
     let volume = "      volumes:\n        - name: lameduck\n          persistentVolumeClaim: {claimName: models}\n";
     assert_refused(&deployment(volume, ""), &["--standalone"], &["line ", "volume lameduck", "another name"]);
-    let ours = injected(&deployment("", ""), &["--standalone"]);
-    let claim = ours.replace("          emptyDir: {}\n", "          persistentVolumeClaim: {claimName: models}\n");
-    assert_ne!(claim, ours);
+    let original = injected(&deployment("", ""), &["--standalone"]);
+    let claim = original.replace("          emptyDir: {}\n", "          persistentVolumeClaim: {claimName: models}\n");
+    assert_ne!(claim, original);
     assert_refused(&claim, &["--standalone"], &["volume lameduck"]);
     assert!(removed(&claim).contains("claimName: models"));
     let mount = "          volumeMounts:\n            - {name: lameduck, mountPath: /models}\n";
@@ -181,12 +181,12 @@ fn similar_foreign_hook_is_not_replaced() {
     for hook in [&gateway, &plain] {
         assert_refused(&deployment("", hook), &[], &["container engine", "preStop", "not replaced"]);
     }
-    let ours = injected(&deployment("", ""), &[USER]);
-    let elsewhere = ours.replace(
+    let original = injected(&deployment("", ""), &[USER]);
+    let elsewhere = original.replace(
         "                path: /prestop\n",
         "                host: gw.example\n                path: /prestop\n",
     );
-    assert_ne!(elsewhere, ours);
+    assert_ne!(elsewhere, original);
     assert_refused(&elsewhere, &[], &["preStop", "not replaced"]);
     assert!(removed(&elsewhere).contains("host: gw.example"));
 }

@@ -107,8 +107,8 @@ fn windows_is_detected_by_deprecated_label() {
 #[test]
 fn ambiguous_uid_is_refused() {
     for uid in ["01750", "0o1750", "00", "2147483648", "-1"] {
-        let said = refusal(&pod(&format!("  securityContext: {{runAsUser: {uid}}}\n")), &[]);
-        assert!(said.contains("runAsUser") && said.contains("write it like 1000"), "{uid}: {said}");
+        let message = refusal(&pod(&format!("  securityContext: {{runAsUser: {uid}}}\n")), &[]);
+        assert!(message.contains("runAsUser") && message.contains("write it like 1000"), "{uid}: {message}");
     }
     assert!(refusal(POD, &["--run-as-user=2147483648"]).contains("up to 2147483647"));
     injected(POD, &["--run-as-user=2147483647"]);
@@ -132,13 +132,13 @@ fn unchanged_manifests_are_listed() {
     let text = format!("{others}---\n{POD}");
     let Output { stderr, .. } = inject(text.as_bytes(), &[IMAGE, USER], &[]);
     assert!(stderr.contains("left unchanged: (no kind)/x, PlayList/y, (no kind)/z, Rollout/r\n"), "{stderr}");
-    let said = refusal(&text, &[USER, "--workload=rollout/r"]);
+    let message = refusal(&text, &[USER, "--workload=rollout/r"]);
     assert!(
-        said.contains("the location of the pod template in this kind is unknown") && said.contains("StatefulSet"),
-        "{said}"
+        message.contains("the location of the pod template in this kind is unknown") && message.contains("StatefulSet"),
+        "{message}"
     );
-    let said = refusal("kind: Pod\nmetadata: {name: p}\nspec:\n  containers: []\n", &[USER, "--workload=Pod/p"]);
-    assert!(said.contains("it has no containers; fix that first"), "{said}");
+    let message = refusal("kind: Pod\nmetadata: {name: p}\nspec:\n  containers: []\n", &[USER, "--workload=Pod/p"]);
+    assert!(message.contains("it has no containers; fix that first"), "{message}");
 }
 
 #[test]

@@ -172,9 +172,9 @@ impl Yaml<'_> {
                         self.line_end(out);
                         self.map(entries, column + 2, "", out);
                     } else {
-                        let blanks = [1, 3][self.tape.pick(2)];
-                        push_indented(out, blanks, "");
-                        self.map(entries, column + 1 + blanks, "-", out);
+                        let spaces = [1, 3][self.tape.pick(2)];
+                        push_indented(out, spaces, "");
+                        self.map(entries, column + 1 + spaces, "-", out);
                     }
                 }
                 Bare(_) | Text(_) | Lines(_) | List(_) | Map(_) => self.value(item, column, out),
