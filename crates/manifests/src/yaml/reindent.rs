@@ -8,8 +8,9 @@
 //! [`ReindentedText::original_position`] maps the parser's positions back to the original text.
 //!
 //! The kind of a parser error is known only from its English message, which may change with any release. So the decision
-//! to indent a line uses the text alone: a line begins inside brackets or quotes if and only if the lines before it do not
-//! parse as a complete document. On a line that begins elsewhere, no error is fixed.
+//! to indent a line uses the text alone: the lines before it must not parse as a complete document, as is the case inside
+//! brackets and quotes. Elsewhere, this happens only after an error that no following line can repair, so a text that
+//! other readers reject is still rejected.
 
 use saphyr_parser::{Marker, Parser};
 
@@ -19,7 +20,7 @@ use super::scan;
 const INDENT: usize = 128;
 
 /// The largest number of bytes that are parsed again because of changed lines.
-const MAX_REPARSED: usize = 1 << 28;
+const MAX_REPARSED: usize = 1 << 29;
 
 /// A text for the parser.
 pub(super) struct ReindentedText {
@@ -85,7 +86,7 @@ impl ReindentedText {
     /// quotes, and none is a document marker, which ends a document even there.
     fn can_indent(&mut self, lines: &[usize]) -> bool {
         let Some(&first) = lines.first() else { return false };
-        let is_marker = |line: &usize| ["---", "..."].iter().any(|marker| self.text[*line..].starts_with(marker));
+        let is_marker = |line: &usize| is_document_marker(&self.text[*line..]);
         let index = self.text[..first].chars().count();
         let is_later = self.inserted_at.last().is_none_or(|last| *last < index);
         is_later && !lines.iter().any(is_marker) && self.begins_inside(first)
@@ -103,6 +104,12 @@ impl ReindentedText {
         self.inserted_at.push(self.text[..start].chars().count());
         self.text.insert_str(start, &" ".repeat(INDENT));
     }
+}
+
+/// Whether a text begins with `---` or `...` as a word of its own.
+fn is_document_marker(text: &str) -> bool {
+    let rest = text.strip_prefix("---").or_else(|| text.strip_prefix("..."));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
 }
 
 /// Replaces surrogate escapes (`\ud800` to `\udfff`) by escapes for private use. The tree's text then differs from the
