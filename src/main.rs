@@ -43,9 +43,10 @@ enum Command {
         #[command(flatten)]
         address: AddressArgs,
     },
-    /// Put the sidecar into manifests: from stdin to stdout, every other byte as it was
+    /// Add the sidecar to manifests: reads a file or stdin, writes to stdout and keeps every other byte
     ///
-    /// A Helm post-renderer, or a pipe before `kubectl apply -f -`. Says on stderr what it changed and what it left.
+    /// Use it as a Helm post-renderer, or in a pipe before `kubectl apply -f -`. It reports on stderr what it changed and
+    /// what it left unchanged.
     Inject(Box<InjectArgs>),
     /// Rehearse a drain where the sidecar runs, with its settings: what would stand in its way, and the mend
     ///

@@ -1,6 +1,6 @@
 //! Manifests: `lameduck_manifests` over texts of any kind, with libyaml as a second opinion on what they say.
 //!
-//! The first byte chooses the shape, and whether the rest is the text itself or a tape from which manifests are written.
+//! The first byte chooses the mode, and whether the rest is the text itself or a tape from which manifests are written.
 #![no_main]
 #![allow(dead_code)]
 
@@ -11,25 +11,22 @@ mod view;
 #[path = "../../tests/inject/writing.rs"]
 mod writing;
 
-use lameduck_manifests::sidecar_spec::Mode;
-use lameduck_manifests::select::PageSelectors;
-use lameduck_manifests::remove::remove;
-use lameduck_manifests::{Request, Setting, inject};
+use lameduck_manifests::{ContainerSelector, Mode, Request, Setting, inject, remove};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_norway::Value;
 
-const SHAPES: [Mode; 3] = [Mode::Native, Mode::Classic, Mode::Standalone];
+const MODES: [Mode; 3] = [Mode::Native, Mode::Classic, Mode::Standalone];
 
-fn request(shape: Mode, grace_period: Option<u64>) -> Request {
-    let engine = PageSelectors { program: Some("impeller".into()), image: Some("self-hosted-engine"), ..PageSelectors::default() };
+fn request(mode: Mode, grace_period: Option<u64>) -> Request {
+    let engine = ContainerSelector { program: Some("impeller".into()), image: Some("self-hosted-engine"), ..ContainerSelector::default() };
     let streams = Setting {
         flag: "streams".into(),
         variable: "LAMEDUCK_STREAMS".into(),
         values: vec!["a{b=\"c\"}".into(), "d".into()],
     };
     Request {
-        wanted: engine,
-        shape,
+        selector: engine,
+        mode,
         image: "registry.example.com/lameduck:0.1.0".into(),
         settings: Vec::from_iter(grace_period.map(|_| streams)),
         grace_period,
@@ -42,7 +39,7 @@ fn request(shape: Mode, grace_period: Option<u64>) -> Request {
 fn with(text: &str, request: &Request) -> Option<String> {
     match inject(text, request, &|_| Ok(())) {
         Ok(done) => {
-            assert!(!done.told.iter().any(String::is_empty));
+            assert!(!done.messages.iter().any(String::is_empty));
             Some(done.text)
         }
         Err(error) => {
@@ -84,7 +81,7 @@ fn taken(text: &str, out: &str, request: &Request) {
         assert_eq!(view::without_ours(out).as_ref(), Some(&before), "readers see something else in\n{out}");
         assert!(!strange || is_widened(text, out), "something is gone from\n{out}");
     }
-    let back = remove(out, &PageSelectors::default()).expect("what was put in can be taken out").text;
+    let back = remove(out, &ContainerSelector::default()).expect("what was put in can be taken out").text;
     if request.grace_period.is_none() && strange {
         assert_eq!(back, text, "it was\n{out}");
     }
@@ -92,15 +89,15 @@ fn taken(text: &str, out: &str, request: &Request) {
 
 fuzz_target!(|data: &[u8]| -> Corpus {
     let Some((how, rest)) = data.split_first() else { return Corpus::Reject };
-    let shape = SHAPES[usize::from(how & 3) % SHAPES.len()];
-    let request = request(shape, (how & 4 != 0).then_some(600));
+    let mode = MODES[usize::from(how & 3) % MODES.len()];
+    let request = request(mode, (how & 4 != 0).then_some(600));
     let text = if how & 8 == 0 {
         let Ok(text) = String::from_utf8(rest.to_vec()) else { return Corpus::Reject };
         text
     } else {
         manifests::stream(&mut manifests::Tape::new(rest.to_vec()))
     };
-    let _ = remove(&text, &PageSelectors::default());
+    let _ = remove(&text, &ContainerSelector::default());
     if let Some(out) = with(&text, &request) {
         taken(&text, &out, &request);
     }
