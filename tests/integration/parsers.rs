@@ -75,11 +75,13 @@ fn a_series_counts_once_for_each_selector() {
 #[test]
 fn some_series_are_told_apart_in_every_sum() {
     let page = b"active{kind=\"a\"} 1\nactive{kind=\"b\"} 2\nactive{kind=\"c\"} 4\nother 8\n";
-    let (wanted, apart) = (selectors(&["active", "other"]), selectors(&[r#"active{kind="b"}"#, "active{kind='c'}"]));
-    let mut reader = Page::new(&wanted, Format::Text).telling_apart(&apart);
+    let (wanted, idle) = (selectors(&["active", "other"]), selectors(&[r#"active{kind="b"}"#, "active{kind='c'}"]));
+    let mut reader = Page::new(&wanted, Format::Text).with_idle_selectors(&idle);
     reader.feed(page).unwrap();
-    let sums =
-        [Some(Sum { all: 7, others: 1, series: 3, apart: 2 }), Some(Sum { all: 8, others: 8, series: 1, apart: 0 })];
+    let sums = [
+        Some(Sum { total: 7, non_idle: 1, series: 3, idle_series: 2 }),
+        Some(Sum { total: 8, non_idle: 8, series: 1, idle_series: 0 }),
+    ];
     assert_eq!(reader.finish(true).unwrap(), sums);
 }
 
@@ -101,7 +103,7 @@ fn read(selectors: &[Selector], format: Format, whole: bool, pieces: &[&[u8]]) -
     let mut page = Page::new(selectors, format);
     let fed = pieces.iter().try_for_each(|piece| page.feed(piece));
     let sums = page.finish(whole);
-    let reading = sums.map(|sums| sums.iter().map(|sum| sum.map(|sum| sum.all)).collect());
+    let reading = sums.map(|sums| sums.iter().map(|sum| sum.map(|sum| sum.total)).collect());
     // What was refused on the way must stay refused.
     assert!(fed.is_ok() || fed.err() == reading.as_ref().err().cloned());
     reading

@@ -79,8 +79,8 @@ impl<'s> Page<'s> {
 
     /// Tells these series apart from the others in every sum.
     #[must_use]
-    pub fn telling_apart(mut self, apart: &'s [Selector]) -> Self {
-        self.tally.tell_apart(apart);
+    pub fn with_idle_selectors(mut self, idle: &'s [Selector]) -> Self {
+        self.tally.set_idle_selectors(idle);
         self
     }
 
@@ -117,7 +117,7 @@ impl<'s> Page<'s> {
         let room = MAX_PAGE - self.size;
         self.size += piece.len().min(room);
         self.lines(&piece[..piece.len().min(room)])?;
-        if piece.len() > room { Err(Reason::LongPage) } else { Ok(()) }
+        if piece.len() > room { Err(Reason::PageTooLong) } else { Ok(()) }
     }
 
     fn lines(&mut self, mut piece: &[u8]) -> Result<(), Reason> {
@@ -207,8 +207,8 @@ impl<'s> Page<'s> {
     fn long_line(&mut self, start: &[u8]) -> Result<(), Reason> {
         match self.names.sort(start) {
             Sort::Html => Err(Reason::Html),
-            Sort::Wanted => self.sample(start, Some(Reason::LongLine)),
-            Sort::Other if self.names.is_unknown(start) => Err(Reason::LongLine),
+            Sort::Wanted => self.sample(start, Some(Reason::LineTooLong)),
+            Sort::Other if self.names.is_unknown(start) => Err(Reason::LineTooLong),
             Sort::Comment | Sort::Other => Ok(()),
         }
     }
@@ -260,7 +260,7 @@ mod tests {
         for piece in ["act", "", "ive 1", "2\nother", " 3\n# E", "OF\n"] {
             assert_eq!(page.feed(piece.as_bytes()), Ok(()), "{piece}");
         }
-        assert_eq!(page.finish(false), Ok(vec![Some(Sum { all: 12, others: 12, series: 1, apart: 0 })]));
+        assert_eq!(page.finish(false), Ok(vec![Some(Sum { total: 12, non_idle: 12, series: 1, idle_series: 0 })]));
     }
 
     #[test]

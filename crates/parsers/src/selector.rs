@@ -133,7 +133,7 @@ impl Test {
 impl Pattern {
     fn new(source: String) -> Result<Self, Reason> {
         if let Some(escape) = [r"\<", r"\>", r"\b{"].into_iter().find(|escape| has_escape(&source, escape)) {
-            return Err(Reason::ForeignEscape(escape));
+            return Err(Reason::UnsupportedEscape(escape));
         }
         let refused = |error: regex_lite::Error| Reason::Pattern(error.to_string());
         // Alone first: `a)|(b` is sound only inside the group, where it would undo the anchors.

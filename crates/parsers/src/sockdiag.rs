@@ -54,7 +54,7 @@ pub enum Family {
 pub struct DumpRequest<'a> {
     /// The family.
     pub family: Family,
-    /// The local ports, at least one of them and at most [`MOST_PORTS`].
+    /// The local ports, at least one of them and at most [`MAX_PORTS`].
     pub ports: &'a [u16],
     /// Whether the bytes that each connection has received are wanted.
     pub with_bytes: bool,

@@ -23,11 +23,11 @@ pub(super) struct Gauges<'a> {
 
 /// What a selector that matches nothing could have meant.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Advice {
+pub(super) struct Suggestion {
     /// What the page has.
-    pub(super) offer: String,
+    pub(super) available: String,
     /// The selector that was probably meant: it matches.
-    pub(super) meant: Option<String>,
+    pub(super) best: Option<String>,
 }
 
 impl<'a> Gauges<'a> {
@@ -40,34 +40,34 @@ impl<'a> Gauges<'a> {
     }
 
     /// What this selector could have meant.
-    pub(super) fn advise(&self, selector: &Selector) -> Advice {
+    pub(super) fn suggest(&self, selector: &Selector) -> Suggestion {
         let named: Vec<&Sample> = self.gauges.iter().filter(|sample| selector.could_match(&sample.metric)).collect();
         if self.gauges.is_empty() {
-            Advice { offer: "it has no gauges".to_owned(), meant: None }
+            Suggestion { available: "it has no gauges".to_owned(), best: None }
         } else if named.is_empty() {
-            self.advise_names(selector)
+            self.suggest_names(selector)
         } else {
-            self.advise_series(selector, &named)
+            self.suggest_series(selector, &named)
         }
     }
 
     /// The name is right, so the labels are not.
-    fn advise_series(&self, selector: &Selector, named: &[&Sample]) -> Advice {
+    fn suggest_series(&self, selector: &Selector, named: &[&Sample]) -> Suggestion {
         let series = ranked(&selector.to_string(), named.iter().map(|sample| write(sample)).collect());
-        let meant = series.iter().find(|written| self.matches(written)).cloned();
-        Advice { offer: format!("of its name the page has {}", list(&series)), meant }
+        let best = series.iter().find(|written| self.matches(written)).cloned();
+        Suggestion { available: format!("of its name the page has {}", list(&series)), best }
     }
 
-    fn advise_names(&self, selector: &Selector) -> Advice {
+    fn suggest_names(&self, selector: &Selector) -> Suggestion {
         let mut counts = BTreeMap::<&str, usize>::new();
         self.gauges.iter().for_each(|sample| *counts.entry(&sample.metric).or_default() += 1);
         let typed = selector.name().unwrap_or_default();
         let names = ranked(typed, counts.keys().map(|name| (*name).to_owned()).collect());
         let likely = names.iter().filter(|name| is_likely(typed, name));
         // With the same labels if that matches.
-        let meant = likely.flat_map(|name| [selector.to_string().replacen(typed, name, 1), name.clone()]);
-        let meant = meant.into_iter().find(|written| self.matches(written));
-        Advice { offer: format!("the page's gauges are {}", list(&names)), meant }
+        let best = likely.flat_map(|name| [selector.to_string().replacen(typed, name, 1), name.clone()]);
+        let best = best.into_iter().find(|written| self.matches(written));
+        Suggestion { available: format!("the page's gauges are {}", list(&names)), best }
     }
 
     /// Whether a selector matches on the page, by the reader that counts.
@@ -112,12 +112,12 @@ mod tests {
 
     const ENGINE: &[u8] = include_bytes!("../../../tests/fixtures/deepgram-engine.prom");
 
-    fn advise(page: &[u8], selector: &str) -> Advice {
-        Gauges::read(page).advise(&selector.parse().unwrap())
+    fn suggest(page: &[u8], selector: &str) -> Suggestion {
+        Gauges::read(page).suggest(&selector.parse().unwrap())
     }
 
     fn meant(selector: &str) -> Option<String> {
-        advise(ENGINE, selector).meant
+        suggest(ENGINE, selector).best
     }
 
     #[test]
@@ -131,39 +131,39 @@ mod tests {
     #[test]
     fn a_slip_in_a_label_is_mended() {
         let selector = r#"engine_active_requests{kind="streem"}"#;
-        let advice = advise(ENGINE, selector);
-        assert_eq!(advice.meant.as_deref(), Some(r#"engine_active_requests{kind="stream"}"#));
-        assert!(advice.offer.contains(r#"engine_active_requests{kind="batch"}"#), "{advice:?}");
-        assert!(!advice.offer.contains("flux"), "{advice:?}");
+        let advice = suggest(ENGINE, selector);
+        assert_eq!(advice.best.as_deref(), Some(r#"engine_active_requests{kind="stream"}"#));
+        assert!(advice.available.contains(r#"engine_active_requests{kind="batch"}"#), "{advice:?}");
+        assert!(!advice.available.contains("flux"), "{advice:?}");
     }
 
     #[test]
     fn what_is_like_nothing_gets_the_list_and_no_guess() {
-        let advice = advise(ENGINE, "nginx_connections_waiting");
-        assert_eq!(advice.meant, None);
-        assert!(advice.offer.contains("engine_max_active_requests"), "{advice:?}");
-        assert!(!advice.offer.contains("_total") && !advice.offer.contains("_bucket"), "{advice:?}");
+        let advice = suggest(ENGINE, "nginx_connections_waiting");
+        assert_eq!(advice.best, None);
+        assert!(advice.available.contains("engine_max_active_requests"), "{advice:?}");
+        assert!(!advice.available.contains("_total") && !advice.available.contains("_bucket"), "{advice:?}");
     }
 
     #[test]
     fn parts_of_other_families_are_no_gauges() {
         let page = b"# TYPE a_seconds histogram\na_seconds_bucket{le=\"1\"} 1\na_seconds_sum 1\na_seconds_count 1\n\
             # TYPE a counter\na_total 1\n# TYPE b gauge\nb_count 1\nb 1\n# EOF\n";
-        let advice = advise(page, "c");
-        assert_eq!(advice, Advice { offer: "the page's gauges are b".to_owned(), meant: None });
-        assert_eq!(advise(page, "b{x=\"1\"}").meant.as_deref(), Some("b"));
+        let advice = suggest(page, "c");
+        assert_eq!(advice, Suggestion { available: "the page's gauges are b".to_owned(), best: None });
+        assert_eq!(suggest(page, "b{x=\"1\"}").best.as_deref(), Some("b"));
     }
 
     #[test]
     fn a_page_without_gauges_says_so() {
-        let advice = advise(b"# TYPE a counter\na 1\n", "a_streams");
-        assert_eq!(advice, Advice { offer: "it has no gauges".to_owned(), meant: None });
+        let advice = suggest(b"# TYPE a counter\na 1\n", "a_streams");
+        assert_eq!(advice, Suggestion { available: "it has no gauges".to_owned(), best: None });
     }
 
     #[test]
     fn nothing_is_advised_that_would_not_match() {
         // prometheus-parse takes the value as far as its comma.
-        let advice = advise(b"calls{queue=\"a,b\"} 1\n", r#"calls{queue="a,c"}"#);
-        assert_eq!(advice.meant, None, "{advice:?}");
+        let advice = suggest(b"calls{queue=\"a,b\"} 1\n", r#"calls{queue="a,c"}"#);
+        assert_eq!(advice.best, None, "{advice:?}");
     }
 }

@@ -19,9 +19,9 @@ pub enum Reason {
     /// A line starts with `<`, as the error page of some proxy does.
     Html,
     /// A line is too long to be held.
-    LongLine,
+    LineTooLong,
     /// The page is too long to be read to its end.
-    LongPage,
+    PageTooLong,
     /// The page stopped inside a line.
     CutOff,
     /// An `OpenMetrics` page stopped before its mark of the end.
@@ -35,7 +35,7 @@ pub enum Reason {
     /// The labels are malformed.
     Labels,
     /// A label stands twice on one line.
-    LabelTwice(String),
+    DuplicateLabel(String),
     /// An escape other than `\\`, `\"` and `\n`.
     Escape,
     /// There is no value.
@@ -51,9 +51,9 @@ pub enum Reason {
     /// The exemplar is malformed.
     Exemplar,
     /// A series stands on the page twice.
-    SeriesTwice(String),
+    DuplicateSeries(String),
     /// More series match than are remembered.
-    ManySeries,
+    TooManySeries,
     /// The sum does not fit.
     Overflow,
 }
@@ -79,15 +79,15 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Html => f.write_str("looks like HTML, not like metrics"),
-            Self::LongLine => write!(f, "longer than {} KiB", MAX_LINE >> 10),
-            Self::LongPage => write!(f, "the page is longer than {} MiB", MAX_PAGE >> 20),
+            Self::LineTooLong => write!(f, "longer than {} KiB", MAX_LINE >> 10),
+            Self::PageTooLong => write!(f, "the page is longer than {} MiB", MAX_PAGE >> 20),
             Self::CutOff => f.write_str("cut off inside the line"),
             Self::NoEof => f.write_str("cut off, for `# EOF` is missing"),
             Self::AfterEof => f.write_str("the page goes on after `# EOF`"),
             Self::NotUtf8 => f.write_str("not UTF-8"),
             Self::Name => f.write_str("malformed metric name"),
             Self::Labels => f.write_str("malformed labels"),
-            Self::LabelTwice(label) => write!(f, "label {label} is given twice"),
+            Self::DuplicateLabel(label) => write!(f, "label {label} is given twice"),
             Self::Escape => f.write_str("unknown escape in quotes"),
             Self::NoValue => f.write_str("no value"),
             Self::NotANumber(value) => write!(f, "value {value} is not a number"),
@@ -95,8 +95,8 @@ impl fmt::Display for Reason {
             Self::Timestamp(time) => write!(f, "{time} is not a timestamp"),
             Self::Trailing(rest) => write!(f, "{rest} after the end of the sample"),
             Self::Exemplar => f.write_str("malformed exemplar"),
-            Self::SeriesTwice(name) => write!(f, "a series of {name} is given twice"),
-            Self::ManySeries => write!(f, "more than {MAX_SERIES} series match"),
+            Self::DuplicateSeries(name) => write!(f, "a series of {name} is given twice"),
+            Self::TooManySeries => write!(f, "more than {MAX_SERIES} series match"),
             Self::Overflow => f.write_str("the sum does not fit into 64 bits"),
         }
     }

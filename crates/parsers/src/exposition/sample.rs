@@ -195,7 +195,7 @@ impl<'a> Labels<'a> {
     fn sort(&mut self) -> Result<(), Reason> {
         self.pairs.sort_unstable();
         match self.pairs.windows(2).find(|pairs| pairs[0].0 == pairs[1].0) {
-            Some(twice) => Err(Reason::LabelTwice(excerpt(&twice[0].0))),
+            Some(twice) => Err(Reason::DuplicateLabel(excerpt(&twice[0].0))),
             None => Ok(()),
         }
     }

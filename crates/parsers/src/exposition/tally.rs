@@ -1,4 +1,4 @@
-//! The sums of one page, and the memory of what was counted already.
+//! The sums of one page, and the series that were already counted.
 
 use std::collections::BTreeSet;
 
@@ -9,35 +9,35 @@ use crate::selector::Selector;
 /// The sum of the series that one selector matches.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Sum {
-    /// Of all of them.
-    pub all: u64,
-    /// Of those that are not among the series told apart.
-    pub others: u64,
-    /// How many series match.
+    /// Sum over all matching series.
+    pub total: u64,
+    /// Sum over the matching series that no idle selector matches.
+    pub non_idle: u64,
+    /// Number of matching series.
     pub series: usize,
-    /// How many of them are told apart.
-    pub apart: usize,
+    /// Number of matching series that an idle selector matches too.
+    pub idle_series: usize,
 }
 
 /// Adds up the series of each selector.
 #[derive(Debug)]
 pub(super) struct StreamCount<'s> {
     selectors: &'s [Selector],
-    apart: &'s [Selector],
+    idle: &'s [Selector],
     sums: Vec<Option<Sum>>,
     seen: BTreeSet<u64>,
 }
 
 impl<'s> StreamCount<'s> {
     pub(super) fn new(selectors: &'s [Selector]) -> Self {
-        Self { selectors, apart: &[], sums: vec![None; selectors.len()], seen: BTreeSet::new() }
+        Self { selectors, idle: &[], sums: vec![None; selectors.len()], seen: BTreeSet::new() }
     }
 
-    pub(super) fn tell_apart(&mut self, apart: &'s [Selector]) {
-        self.apart = apart;
+    pub(super) fn set_idle_selectors(&mut self, idle: &'s [Selector]) {
+        self.idle = idle;
     }
 
-    /// Counts a sample towards every selector that it matches.
+    /// Adds a sample to the sum of every selector that matches it.
     pub(super) fn add(&mut self, sample: &Sample<'_>) -> Result<(), Reason> {
         let matches = |selector: &Selector| selector.matches(&sample.name, |label| sample.label(label));
         let mut counted = None;
@@ -45,41 +45,41 @@ impl<'s> StreamCount<'s> {
             if matches(selector) {
                 let count = match counted {
                     Some(count) => count,
-                    None => remember(&mut self.seen, sample)?,
+                    None => count_once(&mut self.seen, sample)?,
                 };
                 counted = Some(count);
-                let is_apart = self.apart.iter().any(matches);
-                *sum = Some(sum.unwrap_or_default().plus(count, is_apart)?);
+                let is_idle = self.idle.iter().any(matches);
+                *sum = Some(sum.unwrap_or_default().plus(count, is_idle)?);
             }
         }
         Ok(())
     }
 
-    /// Returns the sum of each selector, or nothing for one that nothing matched.
+    /// Returns the sum of each selector; `None` where no series matched.
     pub(super) fn into_sums(self) -> Vec<Option<Sum>> {
         self.sums
     }
 }
 
 impl Sum {
-    fn plus(self, count: u64, is_apart: bool) -> Result<Self, Reason> {
-        let all = self.all.checked_add(count).ok_or(Reason::Overflow)?;
-        let others = if is_apart { 0 } else { count };
+    fn plus(self, count: u64, is_idle: bool) -> Result<Self, Reason> {
+        let total = self.total.checked_add(count).ok_or(Reason::Overflow)?;
+        let non_idle = if is_idle { 0 } else { count };
         Ok(Self {
-            all,
-            // It is never more than all of them.
-            others: self.others.saturating_add(others),
+            total,
+            // Never exceeds `total`, which did not overflow.
+            non_idle: self.non_idle.saturating_add(non_idle),
             series: self.series + 1,
-            apart: self.apart + usize::from(is_apart),
+            idle_series: self.idle_series + usize::from(is_idle),
         })
     }
 }
 
-/// Returns the count of a sample that matches, and makes sure that its series is new.
-fn remember(seen: &mut BTreeSet<u64>, sample: &Sample<'_>) -> Result<u64, Reason> {
+/// Returns the count of a matching sample, after recording its series.
+fn count_once(seen: &mut BTreeSet<u64>, sample: &Sample<'_>) -> Result<u64, Reason> {
     let count = sample.count()?;
     if !seen.insert(sample.identity()) {
-        return Err(Reason::SeriesTwice(excerpt(&sample.name)));
+        return Err(Reason::DuplicateSeries(excerpt(&sample.name)));
     }
-    if seen.len() > MAX_SERIES { Err(Reason::ManySeries) } else { Ok(count) }
+    if seen.len() > MAX_SERIES { Err(Reason::TooManySeries) } else { Ok(count) }
 }

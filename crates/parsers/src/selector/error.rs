@@ -25,9 +25,9 @@ pub enum Reason {
     /// A bare name holds a character that it may hold only in quotes.
     NeedsQuotes(char),
     /// There are two metric names.
-    NameTwice,
+    DuplicateName,
     /// A string has no closing quote.
-    OpenString(char),
+    UnterminatedString(char),
     /// A string holds an escape that does not exist.
     Escape,
     /// The escapes of a string give bytes that are not UTF-8.
@@ -35,7 +35,7 @@ pub enum Reason {
     /// A regular expression is not sound, or uses what is not supported.
     Pattern(String),
     /// A regular expression uses an escape that Prometheus reads in another way.
-    ForeignEscape(&'static str),
+    UnsupportedEscape(&'static str),
     /// Every series of a page could match.
     MatchesEverything,
 }
@@ -58,12 +58,12 @@ impl fmt::Display for Reason {
             Self::NeedsQuotes(odd) => {
                 write!(f, "`{}` cannot stand in a bare name: write `{{\"the name\"}}`", odd.escape_debug())
             }
-            Self::NameTwice => f.write_str("the metric name is given twice: keep one"),
-            Self::OpenString(quote) => write!(f, "the string is never closed: add {quote} on the same line"),
+            Self::DuplicateName => f.write_str("the metric name is given twice: keep one"),
+            Self::UnterminatedString(quote) => write!(f, "the string is never closed: add {quote} on the same line"),
             Self::Escape => f.write_str("no such escape: write a backslash twice, or the string in backticks"),
             Self::NotUtf8 => f.write_str("the escapes in this string do not make UTF-8: use `\\u` for a character"),
             Self::Pattern(refusal) => write!(f, "the regular expression is refused: {refusal}"),
-            Self::ForeignEscape(escape) => {
+            Self::UnsupportedEscape(escape) => {
                 write!(f, "`{escape}` means something else in Prometheus: say it without this escape")
             }
             Self::MatchesEverything => {

@@ -94,7 +94,7 @@ impl Parser<'_> {
         }
         match self.name.replace(name) {
             None => Ok(()),
-            Some(_) => Err(Reason::NameTwice),
+            Some(_) => Err(Reason::DuplicateName),
         }
     }
 
@@ -137,7 +137,7 @@ impl Parser<'_> {
     fn settle(&mut self) -> Result<(), Reason> {
         if self.name.is_some() {
             let again = self.matchers.iter().any(|matcher| matcher.label == NAME);
-            return if again { Err(Reason::NameTwice) } else { Ok(()) };
+            return if again { Err(Reason::DuplicateName) } else { Ok(()) };
         }
         if self.matchers.iter().all(|matcher| matcher.test.holds("")) {
             return Err(Reason::MatchesEverything);
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn a_name_is_given_once() {
         for text in [r#"m{__name__=~"m"}"#, r#"{"m","n"}"#, r#"m{"m"}"#, r#"{__name__="m","m"}"#] {
-            assert_eq!(selector(text).unwrap_err().reason, Reason::NameTwice, "{text}");
+            assert_eq!(selector(text).unwrap_err().reason, Reason::DuplicateName, "{text}");
         }
     }
 
@@ -239,7 +239,7 @@ mod tests {
     fn unsound_and_foreign_patterns_are_refused_at_their_quote() {
         for pattern in ["(", "a)|(b", r"\p{L}", r"[a&&b]", r"(?x)a #", r"\<a", r"a\>", r"\\\b{start}"] {
             let error = selector(&format!("m{{a=~`{pattern}`}}")).unwrap_err();
-            let refused = matches!(error.reason, Reason::Pattern(_) | Reason::ForeignEscape(_));
+            let refused = matches!(error.reason, Reason::Pattern(_) | Reason::UnsupportedEscape(_));
             assert!(refused && error.column == 6, "{pattern}: {error}");
         }
         assert!(selector(r"m{a!~`\w+\.\d{2}\\<`}").is_ok());

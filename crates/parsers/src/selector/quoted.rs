@@ -35,7 +35,7 @@ fn inside(cursor: &mut Cursor<'_>, quote: char) -> Result<Vec<u8>, Reason> {
                 push(&mut bytes, next);
                 None
             }
-            Some(_) | None => Some(Reason::OpenString(quote)),
+            Some(_) | None => Some(Reason::UnterminatedString(quote)),
         };
         if let Some(reason) = offence {
             *cursor = here;
@@ -110,9 +110,9 @@ mod tests {
 
     #[test]
     fn strings_end_on_their_line() {
-        assert_eq!(flaw("\"ab"), (Reason::OpenString('"'), 4));
-        assert_eq!(flaw("'a\n'"), (Reason::OpenString('\''), 3));
-        assert_eq!(flaw("`a\n"), (Reason::OpenString('`'), 4));
+        assert_eq!(flaw("\"ab"), (Reason::UnterminatedString('"'), 4));
+        assert_eq!(flaw("'a\n'"), (Reason::UnterminatedString('\''), 3));
+        assert_eq!(flaw("`a\n"), (Reason::UnterminatedString('`'), 4));
     }
 
     #[test]
