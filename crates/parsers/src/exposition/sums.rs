@@ -21,14 +21,14 @@ pub struct Sum {
 
 /// Adds up the series of each selector.
 #[derive(Debug)]
-pub(super) struct StreamCount<'s> {
+pub(super) struct Sums<'s> {
     selectors: &'s [Selector],
     idle: &'s [Selector],
     sums: Vec<Option<Sum>>,
     seen: BTreeSet<u64>,
 }
 
-impl<'s> StreamCount<'s> {
+impl<'s> Sums<'s> {
     pub(super) fn new(selectors: &'s [Selector]) -> Self {
         Self { selectors, idle: &[], sums: vec![None; selectors.len()], seen: BTreeSet::new() }
     }
@@ -56,7 +56,7 @@ impl<'s> StreamCount<'s> {
     }
 
     /// Returns the sum of each selector; `None` where no series matched.
-    pub(super) fn into_sums(self) -> Vec<Option<Sum>> {
+    pub(super) fn into_vec(self) -> Vec<Option<Sum>> {
         self.sums
     }
 }
