@@ -8,6 +8,7 @@
 //! The page is parsed as it arrives; only a line that spans two chunks is buffered.
 
 mod error;
+mod gauges;
 mod names;
 mod sample;
 mod sums;
@@ -19,6 +20,7 @@ use memchr::memchr;
 use crate::selector::Selector;
 use error::excerpt;
 pub use error::{Error, Reason};
+pub use gauges::{Gauge, MAX_GAUGES, gauges};
 use names::{LineKind, Names};
 use sample::{Malformed, Sample};
 pub use sums::Sum;

@@ -24,13 +24,13 @@ pub struct Sum {
 pub(super) struct Sums<'s> {
     selectors: &'s [Selector],
     idle: &'s [Selector],
-    sums: Vec<Option<Sum>>,
+    per_selector: Vec<Option<Sum>>,
     seen: BTreeSet<u64>,
 }
 
 impl<'s> Sums<'s> {
     pub(super) fn new(selectors: &'s [Selector]) -> Self {
-        Self { selectors, idle: &[], sums: vec![None; selectors.len()], seen: BTreeSet::new() }
+        Self { selectors, idle: &[], per_selector: vec![None; selectors.len()], seen: BTreeSet::new() }
     }
 
     pub(super) fn set_idle_selectors(&mut self, idle: &'s [Selector]) {
@@ -41,7 +41,7 @@ impl<'s> Sums<'s> {
     pub(super) fn add(&mut self, sample: &Sample<'_>) -> Result<(), Reason> {
         let matches = |selector: &Selector| selector.matches(&sample.name, |label| sample.label(label));
         let mut counted = None;
-        for (selector, sum) in self.selectors.iter().zip(&mut self.sums) {
+        for (selector, sum) in self.selectors.iter().zip(&mut self.per_selector) {
             if matches(selector) {
                 let count = match counted {
                     Some(count) => count,
@@ -57,7 +57,7 @@ impl<'s> Sums<'s> {
 
     /// Returns the sum of each selector; `None` where no series matched.
     pub(super) fn into_vec(self) -> Vec<Option<Sum>> {
-        self.sums
+        self.per_selector
     }
 }
 
