@@ -1,4 +1,5 @@
-//! Throughput of the page reader, beside the least and the most that a reader could do: `cargo bench --bench reader`.
+//! Throughput of the metrics page parser, compared with a bare line scan and with `prometheus-parse`:
+//! `cargo bench --bench exposition`.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
@@ -9,31 +10,31 @@ use std::time::{Duration, Instant};
 use lameduck_parsers::exposition::{Format, Page};
 use lameduck_parsers::selector::Selector;
 
-/// How long each reader runs on each page.
+/// How long each parser runs on each page.
 const BUDGET: Duration = Duration::from_secs(1);
 
 fn main() {
     let selectors = ["engine_active_requests", "engine_flux_used_streams", "flux_used_streams"]
-        .map(|text| text.parse::<Selector>().expect("the selectors are sound"));
-    println!("{:<8} {:<18} {:>12} {:>10} {:>10}", "page", "reader", "median", "MB/s", "of a scan");
+        .map(|text| text.parse::<Selector>().expect("the selectors are valid"));
+    println!("{:<8} {:<18} {:>12} {:>10} {:>10}", "page", "parser", "median", "MB/s", "of a scan");
     for (label, size) in [("10 kB", 10_000), ("1 MB", 1_000_000)] {
         let page = page(size);
         let scan = median(|| scan(black_box(page.as_bytes())));
-        let ours = median(|| read(black_box(&page), &selectors));
-        let theirs = median(|| parse(black_box(&page)));
-        for (reader, time) in [("memchr line scan", scan), ("exposition::Page", ours), ("prometheus-parse", theirs)] {
-            report(label, reader, page.len(), time, scan);
+        let ours = median(|| parse_with_page(black_box(&page), &selectors));
+        let theirs = median(|| parse_with_prometheus(black_box(&page)));
+        for (parser, time) in [("memchr line scan", scan), ("exposition::Page", ours), ("prometheus-parse", theirs)] {
+            report(label, parser, page.len(), time, scan);
         }
     }
 }
 
-fn report(label: &str, reader: &str, size: usize, time: Duration, scan: Duration) {
+fn report(label: &str, parser: &str, size: usize, time: Duration, scan: Duration) {
     let rate = f64::from(u32::try_from(size).expect("the pages are small")) / time.as_secs_f64() / 1e6;
     let ratio = scan.as_secs_f64() / time.as_secs_f64() * 100.0;
-    println!("{label:<8} {reader:<18} {:>12} {rate:>10.0} {ratio:>9.1}%", format!("{time:.1?}"));
+    println!("{label:<8} {parser:<18} {:>12} {rate:>10.0} {ratio:>9.1}%", format!("{time:.1?}"));
 }
 
-/// The least that a reader must do: find each line.
+/// Finds the end of each line, which every parser must do.
 fn scan(mut page: &[u8]) {
     while let Some(end) = memchr::memchr(b'\n', page) {
         black_box(&page[..end]);
@@ -41,13 +42,13 @@ fn scan(mut page: &[u8]) {
     }
 }
 
-fn read(page: &str, selectors: &[Selector]) {
-    let mut reader = Page::new(selectors, Format::Text);
-    reader.feed(page.as_bytes()).expect("the page is sound");
-    assert!(reader.finish(true).expect("the page is sound")[0].is_some());
+fn parse_with_page(page: &str, selectors: &[Selector]) {
+    let mut parser = Page::new(selectors, Format::Text);
+    parser.feed(page.as_bytes()).expect("the page is valid");
+    assert!(parser.finish(true).expect("the page is valid")[0].is_some());
 }
 
-fn parse(page: &str) {
+fn parse_with_prometheus(page: &str) {
     let scrape = prometheus_parse::Scrape::parse(page.lines().map(|line| Ok(line.to_owned())));
     black_box(scrape.expect("lines in memory do not fail"));
 }
@@ -64,7 +65,7 @@ fn median(run: impl Fn()) -> Duration {
     times[times.len() / 2]
 }
 
-/// Builds a page of histograms with the gauges in their midst.
+/// Builds a page of histograms with the gauges after the first of them.
 fn page(size: usize) -> String {
     let mut page = String::new();
     for family in 0.. {
