@@ -1,47 +1,53 @@
-//! Metrics pages: `lameduck_parsers::exposition` against a plain reader of the same pages, in whatever pieces they come.
+//! Metrics pages: `lameduck_parsers::exposition` against a reference parser, for any division into chunks.
+//!
+//! The first byte chooses selectors and format, the second the chunk lengths; the rest is the page.
 #![no_main]
 
 use std::sync::LazyLock;
 
-use lameduck_parsers::exposition::{Error, Format, Page, Sum};
+use lameduck_fuzz::page::{self, ReferenceSelector};
+use lameduck_fuzz::prometheus;
+use lameduck_parsers::exposition::{Error, Format, Page, Sum, gauges};
 use lameduck_parsers::selector::Selector;
-use lameduck_fuzz::line::Series;
-use lameduck_fuzz::page::{self, PageSelectors};
-use lameduck_fuzz::second;
 use libfuzzer_sys::{Corpus, fuzz_target};
 
-/// What is looked for on a page, both as lameduck reads it and as it is meant.
+/// A set of selectors and idle selectors, for both parsers.
 struct Set {
-    wanted: &'static [PageSelectors],
-    apart: &'static [PageSelectors],
+    reference: &'static [ReferenceSelector],
+    reference_idle: &'static [ReferenceSelector],
     selectors: Vec<Selector>,
-    apart_selectors: Vec<Selector>,
+    idle: Vec<Selector>,
 }
 
-/// A selector of one name.
+/// A selector with a fixed name.
 macro_rules! named {
-    ($text:literal, $name:literal, $does:expr) => {
-        PageSelectors { text: $text, name: Some($name), could: |name| name == $name.as_bytes(), does: $does }
+    ($text:literal, $name:literal, $labels_match:expr) => {
+        ReferenceSelector {
+            text: $text,
+            name: Some($name),
+            could_match: |name| name == $name.as_bytes(),
+            labels_match: $labels_match,
+        }
     };
     ($name:literal) => {
         named!($name, $name, |_| true)
     };
 }
 
-const ENGINE: &[PageSelectors] = &[
+const ENGINE: &[ReferenceSelector] = &[
     named!("engine_active_requests"),
     named!("engine_flux_used_streams"),
     named!("flux_used_streams"),
     named!("engine_max_active_requests"),
 ];
 
-const IDLE: &[PageSelectors] = &[
+const IDLE: &[ReferenceSelector] = &[
     named!("engine_active_requests{kind=\"stream\"}", "engine_active_requests", |series| series.label("kind")
         == b"stream"),
     named!("flux_used_streams"),
 ];
 
-const LABELS: &[PageSelectors] = &[
+const LABELS: &[ReferenceSelector] = &[
     named!("active"),
     named!("active{kind=\"a\",tier!=\"b\"}", "active", |series| series.label("kind") == b"a"
         && series.label("tier") != b"b"),
@@ -51,30 +57,34 @@ const LABELS: &[PageSelectors] = &[
     named!("a"),
 ];
 
-const QUOTED: &[PageSelectors] = &[
+const QUOTED: &[ReferenceSelector] = &[
     named!("{\"my.metric\"}", "my.metric", |_| true),
     named!("{\"my.metric\",\"odd label\"=\"\\n\"}", "my.metric", |series| series.label("odd label") == b"\n"),
     named!("{\"\\u00e9\"}", "\u{e9}", |_| true),
 ];
 
-const OPEN: &[PageSelectors] = &[
+const OPEN: &[ReferenceSelector] = &[
     named!("active"),
-    PageSelectors {
+    ReferenceSelector {
         text: "{__name__=~\"active.+\",tier!=\"\"}",
         name: None,
-        could: |name| name.len() > 6 && name.starts_with(b"active"),
-        does: |series| !series.label("tier").is_empty(),
+        could_match: |name| name.len() > 6 && name.starts_with(b"active"),
+        labels_match: |series| !series.label("tier").is_empty(),
     },
 ];
 
-const NAMELESS: &[PageSelectors] =
-    &[PageSelectors { text: "{kind=\"a\"}", name: None, could: |_| true, does: |series| series.label("kind") == b"a" }];
+const NAMELESS: &[ReferenceSelector] = &[ReferenceSelector {
+    text: "{kind=\"a\"}",
+    name: None,
+    could_match: |_| true,
+    labels_match: |series| series.label("kind") == b"a",
+}];
 
 static SETS: LazyLock<[Set; 5]> = LazyLock::new(|| {
     [(ENGINE, IDLE), (LABELS, &LABELS[1..2]), (QUOTED, &QUOTED[1..2]), (OPEN, &OPEN[1..]), (NAMELESS, &[])].map(
-        |(wanted, apart)| {
-            let parse = |wanted: &[PageSelectors]| wanted.iter().map(|wanted| wanted.text.parse().unwrap()).collect();
-            Set { wanted, apart, selectors: parse(wanted), apart_selectors: parse(apart) }
+        |(reference, reference_idle)| {
+            let parse = |selectors: &[ReferenceSelector]| selectors.iter().map(|it| it.text.parse().unwrap()).collect();
+            Set { reference, reference_idle, selectors: parse(reference), idle: parse(reference_idle) }
         },
     )
 });
@@ -83,69 +93,60 @@ fn is_a_then_bs(text: &[u8]) -> bool {
     text.strip_prefix(b"a").unwrap_or(text).iter().all(|byte| *byte == b'b')
 }
 
-fn read<'a>(
+fn parse<'a>(
     set: &Set,
     format: Format,
-    whole: bool,
-    pieces: impl Iterator<Item = &'a [u8]>,
+    complete: bool,
+    chunks: impl Iterator<Item = &'a [u8]>,
 ) -> Result<Vec<Option<Sum>>, Error> {
-    let mut page = Page::new(&set.selectors, format).telling_apart(&set.apart_selectors);
-    let mut refused = None;
-    for piece in pieces {
-        let fed = page.feed(piece);
-        // What was refused on the way stays refused.
-        assert!(refused.is_none() || refused == fed.clone().err());
-        refused = fed.err();
+    let mut page = Page::new(&set.selectors, format).with_idle_selectors(&set.idle);
+    let mut first_error = None;
+    for chunk in chunks {
+        let fed = page.feed(chunk);
+        // Every later call returns the first error.
+        assert!(first_error.is_none() || first_error == fed.clone().err());
+        first_error = fed.err();
     }
-    let reading = page.finish(whole);
-    assert!(refused.is_none() || refused.as_ref() == reading.as_ref().err());
-    reading
+    let sums = page.finish(complete);
+    assert!(first_error.is_none() || first_error.as_ref() == sums.as_ref().err());
+    sums
 }
 
-/// Cuts a page into pieces of pseudorandom lengths; some are empty.
-fn pieces(page: &[u8], seed: u8) -> impl Iterator<Item = &[u8]> {
+/// Splits a page into chunks of pseudorandom lengths, some of them empty.
+fn chunks(page: &[u8], seed: u8) -> impl Iterator<Item = &[u8]> {
     let (mut rest, mut state) = (Some(page), u32::from(seed) | 1 << 20);
     std::iter::from_fn(move || {
         let left = rest?;
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let length = if seed == 0 { 1 } else { (state >> 24) as usize % (usize::from(seed) + 1) };
-        let (piece, after) = left.split_at(length.min(left.len()));
+        let (chunk, after) = left.split_at(length.min(left.len()));
         rest = (!after.is_empty()).then_some(after);
-        Some(piece)
+        Some(chunk)
     })
 }
 
 fuzz_target!(|data: &[u8]| -> Corpus {
-    let [how, seed, page @ ..] = data else { return Corpus::Reject };
-    let set = &SETS[usize::from(how & 7) % SETS.len()];
-    let format = if how & 8 == 0 { Format::Text } else { Format::OpenMetrics };
-    let whole = how & 16 == 0;
+    let [choices, seed, page @ ..] = data else { return Corpus::Reject };
+    let set = &SETS[usize::from(choices & 7) % SETS.len()];
+    let format = if choices & 8 == 0 { Format::Text } else { Format::OpenMetrics };
+    let complete = choices & 16 == 0;
 
-    let at_once = read(set, format, whole, std::iter::once(page));
-    let in_pieces = read(set, format, whole, pieces(page, *seed));
-    assert_eq!(at_once, in_pieces, "pieces make a difference");
+    let at_once = parse(set, format, complete, std::iter::once(page));
+    let in_chunks = parse(set, format, complete, chunks(page, *seed));
+    assert_eq!(at_once, in_chunks, "chunk boundaries make a difference");
 
-    let plain = page::read(page, set.wanted, set.apart, format == Format::OpenMetrics, whole);
-    match (&at_once, &plain) {
-        (Ok(ours), Some(plain)) => assert!(is_same(ours, plain), "{ours:?}, and not {plain:?}"),
-        (Err(_), None) => {}
-        _ => panic!("{at_once:?}, and not {plain:?}"),
-    }
-    if how & 32 != 0
+    let expected = page::parse(page, set.reference, set.reference_idle, format == Format::OpenMetrics, complete);
+    assert_eq!(at_once.as_ref().ok(), expected.as_ref(), "{at_once:?}");
+    if choices & 32 != 0
         && format == Format::Text
-        && let (Ok(ours), true) = (&at_once, second::reads(page))
+        && let (Ok(sums), true) = (&at_once, prometheus::supports(page))
     {
-        let does = |wanted: &PageSelectors, series: &Series| (wanted.could)(&series.name) && (wanted.does)(series);
-        let theirs = second::sums(page, set.wanted, does);
-        assert!(
-            ours.iter().map(|sum| sum.map(|sum| sum.all)).eq(theirs.iter().copied()),
-            "{ours:?}, and not {theirs:?}"
-        );
+        let totals: Vec<_> = sums.iter().map(|sum| sum.map(|sum| sum.total)).collect();
+        assert_eq!(totals, prometheus::sums(page, set.reference), "prometheus-parse disagrees");
+    }
+    for gauge in gauges(page) {
+        let find = |label: &str| gauge.labels.iter().find(|(name, _)| name == label).map(|(_, value)| value.as_ref());
+        assert!(gauge.selector().matches(&gauge.name, find), "{gauge:?}");
     }
     Corpus::Keep
 });
-
-fn is_same(ours: &[Option<Sum>], plain: &[Option<page::Sum>]) -> bool {
-    let plainly = |sum: &Sum| page::Sum { all: sum.all, others: sum.others, series: sum.series, apart: sum.apart };
-    ours.iter().map(|sum| sum.as_ref().map(plainly)).eq(plain.iter().copied())
-}
