@@ -1,7 +1,6 @@
-//! What a look at the kernel's socket table costs, over netlink and by `/proc`: `cargo bench --bench sockets`.
+//! The cost of reading the kernel's socket table, over netlink and from `/proc`: `cargo bench --bench sockets`.
 //!
-//! The clients are on this machine too, so that the kernel has twice the sockets to look through that it would have in
-//! a pod.
+//! The clients run on this machine too, so the kernel searches twice as many sockets as in a pod.
 
 use std::env;
 use std::error::Error;
@@ -20,9 +19,9 @@ use rustix::time::{ClockId, clock_gettime};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// How often each reader runs on each number of connections.
+/// How often each reader runs for each number of connections.
 const ROUNDS: usize = 41;
-/// The argument that makes this program a holder of client sockets, before their port and number.
+/// The argument that makes this program hold client sockets. The port and the number of sockets follow.
 const CLIENTS: &str = "--clients";
 
 fn main() -> Result<()> {
@@ -42,16 +41,16 @@ fn measure_all() -> Result<()> {
     println!("{:>11}  {:<22} {:>12} {:>12} {:>12}", "connections", "reader", "CPU, median", "each", "peak memory");
     for count in [10, 1000, 10_000] {
         clients.push(Clients::connect(&listener, count - accepted.len(), &mut accepted)?);
-        let mut table = SocketReader::default();
-        measure(count, "netlink, with bytes", || Ok(table.read(&[port], true, &[])?))?;
-        measure(count, "netlink, without", || Ok(table.read(&[port], false, &[])?))?;
+        let mut sockets = SocketReader::default();
+        measure(count, "netlink, with bytes", || Ok(sockets.read(&[port], true, &[])?))?;
+        measure(count, "netlink, without", || Ok(sockets.read(&[port], false, &[])?))?;
         measure(count, "/proc/net/tcp and tcp6", || read_proc(port))?;
     }
     Ok(())
 }
 
 fn measure(count: usize, reader: &str, mut read: impl FnMut() -> Result<SocketTable>) -> Result<()> {
-    // To begin a new peak (proc(5), clear_refs).
+    // Resets the peak memory (proc(5), clear_refs).
     fs::write("/proc/self/clear_refs", "5")?;
     let before = memory("VmRSS")?;
     let mut times = Vec::with_capacity(ROUNDS);
@@ -75,7 +74,7 @@ fn measure(count: usize, reader: &str, mut read: impl FnMut() -> Result<SocketTa
     Ok(())
 }
 
-/// Reads the files as the table does where netlink is refused.
+/// Reads the files as the socket reader does without netlink.
 fn read_proc(port: u16) -> Result<SocketTable> {
     let mut table = SocketTable::default();
     let mut line = String::new();
@@ -92,19 +91,20 @@ fn read_proc(port: u16) -> Result<SocketTable> {
     Ok(table)
 }
 
-/// The CPU time of this thread, the kernel's part in it.
+/// The CPU time of this thread, including the kernel's.
 fn cpu_time() -> Result<Duration> {
     Ok(Duration::try_from(clock_gettime(ClockId::ThreadCPUTime))?)
 }
 
-/// A line of `/proc/self/status`, in kB.
+/// A value from `/proc/self/status`, in kB.
 fn memory(key: &str) -> Result<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).ok_or("no such line")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
-/// A process that holds client sockets, and ends with its handle: one process may not have files enough for both ends.
+/// A process that holds client sockets, and ends with its handle. One process may not have enough file descriptors for
+/// both ends.
 struct Clients(Child);
 
 impl Clients {
@@ -128,7 +128,7 @@ impl Drop for Clients {
     }
 }
 
-/// Connects, from and to many addresses so that ports do not run out, and holds the sockets until the parent is gone.
+/// Connects to many addresses, so that ports do not run out, and holds the sockets until the parent has ended.
 fn hold_clients(port: u16, count: u32) -> Result<()> {
     let base = u32::from(Ipv4Addr::new(127, 77, 0, 1));
     let connect = |index: u32| TcpStream::connect((Ipv4Addr::from(base + index % 100), port));

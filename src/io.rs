@@ -1,4 +1,29 @@
-//! The thin edges: each does one kind of I/O, knows the machine's plain types, and knows no other edge.
+//! Everything that talks to the outside world.
+//!
+//! Each module does one kind of I/O. The modules exchange the plain types of `lameduck_machine` with the rest of the
+//! program, and know nothing of each other, apart from the helpers listed last.
+//!
+//! | module | talks to | purpose |
+//! |---|---|---|
+//! | [`hook`] | HTTP clients: the kubelet, load balancers, Prometheus, users | serves `/prestop`, the probes, `/status` and `/metrics` |
+//! | [`page`] | the target's metrics page, over HTTP | reads stream counts from Prometheus text |
+//! | [`api_status`] | the status page of Deepgram's API, over HTTP | reads stream counts from JSON |
+//! | [`sockets`] | the kernel: netlink `sock_diag`, or `/proc/net/tcp` | reads the connections to watched ports |
+//! | [`process`] | `/proc/*` | finds the target process |
+//! | [`liveness`] | `/proc/PID/stat` | checks whether an incarnation of a process is alive |
+//! | [`watch`] | the kernel: pidfds | notices the target's exit, and signals the target |
+//! | [`signals`] | the kernel: signal handlers | receives signals to this process |
+//! | [`state`] | a file in `--state-dir` | saves a drain, so that a restarted process resumes it |
+//! | [`drain_lock`] | a lock file in `--state-dir` | lets one of several standalone drains run at a time |
+//! | [`termination`] | the container's termination log | leaves the outcome for the kubelet |
+//! | [`log`] | stderr | writes the log from a thread of its own |
+//! | [`clock`] | the kernel's clocks | tells the time; nothing else reads a clock |
+//! | [`descriptors`] | the kernel: `RLIMIT_NOFILE` | raises the limit of file descriptors |
+//! | [`metrics`] | – | counts events, and renders lameduck's own metrics page |
+//! | [`report`] | – | the JSON of `/status` and of the outcome |
+//!
+//! Helpers: [`http`] (the client of [`page`] and [`api_status`]), [`private_file`] (files that only this user can access),
+//! [`nonblocking`] (opening files of any type), [`rounding`] (durations in output).
 
 pub mod api_status;
 pub mod clock;
@@ -14,6 +39,7 @@ pub mod page;
 pub mod private_file;
 pub mod process;
 pub mod report;
+pub mod rounding;
 pub mod signals;
 pub mod sockets;
 pub mod state;

@@ -88,10 +88,10 @@ impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
             None
         };
         if let (Input::Signalled(_, sent), Some(signal)) = (&input, &self.signal) {
-            self.metrics.signalled(signal, *sent);
+            self.metrics.record_signal(signal, *sent);
         }
         if let Input::Killed(_, sent) = input {
-            self.metrics.signalled("SIGKILL", sent);
+            self.metrics.record_signal("SIGKILL", sent);
         }
         self.keeper.handle(now, input);
         let snapshot = self.keeper.snapshot(self.clock.now());
@@ -106,7 +106,7 @@ impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
         let witness =
             now.sources.iter().find(|witness| witness.source == source && witness.requested_at == Some(requested_at));
         if let Some(witness) = witness {
-            self.metrics.reading(source, &witness.state, now.now.since(requested_at));
+            self.metrics.record_reading(source, &witness.state, now.now.since(requested_at));
         }
     }
 
@@ -121,10 +121,10 @@ impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
                     self.callers.dismiss(waiter, self.outcome(&result));
                 }
                 Action::Conclude(result) => {
-                    self.metrics.drained(&result);
+                    self.metrics.record_drain(&result);
                     self.perform(action);
                 }
-                Action::Lived(life) => self.metrics.lived(life),
+                Action::Lived(life) => self.metrics.record_stream_duration(life),
                 Action::Seek { .. }
                 | Action::Read { .. }
                 | Action::Watch(_)
@@ -176,7 +176,9 @@ impl<P: FnMut(Action) -> Option<Input>> Supervisor<P> {
                 let report = StatusReport::new(&snapshot, self.signal.as_deref(), durations);
                 drop(reply.send(report.to_json()));
             }
-            Question::Metrics(reply) => drop(reply.send(self.metrics.render(&snapshot(), self.clock.epoch()))),
+            Question::Metrics(reply) => {
+                drop(reply.send(self.metrics.render(&snapshot(), self.clock.wall_clock_at_boot())))
+            }
         }
     }
 

@@ -36,7 +36,7 @@ impl Host {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let url = Url::new("127.0.0.1", address.port(), "/metrics");
-        let page = MetricsPage::new(url, PageSelectors { steady: self.selectors.clone(), ..PageSelectors::default() });
+        let page = MetricsPage::new(url, PageSelectors { eager: self.selectors.clone(), ..PageSelectors::default() });
         let connection = TcpStream::connect(address).await.unwrap();
         let reader = page.read(Ok(connection), TIMEOUT);
         let (result, ()) = tokio::join!(reader, serve(&listener, response));

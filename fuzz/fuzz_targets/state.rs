@@ -1,6 +1,7 @@
 //! The state file: `lameduck::io::state` on arbitrary content, and the controller that resumes the drain.
 //!
-//! The first byte chooses what the rest is: the file, the file after a valid scope, or the fields of a saved drain.
+//! The first byte chooses what the rest is: the file, the part of the file between a valid identity and a valid checksum,
+//! or the fields of a saved drain.
 #![no_main]
 
 use std::fs::{self, OpenOptions};
@@ -25,12 +26,20 @@ use serde_json::Value;
 static STATE: LazyLock<(PathBuf, StateFile, Vec<u8>)> = LazyLock::new(|| {
     let dir = PathBuf::from(format!("/dev/shm/lameduck-fuzz-{}", std::process::id()));
     fs::create_dir_all(&dir).unwrap();
-    let file = StateFile::new(&dir, "fuzz", "subject");
+    let file = StateFile::new(&dir, "fuzz", "target");
     file.write(&saved_drain(&[]).unwrap()).unwrap();
     let text = fs::read(file.path()).unwrap();
     let end = text.windows(6).position(|window| window == b"\"pid\":").unwrap();
     (dir, file, text[..end].to_vec())
 });
+
+/// Completes a file with its checksum, which is FNV-1a 64.
+fn with_checksum(mut text: Vec<u8>) -> Vec<u8> {
+    let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+    let checksum = text.iter().fold(0xcbf2_9ce4_8422_2325, mix);
+    text.extend(format!(",\"checksum\":\"{checksum:016x}\"}}").into_bytes());
+    text
+}
 
 /// The time at which the file is loaded.
 const NOW: Duration = Duration::from_secs(1000);
@@ -81,9 +90,9 @@ fn check_round_trip(file: &StateFile, drain: &SavedDrain) {
     assert_eq!(loaded, Some(*drain).filter(|drain| !is_expired(drain)));
 }
 
-fn load(file: &StateFile, bytes: &[&[u8]]) -> Option<SavedDrain> {
+fn load(file: &StateFile, text: &[u8]) -> Option<SavedDrain> {
     let mut open = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file.path()).unwrap();
-    open.write_all(&bytes.concat()).unwrap();
+    open.write_all(text).unwrap();
     file.load(now()).ok().flatten()
 }
 
@@ -97,7 +106,7 @@ fn check_content(drain: &SavedDrain, text: &[u8]) {
         };
         Duration::from_secs(secs.as_u64().unwrap()).checked_add(Duration::from_nanos(nanos.as_u64().unwrap()))
     };
-    assert_eq!(json["scope"]["subject"], "subject");
+    assert_eq!(json["identity"]["target"], "target");
     assert_eq!(json["trigger"], drain.trigger.name());
     assert_eq!(json["signalled"].as_bool(), Some(drain.signalled));
     assert_eq!(time(&json["started_at"]), Some(drain.started_at.as_duration()));
@@ -105,7 +114,7 @@ fn check_content(drain: &SavedDrain, text: &[u8]) {
     let pid = json["pid"].as_u64().zip(json["started"].as_u64());
     assert_eq!(pid, drain.incarnation.map(|incarnation| (incarnation.pid.into(), incarnation.started)));
     let outcome = drain.over.map(|over| over.result.outcome.name());
-    assert_eq!(json["over"]["outcome"].as_str(), outcome);
+    assert_eq!(json["result"]["outcome"].as_str(), outcome);
 }
 
 /// Checks that a hook that is called now is released within the budget and without a busy loop.
@@ -130,10 +139,13 @@ fn check_resume(drain: SavedDrain) {
 
 fuzz_target!(|data: &[u8]| -> Corpus {
     let Some((choice, text)) = data.split_first() else { return Corpus::Reject };
-    let (_, file, scope) = &*STATE;
+    let (_, file, start) = &*STATE;
     let drain = match choice % 3 {
-        0 => load(file, &[text]).inspect(|drain| check_content(drain, text)),
-        1 => load(file, &[scope, text]).inspect(|drain| check_content(drain, &[scope, text].concat())),
+        0 => load(file, text).inspect(|drain| check_content(drain, text)),
+        1 => {
+            let text = with_checksum([start, text].concat());
+            load(file, &text).inspect(|drain| check_content(drain, &text))
+        }
         _ => saved_drain(text).inspect(|drain| check_round_trip(file, drain)),
     };
     if let Some(drain) = drain {

@@ -10,9 +10,9 @@ use tracing::{info, warn};
 use crate::commands::startup::{self, UNNOTED, fault};
 use crate::commands::{CommandError, Exit, block_on};
 use crate::io::clock::Clock;
-use crate::io::descriptors::{FdBudget, make_room};
+use crate::io::descriptors::{FdBudget, raise_fd_limit};
 use crate::io::hook::connection_slots::ConnectionSlots;
-use crate::io::hook::token::{TokenFile, is_of_own_host};
+use crate::io::hook::token::{TokenFile, is_loopback};
 use crate::io::hook::{self, ServerState};
 use crate::io::log::Nullable;
 use crate::io::process::TargetFinder;
@@ -45,12 +45,13 @@ async fn supervise(settings: &Settings) -> Result<Exit, CommandError> {
     let clock = Clock::start();
     let (queue, events) = mpsc::channel(startup::QUEUE);
     let on_sigterm = queue.clone();
-    signals::watch(move |sender| drop(on_sigterm.blocking_send(Event::Sigterm(sender))))
+    signals::watch_sigterm(move |sender| drop(on_sigterm.blocking_send(Event::Sigterm(sender))))
         .map_err(|error| fault(&error))?;
     let state = state_file(settings, &listener);
     let note = state.as_ref().and_then(|state| startup::resume(state, clock.now()));
     let keeper = Controller::new(clock.now(), startup::policy(settings), note);
-    let seeker = TargetFinder { matcher: settings.matcher.clone(), signal: settings.signal, shuns_guests: false };
+    let seeker =
+        TargetFinder { matcher: settings.matcher.clone(), signal: settings.signal, ignore_exec_sessions: false };
     let mut world = startup::world(settings, queue.clone(), seeker, state)?;
     let places = places();
     let server = tokio::spawn(hook::serve(listener, ServerState { queue, token }, places.clone()));
@@ -83,7 +84,7 @@ fn tell_start(settings: &Settings, listener: &TcpListener) {
         activity_ports = ?settings.sources.idleness.ports,
         "started"
     );
-    if settings.token_file.is_some() && !(listen.ip().is_unspecified() || is_of_own_host(listen.ip())) {
+    if settings.token_file.is_some() && !(listen.ip().is_unspecified() || is_loopback(listen.ip())) {
         warn!(
             %listen,
             "--token-file spares callers by loopback, and nothing here is reached by loopback: `lameduck drain` of this \
@@ -95,7 +96,7 @@ fn tell_start(settings: &Settings, listener: &TcpListener) {
 
 /// As many places for callers as there are descriptors for.
 fn places() -> ConnectionSlots {
-    let FdBudget { callers, low_limit } = make_room();
+    let FdBudget { connections: callers, low_limit } = raise_fd_limit();
     if let Some(limit) = low_limit {
         warn!(
             limit,
@@ -141,7 +142,7 @@ fn state_file(settings: &Settings, listener: &TcpListener) -> Option<StateFile> 
         warn!("no state dir: a sidecar that restarts in a drain will not know of it");
         return None;
     };
-    let state = StateFile::of_port(dir, port, &settings.subject());
+    let state = StateFile::for_port(dir, port, &settings.subject());
     if let Err(error) = state.probe() {
         warn!(path = %dir.display(), %error, "no drain can be noted in the state dir: {UNNOTED}");
     }

@@ -74,7 +74,7 @@ pub(super) fn resume(state: &StateFile, now: Time) -> Option<SavedDrain> {
     state.load(now).unwrap_or_else(|error| {
         let path = state.path().display();
         warn!(%path, %error, "the note of an earlier drain is set aside");
-        if let Err(error) = state.set_aside() {
+        if let Err(error) = state.quarantine() {
             warn!(%path, %error, "what is there cannot be moved away: remove it, or name another --state-dir; {UNNOTED}");
         }
         None

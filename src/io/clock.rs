@@ -1,13 +1,17 @@
-//! The one clock.
+//! The only clock of the program.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
 use lameduck_machine::time::Time;
 
-/// Tells the time since boot: the kernel's monotonic clock, read once, plus what the runtime has counted since.
+/// Longer than any drain.
+const FAR_FUTURE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// Tells the time since boot: the kernel's monotonic clock, read once at start, plus what the runtime's clock has
+/// counted since then.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     started: Instant,
@@ -17,24 +21,18 @@ pub struct Clock {
 impl Clock {
     /// Reads the kernel's clock once.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the one clock")]
+    #[expect(clippy::disallowed_methods, reason = "this is the only clock")]
     pub fn start() -> Self {
-        let (started, at_start) = at_once(Instant::now, || {
+        let (started, at_start) = read_together(Instant::now, || {
             let now = clock_gettime(ClockId::Monotonic);
             Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
         });
         Self { started, at_start }
     }
 
-    /// The time now, and what else is read at the same instant.
-    pub fn now_with<T>(&self, read: impl Fn() -> T) -> (Time, T) {
-        let (instant, read) = at_once(|| self.started.elapsed(), read);
-        (Time::since_boot(self.at_start + instant), read)
-    }
-
-    /// A clock that says now that `at_start` has passed since boot.
+    /// A clock that starts now, at this time since boot.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the one clock")]
+    #[expect(clippy::disallowed_methods, reason = "this is the only clock")]
     pub fn starting_at(at_start: Duration) -> Self {
         Self { started: Instant::now(), at_start }
     }
@@ -45,41 +43,48 @@ impl Clock {
         Time::since_boot(self.at_start + self.started.elapsed())
     }
 
-    /// The wall clock's time at boot, as it is set now: to show instants to people, and for nothing else.
-    #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the one clock")]
-    pub fn epoch(&self) -> Duration {
-        let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        wall.saturating_sub(self.now().as_duration())
+    /// The time now, and a value that `read` returns at the same time.
+    pub fn now_with<T>(&self, read: impl Fn() -> T) -> (Time, T) {
+        let (elapsed, value) = read_together(|| self.started.elapsed(), read);
+        (Time::since_boot(self.at_start + elapsed), value)
     }
 
-    /// The runtime's instant at which it will be `time`.
+    /// The wall clock's time at boot, by its current setting. It is only for showing times to users.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the only clock")]
+    pub fn wall_clock_at_boot(&self) -> Duration {
+        let wall_clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        wall_clock.saturating_sub(self.now().as_duration())
+    }
+
+    /// The runtime's instant for this time.
     #[must_use]
     pub fn instant(&self, time: Time) -> Instant {
-        let wait = time.as_duration().saturating_sub(self.at_start);
-        self.started.checked_add(wait).unwrap_or(self.started + FAR)
+        let since_start = time.as_duration().saturating_sub(self.at_start);
+        self.started.checked_add(since_start).unwrap_or(self.started + FAR_FUTURE)
     }
 }
 
-/// Two readings of one instant: on a busy machine a process may be stopped between them, and then it reads again.
-#[expect(clippy::disallowed_methods, reason = "this is the one clock")]
-fn at_once<A, B>(one: impl Fn() -> A, other: impl Fn() -> B) -> (A, B) {
-    const TRIES: usize = 20;
-    const INSTANT: Duration = Duration::from_millis(1);
+/// Reads two values at the same time. On a busy machine this process may be suspended between the reads, so they are
+/// repeated until they are close together, or the closest pair is taken.
+#[expect(clippy::disallowed_methods, reason = "this is the only clock")]
+fn read_together<A, B>(first: impl Fn() -> A, second: impl Fn() -> B) -> (A, B) {
+    const MAX_RETRIES: usize = 20;
+    const MAX_SKEW: Duration = Duration::from_millis(1);
     let read = || {
         let before = Instant::now();
-        let both = (one(), other());
-        (before.elapsed(), both)
+        let values = (first(), second());
+        (before.elapsed(), values)
     };
-    let mut tries = std::iter::repeat_with(read).take(TRIES);
-    let mut best = read();
-    while best.0 > INSTANT
-        && let Some(next) = tries.next()
-    {
-        best = if next.0 < best.0 { next } else { best };
+    let mut closest = read();
+    for _ in 0..MAX_RETRIES {
+        if closest.0 <= MAX_SKEW {
+            break;
+        }
+        let next = read();
+        if next.0 < closest.0 {
+            closest = next;
+        }
     }
-    best.1
+    closest.1
 }
-
-/// Longer than any drain.
-const FAR: Duration = Duration::from_secs(10 * 365 * 24 * 3600);

@@ -1,39 +1,44 @@
-//! How many file descriptors this process may have, and how many of them are for callers.
+//! The limit of file descriptors, and how many connections it allows.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// How many callers are let in where descriptors are no question: with them the sidecar stays below 16 MiB.
-const CALLERS: u64 = 384;
-/// Kept back for everything but callers: standard streams, the runtime's own, the socket table, the sources' pages,
-/// `/proc`, pidfds, the note, the termination log, and a connection that waits for its place.
-const OWN: u64 = 32;
+/// The maximum number of open connections. With this many, the sidecar stays below 16 MiB of memory.
+const MAX_CONNECTIONS: u64 = 384;
+/// The minimum number of open connections: without any, there are no probes and no hooks.
+const MIN_CONNECTIONS: u64 = 4;
+/// File descriptors for everything else: standard streams, the runtime, the socket table, connections to sources, `/proc`,
+/// pidfds, the state file, the termination log, and an accepted connection that waits for its slot.
+const RESERVED_FDS: u64 = 32;
 
-/// How many callers may be let in at once, and the limit that says so where it is low.
+/// How many connections may be open at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FdBudget {
-    /// So many callers.
-    pub callers: u32,
-    /// The limit of descriptors that leaves no room for more.
+    /// The number of connections.
+    pub connections: u32,
+    /// The limit of file descriptors, if it is too low for the maximum number of connections.
     pub low_limit: Option<u64>,
 }
 
-/// Raises the limit as far as is needed and permitted, and says how many callers it leaves room for.
+/// Raises the limit of file descriptors as far as needed and permitted, and returns how many connections it allows.
 #[must_use]
-pub fn make_room() -> FdBudget {
+pub fn raise_fd_limit() -> FdBudget {
+    const NEEDED: u64 = MAX_CONNECTIONS + RESERVED_FDS;
     let limit = getrlimit(Resource::Nofile);
-    if limit.current.is_some_and(|current| current < CALLERS + OWN) {
-        let wanted = limit.maximum.map_or(CALLERS + OWN, |maximum| maximum.min(CALLERS + OWN));
-        // Where that is refused, what there is must do.
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..limit });
+    if limit.current.is_some_and(|current| current < NEEDED) {
+        let current = limit.maximum.map_or(NEEDED, |maximum| maximum.min(NEEDED));
+        // If this fails, the current limit has to suffice.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(current), ..limit });
     }
-    room(getrlimit(Resource::Nofile).current)
+    budget(getrlimit(Resource::Nofile).current)
 }
 
-fn room(limit: Option<u64>) -> FdBudget {
-    let wanted = limit.unwrap_or(u64::MAX).saturating_sub(OWN);
-    // Without callers there is no probe and no hook.
-    let callers = wanted.clamp(4, CALLERS);
-    FdBudget { callers: u32::try_from(callers).unwrap_or(u32::MAX), low_limit: limit.filter(|_| wanted < CALLERS) }
+fn budget(limit: Option<u64>) -> FdBudget {
+    let available = limit.unwrap_or(u64::MAX).saturating_sub(RESERVED_FDS);
+    let connections = available.clamp(MIN_CONNECTIONS, MAX_CONNECTIONS);
+    FdBudget {
+        connections: u32::try_from(connections).unwrap_or(u32::MAX),
+        low_limit: limit.filter(|_| available < MAX_CONNECTIONS),
+    }
 }
 
 #[cfg(test)]
@@ -41,8 +46,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_is_what_the_limit_leaves_and_never_more_than_memory_allows() {
-        for (limit, callers, low) in [
+    fn budget_is_limit_minus_reserve_within_bounds() {
+        for (limit, connections, is_low) in [
             (None, 384, false),
             (Some(1_048_576), 384, false),
             (Some(416), 384, false),
@@ -51,7 +56,7 @@ mod tests {
             (Some(32), 4, true),
             (Some(0), 4, true),
         ] {
-            assert_eq!(room(limit), FdBudget { callers, low_limit: limit.filter(|_| low) }, "{limit:?}");
+            assert_eq!(budget(limit), FdBudget { connections, low_limit: limit.filter(|_| is_low) }, "{limit:?}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Turns: of several processes that are to drain the same target, one does it at a time.
+//! The drain lock: of several processes that want to drain the same target, one does it at a time.
 //!
-//! The lock is the kernel's and goes with its holder, however that ends (flock(2)). The file stays where it is: one
-//! that is removed and made again would be two locks.
+//! The kernel releases the lock when its holder ends, however it ends (flock(2)). The file is never removed: a removed
+//! and recreated file would be a second lock.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -13,38 +13,38 @@ use rustix::fs::{FlockOperation, flock};
 use crate::io::private_file;
 use lameduck_machine::result::Trigger;
 
-/// No signature is longer than this, in bytes.
-const LONGEST: usize = 64;
+/// The maximum size of the holder's record, in bytes.
+const MAX_HOLDER_BYTES: usize = 64;
 
-/// The turn of this process, once it is taken, until it is dropped.
+/// The lock file. Dropping it releases the lock.
 #[derive(Debug)]
 pub struct DrainLock(File);
 
-/// Who has the turn, or had it last.
+/// The process that holds the lock, or held it last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Holder {
-    /// Why it drains.
+pub struct LockHolder {
+    /// What triggered its drain.
     pub trigger: Trigger,
     /// Its process id.
     pub pid: u32,
 }
 
 impl DrainLock {
-    /// Opens the file of the lock, and makes it where it is not there.
+    /// Opens the lock file, and creates it if it does not exist.
     ///
     /// # Errors
-    /// Fails where it can be neither, and where others may open it: whoever can may keep the turn from everybody.
+    /// Fails if the file can be neither opened nor created, or if other users can open it: they could keep it locked.
     pub fn open(path: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         private_file::open(path, &mut options).map(Self)
     }
 
-    /// Takes the turn, unless another process has it.
+    /// Acquires the lock unless another process holds it, and returns whether it did.
     ///
     /// # Errors
-    /// Fails where the file cannot be locked at all.
-    pub fn take(&self) -> io::Result<bool> {
+    /// Fails if the file cannot be locked at all.
+    pub fn try_acquire(&self) -> io::Result<bool> {
         match flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(true),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
@@ -52,24 +52,24 @@ impl DrainLock {
         }
     }
 
-    /// Signs for the turn that was taken.
+    /// Records who holds the lock.
     ///
     /// # Errors
-    /// Fails where the file cannot be written.
-    pub fn sign(&self, holder: Holder) -> io::Result<()> {
+    /// Fails if the file cannot be written.
+    pub fn write_holder(&self, holder: LockHolder) -> io::Result<()> {
         self.0.set_len(0)?;
-        let mut signature = Vec::new();
-        writeln!(signature, "{} {}", holder.trigger.name(), holder.pid)?;
-        self.0.write_all_at(&signature, 0)
+        let mut record = Vec::new();
+        writeln!(record, "{} {}", holder.trigger.name(), holder.pid)?;
+        self.0.write_all_at(&record, 0)
     }
 
-    /// Who signed last; `None` if nobody did, or not legibly.
+    /// The last recorded holder; `None` if there is no readable record.
     #[must_use]
-    pub fn holder(&self) -> Option<Holder> {
-        let mut signature = [0; LONGEST];
-        let length = self.0.read_at(&mut signature, 0).ok()?;
-        let (trigger, pid) = std::str::from_utf8(&signature[..length]).ok()?.trim_end().split_once(' ')?;
-        Some(Holder { trigger: Trigger::from_name(trigger)?, pid: pid.parse().ok()? })
+    pub fn holder(&self) -> Option<LockHolder> {
+        let mut record = [0; MAX_HOLDER_BYTES];
+        let length = self.0.read_at(&mut record, 0).ok()?;
+        let (trigger, pid) = std::str::from_utf8(&record[..length]).ok()?.trim_end().split_once(' ')?;
+        Some(LockHolder { trigger: Trigger::from_name(trigger)?, pid: pid.parse().ok()? })
     }
 }
 
@@ -80,40 +80,40 @@ mod tests {
 
     use super::*;
 
-    const HOOK: Holder = Holder { trigger: Trigger::Hook, pid: 17 };
+    const HOOK: LockHolder = LockHolder { trigger: Trigger::Hook, pid: 17 };
 
     #[test]
-    fn one_has_the_turn_at_a_time_and_the_others_see_who() {
-        let path = std::env::temp_dir().join(format!("lameduck-turn-{}", std::process::id()));
+    fn lock_is_exclusive_and_shows_its_holder() {
+        let path = std::env::temp_dir().join(format!("lameduck-lock-{}", std::process::id()));
         let open = || DrainLock::open(&path).unwrap();
         let first = open();
-        assert!(first.take().unwrap());
+        assert!(first.try_acquire().unwrap());
         assert_eq!(open().holder(), None);
-        first.sign(Holder { trigger: Trigger::Cli, pid: 4_000_000 }).unwrap();
-        first.sign(HOOK).unwrap();
+        first.write_holder(LockHolder { trigger: Trigger::Cli, pid: 4_000_000 }).unwrap();
+        first.write_holder(HOOK).unwrap();
         let second = open();
-        assert!(!second.take().unwrap());
+        assert!(!second.try_acquire().unwrap());
         assert_eq!(second.holder(), Some(HOOK));
         drop(first);
-        assert!(second.take().unwrap());
-        assert_eq!(second.holder(), Some(HOOK), "it is remembered who was before");
+        assert!(second.try_acquire().unwrap());
+        assert_eq!(second.holder(), Some(HOOK), "the last holder stays recorded");
         std::fs::remove_file(&path).unwrap();
     }
 
     #[test]
-    fn what_others_may_have_a_hand_in_is_no_lock_and_is_left_as_it_was() {
-        let path = std::env::temp_dir().join(format!("lameduck-turn-others-{}", std::process::id()));
+    fn file_accessible_to_others_is_rejected_and_unchanged() {
+        let path = std::env::temp_dir().join(format!("lameduck-lock-others-{}", std::process::id()));
         let victim = path.with_extension("victim");
         std::fs::write(&victim, "precious").unwrap();
-        let lays: [&dyn Fn(); 4] = [
+        let obstacles: [&dyn Fn(); 4] = [
             &|| symlink(&victim, &path).unwrap(),
             &|| std::fs::hard_link(&victim, &path).unwrap(),
-            // Whoever may open it may keep it locked.
+            // Another user who can open it can keep it locked.
             &|| std::fs::write(&path, "").and_then(|()| set_permissions(&path, Permissions::from_mode(0o644))).unwrap(),
             &|| assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success()),
         ];
-        for lay in lays {
-            lay();
+        for place in obstacles {
+            place();
             assert!(DrainLock::open(&path).is_err());
             assert_eq!(std::fs::read_to_string(&victim).unwrap(), "precious");
             std::fs::remove_file(&path).unwrap();

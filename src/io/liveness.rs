@@ -1,4 +1,4 @@
-//! One life of a process: whether it goes on.
+//! Whether an incarnation of a process is still alive.
 
 use std::path::Path;
 use std::{fs, io};
@@ -8,41 +8,41 @@ use nix::errno::Errno;
 use lameduck_machine::target::Incarnation;
 use lameduck_parsers::procfs::Stat;
 
-/// What `/proc` says of one process now; `None` if it is gone, or cannot be read.
+/// Reads `/proc/pid/stat`; `None` if the process is gone or the file cannot be read.
 #[must_use]
 pub fn stat_of(pid: u32) -> Option<Stat> {
     read_stat(pid).ok()?
 }
 
-/// Whether this life of a process goes on.
+/// Whether this incarnation is alive.
 ///
 /// # Errors
-/// Fails where that cannot be known, for want of descriptors say; that is no word of its end.
+/// Fails if that is unknown, for example because there are no free file descriptors. The process may still be alive.
 pub fn is_alive(incarnation: Incarnation) -> io::Result<bool> {
-    Ok(living(incarnation)?.is_some())
+    Ok(live_stat(incarnation)?.is_some())
 }
 
-/// Whether this life of a process goes on, and none of what it has is taken from it yet.
+/// Whether this incarnation is alive and still has all of its files.
 ///
-/// The kernel takes a dying process's files, and so closes its sockets, some time before it says that it has ended;
-/// that takes long where a driver has much to let go (Linux, `kernel/exit.c`: `exit_signals` of each thread, then
+/// The kernel closes the files of an exiting process, and with them its sockets, some time before it reports the exit.
+/// This may take long if a driver has much to release (Linux, `kernel/exit.c`: `exit_signals` of each thread, then
 /// `exit_files` of the last one, then `exit_notify`).
 ///
 /// # Errors
 /// See [`is_alive`].
 pub fn is_intact(incarnation: Incarnation) -> io::Result<bool> {
-    let Some(stat) = living(incarnation)? else { return Ok(false) };
-    Ok(!stat.exiting || has_thread_that_stays(incarnation.pid)?)
+    let Some(stat) = live_stat(incarnation)? else { return Ok(false) };
+    Ok(!stat.exiting || has_live_thread(incarnation.pid)?)
 }
 
-/// What `/proc` says of this life, while it goes on.
-fn living(incarnation: Incarnation) -> io::Result<Option<Stat>> {
+/// The stat of this incarnation, if it is alive.
+fn live_stat(incarnation: Incarnation) -> io::Result<Option<Stat>> {
     let stat = read_stat(incarnation.pid)?;
     Ok(stat.filter(|stat| stat.started == incarnation.started && !stat.ended))
 }
 
-/// Whether a process lives on in other threads than its first, which may have ended alone.
-fn has_thread_that_stays(pid: u32) -> io::Result<bool> {
+/// Whether a process has a thread that is not exiting: its first thread may have ended alone.
+fn has_live_thread(pid: u32) -> io::Result<bool> {
     let threads = match fs::read_dir(format!("/proc/{pid}/task")) {
         Err(error) if is_not_found(&error) => return Ok(false),
         threads => threads?,
@@ -67,7 +67,7 @@ fn read_stat(pid: u32) -> io::Result<Option<Stat>> {
 
 fn read_stat_at(path: &Path) -> io::Result<Option<Stat>> {
     match fs::read(path) {
-        // The name in it may be any bytes.
+        // The process name in it may be any bytes.
         Ok(line) => Ok(Stat::parse(&String::from_utf8_lossy(&line))),
         Err(error) if is_not_found(&error) => Ok(None),
         Err(error) => Err(error),
@@ -82,35 +82,35 @@ mod tests {
 
     use super::*;
 
-    fn life(child: &Child) -> Incarnation {
+    fn incarnation(child: &Child) -> Incarnation {
         Incarnation { pid: child.id(), started: stat_of(child.id()).unwrap().started }
     }
 
     #[test]
-    fn a_process_is_whole_until_it_dies_and_another_of_its_number_is_not_it() {
+    fn process_is_intact_until_it_ends() {
         let mut child = Command::new("sleep").arg("600").spawn().unwrap();
-        let life = life(&child);
-        let successor = Incarnation { started: life.started + 1, ..life };
-        assert!(is_alive(life).unwrap() && is_intact(life).unwrap());
+        let incarnation = incarnation(&child);
+        let successor = Incarnation { started: incarnation.started + 1, ..incarnation };
+        assert!(is_alive(incarnation).unwrap() && is_intact(incarnation).unwrap());
         assert!(!is_alive(successor).unwrap() && !is_intact(successor).unwrap());
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(!is_alive(life).unwrap() && !is_intact(life).unwrap());
+        assert!(!is_alive(incarnation).unwrap() && !is_intact(incarnation).unwrap());
     }
 
     #[test]
-    fn a_process_that_nobody_reaps_has_ended() {
+    fn zombie_is_not_alive() {
         let mut child = Command::new("sleep").arg("600").spawn().unwrap();
-        let life = life(&child);
+        let incarnation = incarnation(&child);
         child.kill().unwrap();
-        while is_alive(life).unwrap() {
+        while is_alive(incarnation).unwrap() {
             std::thread::sleep(Duration::from_millis(1));
         }
-        assert!(!is_intact(life).unwrap());
+        assert!(!is_intact(incarnation).unwrap());
         child.wait().unwrap();
     }
 
-    /// A program whose first thread ends alone, which Rust cannot write without `unsafe`.
+    /// A program whose first thread ends alone. In Rust this needs `unsafe`.
     const FIRST_THREAD_ENDS: &str = r#"
         my $exit = {"x86_64" => 60, "aarch64" => 93}->{(split /-/, $Config{archname})[0]};
         threads->create(sub { $| = 1; print "runs\n"; sleep 600 });
@@ -118,7 +118,7 @@ mod tests {
     "#;
 
     #[test]
-    fn a_process_whose_first_thread_has_ended_is_whole_in_the_others() {
+    fn process_without_main_thread_is_intact() {
         let mut command = Command::new("perl");
         command.args(["-MConfig", "-Mthreads", "-e", FIRST_THREAD_ENDS]).stdout(Stdio::piped());
         let Ok(mut child) = command.spawn() else { return eprintln!("skipped: no perl here") };
@@ -131,7 +131,7 @@ mod tests {
         while !stat_of(child.id()).unwrap().exiting {
             std::thread::sleep(Duration::from_millis(1));
         }
-        assert!(is_alive(life(&child)).unwrap() && is_intact(life(&child)).unwrap());
+        assert!(is_alive(incarnation(&child)).unwrap() && is_intact(incarnation(&child)).unwrap());
         child.kill().unwrap();
         child.wait().unwrap();
     }

@@ -1,7 +1,7 @@
-//! Logs to stderr: text for people, one JSON object a line for machines.
+//! The log on stderr, as text or as one JSON object per line.
 //!
-//! A reader of stderr that stalls or goes away must not stall a drain, so lines are handed to a thread, and dropped
-//! when it falls too far behind.
+//! A slow or closed reader of stderr must not stall a drain. A thread therefore writes the lines, and lines are dropped if
+//! it falls too far behind.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -18,21 +18,21 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
-/// How many lines may wait for a slow reader.
-const BACKLOG: usize = 1024;
-/// How long the last lines may take to get out.
-const FLUSH: Duration = Duration::from_millis(500);
+/// The maximum number of queued lines.
+const MAX_QUEUED_LINES: usize = 1024;
+/// How long writing the last lines may take.
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What log lines look like.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// For people.
+    /// Plain text.
     Text,
-    /// For machines.
+    /// One JSON object per line.
     Json,
 }
 
-/// Keeps the log open; the lines that wait are written when it is dropped.
+/// Keeps the log open. Dropping it writes the queued lines.
 #[derive(Debug)]
 pub struct Log {
     lines: SyncSender<Line>,
@@ -50,21 +50,21 @@ impl Log {
     /// Opens the log.
     ///
     /// # Errors
-    /// Fails if no thread can be started.
+    /// Fails if the thread cannot be started.
     pub fn open(format: Format, level: LevelFilter) -> io::Result<Self> {
-        let (lines, backlog) = sync_channel(BACKLOG);
+        let (lines, queue) = sync_channel(MAX_QUEUED_LINES);
         let (done, written) = sync_channel(1);
         let thread = thread::Builder::new().name("log".into()).spawn(move || {
-            write_lines(&backlog);
+            write_lines(&queue);
             let _ = done.send(());
         })?;
         let builder = tracing_subscriber::fmt()
             .with_max_level(level)
             .with_ansi(false)
             .with_target(false)
-            // A failed write would otherwise be told on the very stderr that failed, and panic there.
+            // Otherwise a failed write would be reported on the same stderr, and panic.
             .log_internal_errors(false)
-            .with_writer(Pipe(lines.clone()));
+            .with_writer(ChannelWriter(lines.clone()));
         match format {
             Format::Text => drop(tracing::subscriber::set_global_default(builder.finish())),
             Format::Json => drop(tracing::subscriber::set_global_default(builder.event_format(JsonLines).finish())),
@@ -76,35 +76,35 @@ impl Log {
 impl Drop for Log {
     fn drop(&mut self) {
         if self.lines.try_send(Line::End).is_ok() {
-            let _: Result<(), RecvTimeoutError> = self.written.recv_timeout(FLUSH);
+            let _: Result<(), RecvTimeoutError> = self.written.recv_timeout(FLUSH_TIMEOUT);
         }
     }
 }
 
-fn write_lines(backlog: &Receiver<Line>) {
-    // A command may be showing its progress on the line that the cursor is on.
+fn write_lines(queue: &Receiver<Line>) {
+    // A command may show its progress in the cursor's line.
     let clear = if io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
-    while let Ok(Line::Text(line)) = backlog.recv() {
-        // Nobody is left to tell.
+    while let Ok(Line::Text(line)) = queue.recv() {
+        // There is no other place to report a failure.
         let _ = io::stderr().write_all(&[clear.as_bytes(), &line].concat());
     }
 }
 
-/// Hands each line to the thread that writes.
-struct Pipe(SyncSender<Line>);
+/// Sends each line to the thread that writes.
+struct ChannelWriter(SyncSender<Line>);
 
-/// One line in the making; the formatter writes it in one piece.
-struct PipeWriter<'a>(&'a SyncSender<Line>);
+/// The writer of one line. The formatter writes it with one call.
+struct LineWriter<'a>(&'a SyncSender<Line>);
 
-impl<'a> MakeWriter<'a> for Pipe {
-    type Writer = PipeWriter<'a>;
+impl<'a> MakeWriter<'a> for ChannelWriter {
+    type Writer = LineWriter<'a>;
 
     fn make_writer(&'a self) -> Self::Writer {
-        PipeWriter(&self.0)
+        LineWriter(&self.0)
     }
 }
 
-impl Write for PipeWriter<'_> {
+impl Write for LineWriter<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let _ = self.0.try_send(Line::Text(line.to_vec()));
         Ok(line.len())
@@ -115,7 +115,7 @@ impl Write for PipeWriter<'_> {
     }
 }
 
-/// One JSON object a line, with the event's fields beside its message. See [`Nullable`].
+/// Formats an event as one JSON object, with its fields next to its message. See [`Nullable`].
 struct JsonLines;
 
 impl<S, N> FormatEvent<S, N> for JsonLines
@@ -137,40 +137,40 @@ where
 struct Fields(Map<String, Value>);
 
 impl Fields {
-    fn put(&mut self, field: &Field, value: Value) {
+    fn insert(&mut self, field: &Field, value: Value) {
         self.0.insert(field.name().to_owned(), value);
     }
 }
 
 impl Visit for Fields {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, json!(value));
+        self.insert(field, json!(value));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value.into());
+        self.insert(field, value.into());
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, value.into());
+        self.insert(field, value.into());
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value.into());
+        self.insert(field, value.into());
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, value.into());
+        self.insert(field, value.into());
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let text = format!("{value:?}");
         let plain = serde_json::from_str(&text).ok().filter(|value: &Value| value.is_null() || value.is_number());
-        self.put(field, plain.filter(|_| field.name() != "message").unwrap_or_else(|| text.into()));
+        self.insert(field, plain.filter(|_| field.name() != "message").unwrap_or_else(|| text.into()));
     }
 }
 
-/// A field that may be null, and is then logged as such: a key that is merely left out says nothing.
+/// A log field that may be null. A null is logged, because a missing key says nothing.
 pub struct Nullable<T>(pub Option<T>);
 
 impl<T: fmt::Display> fmt::Debug for Nullable<T> {

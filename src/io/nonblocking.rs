@@ -1,4 +1,4 @@
-//! Opening what may be no file at all, at a path that others chose.
+//! Opening paths that other users control, which may be of any file type.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -7,18 +7,18 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-/// Opens a file, and waits for nobody: a pipe with nobody at its other end would be waited for (open(2), `O_NONBLOCK`).
+/// Opens a file without blocking. Otherwise a FIFO blocks until its other end is open (open(2), `O_NONBLOCK`).
 ///
 /// # Errors
-/// Those of open(2); `ENXIO` where such a pipe is to be written.
+/// Those of open(2); `ENXIO` for writing to a FIFO without readers.
 pub fn open_nonblocking(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     open(path, options, OFlags::NONBLOCK)
 }
 
-/// The same, but a symbolic link is not followed.
+/// Opens a file without blocking, and without following a symbolic link.
 ///
 /// # Errors
-/// Those of open(2); `ELOOP` where the path is a symbolic link.
+/// Those of open(2); `ELOOP` if the path is a symbolic link.
 pub fn open_nonblocking_nofollow(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     open(path, options, OFlags::NONBLOCK | OFlags::NOFOLLOW)
 }

@@ -1,4 +1,4 @@
-//! Finding the target among the processes in sight, and what stands against signalling it.
+//! Finds the target among the visible processes, and whether it can be signalled.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -13,12 +13,12 @@ use crate::io::liveness::stat_of;
 use lameduck_machine::target::{CLOCK_TICK, Found, Incarnation, SearchResult, SignalBlocker};
 use lameduck_parsers::procfs::{Stat, Status, basename, listeners, socket_inode};
 
-/// What tells the target from other processes.
+/// How the target is recognized.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Matcher {
-    /// The basename of its executable or of its argv\[0\].
+    /// By the basename of its executable or of its argv\[0\].
     Name(String),
-    /// The TCP port that it listens on.
+    /// By the TCP port that it listens on.
     Port(u16),
 }
 
@@ -31,10 +31,10 @@ impl fmt::Display for Matcher {
     }
 }
 
-/// The first process of a container that has its PID namespace to itself.
-const FIRST: u32 = 1;
+/// The pid of the first process of a PID namespace.
+const INIT_PID: u32 = 1;
 
-/// A process in sight, and what it is known by.
+/// A visible process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
     /// Its id.
@@ -45,13 +45,13 @@ pub struct Process {
 
 impl fmt::Display for Process {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A process may give itself a whole text for its name.
+        // A process may give itself a name of any length.
         write!(f, "{:.64} ({})", self.name, self.pid)
     }
 }
 
 impl Matcher {
-    /// Every process in sight that matches, those that are children of others too.
+    /// Every visible process that matches, including children of others that match.
     #[must_use]
     pub fn matching(&self) -> Vec<Process> {
         named(self.matches(&processes()))
@@ -59,109 +59,111 @@ impl Matcher {
 
     fn matches(&self, table: &HashMap<u32, Stat>) -> HashSet<u32> {
         match self {
-            Self::Port(port) => holders(table, *port),
+            Self::Port(port) => listening_pids(table, *port),
             Self::Name(name) => table.keys().copied().filter(|pid| is_named(*pid, name)).collect(),
         }
     }
 }
 
-/// Looks for the target.
+/// Finds the target.
 #[derive(Clone, Debug)]
 pub struct TargetFinder {
-    /// What tells it from others; `None` finds nobody.
+    /// How the target is recognized; `None` finds no process.
     pub matcher: Option<Matcher>,
-    /// The signal that it will be sent, if any.
+    /// The signal that will be sent to it, if any.
     pub signal: Option<Signal>,
-    /// Whether to pass over what was brought into this container beside its own processes, by `kubectl exec`, by a
-    /// probe or by another hook. Where containers share a PID namespace nothing tells such a guest from the first
-    /// process of another container: both have no parent.
-    pub shuns_guests: bool,
+    /// Whether to ignore processes that were started by `kubectl exec`, by a probe or by another hook. This is possible
+    /// only if the container has its own PID namespace. In a shared one, such a process looks like the first process of
+    /// another container: neither has a visible parent.
+    pub ignore_exec_sessions: bool,
 }
 
 impl TargetFinder {
-    /// Looks for the target: the one match with no matching ancestor, so never a child of it.
+    /// Finds the target: the one match without a matching ancestor, and so never one of its children.
     ///
-    /// Who was found is known by its pid from then on, until it ends: it may close its port, give itself another name,
-    /// or end its first thread, and what is below it is still its child.
+    /// The `tracked` target is recognized by its pid until it ends, even if it closes its port, changes its name or ends
+    /// its first thread. Processes below it are still its children.
     #[must_use]
-    pub fn seek(&self, tracked: Option<Incarnation>) -> SearchResult {
+    pub fn find(&self, tracked: Option<Incarnation>) -> SearchResult {
         let table = processes();
-        let tracked = tracked.filter(|tracked| table.get(&tracked.pid).is_some_and(|it| it.started == tracked.started));
+        let tracked =
+            tracked.filter(|tracked| table.get(&tracked.pid).is_some_and(|stat| stat.started == tracked.started));
         let mut matches = match (&self.matcher, tracked) {
             (None, _) => return SearchResult::NotFound,
             (Some(Matcher::Port(_)), Some(_)) => HashSet::new(),
             (Some(matcher), _) => matcher.matches(&table),
         };
-        if self.shuns_guests {
-            let ours = own_root(&table);
-            matches.retain(|pid| [FIRST, ours].contains(&root(&table, *pid)));
+        if self.ignore_exec_sessions {
+            let own_root = own_root(&table);
+            matches.retain(|pid| [INIT_PID, own_root].contains(&root(&table, *pid)));
         }
         matches.extend(tracked.map(|tracked| tracked.pid));
-        self.sort_out(&table, &matches, tracked)
+        self.resolve(&table, &matches, tracked)
     }
 
-    fn sort_out(
+    fn resolve(
         &self,
         table: &HashMap<u32, Stat>,
         matches: &HashSet<u32>,
         tracked: Option<Incarnation>,
     ) -> SearchResult {
-        let is_head = |pid: &u32| {
+        let is_topmost = |pid: &u32| {
             tracked.is_some_and(|tracked| tracked.pid == *pid)
-                || !ancestors(table, *pid).any(|up| matches.contains(&up))
+                || !ancestors(table, *pid).any(|ancestor| matches.contains(&ancestor))
         };
-        let mut heads: Vec<u32> = matches.iter().copied().filter(is_head).collect();
-        heads.sort_unstable();
-        match heads[..] {
+        let mut topmost: Vec<u32> = matches.iter().copied().filter(is_topmost).collect();
+        topmost.sort_unstable();
+        match topmost[..] {
             [] => SearchResult::NotFound,
             [pid] => self.inspect(table, pid).map_or(SearchResult::NotFound, SearchResult::Found),
-            _ => SearchResult::Ambiguous(heads),
+            _ => SearchResult::Ambiguous(topmost),
         }
     }
 
     fn inspect(&self, table: &HashMap<u32, Stat>, pid: u32) -> Option<Found> {
         let incarnation = Incarnation { pid, started: table.get(&pid)?.started };
         let status = status_of(pid)?;
-        let obstacle = self.signal.and_then(|signal| obstacle(pid, &status, signal));
+        let obstacle = self.signal.and_then(|signal| signal_blocker(pid, &status, signal));
         Some(Found { incarnation, name: name_of(pid).unwrap_or_default(), obstacle })
     }
 }
 
-fn obstacle(pid: u32, status: &Status, signal: Signal) -> Option<SignalBlocker> {
-    if !may_signal(pid) {
+fn signal_blocker(pid: u32, status: &Status, signal: Signal) -> Option<SignalBlocker> {
+    if !can_signal(pid) {
         return Some(SignalBlocker::NotPermitted { theirs: status.uid, ours: rustix::process::geteuid().as_raw() });
     }
     (!status.catches(signal as i32)).then_some(SignalBlocker::NotCaught)
 }
 
-/// Whether the kernel would let a signal pass: signal 0 asks for permission only (kill(2)).
+/// Whether this process is permitted to signal another one. Signal 0 only checks the permission (kill(2)).
 #[must_use]
-pub fn may_signal(pid: u32) -> bool {
+pub fn can_signal(pid: u32) -> bool {
     i32::try_from(pid).is_ok_and(|pid| kill(Pid::from_raw(pid), None) != Err(Errno::EPERM))
 }
 
-/// Every process in sight that has a name, but this one. Threads of the kernel have none.
+/// Every visible process with a name, except this one. Kernel threads have no name.
 #[must_use]
-pub fn in_sight() -> Vec<Process> {
+pub fn visible_processes() -> Vec<Process> {
     named(processes().into_keys())
 }
 
-/// What this process is known by.
+/// The name of this process.
 #[must_use]
 pub fn own_name() -> Option<String> {
     name_of(std::process::id())
 }
 
-/// Whether anybody in this network namespace listens on a port, whoever it is.
+/// Whether any process in this network namespace listens on a port.
 #[must_use]
 pub fn has_listener(port: u16) -> bool {
-    !listening(port).is_empty()
+    !listening_inodes(port).is_empty()
 }
 
-/// What `/proc` says of how one process takes its signals; `None` if it is gone, or cannot be read.
+/// Reads a process's user and signal dispositions from `/proc/pid/status`; `None` if the process is gone or the file
+/// cannot be read.
 #[must_use]
 pub fn status_of(pid: u32) -> Option<Status> {
-    // The name in it may be any bytes.
+    // The process name in it may be any bytes.
     let status = fs::read(format!("/proc/{pid}/status")).ok()?;
     Status::parse(&String::from_utf8_lossy(&status))
 }
@@ -179,28 +181,28 @@ pub fn own_start_ticks() -> u64 {
     stat_of(std::process::id()).map_or(u64::MAX, |stat| stat.started)
 }
 
-/// The age of this process; zero where it cannot be known.
+/// The age of this process; zero if unknown.
 #[must_use]
 pub fn own_age() -> Duration {
     let ticks = now_in_ticks().saturating_sub(own_start_ticks());
     CLOCK_TICK * u32::try_from(ticks).unwrap_or(u32::MAX)
 }
 
-/// Now, in the unit of [`Incarnation::started`], which runs on while the machine sleeps (`CLOCK_BOOTTIME`).
+/// The time now, in the unit of [`Incarnation::started`]. This clock includes suspended time (`CLOCK_BOOTTIME`).
 fn now_in_ticks() -> u64 {
     let now = clock_gettime(ClockId::Boottime);
     let millis = u128::try_from(now.tv_sec).unwrap_or(0) * 1000 + u128::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000;
     u64::try_from(millis / CLOCK_TICK.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Whether this container shares its PID namespace with the others of its pod, whose first process is then the
-/// sandbox's.
+/// Whether this container shares its PID namespace with the other containers of its pod. The first process is then the
+/// pod sandbox's.
 #[must_use]
-pub fn shares_namespace() -> bool {
+pub fn shares_pid_namespace() -> bool {
     fs::read_to_string("/proc/1/comm").is_ok_and(|name| name.trim_end() == "pause")
 }
 
-/// Every process in sight that has not ended, but this one.
+/// Every visible process that has not ended, except this one.
 fn processes() -> HashMap<u32, Stat> {
     let Ok(entries) = fs::read_dir("/proc") else { return HashMap::new() };
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
@@ -222,29 +224,29 @@ fn argv0(pid: u32) -> Option<String> {
     Some(String::from_utf8_lossy(first).into_owned())
 }
 
-/// The path of the executable, where the kernel lets us see it (same user and dumpable).
+/// The path of the executable, if the kernel lets this process read it (same user and dumpable).
 fn exe(pid: u32) -> Option<String> {
     let path = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
     let path = path.to_string_lossy();
     Some(path.strip_suffix(" (deleted)").unwrap_or(&path).to_owned())
 }
 
-/// The processes that hold a socket listening on `port` in this network namespace.
-fn holders(table: &HashMap<u32, Stat>, port: u16) -> HashSet<u32> {
-    let inodes = listening(port);
+/// The processes with a socket that listens on `port` in this network namespace.
+fn listening_pids(table: &HashMap<u32, Stat>, port: u16) -> HashSet<u32> {
+    let inodes = listening_inodes(port);
     if inodes.is_empty() {
         return HashSet::new();
     }
-    table.keys().copied().filter(|pid| holds_one_of(*pid, &inodes)).collect()
+    table.keys().copied().filter(|pid| has_socket(*pid, &inodes)).collect()
 }
 
-/// The sockets that listen on `port` in this network namespace.
-fn listening(port: u16) -> HashSet<u64> {
+/// The inodes of the sockets that listen on `port` in this network namespace.
+fn listening_inodes(port: u16) -> HashSet<u64> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
     tables.iter().flat_map(|table| listeners(table, port)).collect()
 }
 
-fn holds_one_of(pid: u32, inodes: &HashSet<u64>) -> bool {
+fn has_socket(pid: u32, inodes: &HashSet<u64>) -> bool {
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
     let links = entries.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
     links.filter_map(|link| socket_inode(link.to_str()?)).any(|inode| inodes.contains(&inode))
@@ -252,16 +254,16 @@ fn holds_one_of(pid: u32, inodes: &HashSet<u64>) -> bool {
 
 fn ancestors(table: &HashMap<u32, Stat>, pid: u32) -> impl Iterator<Item = u32> {
     let parent = |pid: &u32| table.get(pid).map(|stat| stat.parent).filter(|parent| *parent != 0);
-    // The table was read process by process, so a loop in it is possible, however unlikely.
+    // The table was not read atomically, so it could contain a loop.
     std::iter::successors(parent(&pid), parent).take(table.len())
 }
 
-/// The ancestor of a process that has no parent in sight, or the process itself.
+/// The topmost visible ancestor of a process, or the process itself.
 fn root(table: &HashMap<u32, Stat>, pid: u32) -> u32 {
     ancestors(table, pid).last().unwrap_or(pid)
 }
 
-/// The same of this process, which is not in the table.
+/// The topmost visible ancestor of this process, which is not in the table.
 fn own_root(table: &HashMap<u32, Stat>) -> u32 {
     let own = std::process::id();
     let parent = stat_of(own).map(|stat| stat.parent).filter(|parent| *parent != 0);

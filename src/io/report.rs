@@ -1,10 +1,9 @@
-//! What users are told, as JSON: the status and the outcome.
-
-use std::time::Duration;
+//! The status and the outcome as JSON.
 
 use serde::{Deserialize, Serialize};
 
 use crate::io::report::durations::DurationsReport;
+use crate::io::rounding::rounded_seconds;
 use lameduck_machine::result::DrainResult;
 use lameduck_machine::snapshot::{DrainView, Snapshot, TargetView};
 use lameduck_machine::source_state::{SourceState, State};
@@ -12,26 +11,26 @@ use lameduck_machine::time::Time;
 
 pub mod durations;
 
-/// The answer of `GET /status`.
+/// The body of `GET /status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StatusReport {
     /// `serving`, `lame_duck`, `draining` or `done`.
     pub phase: String,
-    /// The fused count; null while nobody can know.
+    /// The number of open streams, from all sources; null if unknown.
     pub streams: Option<u64>,
-    /// Of these, the idle ones; null where they are not told apart.
+    /// The number of idle streams; null if unknown.
     pub idle_streams: Option<u64>,
-    /// What each source says.
+    /// The state of each source.
     pub sources: Vec<SourceReport>,
-    /// For how long the sources that answer have given different counts; null while they agree.
+    /// For how long the sources have returned different counts; null while they agree.
     pub disagreement_seconds: Option<f64>,
-    /// The target, once it has been seen.
+    /// The target, once it has been found.
     pub target: Option<TargetReport>,
     /// The drain; null while serving.
     pub drain: Option<DrainReport>,
-    /// Its outcome, once it is over.
+    /// Its outcome, once it has finished.
     pub outcome: Option<OutcomeReport>,
-    /// How long streams last, where connections are watched; null before the first was seen whole.
+    /// The durations of streams, if connections are watched; null before the first was observed from start to end.
     pub durations: Option<DurationsReport>,
     /// lameduck's own version.
     pub version: String,
@@ -40,13 +39,13 @@ pub struct StatusReport {
 /// One source in the status.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SourceReport {
-    /// The source.
+    /// The source's name.
     pub name: String,
     /// `ok`, `absent` or `unknown`.
     pub state: String,
-    /// What it counts, if it does.
+    /// Its count of streams, if the state is `ok`.
     pub streams: Option<u64>,
-    /// Why it does not.
+    /// Why there is no count.
     pub error: Option<String>,
     /// The age of its last reading.
     pub age_seconds: Option<f64>,
@@ -68,35 +67,35 @@ pub struct TargetReport {
 pub struct DrainReport {
     /// `hook`, `sigterm` or `cli`.
     pub trigger: String,
-    /// How long it has been on.
+    /// How long it has been running.
     pub elapsed_seconds: f64,
-    /// What is left of the budget.
+    /// The rest of its budget.
     pub remaining_seconds: f64,
-    /// The streams when it began.
+    /// The number of streams when it began; null if unknown.
     pub streams_at_start: Option<u64>,
-    /// Whether the signal has gone out.
+    /// Whether the signal has been sent.
     pub signalled: bool,
 }
 
-/// The outcome: the answer of `/prestop`, the log's last line and the termination message.
+/// The outcome: the body of `/prestop`, the fields of the log's last line, and the termination message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OutcomeReport {
-    /// `drained`, `exited`, `idle`, `expired` or `unserved`.
+    /// `drained`, `exited`, `idle`, `expired` or `never_served`.
     pub outcome: String,
-    /// The streams when the drain began; null if nobody could know.
+    /// The number of streams when the drain began; null if unknown.
     pub streams_at_start: Option<u64>,
-    /// The streams that were cut, or left to be; null if nobody can know.
+    /// The number of streams that were still open at the end, and so are cut; null if unknown.
     pub stragglers: Option<u64>,
-    /// The idle streams that were left.
+    /// The number of idle streams that were still open at the end.
     pub idle_streams: u64,
     /// How long the drain took.
     pub seconds: f64,
-    /// The signal that was sent; null if none was.
+    /// The signal that was sent; null if none.
     pub signal: Option<String>,
 }
 
 impl OutcomeReport {
-    /// The report of a verdict, under the name of the signal.
+    /// The report of a drain result. `signal` is the name of the configured signal.
     #[must_use]
     pub fn new(result: &DrainResult, signal: Option<&str>) -> Self {
         Self {
@@ -104,7 +103,7 @@ impl OutcomeReport {
             streams_at_start: result.streams_at_start,
             stragglers: result.stragglers,
             idle_streams: result.idle_streams,
-            seconds: seconds(result.took),
+            seconds: rounded_seconds(result.took),
             signal: signal.filter(|_| result.signalled).map(str::to_owned),
         }
     }
@@ -117,15 +116,15 @@ impl OutcomeReport {
 }
 
 impl StatusReport {
-    /// The report of the machine as it is, under the name of the signal.
+    /// The report of a snapshot. `signal` is the name of the configured signal.
     #[must_use]
     pub fn new(snapshot: &Snapshot, signal: Option<&str>, durations: Option<DurationsReport>) -> Self {
         Self {
             phase: snapshot.phase.name().to_owned(),
             streams: snapshot.streams,
             idle_streams: snapshot.idle_streams,
-            sources: snapshot.sources.iter().map(|witness| SourceReport::new(witness, snapshot.now)).collect(),
-            disagreement_seconds: snapshot.disagreement.map(seconds),
+            sources: snapshot.sources.iter().map(|source| SourceReport::new(source, snapshot.now)).collect(),
+            disagreement_seconds: snapshot.disagreement.map(rounded_seconds),
             target: snapshot.target.as_ref().map(TargetReport::new),
             drain: snapshot.drain.as_ref().map(DrainReport::new),
             outcome: snapshot.result.as_ref().map(|result| OutcomeReport::new(result, signal)),
@@ -142,15 +141,15 @@ impl StatusReport {
 }
 
 impl SourceReport {
-    fn new(witness: &SourceState, now: Time) -> Self {
-        let (state, streams, error) = match &witness.state {
+    fn new(source: &SourceState, now: Time) -> Self {
+        let (state, streams, error) = match &source.state {
             State::NotPolled => ("unknown", None, Some("no reading yet".to_owned())),
             State::Counted(count) => ("ok", Some(count.streams), None),
-            State::Absent => ("absent", None, Some(witness.source.absence().to_owned())),
-            State::Unknown(fault) => ("unknown", None, Some(fault.message.clone())),
+            State::Absent => ("absent", None, Some(source.source.absence().to_owned())),
+            State::Unknown(error) => ("unknown", None, Some(error.message.clone())),
         };
-        let age_seconds = witness.requested_at.map(|requested_at| seconds(now.since(requested_at)));
-        Self { name: witness.source.name().to_owned(), state: state.to_owned(), streams, error, age_seconds }
+        let age_seconds = source.requested_at.map(|requested_at| rounded_seconds(now.since(requested_at)));
+        Self { name: source.source.name().to_owned(), state: state.to_owned(), streams, error, age_seconds }
     }
 }
 
@@ -164,15 +163,10 @@ impl DrainReport {
     fn new(drain: &DrainView) -> Self {
         Self {
             trigger: drain.trigger.name().to_owned(),
-            elapsed_seconds: seconds(drain.elapsed),
-            remaining_seconds: seconds(drain.remaining),
+            elapsed_seconds: rounded_seconds(drain.elapsed),
+            remaining_seconds: rounded_seconds(drain.remaining),
             streams_at_start: drain.streams_at_start,
             signalled: drain.signalled,
         }
     }
-}
-
-/// Seconds, to the millisecond.
-pub(super) fn seconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }

@@ -1,7 +1,7 @@
-//! The kernel's socket table: who is connected to the watched ports of this network namespace.
+//! The kernel's socket table: the connections to the watched ports of this network namespace.
 //!
-//! It is asked over netlink (`sock_diag(7)`), which needs no capability, and read from `/proc/net` where a sandbox or
-//! a kernel without `tcp_diag` refuses that.
+//! It is read over netlink (`sock_diag(7)`), which needs no capability. If a sandbox forbids that, or the kernel has no
+//! `tcp_diag`, it is read from `/proc/net`.
 
 use std::fmt;
 use std::fs::File;
@@ -22,12 +22,12 @@ use lameduck_machine::socket_table::{Connection, SocketTable};
 use lameduck_parsers::proc_net_tcp;
 use lameduck_parsers::sockdiag::{self, DumpRequest, Family, MAX_PORTS, Progress};
 
-/// How long the kernel may take for a piece of its answer. It makes it while it is asked, so it never should.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// Twice what the kernel puts into one datagram (Linux, `net/netlink/af_netlink.c`: 32 KiB at most).
-const BUFFER: usize = 64 * 1024;
+/// How long one datagram of the response may take. The kernel creates it during the call, so this is never reached.
+const NETLINK_TIMEOUT: Duration = Duration::from_secs(1);
+/// Twice the maximum size of one of the kernel's datagrams, in bytes (Linux, `net/netlink/af_netlink.c`: 32 KiB).
+const BUFFER_BYTES: usize = 64 * 1024;
 
-/// Why the table is not known, and what to do about it.
+/// Why the table cannot be read, and the fix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error(String);
 
@@ -39,7 +39,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// A connection of our own to a watched port, by both of its ends: one alone may belong to others too.
+/// A connection of this process to a watched port. Both addresses are needed: other connections may share one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OwnConnection {
     local: SocketAddr,
@@ -47,23 +47,23 @@ pub struct OwnConnection {
 }
 
 impl OwnConnection {
-    /// The connection of a socket of ours, by the addresses that it has itself (`local_addr`, `peer_addr`).
+    /// The connection of a socket with these addresses (`local_addr`, `peer_addr`).
     #[must_use]
     pub fn new(local: SocketAddr, peer: SocketAddr) -> Self {
-        let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
-        Self { local: plain(local), peer: plain(peer) }
+        let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+        Self { local: canonical(local), peer: canonical(peer) }
     }
 
-    /// Whether this is the socket at its other end.
-    fn is_other_end(self, connection: &Connection) -> bool {
+    /// Whether `connection` is the server's end of this one.
+    fn is_peer_of(self, connection: &Connection) -> bool {
         (connection.peer, connection.local) == (self.local, self.peer)
     }
 }
 
-/// The kernel's socket table, and what is remembered of it.
+/// Reads the kernel's socket table, and remembers the connections of this process.
 #[derive(Debug)]
 pub struct SocketReader {
-    /// The sockets at the other end of connections of ours, as long as they are in the table.
+    /// The server's ends of this process's connections, as long as they are in the table.
     own: Vec<Connection>,
     open: fn() -> Result<OwnedFd, Errno>,
     proc: PathBuf,
@@ -76,50 +76,50 @@ impl Default for SocketReader {
 }
 
 impl SocketReader {
-    /// Reads what the table says of these ports; the bytes that each connection has received as well, where they are
-    /// wanted and told.
+    /// Reads the connections to these ports, and the bytes that each has received if `with_bytes` is set and the kernel
+    /// provides them.
     ///
-    /// Our `own` connections must be open during this call. They are left out, and where the kernel shows cookies they
-    /// still are in later calls, for the server may keep its end longer than we keep ours.
+    /// The `own` connections must be open during this call. They are excluded. If the kernel provides cookies, they are
+    /// excluded from later calls too, because the server may close its end later than this process.
     ///
-    /// It waits for nobody but computes, in proportion to the connections: it belongs on a blocking thread where there
-    /// may be thousands (`cargo bench --bench sockets`).
+    /// This does not block, but its CPU time grows with the number of connections: with thousands of them, call it on a
+    /// blocking thread (`cargo bench --bench sockets`).
     ///
     /// # Errors
-    /// Fails where the table is not known as a whole. That is no zero.
+    /// Fails if the table cannot be read completely. Callers must not take that for zero connections.
     pub fn read(&mut self, ports: &[u16], with_bytes: bool, own: &[OwnConnection]) -> Result<SocketTable, Error> {
-        let mut table = match self.ask(ports, with_bytes) {
+        let mut table = match self.read_netlink(ports, with_bytes) {
             Ok(table) => table,
-            Err(CommandError::Unknown(reason)) => return Err(Error(reason)),
-            Err(CommandError::Refused(reason)) => {
-                let told = self
-                    .read_proc(ports)
-                    .map_err(|error| Error(format!("{reason}; {error}; one of them must be allowed")))?;
-                SocketTable { fallback: Some(reason), ..told }
+            Err(NetlinkError::Transient(reason)) => return Err(Error(reason)),
+            Err(NetlinkError::Unsupported(reason)) => {
+                let table =
+                    self.read_proc(ports).map_err(|error| Error(format!("{reason}; {error}; allow one of the two")))?;
+                SocketTable { fallback: Some(reason), ..table }
             }
         };
         table.remove_repetitions();
-        self.leave_out(ports, &mut table, own);
+        self.exclude_own(ports, &mut table, own);
         Ok(table)
     }
 
-    /// Leaves out what is ours, and forgets of it what is there no more: a cookie is never given twice.
-    fn leave_out(&mut self, ports: &[u16], table: &mut SocketTable, own: &[OwnConnection]) {
-        let known = |it: &Connection| it.cookie.is_some() && self.own.iter().any(|own| own.cookie == it.cookie);
-        let is_ours = |it: &mut Connection| own.iter().any(|own| own.is_other_end(it)) || known(it);
-        let ours: Vec<Connection> = table.connections.extract_if(.., is_ours).collect();
-        let may_be_there = |own: &Connection| table.fallback.is_some() || !ports.contains(&own.port());
-        self.own.retain(may_be_there);
-        self.own.extend(ours.iter().filter(|own| own.cookie.is_some()));
+    /// Removes this process's connections from the table, and forgets those that have ended: the kernel never reuses a
+    /// cookie.
+    fn exclude_own(&mut self, ports: &[u16], table: &mut SocketTable, own: &[OwnConnection]) {
+        let is_known = |it: &Connection| it.cookie.is_some() && self.own.iter().any(|own| own.cookie == it.cookie);
+        let is_own = |it: &mut Connection| own.iter().any(|own| own.is_peer_of(it)) || is_known(it);
+        let excluded: Vec<Connection> = table.connections.extract_if(.., is_own).collect();
+        let may_be_open = |own: &Connection| table.fallback.is_some() || !ports.contains(&own.port());
+        self.own.retain(may_be_open);
+        self.own.extend(excluded.iter().filter(|own| own.cookie.is_some()));
     }
 
-    /// Asks the kernel over netlink, by a socket made for this question: an old one may hold the rest of an answer.
-    fn ask(&self, ports: &[u16], with_bytes: bool) -> Result<SocketTable, CommandError> {
+    /// Reads the table over netlink. Each call opens a new socket, because an old one may still hold a part of a response.
+    fn read_netlink(&self, ports: &[u16], with_bytes: bool) -> Result<SocketTable, NetlinkError> {
         let mut table = SocketTable::default();
-        let refused = |errno| failure("cannot ask the kernel for its sockets over netlink", errno);
-        let socket = (self.open)().map_err(refused)?;
-        let port_id = port_id(socket.as_fd()).map_err(refused)?;
-        let mut buffer = vec![0; BUFFER];
+        let cannot_open = |errno| NetlinkError::new("cannot open a netlink socket", errno);
+        let socket = (self.open)().map_err(cannot_open)?;
+        let port_id = port_id(socket.as_fd()).map_err(cannot_open)?;
+        let mut buffer = vec![0; BUFFER_BYTES];
         let mut sequence = 0;
         for family in [Family::V4, Family::V6] {
             for ports in ports.chunks(MAX_PORTS) {
@@ -133,11 +133,11 @@ impl SocketReader {
 
     fn read_proc(&self, ports: &[u16]) -> Result<SocketTable, String> {
         let mut table = SocketTable::default();
-        for (name, may_be_missing) in [("tcp", false), ("tcp6", true)] {
+        for (name, is_optional) in [("tcp", false), ("tcp6", true)] {
             let path = self.proc.join(name);
             match read_file(&path, ports, &mut table) {
-                // There is no such file where IPv6 is off.
-                Err(error) if may_be_missing && error.kind() == io::ErrorKind::NotFound => {}
+                // Without IPv6 there is no such file.
+                Err(error) if is_optional && error.kind() == io::ErrorKind::NotFound => {}
                 result => result.map_err(|error| format!("cannot read {}: {error}", path.display()))?,
             }
         }
@@ -145,24 +145,27 @@ impl SocketReader {
     }
 }
 
-/// Why netlink has not told.
+/// Why the table cannot be read over netlink.
 #[derive(Debug)]
-enum CommandError {
-    /// It never will.
-    Refused(String),
-    /// It may the next time.
-    Unknown(String),
+enum NetlinkError {
+    /// It will never work here, so `/proc` must be read.
+    Unsupported(String),
+    /// The next call may succeed.
+    Transient(String),
 }
 
-fn failure(what: &str, errno: Errno) -> CommandError {
-    let text = format!("{what}: {errno}");
-    if is_refusal(errno) { CommandError::Refused(text) } else { CommandError::Unknown(text) }
+impl NetlinkError {
+    fn new(action: &str, errno: Errno) -> Self {
+        let text = format!("{action}: {errno}");
+        if is_unsupported(errno) { Self::Unsupported(text) } else { Self::Transient(text) }
+    }
 }
 
-/// Whether the kernel, or what stands before it, does not offer this: `/proc` may. Want of memory or files is none.
-fn is_refusal(errno: Errno) -> bool {
-    // No permission; no netlink; no sock_diag, or nobody behind it; no tcp_diag; no such question or filter.
-    const REFUSALS: [Errno; 11] = [
+/// Whether this error means that the kernel or a sandbox does not offer netlink. A lack of memory or of file descriptors
+/// does not.
+fn is_unsupported(errno: Errno) -> bool {
+    // No permission; no netlink; no sock_diag, or no kernel module for it; no tcp_diag; no such request or filter.
+    const UNSUPPORTED: [Errno; 11] = [
         Errno::PERM,
         Errno::ACCESS,
         Errno::NOSYS,
@@ -175,14 +178,14 @@ fn is_refusal(errno: Errno) -> bool {
         Errno::OPNOTSUPP,
         Errno::INVAL,
     ];
-    REFUSALS.contains(&errno)
+    UNSUPPORTED.contains(&errno)
 }
 
-/// Opens a socket that talks to the kernel alone: a connected one takes nothing from others.
+/// Opens a netlink socket that is connected to the kernel, so that it receives nothing from other processes.
 fn open() -> Result<OwnedFd, Errno> {
     let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(SOCK_DIAG))?;
-    set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
-    set_socket_timeout(&socket, Timeout::Send, Some(PATIENCE))?;
+    set_socket_timeout(&socket, Timeout::Recv, Some(NETLINK_TIMEOUT))?;
+    set_socket_timeout(&socket, Timeout::Send, Some(NETLINK_TIMEOUT))?;
     connect(&socket, &SocketAddrNetlink::new(0, 0))?;
     Ok(socket)
 }
@@ -196,22 +199,25 @@ fn exchange(
     dump: &DumpRequest<'_>,
     buffer: &mut [u8],
     table: &mut SocketTable,
-) -> Result<(), CommandError> {
+) -> Result<(), NetlinkError> {
     retry_on_intr(|| send(socket, &dump.request(), SendFlags::empty()))
-        .map_err(|errno| failure("cannot ask the kernel for its sockets", errno))?;
+        .map_err(|errno| NetlinkError::new("cannot send a netlink request", errno))?;
     loop {
         let (_, length) = retry_on_intr(|| recv(socket, &mut *buffer, RecvFlags::TRUNC))
-            .map_err(|errno| failure("the kernel does not tell its sockets", errno))?;
+            .map_err(|errno| NetlinkError::new("no netlink response", errno))?;
         let datagram = buffer.get(..length).ok_or_else(|| {
-            CommandError::Unknown(format!("the kernel's answer was cut: {length} bytes in one datagram"))
+            NetlinkError::Transient(format!("truncated netlink response: a datagram has {length} bytes"))
         })?;
         match dump.read(datagram, table) {
             Ok(Progress::More) => {}
             Ok(Progress::Done) => return Ok(()),
             Err(sockdiag::Error::Kernel(errno)) => {
-                return Err(failure("the kernel does not tell its sockets", Errno::from_raw_os_error(errno)));
+                return Err(NetlinkError::new(
+                    "the kernel rejected the netlink request",
+                    Errno::from_raw_os_error(errno),
+                ));
             }
-            Err(error) => return Err(CommandError::Unknown(format!("cannot read the kernel's socket table: {error}"))),
+            Err(error) => return Err(NetlinkError::Transient(format!("invalid netlink response: {error}"))),
         }
     }
 }
@@ -222,7 +228,7 @@ fn read_file(path: &Path, ports: &[u16], table: &mut SocketTable) -> io::Result<
     let mut line = String::new();
     file.read_line(&mut line)?;
     if !proc_net_tcp::is_header(&line) {
-        return Err(invalid(&"it does not begin with its titles"));
+        return Err(invalid(&"it does not start with the column titles"));
     }
     line.clear();
     while file.read_line(&mut line)? != 0 {

@@ -1,4 +1,4 @@
-//! The termination message: what `kubectl describe pod` shows of a container that has ended.
+//! The termination message, which `kubectl describe pod` shows for a container that has ended.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -6,20 +6,20 @@ use std::path::PathBuf;
 
 use crate::io::nonblocking::open_nonblocking;
 
-/// The file that the kubelet reads when the container has exited.
+/// The file that the kubelet reads after the container has exited.
 #[derive(Clone, Debug)]
 pub struct TerminationLog {
     /// Its path.
     pub path: PathBuf,
-    /// Whether to make it where it is not there: the kubelet mounts its own, so that only a path somebody chose is made.
+    /// Whether to create the file. The kubelet mounts the default path, so only a path that the user chose is created.
     pub create: bool,
 }
 
 impl TerminationLog {
-    /// Replaces the message; false if there is no such file and none is to be made.
+    /// Replaces the message. Returns false if the file does not exist and must not be created.
     ///
     /// # Errors
-    /// Fails where the file is there and cannot be written.
+    /// Fails if the file exists and cannot be written.
     pub fn write(&self, message: &str) -> io::Result<bool> {
         match open_nonblocking(&self.path, OpenOptions::new().write(true).truncate(false).create(self.create)) {
             Ok(file) => replace(file, &format!("{message}\n")).map(|()| true),
@@ -29,7 +29,7 @@ impl TerminationLog {
     }
 }
 
-/// In this order, because this process may be killed in between: an old message is better than none.
+/// Writes before it truncates: if this process is killed in between, an old message is better than none.
 fn replace(mut file: File, message: &str) -> io::Result<()> {
     file.write_all(message.as_bytes())?;
     if file.metadata()?.is_file() {
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pipe_that_nobody_reads_is_an_error_and_not_waited_for() {
+    fn fifo_without_reader_fails_without_blocking() {
         let path = std::env::temp_dir().join(format!("lameduck-termination-{}", std::process::id()));
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         let log = TerminationLog { path, create: true };
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_there_is_made_only_where_somebody_chose_it() {
+    fn missing_file_is_not_created_without_create() {
         let path = std::env::temp_dir().join(format!("lameduck-no-termination-{}", std::process::id()));
         assert!(!TerminationLog { path: path.clone(), create: false }.write("outcome").unwrap());
         assert!(!path.exists());

@@ -1,4 +1,4 @@
-//! One target, watched for its exit and signalled by pidfd, so that a pid used again is never mistaken for it.
+//! Watches one target for its exit, and signals it. A pidfd makes sure that a reused pid is never taken for the target.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -15,14 +15,14 @@ use crate::io::liveness::{is_alive, stat_of};
 use lameduck_machine::result::ExitStatus;
 use lameduck_machine::target::Incarnation;
 
-/// How often a target is looked at where the kernel gives no pidfd (old seccomp profiles refuse it).
-const LOOK: Duration = Duration::from_millis(50);
+/// How often a target is polled if there is no pidfd (old seccomp profiles forbid it).
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How often, and how many times, a pidfd is asked for the end of a target whose reaping is under way.
-const REAP_LOOK: Duration = Duration::from_millis(1);
-const REAP_LOOKS: u32 = 20;
+/// How often a pidfd is read again while the target has ended but is not reaped yet.
+const REAP_RETRY_INTERVAL: Duration = Duration::from_millis(1);
+const MAX_REAP_RETRIES: u32 = 20;
 
-/// A target under watch.
+/// A watched target.
 #[derive(Debug)]
 pub struct Watch {
     incarnation: Incarnation,
@@ -30,10 +30,10 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Watches the target; `on_exit` is called from another thread, once, when it has ended.
+    /// Watches the target, and calls `on_exit` once from another thread when it has ended.
     ///
     /// # Errors
-    /// Fails if no thread can be started; the target is then not watched.
+    /// Fails if the thread cannot be started. The target is then not watched.
     pub fn start(
         incarnation: Incarnation,
         on_exit: impl FnOnce(Incarnation, ExitStatus) + Send + 'static,
@@ -41,27 +41,27 @@ impl Watch {
         let pidfd = open(incarnation.pid).map(Arc::new);
         let watched = pidfd.clone();
         thread::Builder::new().name("watch".into()).spawn(move || {
-            // The exit code in /proc reads 0 where we may not see it, so that must be known while the target lives.
-            let may_see = std::fs::read_link(format!("/proc/{}/exe", incarnation.pid)).is_ok();
-            let sighted = goes_on(incarnation);
-            if sighted {
+            // Without permission, the exit code in /proc reads as 0. This must be checked while the target is alive.
+            let can_read_status = std::fs::read_link(format!("/proc/{}/exe", incarnation.pid)).is_ok();
+            let was_alive = may_be_alive(incarnation);
+            if was_alive {
                 wait(incarnation, watched.as_deref());
             }
-            on_exit(incarnation, ending(incarnation, watched.filter(|_| sighted).as_deref(), may_see));
+            on_exit(incarnation, exit_status(incarnation, watched.filter(|_| was_alive).as_deref(), can_read_status));
         })?;
         Ok(Self { incarnation, pidfd })
     }
 
-    /// Which life of the target this is.
+    /// The watched incarnation.
     #[must_use]
     pub const fn incarnation(&self) -> Incarnation {
         self.incarnation
     }
 
-    /// Sends the signal to this one process: by pidfd, or by pid where pidfds are refused.
+    /// Sends the signal to this process only: by pidfd, or by pid if there is no pidfd.
     ///
     /// # Errors
-    /// What the kernel says: `EPERM` where it is not permitted, `ESRCH` where the target has ended.
+    /// The kernel's error: `EPERM` if this is not permitted, `ESRCH` if the target has ended.
     pub fn signal(&self, signal: Signal) -> Result<(), Errno> {
         if !is_alive(self.incarnation).unwrap_or(false) {
             return Err(Errno::ESRCH);
@@ -92,37 +92,38 @@ fn send(pidfd: &OwnedFd, signal: Signal) -> Result<(), Errno> {
 fn wait(incarnation: Incarnation, pidfd: Option<&OwnedFd>) {
     let ended = |pidfd| poll(&mut [PollFd::new(pidfd, PollFlags::IN)], None).is_ok();
     while !pidfd.is_some_and(ended) {
-        if !goes_on(incarnation) {
+        if !may_be_alive(incarnation) {
             return;
         }
-        thread::sleep(LOOK);
+        thread::sleep(POLL_INTERVAL);
     }
 }
 
-/// Whether the target lives, or at least is not known to have ended.
-fn goes_on(incarnation: Incarnation) -> bool {
+/// Whether the target is not known to have ended.
+fn may_be_alive(incarnation: Incarnation) -> bool {
     is_alive(incarnation).unwrap_or(true)
 }
 
-/// How the target ended: by `/proc` until its parent has reaped it, by its pidfd afterwards, where the kernel tells.
-fn ending(incarnation: Incarnation, pidfd: Option<&OwnedFd>, may_see: bool) -> ExitStatus {
+/// The exit status of the target: from `/proc` until its parent has reaped it, then from its pidfd if the kernel supports
+/// that.
+fn exit_status(incarnation: Incarnation, pidfd: Option<&OwnedFd>, can_read_status: bool) -> ExitStatus {
     let zombie = || stat_of(incarnation.pid).filter(|stat| stat.ended && stat.started == incarnation.started);
-    if let Some(stat) = zombie().filter(|_| may_see) {
-        return by_status(stat.status);
+    if let Some(stat) = zombie().filter(|_| can_read_status) {
+        return from_wait_status(stat.status);
     }
     let Some(pidfd) = pidfd else { return ExitStatus::Unknown };
-    for _ in 0..REAP_LOOKS {
+    for _ in 0..MAX_REAP_RETRIES {
         match pidfd_exit::wait_status(pidfd) {
-            Ok(Some(status)) => return by_status(status),
-            Ok(None) => thread::sleep(REAP_LOOK),
+            Ok(Some(status)) => return from_wait_status(status),
+            Ok(None) => thread::sleep(REAP_RETRY_INTERVAL),
             Err(_) => return ExitStatus::Unknown,
         }
     }
     ExitStatus::Unknown
 }
 
-/// Reads a wait status (wait(2)).
-const fn by_status(status: i32) -> ExitStatus {
+/// Decodes a wait status (wait(2)).
+const fn from_wait_status(status: i32) -> ExitStatus {
     match status & 0x7f {
         0 => ExitStatus::Code((status >> 8) & 0xff),
         signal => ExitStatus::Killed(signal),

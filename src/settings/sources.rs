@@ -64,7 +64,7 @@ impl Sources {
     pub fn list(&self) -> Vec<Source> {
         let wanted = self.page.as_ref().map(|(_, wanted)| wanted);
         [
-            (Source::Metrics, wanted.is_some_and(|wanted| !wanted.steady.is_empty())),
+            (Source::Metrics, wanted.is_some_and(|wanted| !wanted.eager.is_empty())),
             (Source::Lazy, wanted.is_some_and(|wanted| !wanted.lazy.is_empty())),
             (Source::Sockets, !self.streams_ports.is_empty()),
             (Source::Status, self.status.is_some()),
@@ -158,6 +158,6 @@ fn page(args: &SidecarArgs, preset: &Defaults) -> Result<Option<(Url, PageSelect
         (Some(_), [], [lazy, ..]) => Err(format!(
             "--lazy-streams {lazy}: such series cannot tell a typing error from silence; add --streams with a series that the page always has"
         )),
-        (Some(url), _, _) => Ok(Some((url, PageSelectors { steady, lazy, idle, capacity }))),
+        (Some(url), _, _) => Ok(Some((url, PageSelectors { eager: steady, lazy, idle, capacity }))),
     }
 }

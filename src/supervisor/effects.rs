@@ -160,7 +160,7 @@ fn start_seeker(seeker: TargetFinder, queue: mpsc::Sender<Event>) -> io::Result<
         while let Ok(order) = orders.recv() {
             // The newest speaks for those before it, and a drain's signal may wait for just that one.
             let (requested_at, tracked) = orders.try_iter().last().unwrap_or(order);
-            let sighting = seeker.seek(tracked);
+            let sighting = seeker.find(tracked);
             if queue.blocking_send(Event::Input(Input::Sighted { requested_at, sighting })).is_err() {
                 return;
             }

@@ -227,7 +227,7 @@ mod tests {
     #[tokio::test]
     async fn a_page_that_answers_after_the_end_of_the_target_is_nobodys_word() {
         let (port, said) = page_of_zero(2);
-        let wanted = PageSelectors { steady: vec!["active".parse().unwrap()], ..PageSelectors::default() };
+        let wanted = PageSelectors { eager: vec!["active".parse().unwrap()], ..PageSelectors::default() };
         let page = Some((format!("http://127.0.0.1:{port}/").parse().unwrap(), wanted));
         let rule = IdleRule { window: Duration::from_secs(60), rate: 256 };
         let idleness = IdlePolicy { ports: Vec::new(), rule, ends_drain: false };

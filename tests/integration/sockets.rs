@@ -1,7 +1,7 @@
-//! The kernel's socket table against real sockets.
+//! The socket reader against real sockets.
 
 mod confined;
-mod dying;
+mod exiting;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -11,42 +11,42 @@ use std::time::Duration;
 use lameduck::io::sockets::{OwnConnection, SocketReader};
 use lameduck_machine::socket_table::{Connection, SocketTable};
 
-/// How often one looks for what must come to be: for a minute.
-const LOOKS: u32 = 6000;
+/// How long to wait for an expected state.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A server, the connections that it has accepted, and a table to look at them.
+/// A server, its accepted connections, and a reader for its port.
 struct Server {
     listener: TcpListener,
     accepted: Vec<TcpStream>,
-    table: SocketReader,
+    reader: SocketReader,
 }
 
 impl Server {
     fn new(address: &str) -> Self {
         let listener = TcpListener::bind(address).unwrap();
-        Self { listener, accepted: Vec::new(), table: SocketReader::default() }
+        Self { listener, accepted: Vec::new(), reader: SocketReader::default() }
     }
 
     fn address(&self) -> SocketAddr {
         self.listener.local_addr().unwrap()
     }
 
-    /// Connects to the port at this address, and has it accepted.
-    fn client_of(&mut self, host: &str) -> TcpStream {
+    /// Connects to the port at this address, and accepts the connection.
+    fn client_at(&mut self, host: &str) -> TcpStream {
         let client = TcpStream::connect((host, self.address().port())).unwrap();
         self.accepted.push(self.listener.accept().unwrap().0);
         client
     }
 
     fn client(&mut self) -> TcpStream {
-        self.client_of(&self.address().ip().to_string())
+        self.client_at(&self.address().ip().to_string())
     }
 
     fn read(&mut self, own: &[OwnConnection]) -> SocketTable {
-        self.table.read(&[self.address().port()], true, own).unwrap()
+        self.reader.read(&[self.address().port()], true, own).unwrap()
     }
 
-    /// Its connections. Others may use the same port at other addresses.
+    /// The server's connections. Other processes may use the same port at other addresses.
     fn connections(&mut self) -> Vec<Connection> {
         self.connections_without(&[])
     }
@@ -54,7 +54,7 @@ impl Server {
     fn connections_without(&mut self, own: &[OwnConnection]) -> Vec<Connection> {
         let address = self.address();
         let table = self.read(own);
-        assert_eq!(table.fallback, None, "netlink is to be tested here");
+        assert_eq!(table.fallback, None, "this must test netlink");
         let is_here = |local: SocketAddr| address.ip().is_unspecified() || local == address;
         table.connections.into_iter().filter(|it| is_here(it.local)).collect()
     }
@@ -64,46 +64,47 @@ impl Server {
         self.connections().into_iter().find(|it| it.peer == peer)
     }
 
-    /// Waits until it has so many connections.
+    /// Waits until the server has this number of connections.
     fn wait_for(&mut self, connections: usize) {
         wait_until(|| self.connections().len() == connections);
     }
 }
 
-fn wait_until(mut comes_true: impl FnMut() -> bool) {
-    for _ in 0..LOOKS {
-        if comes_true() {
+fn wait_until(mut condition: impl FnMut() -> bool) {
+    const INTERVAL: Duration = Duration::from_millis(10);
+    for _ in 0..WAIT_TIMEOUT.as_millis() / INTERVAL.as_millis() {
+        if condition() {
             return;
         }
-        sleep(Duration::from_millis(10));
+        sleep(INTERVAL);
     }
-    panic!("it never came true");
+    panic!("the condition is still false after {WAIT_TIMEOUT:?}");
 }
 
 fn own(client: &TcpStream) -> OwnConnection {
     OwnConnection::new(client.local_addr().unwrap(), client.peer_addr().unwrap())
 }
 
-/// Whether there is IPv6 here; says so if not.
+/// Whether IPv6 is enabled. Prints a message if not.
 fn has_ipv6() -> bool {
-    let has = TcpListener::bind("[::1]:0").is_ok();
-    if !has {
-        eprintln!("skipped: IPv6 is off here");
+    let is_enabled = TcpListener::bind("[::1]:0").is_ok();
+    if !is_enabled {
+        eprintln!("skipped: IPv6 is disabled");
     }
-    has
+    is_enabled
 }
 
-fn five_connections_are_five(address: &str, hosts: [&str; 5]) {
+fn assert_counts_five(address: &str, hosts: [&str; 5]) {
     let mut server = Server::new(address);
     assert_eq!(server.connections(), []);
-    let clients = hosts.map(|host| server.client_of(host));
+    let clients = hosts.map(|host| server.client_at(host));
     server.wait_for(5);
     assert_eq!(server.read(&[]).listening, [server.address().port()]);
     let mut peers = clients.each_ref().map(|client| client.local_addr().unwrap());
-    let mut seen: Vec<SocketAddr> = server.connections().iter().map(|it| it.peer).collect();
+    let mut actual: Vec<SocketAddr> = server.connections().iter().map(|it| it.peer).collect();
     peers.sort();
-    seen.sort();
-    assert_eq!(seen, peers);
+    actual.sort();
+    assert_eq!(actual, peers);
     let [first, second, ..] = clients;
     drop((first, second, server.accepted.drain(..2)));
     server.wait_for(3);
@@ -112,26 +113,26 @@ fn five_connections_are_five(address: &str, hosts: [&str; 5]) {
 }
 
 #[test]
-fn five_connections_are_five_on_ipv4() {
-    five_connections_are_five("127.0.0.1:0", ["127.0.0.1"; 5]);
+fn counts_connections_on_ipv4() {
+    assert_counts_five("127.0.0.1:0", ["127.0.0.1"; 5]);
 }
 
 #[test]
-fn five_connections_are_five_on_ipv6() {
+fn counts_connections_on_ipv6() {
     if has_ipv6() {
-        five_connections_are_five("[::1]:0", ["::1"; 5]);
+        assert_counts_five("[::1]:0", ["::1"; 5]);
     }
 }
 
 #[test]
-fn five_connections_are_five_on_a_listener_of_both_families() {
+fn counts_connections_on_dual_stack_listener() {
     if has_ipv6() {
-        five_connections_are_five("[::]:0", ["127.0.0.1", "::1", "127.0.0.1", "127.0.0.2", "::1"]);
+        assert_counts_five("[::]:0", ["127.0.0.1", "::1", "127.0.0.1", "127.0.0.2", "::1"]);
     }
 }
 
 #[test]
-fn several_ports_are_read_at_once() {
+fn reads_several_ports_at_once() {
     let mut servers = [(); 3].map(|()| Server::new("127.0.0.1:0"));
     let _clients = servers.each_mut().map(Server::client);
     let ports = servers.each_ref().map(|server| server.address().port());
@@ -145,7 +146,7 @@ fn several_ports_are_read_at_once() {
 }
 
 #[test]
-fn a_client_that_has_only_ended_its_own_side_still_counts() {
+fn half_closed_by_client_still_counts() {
     let mut server = Server::new("127.0.0.1:0");
     let client = server.client();
     client.shutdown(Shutdown::Write).unwrap();
@@ -155,11 +156,11 @@ fn a_client_that_has_only_ended_its_own_side_still_counts() {
 }
 
 #[test]
-fn a_server_that_has_only_ended_its_own_side_still_receives() {
+fn half_closed_by_server_still_counts() {
     let mut server = Server::new("127.0.0.1:0");
     let client = server.client();
     server.accepted[0].shutdown(Shutdown::Write).unwrap();
-    // The client has the end when it reads it; both sides are then as they stay.
+    // When the client has read the end, the states of both sides are final.
     assert_eq!((&client).read(&mut [0]).unwrap(), 0);
     assert_eq!(server.connections().len(), 1);
     server.accepted.clear();
@@ -168,18 +169,18 @@ fn a_server_that_has_only_ended_its_own_side_still_receives() {
 }
 
 #[test]
-fn a_closed_connection_counts_while_the_server_s_last_words_are_on_their_way() {
+fn closed_connection_counts_until_its_data_is_sent() {
     let mut server = Server::new("127.0.0.1:0");
     let mut client = server.client();
     let mut accepted = server.accepted.pop().unwrap();
     accepted.set_nonblocking(true).unwrap();
-    let words = vec![7; 1024 * 1024];
-    let stuck = loop {
-        if let Err(error) = accepted.write_all(&words) {
+    let data = vec![7; 1024 * 1024];
+    let error_kind = loop {
+        if let Err(error) = accepted.write_all(&data) {
             break error.kind();
         }
     };
-    assert_eq!(stuck, ErrorKind::WouldBlock);
+    assert_eq!(error_kind, ErrorKind::WouldBlock);
     drop(accepted);
     server.wait_for(1);
     client.read_to_end(&mut Vec::new()).unwrap();
@@ -187,38 +188,38 @@ fn a_closed_connection_counts_while_the_server_s_last_words_are_on_their_way() {
 }
 
 #[test]
-fn the_bytes_received_are_exact() {
+fn received_bytes_are_exact() {
     let mut server = Server::new("127.0.0.1:0");
-    let [mut talker, silent] = [server.client(), server.client()];
-    // What the server says is not counted, nor does it matter whether it reads.
+    let [mut sender, silent] = [server.client(), server.client()];
+    // Bytes from the server are not counted, and it does not matter whether it reads.
     server.accepted[0].write_all(&[1; 500]).unwrap();
     let mut sent = 0;
     for size in [1, 1000, 33_333] {
-        talker.write_all(&vec![7; size]).unwrap();
+        sender.write_all(&vec![7; size]).unwrap();
         sent += u64::try_from(size).unwrap();
-        wait_until(|| server.connection_of(&talker).unwrap().received == Some(sent));
+        wait_until(|| server.connection_of(&sender).unwrap().received == Some(sent));
     }
     assert_eq!(server.connection_of(&silent).unwrap().received, Some(0));
 }
 
 #[test]
-fn a_cookie_stays_with_its_connection_and_is_not_given_to_the_next_of_the_same_addresses() {
+fn cookie_identifies_one_connection() {
     let mut server = Server::new("127.0.0.1:0");
     let first = server.client();
     let from = first.local_addr().unwrap();
-    let seen = server.connection_of(&first).unwrap();
-    assert_eq!(server.connection_of(&first), Some(seen));
-    // The server ends it first, so that the client's port is free at once.
+    let before = server.connection_of(&first).unwrap();
+    assert_eq!(server.connection_of(&first), Some(before));
+    // The server closes first, so that the client's port is free at once.
     server.accepted.clear();
     drop(first);
     let second = connect_from(from, server.address());
     server.accepted.push(server.listener.accept().unwrap().0);
-    let again = server.connection_of(&second).unwrap();
-    assert_eq!((again.local, again.peer), (seen.local, seen.peer));
-    assert_ne!(again.cookie, seen.cookie);
+    let after = server.connection_of(&second).unwrap();
+    assert_eq!((after.local, after.peer), (before.local, before.peer));
+    assert_ne!(after.cookie, before.cookie);
 }
 
-/// Connects from this very address, once it is free.
+/// Connects from exactly this address, once it is free.
 fn connect_from(from: SocketAddr, to: SocketAddr) -> TcpStream {
     use rustix::net::{AddressFamily, SocketType, bind, connect, socket, sockopt::set_socket_reuseaddr};
     let mut connected = None;
@@ -233,47 +234,47 @@ fn connect_from(from: SocketAddr, to: SocketAddr) -> TcpStream {
 }
 
 #[test]
-fn our_own_connection_is_left_out_until_the_server_lets_go_of_it() {
+fn own_connection_is_excluded_until_server_closes_it() {
     let mut server = Server::new("127.0.0.1:0");
-    let [ours, theirs] = [server.client(), server.client()];
+    let [ours, others] = [server.client(), server.client()];
     let peers = |connections: Vec<Connection>| connections.iter().map(|it| it.peer).collect::<Vec<_>>();
-    let other = [theirs.local_addr().unwrap()];
+    let expected = [others.local_addr().unwrap()];
     assert_eq!(server.connections().len(), 2);
-    assert_eq!(peers(server.connections_without(&[own(&ours)])), other);
+    assert_eq!(peers(server.connections_without(&[own(&ours)])), expected);
     drop(ours);
-    // The server keeps its end (CLOSE_WAIT): who does not know that it was ours counts it.
-    let mut stranger = SocketReader::default();
-    assert_eq!(stranger.read(&[server.address().port()], false, &[]).unwrap().connections.len(), 2);
-    assert_eq!(peers(server.connections()), other);
+    // The server keeps its end (CLOSE_WAIT). A reader that does not know the connection counts it.
+    let mut other_reader = SocketReader::default();
+    assert_eq!(other_reader.read(&[server.address().port()], false, &[]).unwrap().connections.len(), 2);
+    assert_eq!(peers(server.connections()), expected);
     let next = server.client();
-    assert_eq!(peers(server.connections_without(&[own(&next)])), other);
+    assert_eq!(peers(server.connections_without(&[own(&next)])), expected);
     drop(next);
-    assert_eq!(peers(server.connections()), other);
+    assert_eq!(peers(server.connections()), expected);
 }
 
 #[test]
-fn a_connection_from_the_same_address_to_another_port_is_not_ours() {
+fn own_connection_is_matched_by_both_addresses() {
     let mut servers = [(); 2].map(|()| Server::new("127.0.0.1:0"));
     let ours = servers[0].client();
     let ports = servers.each_ref().map(|server| server.address().port());
     let from = ours.local_addr().unwrap();
-    // One connection is ours, and by the other end alone both would be.
-    let as_if = OwnConnection::new(from, servers[1].address());
+    // The client's address alone would match both connections.
+    let to_other_port = OwnConnection::new(from, servers[1].address());
     let read = |own| SocketReader::default().read(&ports, false, &[own]).unwrap().connections;
-    assert!(read(as_if).iter().any(|it| it.peer == from));
+    assert!(read(to_other_port).iter().any(|it| it.peer == from));
     assert!(!read(own(&ours)).iter().any(|it| it.peer == from));
 }
 
 #[test]
-fn our_own_connection_is_known_on_a_listener_of_both_families() {
+fn own_connection_is_excluded_on_dual_stack_listener() {
     if has_ipv6() {
         let mut server = Server::new("[::]:0");
         for host in ["127.0.0.1", "::1"] {
-            let ours = server.client_of(host);
+            let ours = server.client_at(host);
             assert_eq!(server.connections_without(&[own(&ours)]), []);
         }
         let port = server.address().port();
-        let mapped = server.client_of("::ffff:127.0.0.1");
+        let mapped = server.client_at("::ffff:127.0.0.1");
         assert_eq!(mapped.peer_addr().unwrap(), format!("[::ffff:127.0.0.1]:{port}").parse().unwrap());
         assert_eq!(server.connections_without(&[own(&mapped)]), []);
     }

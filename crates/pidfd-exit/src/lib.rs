@@ -1,15 +1,15 @@
-//! How a process ended, asked of its pidfd.
+//! Reads the exit status of a process from its pidfd.
 //!
-//! The wait status of a process belongs to its parent. Since Linux 6.15 anybody who held a pidfd of it may ask too,
-//! once it has been reaped: ioctl `PIDFD_GET_INFO` with `PIDFD_INFO_EXIT` (`include/uapi/linux/pidfd.h`). An ioctl
-//! needs `unsafe`, so it stands alone here, and lameduck itself can forbid it.
+//! Normally only the parent of a process can read its wait status. Since Linux 6.15 any holder of a pidfd can read it too,
+//! once the process has been reaped: ioctl `PIDFD_GET_INFO` with `PIDFD_INFO_EXIT` (`include/uapi/linux/pidfd.h`). An
+//! ioctl needs `unsafe`, so this crate contains it and lameduck itself forbids `unsafe`.
 
 use std::os::fd::AsFd;
 
 use rustix::io::Errno;
 use rustix::ioctl::{Updater, ioctl, opcode};
 
-/// `struct pidfd_info` in its first form, which every later kernel still takes.
+/// The first version of `struct pidfd_info`, which every later kernel still accepts.
 #[derive(Debug, Default)]
 #[repr(C)]
 struct Info {
@@ -21,15 +21,15 @@ struct Info {
 
 const _: () = assert!(size_of::<Info>() == 64, "PIDFD_INFO_SIZE_VER0");
 
-/// `PIDFD_INFO_EXIT`: asks for the status, and says in the answer that it is there.
+/// `PIDFD_INFO_EXIT`: requests the status. The kernel sets it in the result if the status is available.
 const EXIT: u64 = 1 << 3;
 /// `PIDFD_GET_INFO`.
 const GET_INFO: rustix::ioctl::Opcode = opcode::read_write::<Info>(0xFF, 11);
 
-/// The wait status of the process behind `pidfd`; `None` while it has not been reaped.
+/// The wait status of the process of `pidfd`; `None` while it has not been reaped.
 ///
 /// # Errors
-/// `ENOTTY`, `EINVAL` or the like where the kernel is older than 6.15; `ESRCH` where it does not tell.
+/// `ENOTTY`, `EINVAL` or similar before Linux 6.15; `ESRCH` if the kernel does not provide the status.
 pub fn wait_status(pidfd: impl AsFd) -> Result<Option<i32>, Errno> {
     let mut info = Info { mask: EXIT, ..Info::default() };
     // SAFETY: the request's number encodes the size of `Info`, which is laid out as the kernel's struct, is written
@@ -61,9 +61,9 @@ mod tests {
     }
 
     #[test]
-    fn a_reaped_process_tells_how_it_ended_where_the_kernel_does() {
+    fn reaped_process_has_wait_status() {
         let Some(status) = status_of("exit 7") else {
-            eprintln!("this kernel does not tell (it needs Linux 6.15)");
+            eprintln!("skipped: needs Linux 6.15");
             return;
         };
         assert_eq!(status, 7 << 8);

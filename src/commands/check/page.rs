@@ -7,7 +7,7 @@ use super::gauges::{Gauges, Suggestion};
 use super::ports::streams;
 use super::report::{Cause, Check};
 use crate::io::http::Url;
-use crate::io::page::{Answer, PageSelectors};
+use crate::io::page::{PageResponse, PageSelectors};
 use crate::settings::Settings;
 use lameduck_machine::policy::AcceptLimit;
 use lameduck_machine::reading::{Count, ReadError, ReadErrorKind};
@@ -47,9 +47,9 @@ async fn look(url: &Url, wanted: &PageSelectors, bound: Duration) -> Result<Seen
 /// Reads the page as the sidecar does; once more, beside it, for each selector of idle streams.
 async fn fetch(url: &Url, wanted: &PageSelectors) -> Result<Seen, ReadError> {
     let unreadable = |error: Error| ReadError::new(ReadErrorKind::Invalid, error);
-    let counted = [&wanted.steady[..], &wanted.lazy].concat();
+    let counted = [&wanted.eager[..], &wanted.lazy].concat();
     let selectors: Vec<Selector> = counted.iter().chain(&wanted.capacity).cloned().collect();
-    let mut answer = Answer::ask(url).await?;
+    let mut answer = PageResponse::get(url).await?;
     let mut page = Page::new(&selectors, answer.format);
     let apart = |idle| Page::new(&counted, answer.format).with_idle_selectors(slice::from_ref(idle));
     let mut idles: Vec<Page<'_>> = wanted.idle.iter().map(apart).collect();
@@ -62,7 +62,7 @@ async fn fetch(url: &Url, wanted: &PageSelectors) -> Result<Seen, ReadError> {
     }
     let mut sums = page.finish(answer.framed).map_err(unreadable)?;
     let capacity = sums.split_off(counted.len()).pop().flatten();
-    let lazy = sums.split_off(wanted.steady.len());
+    let lazy = sums.split_off(wanted.eager.len());
     let mut idle = Vec::new();
     for page in idles {
         let sums = page.finish(answer.framed).map_err(unreadable)?;
@@ -80,13 +80,13 @@ fn unread(url: &Url, wanted: &PageSelectors, fault: &ReadError) -> Vec<Check> {
     };
     let mut checks = vec![Check::amiss("page", Cause::Environment, format!("{url}: {}", fault.message), mend)];
     checks
-        .extend(wanted.steady.iter().map(|it| Check::open("streams", format!("{it}: there is no page to find it on"))));
+        .extend(wanted.eager.iter().map(|it| Check::open("streams", format!("{it}: there is no page to find it on"))));
     checks
 }
 
 fn judge(settings: &Settings, url: &Url, wanted: &PageSelectors, seen: &Seen) -> Vec<Check> {
     let mut checks = vec![Check::well("page", format!("{url} answers: {}", total(seen)))];
-    checks.extend(wanted.steady.iter().zip(&seen.steady).map(|(selector, sum)| steady(selector, *sum, seen)));
+    checks.extend(wanted.eager.iter().zip(&seen.steady).map(|(selector, sum)| steady(selector, *sum, seen)));
     checks.extend(wanted.lazy.iter().zip(&seen.lazy).map(|(selector, sum)| lazy(selector, *sum)));
     let ends_drain = settings.sources.idleness.ends_drain;
     // Lazy series that are not there have been told of already.

@@ -45,7 +45,7 @@ pub(super) async fn check(settings: &Settings) -> Vec<Check> {
     let Some(matcher) = &settings.matcher else {
         return vec![Check::open("target", "none is set: lameduck only counts and waits")];
     };
-    let seeker = TargetFinder { matcher: Some(matcher.clone()), signal: settings.signal, shuns_guests: false };
+    let seeker = TargetFinder { matcher: Some(matcher.clone()), signal: settings.signal, ignore_exec_sessions: false };
     let needed = settings.signal.is_some() || settings.wait_for == WaitFor::Exit;
     let bound = settings.plan.scrape_timeout;
     // The name of a process is read from its memory, which it may have locked.
@@ -62,7 +62,7 @@ pub(super) async fn check(settings: &Settings) -> Vec<Check> {
 }
 
 fn look(seeker: &TargetFinder) -> Seen {
-    let sighting = seeker.seek(None);
+    let sighting = seeker.find(None);
     let pid = match &sighting {
         SearchResult::Found(found) => Some(found.incarnation.pid),
         SearchResult::NotFound | SearchResult::Ambiguous(_) => None,
@@ -70,10 +70,10 @@ fn look(seeker: &TargetFinder) -> Seen {
     let own = Process { pid: std::process::id(), name: process::own_name().unwrap_or_default() };
     Seen {
         matching: seeker.matcher.as_ref().map(Matcher::matching).unwrap_or_default(),
-        in_sight: process::in_sight(),
+        in_sight: process::visible_processes(),
         own,
         status: pid.and_then(process::status_of),
-        permitted: pid.is_none_or(process::may_signal),
+        permitted: pid.is_none_or(process::can_signal),
         has_listener: matches!(seeker.matcher, Some(Matcher::Port(port)) if process::has_listener(port)),
         sighting,
     }

@@ -4,6 +4,7 @@
 //! that is mostly the target itself. So the outcome of such an end is written before it comes; any other replaces it.
 
 use crate::io::report::{OutcomeReport, StatusReport};
+use crate::io::rounding::rounded_seconds;
 use crate::io::termination::TerminationLog;
 use crate::settings::Settings;
 use crate::settings::args::WaitFor;
@@ -29,7 +30,7 @@ impl LastWords {
     /// With what is noted, which is before the signal goes out.
     pub(super) fn by_note(&self, note: &SavedDrain, now: Time) {
         if note.over.is_none() {
-            self.write(note.streams_at_start, None, now.since(note.started_at).as_secs_f64(), note.signalled);
+            self.write(note.streams_at_start, None, rounded_seconds(now.since(note.started_at)), note.signalled);
         }
     }
 
@@ -46,7 +47,6 @@ impl LastWords {
     fn write(&self, streams_at_start: Option<u64>, stragglers: Option<u64>, seconds: f64, signalled: bool) {
         let signal = self.signal.filter(|_| signalled).map(str::to_owned);
         let outcome = Outcome::Exited.name().to_owned();
-        let seconds = (seconds * 1000.0).round() / 1000.0;
         let report = OutcomeReport { outcome, streams_at_start, stragglers, idle_streams: 0, seconds, signal };
         // Whoever writes the outcome itself says what stands against it.
         let _ = self.log.write(&report.to_json());

@@ -14,10 +14,10 @@ use crate::commands::drain::display::Display;
 use crate::commands::drain::provisional::LastWords;
 use crate::commands::{CommandError, Exit, block_on, complain, startup};
 use crate::io::clock::Clock;
-use crate::io::drain_lock::{DrainLock, Holder};
+use crate::io::drain_lock::{DrainLock, LockHolder};
 use crate::io::liveness::is_alive;
 use crate::io::log::Nullable;
-use crate::io::process::{TargetFinder, own_age, own_start_ticks, shares_namespace};
+use crate::io::process::{TargetFinder, own_age, own_start_ticks, shares_pid_namespace};
 use crate::io::report::{OutcomeReport, StatusReport};
 use crate::io::state::StateFile;
 use crate::queue::{Event, Question};
@@ -50,7 +50,7 @@ async fn drain(settings: &Settings, trigger: Trigger) -> Result<Exit, CommandErr
     // A pod's grace period runs while its hook is still being started; a person has no such clock, and may have a shell
     // become this process.
     let started_at = if trigger == Trigger::Hook { started } else { clock.now() };
-    let state = settings.state_dir.as_deref().map(|dir| StateFile::of_namespace(dir, &settings.subject()));
+    let state = settings.state_dir.as_deref().map(|dir| StateFile::for_pid_namespace(dir, &settings.subject()));
     let place = match &state {
         Some(state) => queue_up(state.path(), trigger, &clock, started_at + settings.plan.budget()).await,
         None => Place::alone(),
@@ -126,13 +126,17 @@ fn watched_since(age: Duration) -> u64 {
 }
 
 fn seeker(settings: &Settings) -> TargetFinder {
-    TargetFinder { matcher: settings.matcher.clone(), signal: settings.signal, shuns_guests: !shares_namespace() }
+    TargetFinder {
+        matcher: settings.matcher.clone(),
+        signal: settings.signal,
+        ignore_exec_sessions: !shares_pid_namespace(),
+    }
 }
 
 /// Whether a note may be about what is there now: a life that has ended leaves nothing to the one after it.
 fn is_of_our_time(note: &SavedDrain, seeker: &TargetFinder) -> bool {
     let ended = note.incarnation.is_some_and(|incarnation| !is_alive(incarnation).unwrap_or(true));
-    !ended || seeker.seek(None) == SearchResult::NotFound
+    !ended || seeker.find(None) == SearchResult::NotFound
 }
 
 /// Where this process stands among those that drain the same target.
@@ -140,7 +144,7 @@ struct Place {
     /// Ours from now on; `None` where turns cannot be taken.
     _turn: Option<DrainLock>,
     /// Whom we waited for.
-    before: Option<Holder>,
+    before: Option<LockHolder>,
 }
 
 impl Place {
@@ -152,8 +156,8 @@ impl Place {
     /// and opens nothing again.
     fn joins_as(&self, trigger: Trigger) -> Trigger {
         match self.before {
-            Some(Holder { trigger: Trigger::Hook, .. }) => Trigger::Cli,
-            Some(Holder { trigger: Trigger::Cli | Trigger::Sigterm, .. }) | None => trigger,
+            Some(LockHolder { trigger: Trigger::Hook, .. }) => Trigger::Cli,
+            Some(LockHolder { trigger: Trigger::Cli | Trigger::Sigterm, .. }) | None => trigger,
         }
     }
 }
@@ -171,7 +175,7 @@ async fn queue_up(note: &Path, trigger: Trigger, clock: &Clock, deadline: Time) 
     };
     let mut waited = false;
     loop {
-        match turn.take() {
+        match turn.try_acquire() {
             Ok(true) => break,
             Ok(false) if clock.now() >= deadline => return alone(&"the process before this one does not end"),
             Ok(false) if !waited => {
@@ -184,7 +188,7 @@ async fn queue_up(note: &Path, trigger: Trigger, clock: &Clock, deadline: Time) 
         }
     }
     let before = turn.holder().filter(|_| waited);
-    if let Err(error) = turn.sign(Holder { trigger, pid: std::process::id() }) {
+    if let Err(error) = turn.write_holder(LockHolder { trigger, pid: std::process::id() }) {
         warn!(path = %path.display(), %error, "cannot sign for this drain: one that joins it may move its deadline");
     }
     Place { _turn: Some(turn), before }

@@ -100,7 +100,7 @@ fn describe_durations(durations: &DurationsReport) -> String {
 fn advise(durations: &DurationsReport) -> String {
     let grace = people(durations.recommended_grace_period_seconds);
     let rule = "it covers the longest stream seen and a fifth more";
-    if durations.few {
+    if durations.low_sample_count {
         format!("grace period {grace}: {rule}; only {} streams were seen, so look again later", durations.count)
     } else if durations.longest_seconds > OUTLIER * durations.p99_seconds {
         format!(

@@ -171,8 +171,11 @@ impl Page {
             [p50_seconds, p90_seconds, p99_seconds, longest_seconds].map(|seconds| rounded(*seconds));
         let seen = format!("{count} streams: p50 {p50}, p90 {p90}, p99 {p99}, longest {longest}");
         let grace = people(durations.recommended_grace_period_seconds);
-        let why =
-            if durations.few { "few were seen, so look again later" } else { "the longest seen and a fifth more" };
+        let why = if durations.low_sample_count {
+            "few were seen, so look again later"
+        } else {
+            "the longest seen and a fifth more"
+        };
         self.blank();
         self.put(Rank::DurationHistogram, "seen", &seen, Style::Plain);
         self.put(Rank::DurationHistogram, "advice", &format!("grace period {grace}: {why}"), Style::Plain);
@@ -225,7 +228,7 @@ fn estimate(report: &StatusReport, remaining: f64) -> (String, Style) {
     if report.streams == Some(0) {
         return ("no stream is left".to_owned(), Style::Good);
     }
-    match report.durations.as_ref().and_then(|durations| durations.all_ended_in_seconds) {
+    match report.durations.as_ref().and_then(|durations| durations.estimated_time_to_zero_seconds) {
         Some(end) if end > remaining => {
             (format!("in {}, as likely as not: after the deadline", rounded(end)), Style::Warning)
         }

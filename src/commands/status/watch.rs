@@ -187,7 +187,7 @@ impl Live {
 
 fn listen() -> io::Result<UnboundedReceiver<i32>> {
     let (sender, receiver) = unbounded_channel();
-    signals::forward(SIGNALS, move |signal| {
+    signals::watch_signals(SIGNALS, move |signal| {
         let _ = sender.send(signal);
     })?;
     Ok(receiver)

@@ -14,9 +14,9 @@ fn durations() -> DurationsReport {
         p90_seconds: 1218.7,
         p99_seconds: 2130.0,
         longest_seconds: 3000.0,
-        few: false,
+        low_sample_count: false,
         recommended_grace_period_seconds: 3600.0,
-        all_ended_in_seconds: Some(431.0),
+        estimated_time_to_zero_seconds: Some(431.0),
     }
 }
 
@@ -192,7 +192,7 @@ fn an_end_is_estimated_only_where_it_can_be() {
     let mut seen = draining();
     seen.report.drain = Some(DrainReport { remaining_seconds: 300.0, ..drain() });
     assert_eq!(end(&seen), "end      in 7m 11s, as likely as not: after the deadline");
-    seen.report.durations = Some(DurationsReport { all_ended_in_seconds: None, ..durations() });
+    seen.report.durations = Some(DurationsReport { estimated_time_to_zero_seconds: None, ..durations() });
     assert_eq!(end(&seen), "end      no estimate");
     seen.report.durations = None;
     assert_eq!(end(&seen), "end      no estimate");
@@ -227,7 +227,7 @@ fn an_outcome_takes_the_place_of_the_drain() {
 #[test]
 fn few_durations_are_called_few() {
     let mut seen = serving();
-    seen.report.durations = Some(DurationsReport { count: 3, few: true, ..durations() });
+    seen.report.durations = Some(DurationsReport { count: 3, low_sample_count: true, ..durations() });
     assert!(text(&seen).contains("grace period 1h: few were seen, so look again later"), "{}", text(&seen));
 }
 
