@@ -4,11 +4,8 @@
 //! generated.
 #![no_main]
 
-use lameduck_manifests::remove::remove;
-use lameduck_manifests::select::ContainerSelector;
-use lameduck_manifests::sidecar_spec::Mode;
-use lameduck_manifests::{Request, Setting, inject};
-use lameduck_test_support::manifests::{self, view};
+use lameduck_manifests::{ContainerSelector, Mode, Request, Setting, inject, remove};
+use lameduck_test_support::manifests::{self, libyaml};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_norway::Value;
 
@@ -26,8 +23,8 @@ fn request(mode: Mode, grace_period: Option<u64>) -> Request {
         values: vec!["a{b=\"c\"}".into(), "d".into()],
     };
     Request {
-        wanted: engine,
-        shape: mode,
+        selector: engine,
+        mode,
         image: "registry.example.com/lameduck:0.1.0".into(),
         settings: Vec::from_iter(grace_period.map(|_| streams)),
         grace_period,
@@ -40,7 +37,7 @@ fn request(mode: Mode, grace_period: Option<u64>) -> Request {
 fn try_inject(text: &str, request: &Request) -> Option<String> {
     match inject(text, request, &|_| Ok(())) {
         Ok(done) => {
-            assert!(!done.told.iter().any(String::is_empty));
+            assert!(!done.messages.iter().any(String::is_empty));
             Some(done.text)
         }
         Err(error) => {
@@ -76,11 +73,11 @@ fn has_null(value: &Value) -> bool {
 
 /// Checks the result of an injection.
 fn check(text: &str, out: &str, request: &Request) {
-    let (Some(documents), Some(before)) = (view::view(text), view::without_ours(text)) else { return };
+    let (Some(documents), Some(before)) = (libyaml::parse(text), libyaml::without_lameduck(text)) else { return };
     assert_eq!(try_inject(out, request).as_deref(), Some(out), "a second injection changes something");
     let foreign = is_foreign(text, &documents);
     if request.grace_period.is_none() {
-        assert_eq!(view::without_ours(out).as_ref(), Some(&before), "the content differs in\n{out}");
+        assert_eq!(libyaml::without_lameduck(out).as_ref(), Some(&before), "the content differs in\n{out}");
         assert!(!foreign || only_inserts(text, out), "bytes are missing in\n{out}");
     }
     let back = remove(out, &ContainerSelector::default()).expect("what was injected can be removed").text;

@@ -22,7 +22,7 @@ use lameduck_test_support::machine;
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::Value;
 
-/// A directory in memory, its state file, and the start of a file of this boot and subject.
+/// A directory in memory, its state file, and the start of a file with this identity.
 static STATE: LazyLock<(PathBuf, StateFile, Vec<u8>)> = LazyLock::new(|| {
     let dir = PathBuf::from(format!("/dev/shm/lameduck-fuzz-{}", std::process::id()));
     fs::create_dir_all(&dir).unwrap();

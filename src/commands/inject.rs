@@ -1,7 +1,7 @@
-//! `lameduck inject`: manifests on stdin, the same manifests with the sidecar on stdout.
+//! `lameduck inject`: reads manifests from a file or stdin, and writes them with the sidecar to stdout.
 
 use std::io::{IsTerminal, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::parser::ValueSource;
@@ -12,23 +12,28 @@ use crate::settings::Settings;
 use crate::settings::args::{Preset, SidecarArgs};
 use crate::settings::drain::objection_to_standalone;
 use crate::settings::values::{self, Choice};
-use lameduck_manifests::select::ContainerSelector;
-use lameduck_manifests::sidecar_spec::Mode;
-use lameduck_manifests::{self, Done, Request, Setting, remove};
+use lameduck_manifests::{self, ContainerSelector, Edited, MAX_UID, Mode, Request, Setting};
 
 /// Why a token is not injected.
-const NO_TOKEN: &str = "inject writes neither the volume of the Secret and its mount in the sidecar nor the hook's \
-    httpHeaders, and without them no drain would begin; leave it out, and write these and LAMEDUCK_TOKEN_FILE by hand \
-    (a later inject keeps them), or use an exec hook (`lameduck drain --hook`), which needs no token";
+const NO_TOKEN: &str = "inject cannot write the Secret's volume, its mount in the sidecar and the hook's httpHeaders, \
+    and without them no drain would begin; leave the flag out and add these and LAMEDUCK_TOKEN_FILE by hand (a later \
+    inject keeps them), or use an exec hook (`lameduck drain --hook`), which needs no token";
 
-/// What is typed to `lameduck inject`.
+/// The FILE argument that means stdin.
+const STDIN: &str = "-";
+
+/// The arguments of `lameduck inject`.
 #[derive(Args, Clone, Debug)]
 pub struct InjectArgs {
-    /// lameduck's image; no registry is assumed [required]
+    /// The manifests; - or nothing reads them from stdin
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+
+    /// lameduck's image; there is no default registry [required]
     #[arg(long, value_name = "IMAGE", conflicts_with = "remove")]
     image: Option<String>,
 
-    /// Only this workload, e.g. Deployment/deepgram-engine; repeatable [default: all that are for the preset]
+    /// Change only this workload, e.g. Deployment/deepgram-engine; repeatable [default: all that match the preset]
     #[arg(long, value_name = "KIND/NAME", value_parser = workload)]
     workload: Vec<String>,
 
@@ -36,50 +41,51 @@ pub struct InjectArgs {
     #[arg(long, value_name = "NAME", conflicts_with = "remove")]
     container: Option<String>,
 
-    /// A further container whose SIGTERM waits for the drain; repeatable
+    /// Another container that gets the hook, so that its SIGTERM waits for the drain too; repeatable
     #[arg(long, value_name = "NAME", conflicts_with = "remove")]
-    hold: Vec<String>,
+    also_hook: Vec<String>,
 
-    /// The main container's uid, where the manifest does not say it: only the same user may signal it
+    /// The main container's uid if the manifest does not set it: only the same user may signal it
     #[arg(long, value_name = "UID", conflicts_with = "remove")]
     run_as_user: Option<u32>,
 
-    /// As an ordinary container instead of a native sidecar, for Kubernetes before 1.29
+    /// Add an ordinary container instead of a native sidecar, for Kubernetes before 1.29
     #[arg(long, conflicts_with_all = ["standalone", "remove"])]
     classic: bool,
 
-    /// No sidecar: the hook does the whole drain inside the main container, without port and shared processes
+    /// Add no sidecar: the hook runs the whole drain inside the main container, without a port or shared processes
     #[arg(long, conflicts_with = "remove")]
     standalone: bool,
 
-    /// Take out what was injected
+    /// Remove everything that was injected
     #[arg(long)]
     remove: bool,
 
     /// The sidecar's settings
     #[command(flatten)]
-    settings: TypedSettings,
+    settings: SidecarSettings,
 }
 
-/// The sidecar's settings as they were typed: the very flags of `lameduck sidecar`, but from the command line alone,
-/// since this environment is not the sidecar's.
+/// The sidecar's settings: the flags of `lameduck sidecar`, but from the command line only, because the sidecar will not
+/// run in this environment.
 #[derive(Clone, Debug)]
-struct TypedSettings {
+struct SidecarSettings {
     args: SidecarArgs,
-    typed: Vec<Setting>,
+    /// Those that were given.
+    given: Vec<Setting>,
 }
 
-impl Args for TypedSettings {
+impl Args for SidecarSettings {
     fn augment_args(command: Command) -> Command {
         let known: Vec<_> = command.get_arguments().map(|arg| arg.get_id().clone()).collect();
         let command = SidecarArgs::augment_args(command).next_help_heading("Settings of the sidecar");
         let grace_period = "The grace period of pod and sidecar [default: the pod's terminationGracePeriodSeconds]";
         let command = command.mut_arg("grace_period", |arg| arg.help(grace_period));
-        // Paths are the pod's, and cannot be looked at from here.
+        // These paths are inside the pod and cannot be checked here.
         let command = command
             .mut_arg("state_dir", |arg| arg.value_parser(values::path_or_none))
             .mut_arg("termination_log", |arg| arg.value_parser(termination_log));
-        command.mut_args(|arg| if known.contains(arg.get_id()) { arg } else { here(arg) })
+        command.mut_args(|arg| if known.contains(arg.get_id()) { arg } else { without_env(arg) })
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -87,15 +93,15 @@ impl Args for TypedSettings {
     }
 }
 
-fn here(arg: Arg) -> Arg {
+fn without_env(arg: Arg) -> Arg {
     arg.env(None).help_heading("Settings of the sidecar")
 }
 
-impl FromArgMatches for TypedSettings {
+impl FromArgMatches for SidecarSettings {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let command = SidecarArgs::augment_args(Command::new("sidecar"));
-        let typed = command.get_arguments().filter_map(|arg| setting(arg, matches)).collect();
-        Ok(Self { args: SidecarArgs::from_arg_matches(matches)?, typed })
+        let given = command.get_arguments().filter_map(|arg| given_setting(arg, matches)).collect();
+        Ok(Self { args: SidecarArgs::from_arg_matches(matches)?, given })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -104,8 +110,8 @@ impl FromArgMatches for TypedSettings {
     }
 }
 
-/// A flag of the sidecar and what was typed behind it; the grace period goes its own way.
-fn setting(arg: &Arg, matches: &ArgMatches) -> Option<Setting> {
+/// The values given for a flag of the sidecar; the grace period is handled separately.
+fn given_setting(arg: &Arg, matches: &ArgMatches) -> Option<Setting> {
     let id = arg.get_id().as_str();
     if id == "grace_period" || matches.value_source(id) != Some(ValueSource::CommandLine) {
         return None;
@@ -115,25 +121,25 @@ fn setting(arg: &Arg, matches: &ArgMatches) -> Option<Setting> {
     Some(Setting { flag: arg.get_long()?.to_owned(), variable, values })
 }
 
-/// Reads manifests from stdin, and writes them to stdout.
+/// Reads manifests, edits them and writes them to stdout.
 ///
 /// # Errors
-/// Fails, with nothing on stdout, where the manifests cannot be read, nothing in them is meant, or what is meant cannot
-/// be changed without harm.
+/// Fails, with nothing on stdout, if the manifests cannot be read, nothing in them is selected, or a selected pod cannot
+/// be changed safely.
 pub fn run(args: &InjectArgs) -> Result<Exit, CommandError> {
     let usage = |message: String| CommandError::new(Exit::Usage, message);
-    let request = if args.remove { nothing_else(args).map(|()| None) } else { request(args).map(Some) };
+    let request = if args.remove { reject_settings(args).map(|()| None) } else { request(args).map(Some) };
     let request = request.map_err(usage)?;
-    let text = manifests().map_err(usage)?;
-    let Done { text, told } = match request {
+    let text = read_manifests(args.file.as_deref()).map_err(usage)?;
+    let Edited { text, messages } = match request {
         Some(request) => lameduck_manifests::inject(&text, &request, &|seconds| check(&args.settings.args, seconds)),
-        None => remove::remove(
+        None => lameduck_manifests::remove(
             &text,
             &ContainerSelector { workloads: args.workload.clone(), ..ContainerSelector::default() },
         ),
     }
     .map_err(usage)?;
-    for line in &told {
+    for line in &messages {
         complain(line);
     }
     let mut stdout = std::io::stdout().lock();
@@ -143,37 +149,45 @@ pub fn run(args: &InjectArgs) -> Result<Exit, CommandError> {
     Ok(Exit::Success)
 }
 
-/// What is taken out has no settings.
-fn nothing_else(args: &InjectArgs) -> Result<(), String> {
-    let typed = args.settings.typed.first().map(|setting| setting.flag.as_str());
-    match typed.or(args.settings.args.grace_period.map(|_| "grace-period")) {
-        Some(flag) => Err(format!("--{flag}: --remove takes no settings; leave it out")),
+/// Rejects settings with `--remove`.
+fn reject_settings(args: &InjectArgs) -> Result<(), String> {
+    let given = args.settings.given.first().map(|setting| setting.flag.as_str());
+    match given.or(args.settings.args.grace_period.map(|_| "grace-period")) {
+        Some(flag) => Err(format!("--{flag}: --remove has no settings; leave it out")),
         None => Ok(()),
     }
 }
 
-fn manifests() -> Result<String, String> {
-    if std::io::stdin().is_terminal() {
-        complain("reading manifests from the terminal; end them with Ctrl-D");
-    }
-    let mut bytes = Vec::new();
-    let read = std::io::stdin().lock().read_to_end(&mut bytes);
-    read.map_err(|error| format!("the manifests cannot be read: {error}"))?;
+/// Reads the manifests from a file, or from stdin if there is none.
+fn read_manifests(file: Option<&Path>) -> Result<String, String> {
+    let bytes = match file.filter(|file| *file != Path::new(STDIN)) {
+        Some(file) => std::fs::read(file).map_err(|error| format!("{}: cannot be read: {error}", file.display()))?,
+        None => read_stdin().map_err(|error| format!("the manifests cannot be read from stdin: {error}"))?,
+    };
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         format!("the manifests are not UTF-8 (at byte {at}); write them in UTF-8")
     })
 }
 
+fn read_stdin() -> std::io::Result<Vec<u8>> {
+    if std::io::stdin().is_terminal() {
+        complain("reading manifests from the terminal; end them with Ctrl-D");
+    }
+    let mut bytes = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 fn request(args: &InjectArgs) -> Result<Request, String> {
     let settings = &args.settings.args;
-    let shape = match (args.classic, args.standalone) {
+    let mode = match (args.classic, args.standalone) {
         (true, _) => Mode::Classic,
         (false, true) => Mode::Standalone,
         (false, false) => Mode::Native,
     };
-    if let Some(uid) = args.run_as_user.filter(|uid| *uid > lameduck_manifests::LARGEST_ID) {
-        return Err(format!("--run-as-user {uid}: Kubernetes takes uids up to {}", lameduck_manifests::LARGEST_ID));
+    if let Some(uid) = args.run_as_user.filter(|uid| *uid > MAX_UID) {
+        return Err(format!("--run-as-user {uid}: Kubernetes accepts uids up to {MAX_UID}"));
     }
     if let Some(Choice(Some(path))) = &settings.token_file
         && !args.standalone
@@ -181,15 +195,15 @@ fn request(args: &InjectArgs) -> Result<Request, String> {
         return Err(format!("--token-file {}: {NO_TOKEN}", path.display()));
     }
     if args.standalone {
-        for Setting { flag, .. } in &args.settings.typed {
+        for Setting { flag, .. } in &args.settings.given {
             objection_to_standalone(flag).map_or(Ok(()), |why| Err(format!("--{flag}: {why}")))?;
         }
     }
     Ok(Request {
-        wanted: wanted(args),
-        shape,
+        selector: selector(args),
+        mode,
         image: image(args)?,
-        settings: args.settings.typed.clone(),
+        settings: args.settings.given.clone(),
         grace_period: settings.grace_period.map(whole_seconds).transpose()?,
         run_as_user: args.run_as_user,
         port: port(args)?,
@@ -199,7 +213,7 @@ fn request(args: &InjectArgs) -> Result<Request, String> {
 fn image(args: &InjectArgs) -> Result<String, String> {
     let image =
         args.image.as_deref().map(str::trim).filter(|image| !image.is_empty() && !image.contains(char::is_whitespace));
-    let missing = "--image is required: name lameduck's image where your cluster can pull it, \
+    let missing = "--image is required: give an image of lameduck that your cluster can pull, \
                    e.g. --image registry.example.com/lameduck:0.1.0";
     image.map(str::to_owned).ok_or_else(|| missing.to_owned())
 }
@@ -207,15 +221,18 @@ fn image(args: &InjectArgs) -> Result<String, String> {
 fn port(args: &InjectArgs) -> Result<u16, String> {
     let listen = args.settings.args.listen.0;
     if listen.ip().is_loopback() {
-        return Err(format!("--listen {listen}: the kubelet cannot reach loopback; write e.g. [::]:{}", listen.port()));
+        return Err(format!(
+            "--listen {listen}: the kubelet cannot reach a loopback address; use e.g. [::]:{}",
+            listen.port()
+        ));
     }
     if listen.port() == 0 {
-        return Err(format!("--listen {listen}: the hook needs a port that is known; write e.g. [::]:8089"));
+        return Err(format!("--listen {listen}: the hook needs a fixed port; use e.g. [::]:8089"));
     }
     Ok(listen.port())
 }
 
-fn wanted(args: &InjectArgs) -> ContainerSelector {
+fn selector(args: &InjectArgs) -> ContainerSelector {
     let settings = &args.settings.args;
     let (program, image) = match settings.preset {
         Preset::DeepgramEngine => (Some("impeller"), Some("self-hosted-engine")),
@@ -225,21 +242,21 @@ fn wanted(args: &InjectArgs) -> ContainerSelector {
     ContainerSelector {
         workloads: args.workload.clone(),
         container: args.container.clone(),
-        hold: args.hold.clone(),
+        also_hook: args.also_hook.clone(),
         program: settings.target.clone().or(program.map(str::to_owned)),
         image: image.filter(|_| settings.target.is_none()),
     }
 }
 
-/// Kubernetes counts grace periods in whole seconds.
+/// Converts a grace period to whole seconds, which is all that Kubernetes has.
 fn whole_seconds(grace_period: Duration) -> Result<u64, String> {
     if grace_period.subsec_nanos() != 0 {
-        return Err("--grace-period: terminationGracePeriodSeconds counts whole seconds; round it".into());
+        return Err("--grace-period: terminationGracePeriodSeconds is in whole seconds; round it".into());
     }
     Ok(grace_period.as_secs())
 }
 
-/// Whether the sidecar would start with these settings.
+/// Checks that the sidecar would start with these settings.
 fn check(args: &SidecarArgs, grace_period: u64) -> Result<(), String> {
     let grace_period = Some(Duration::from_secs(grace_period));
     Settings::new(&SidecarArgs { grace_period, ..args.clone() }).map(drop)
@@ -252,7 +269,7 @@ fn workload(text: &str) -> Result<String, String> {
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "what a value parser returns")]
+#[expect(clippy::unnecessary_wraps, reason = "the signature of a value parser")]
 fn termination_log(text: &str) -> Result<PathBuf, String> {
     Ok(text.into())
 }

@@ -12,13 +12,12 @@ use tracing::level_filters::LevelFilter;
 use crate::io::http::Url;
 use crate::io::log;
 use crate::settings::values::{self, Choice, Level, Listen, Ports, Selectors};
-use lameduck_manifests::sidecar_spec::SHARED_BEFORE;
 
 /// Where the sidecar listens if nothing is said.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 8089);
 
-/// What a client is told, and what `lameduck inject` leaves for itself.
-const OF_OTHERS: [&str; 2] = ["LAMEDUCK_ADDRESS", SHARED_BEFORE];
+/// What a client is told.
+const OF_OTHERS: [&str; 1] = ["LAMEDUCK_ADDRESS"];
 
 /// Every setting of `lameduck sidecar`, as typed.
 #[derive(Args, Clone, Debug)]

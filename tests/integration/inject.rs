@@ -1,8 +1,9 @@
-//! `lameduck inject`: what it writes, what it leaves, and what it refuses.
+//! `lameduck inject`: what it writes, what it keeps, and what it refuses.
 mod additions;
 mod hostile;
+mod output;
 mod properties;
 mod refusals;
-mod shapes;
+mod shared_processes;
 mod spellings;
 mod support;

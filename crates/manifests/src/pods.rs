@@ -1,33 +1,35 @@
 //! The pods that a stream of manifests describes.
 
-use crate::yaml::{Document, Found, Kind, Node};
+use crate::yaml::{Document, Kind, Lookup, Node};
 
 /// The kinds whose pods are found.
 pub const KINDS: &str = "Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, Job and CronJob";
 
-/// A pod, or the template of pods, and where it stands.
+/// A pod or pod template.
 #[derive(Debug)]
 pub struct Pod<'a> {
-    /// The document that it stands in.
+    /// The document that contains it.
     pub document: &'a Document,
-    /// The manifest: the document, or an item of a List.
+    /// The manifest: the document's root, or an item of a List.
     pub manifest: &'a Node,
     /// The kind of the workload.
     pub kind: &'a str,
-    /// Its name.
+    /// The name of the workload.
     pub name: &'a str,
+    /// The map that holds the pod's metadata and spec.
+    pub template: &'a Node,
     /// The pod spec.
     pub spec: &'a Node,
-    /// Why it cannot be edited where it stands.
-    pub stuck: Option<String>,
+    /// Why the spec cannot be edited where it is.
+    pub not_editable: Option<String>,
 }
 
-/// What a stream of manifests holds.
+/// The contents of a stream of manifests.
 #[derive(Debug, Default)]
 pub struct Manifests<'a> {
     /// The pods.
     pub pods: Vec<Pod<'a>>,
-    /// What else there is, as KIND/NAME.
+    /// Every other manifest, as KIND/NAME.
     pub others: Vec<String>,
 }
 
@@ -36,67 +38,67 @@ pub struct Manifests<'a> {
 pub struct Container<'a> {
     /// Its name.
     pub name: &'a str,
-    /// Its map, with an alias followed.
+    /// Its map; an alias is resolved.
     pub node: &'a Node,
-    /// Its place in its list.
+    /// Its index in the list.
     pub index: usize,
-    /// Whether it is written by an alias.
+    /// Whether the list item is an alias or has one elsewhere.
     pub is_alias: bool,
 }
+
+/// The kind and API version that items of a typed List (`DeploymentList`) may leave out.
+type ItemType<'a> = (&'a str, Option<&'a str>);
 
 /// Finds the pods in documents.
 #[must_use]
 pub fn find(documents: &[Document]) -> Manifests<'_> {
-    let mut found = Manifests::default();
+    let mut manifests = Manifests::default();
     for document in documents {
-        found.take(document, &document.root, document.is_repeated(&document.root), None);
+        manifests.add(document, &document.root, document.is_aliased(&document.root), None);
     }
-    found
+    manifests
 }
 
 impl<'a> Manifests<'a> {
-    /// Takes a manifest, or those of a List; its items may leave their kind to it (a `DeploymentList`).
-    fn take(
-        &mut self,
-        document: &'a Document,
-        node: &'a Node,
-        repeated: bool,
-        list: Option<(&'a str, Option<&'a str>)>,
-    ) {
+    /// Adds a manifest, or the items of a List.
+    fn add(&mut self, document: &'a Document, node: &'a Node, is_aliased: bool, item_type: Option<ItemType<'a>>) {
         let manifest = document.resolve(node);
         if manifest.is_null() {
             return;
         }
-        let text = |path: &[&str]| document.at(manifest, path).and_then(Node::text);
-        let own = text(&["kind"]).map(|kind| (kind, text(&["apiVersion"])));
-        let (kind, version) = own.or(list).unwrap_or(("(no kind)", None));
+        let text = |path: &[&str]| document.get_path(manifest, path).and_then(Node::text);
+        let own_type = text(&["kind"]).map(|kind| (kind, text(&["apiVersion"])));
+        let (kind, version) = own_type.or(item_type).unwrap_or(("(no kind)", None));
         let items = document.get(manifest, "items").filter(|items| matches!(items.kind, Kind::List { .. }));
-        // A list that is repeated may hold itself.
-        if let (Some(singular), Some(list), false) = (kind.strip_suffix("List"), items, repeated) {
-            let repeated = document.is_repeated(list);
-            let kind = (!singular.is_empty()).then_some((singular, version));
+        // An aliased list may contain itself.
+        if let (Some(singular), Some(list), false) = (kind.strip_suffix("List"), items, is_aliased) {
+            let is_aliased = document.is_aliased(list);
+            let item_type = (!singular.is_empty()).then_some((singular, version));
             for item in list.items() {
-                self.take(document, item, repeated || document.is_repeated(item), kind);
+                self.add(document, item, is_aliased || document.is_aliased(item), item_type);
             }
             return;
         }
         let name = text(&["metadata", "name"]).or_else(|| text(&["metadata", "generateName"])).unwrap_or("(no name)");
-        match path(kind, version).and_then(|path| Some((path, document.at(manifest, path)?))) {
-            Some((path, spec)) if !spec.entries().is_empty() => {
-                let stuck = stuck(document, manifest, path, repeated);
-                self.pods.push(Pod { document, manifest, kind, name, spec, stuck });
+        let template = template_path(kind, version).and_then(|path| Some((path, document.get_path(manifest, path)?)));
+        let spec = template.and_then(|(path, template)| Some((path, template, document.get(template, "spec")?)));
+        match spec {
+            Some((path, template, spec)) if !spec.entries().is_empty() => {
+                let path = path.iter().copied().chain(["spec"]);
+                let not_editable = not_editable(document, manifest, path, is_aliased);
+                self.pods.push(Pod { document, manifest, kind, name, template, spec, not_editable });
             }
             _ => self.others.push(format!("{kind}/{name}")),
         }
     }
 }
 
-/// The kind of a document that cannot be read, where it says plainly that it is none that could hold pods.
+/// The kind of an unreadable document if its text shows that it cannot contain pods.
 #[must_use]
-pub fn other_kind(text: &str) -> Option<&str> {
-    let doubtful = ["\"", "'", "{", "[", "<", "?", "...", "items"];
+pub fn non_pod_kind(text: &str) -> Option<&str> {
+    let ambiguous = ["\"", "'", "{", "[", "<", "?", "...", "items"];
     let mut lines = text.lines().filter(|line| !line.starts_with([' ', '#', '\t']));
-    if lines.clone().any(|line| doubtful.iter().any(|start| line.starts_with(start))) {
+    if lines.clone().any(|line| ambiguous.iter().any(|start| line.starts_with(start))) {
         return None;
     }
     let mut kinds = lines.by_ref().filter_map(|line| line.strip_prefix("kind:"));
@@ -106,45 +108,49 @@ pub fn other_kind(text: &str) -> Option<&str> {
     (is_other && !kind.ends_with("List")).then_some(kind)
 }
 
-/// Where a kind of workload keeps its pod spec.
-fn path(kind: &str, version: Option<&str>) -> Option<&'static [&'static str]> {
+/// The path from a workload to the map that holds its pod's metadata and spec.
+fn template_path(kind: &str, version: Option<&str>) -> Option<&'static [&'static str]> {
     let (groups, path): (&[&str], &'static [&'static str]) = match kind {
-        "Pod" => (&["v1"], &["spec"]),
-        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" => {
-            (&["apps", "extensions"], &["spec", "template", "spec"])
-        }
-        "Job" => (&["batch"], &["spec", "template", "spec"]),
-        "CronJob" => (&["batch"], &["spec", "jobTemplate", "spec", "template", "spec"]),
+        "Pod" => (&["v1"], &[]),
+        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" => (&["apps", "extensions"], &["spec", "template"]),
+        "Job" => (&["batch"], &["spec", "template"]),
+        "CronJob" => (&["batch"], &["spec", "jobTemplate", "spec", "template"]),
         _ => return None,
     };
-    // A kind of the same name in another group has another shape.
+    // Another API group may define a kind of the same name with other fields.
     let group = version.map(|version| version.split('/').next().unwrap_or(version));
     group.is_none_or(|group| groups.contains(&group)).then_some(path)
 }
 
-fn stuck(document: &Document, manifest: &Node, path: &[&str], repeated: bool) -> Option<String> {
-    let mend = "an edit here would be one there, too; write it out in both places";
+/// Why the node at a path cannot be edited: an anchor or a merge shares it, or a map on the way to it.
+fn not_editable<'p>(
+    document: &Document,
+    manifest: &Node,
+    path: impl Iterator<Item = &'p str>,
+    is_aliased: bool,
+) -> Option<String> {
+    let fix = "an edit here would also change the other place; write it out in both places";
     let mut node = manifest;
-    let mut is_shared = repeated.then_some(node);
+    let mut shared = is_aliased.then_some(node);
     for key in path {
-        is_shared = is_shared.or_else(|| document.is_repeated(node).then_some(node));
-        node = match document.find(node, key) {
-            Found::Own(_, entry) if document.is_repeated(&entry.value) => {
-                is_shared = is_shared.or(Some(&entry.value));
+        shared = shared.or_else(|| document.is_aliased(node).then_some(node));
+        node = match document.lookup(node, key) {
+            Lookup::Own(_, entry) if document.is_aliased(&entry.value) => {
+                shared = shared.or(Some(&entry.value));
                 document.resolve(&entry.value)
             }
-            Found::Own(_, entry) => &entry.value,
-            Found::Merged(value) => {
-                return Some(format!("line {}: `{key}` comes from a map that is merged (<<); {mend}", value.line));
+            Lookup::Own(_, entry) => &entry.value,
+            Lookup::Merged(value) => {
+                return Some(format!("line {}: `{key}` comes from a merged map (<<); {fix}", value.line));
             }
-            Found::Absent => return None,
+            Lookup::Absent => return None,
         };
     }
-    is_shared.map(|node| format!("line {}: an anchor and its aliases share what is to be changed; {mend}", node.line))
+    shared.map(|node| format!("line {}: an anchor and its aliases share this part; {fix}", node.line))
 }
 
 impl<'a> Pod<'a> {
-    /// How it is called on the command line.
+    /// Its name on the command line: KIND/NAME.
     #[must_use]
     pub fn title(&self) -> String {
         format!("{}/{}", self.kind, self.name)
@@ -157,14 +163,14 @@ impl<'a> Pod<'a> {
         let container = |(index, item): (usize, &'a Node)| {
             let node = self.document.resolve(item);
             let name = self.document.get(node, "name")?.text()?;
-            Some(Container { name, node, index, is_alias: self.document.is_repeated(item) })
+            Some(Container { name, node, index, is_alias: self.document.is_aliased(item) })
         };
         items.iter().enumerate().filter_map(container).collect()
     }
 
-    /// A scalar of the pod spec, as it is written.
+    /// The text of a scalar in the pod spec.
     #[must_use]
     pub fn text(&self, path: &[&str]) -> Option<&'a str> {
-        self.document.at(self.spec, path)?.text()
+        self.document.get_path(self.spec, path)?.text()
     }
 }

@@ -1,157 +1,178 @@
-//! Taking the sidecar out again.
+//! Removing lameduck again: the inverse of [`crate::inject()`].
 
 use crate::pods::{Container, Pod};
-use crate::select::ContainerSelector;
-use crate::sidecar_spec::{self, Mode, Present};
-use crate::splice::Splice;
-use crate::yaml::{Found, Layout, Node};
-use crate::{Done, Read, SIDECAR, find, read};
+use crate::request::{ContainerSelector, Edited, Mode, SIDECAR_NAME};
+use crate::sidecar_spec::{self, Existing};
+use crate::stream::{self, Parsed};
+use crate::text_edit::TextEdits;
+use crate::yaml::{Layout, Lookup, Node};
 
-/// Where our hook could be if no sidecar of sidecar_spec says where it listens.
-const NO_PORT: u16 = 0;
-
-/// What lets the sidecar see the target.
+/// The field that lets the sidecar see the target.
 const SHARED: &str = "shareProcessNamespace";
 
-/// Takes the sidecar, its hooks and what belongs to them out of manifests.
+/// Removes the sidecar, its hooks and everything else that lameduck wrote.
 ///
 /// # Errors
-/// Names the cause and the mend, where the manifests cannot be read or nothing of sidecar_spec is in them.
-pub fn remove(text: &str, wanted: &ContainerSelector) -> Result<Done, String> {
-    let Read { documents, unread } = read(text)?;
-    let manifests = find(&documents, wanted)?;
-    let mut splice = Splice::new(text);
-    let mut told = unread;
-    for pod in manifests.pods.iter().filter(|pod| wanted.includes(pod)) {
-        if let Some(stranger) = Present::find(pod).stranger {
-            let line = stranger.node.line;
-            told.push(format!("{}: line {line}: container {SIDECAR} is not lameduck's, and stays", pod.title()));
+/// Names the cause and the fix if the manifests cannot be read or contain nothing of lameduck.
+pub fn remove(text: &str, selector: &ContainerSelector) -> Result<Edited, String> {
+    let Parsed { documents, skipped } = stream::parse(text)?;
+    let manifests = stream::find_pods(&documents, selector)?;
+    let mut edits = TextEdits::new(text);
+    let mut messages = skipped;
+    for pod in manifests.pods.iter().filter(|pod| selector.includes(pod)) {
+        let title = pod.title();
+        if let Some(foreign) = Existing::find(pod).foreign {
+            let line = foreign.node.line;
+            messages.push(format!("{title}: line {line}: container {SIDECAR_NAME} is not lameduck's and stays"));
         }
-        if let Some(line) = take_out(pod, &mut splice)? {
-            told.push(line);
-            told.extend(pod.text(&["terminationGracePeriodSeconds"]).map(|seconds| {
-                let title = pod.title();
-                format!("{title}: terminationGracePeriodSeconds stays {seconds}: what it was before is not known")
+        if let Some(message) = remove_from_pod(pod, &mut edits)? {
+            messages.push(message);
+            messages.extend(pod.text(&["terminationGracePeriodSeconds"]).map(|seconds| {
+                format!("{title}: terminationGracePeriodSeconds stays {seconds}: its earlier value is unknown")
             }));
         }
     }
-    if splice.is_empty() {
-        return Err(
-            "nothing to remove: no workload that is meant has a container named lameduck that runs lameduck".into()
-        );
+    if edits.is_empty() {
+        return Err("nothing to remove: no selected workload has a container named lameduck that runs lameduck".into());
     }
-    Ok(Done { text: splice.apply(), told })
+    Ok(Edited { text: edits.apply(), messages })
 }
 
-/// Takes everything of sidecar_spec out of a pod, and says what; `None` if there is nothing.
+/// Removes lameduck from a pod. Returns a message, or `None` if there was nothing to remove.
 ///
 /// # Errors
-/// Names the cause and the mend, where that would change more than this pod.
-pub(super) fn take_out(pod: &Pod, splice: &mut Splice) -> Result<Option<String>, String> {
-    let present = Present::find(pod);
-    let Some((list, sidecar)) = present.container else { return Ok(None) };
+/// Names the cause and the fix if an edit would change more than this pod.
+pub(crate) fn remove_from_pod(pod: &Pod, edits: &mut TextEdits) -> Result<Option<String>, String> {
+    let existing = Existing::find(pod);
+    let Some((list, sidecar)) = existing.container else { return Ok(None) };
     let title = pod.title();
-    if let Some(stuck) = &pod.stuck {
-        return Err(format!("{title}: {stuck}"));
+    if let Some(reason) = &pod.not_editable {
+        return Err(format!("{title}: {reason}"));
     }
-    if sidecar.is_alias || pod.document.get(pod.spec, list).is_some_and(|list| pod.document.is_repeated(list)) {
+    if sidecar.is_alias || pod.document.get(pod.spec, list).is_some_and(|list| pod.document.is_aliased(list)) {
         let line = sidecar.node.line;
-        return Err(format!("{title}: line {line}: an anchor and its aliases share the sidecar; take it out by hand"));
+        return Err(format!("{title}: line {line}: an anchor and its aliases share the sidecar; remove it by hand"));
     }
-    let mut parts = vec![format!("the sidecar{}", with(&present.additions(pod)))];
-    for container in pod.containers("containers").iter().filter(|container| container.name != SIDECAR) {
-        parts.extend(hook(pod, &present, present.port.unwrap_or(NO_PORT), container, splice));
+    let mut parts = vec![format!("the sidecar{}", with(&existing.additions(pod)))];
+    for container in pod.containers("containers").iter().filter(|container| container.name != SIDECAR_NAME) {
+        parts.extend(remove_hook(pod, &existing, None, container, edits));
     }
-    let mut gone = Vec::new();
-    if present.shape == Some(Mode::Standalone) {
-        item(pod, pod.spec, "volumes", sidecar_spec::is_volume, &mut gone, splice);
+    let mut removed = Vec::new();
+    if existing.mode == Some(Mode::Standalone) {
+        removed.extend(remove_named(pod, pod.spec, "volumes", sidecar_spec::is_our_volume, edits));
     }
-    item(pod, pod.spec, list, |_, _| true, &mut gone, splice);
-    if present.shape != Some(Mode::Standalone)
-        && let Some((index, is_ours)) = shared_processes(pod, &present, &gone)
+    removed.extend(remove_named(pod, pod.spec, list, |_, _| true, edits));
+    let shared_before = remove_annotation(pod, edits);
+    if existing.mode != Some(Mode::Standalone)
+        && let Lookup::Own(index, entry) = pod.document.lookup(pod.spec, SHARED)
     {
-        parts.push(if is_ours {
-            SHARED.to_owned()
-        } else {
-            format!("but not {SHARED}, which may have been there before")
-        });
-        gone.extend(is_ours.then_some(index));
+        let is_ours = !shared_before && entry.value.plain() == Some("true") && is_where_we_insert(pod, index, &removed);
+        let kept = || format!("but not {SHARED}, which may have been there before");
+        parts.push(if is_ours { SHARED.to_owned() } else { kept() });
+        removed.extend(is_ours.then_some(index));
     }
-    gone.sort_unstable();
-    splice.remove_entries(pod.spec, &gone);
-    Ok(Some(format!("{title}: taken out: {}", parts.join(", "))))
+    removed.sort_unstable();
+    edits.remove_entries(pod.spec, &removed);
+    Ok(Some(format!("{title}: removed: {}", parts.join(", "))))
 }
 
-/// Takes our item out of a list, or marks the whole entry as gone if nothing else was ever in it.
-fn item(
+/// Removes lameduck's item from a list. If lameduck wrote the whole list, returns the index of its entry instead, for the
+/// caller to remove.
+fn remove_named(
     pod: &Pod,
     map: &Node,
     key: &str,
     is_ours: fn(&Pod, &Node) -> bool,
-    gone: &mut Vec<usize>,
-    splice: &mut Splice,
-) {
-    let Found::Own(place, entry) = pod.document.find(map, key) else { return };
+    edits: &mut TextEdits,
+) -> Option<usize> {
+    let Lookup::Own(entry_index, entry) = pod.document.lookup(map, key) else { return None };
     let items = entry.value.items();
-    let Some(sidecar_spec) = sidecar_spec::named(pod, map, key).filter(|item| is_ours(pod, item)) else { return };
-    let Some(index) = items.iter().position(|item| std::ptr::eq(item, sidecar_spec)) else { return };
-    if items.len() == 1 && is_ours_whole(map, &entry.value, splice) {
-        gone.push(place);
-    } else {
-        splice.remove_item(&entry.value, index);
+    let named = sidecar_spec::find_named(pod, map, key).filter(|item| is_ours(pod, item))?;
+    let index = items.iter().position(|item| std::ptr::eq(item, named))?;
+    if items.len() == 1 && wrote_collection(map, &entry.value, edits) {
+        return Some(entry_index);
     }
+    edits.remove_item(&entry.value, index);
+    None
 }
 
-/// Whether an entry that holds only sidecar_spec was written by us, in the style of its surroundings. Otherwise it was there and
-/// empty, like `initContainers: []`.
-fn is_ours_whole(map: &Node, value: &Node, splice: &Splice) -> bool {
-    match (map.layout(), value.layout()) {
+/// Whether lameduck wrote a list or map that holds only lameduck's entry: it has the style of its surroundings.
+/// Otherwise it was there and empty, like `initContainers: []`.
+fn wrote_collection(parent: &Node, value: &Node, edits: &TextEdits) -> bool {
+    match (parent.layout(), value.layout()) {
         (Some(Layout::Block), Some(Layout::Block)) => true,
-        (Some(Layout::Flow(_)), Some(Layout::Flow(open))) => !splice.was_empty(open),
+        (Some(Layout::Flow(_)), Some(Layout::Flow(open))) => !edits.was_empty(open),
         _ => false,
     }
 }
 
-/// The entry that shares the process namespace, and whether it is sidecar_spec: it stands where we write it, and nothing says
-/// that it was there before.
-fn shared_processes(pod: &Pod, present: &Present, gone: &[usize]) -> Option<(usize, bool)> {
-    let Found::Own(index, entry) = pod.document.find(pod.spec, SHARED) else { return None };
+/// Whether an entry of the pod spec is at a place where `inject` inserts entries, given those that are removed.
+fn is_where_we_insert(pod: &Pod, index: usize, removed: &[usize]) -> bool {
     let next = pod.spec.entries().get(index + 1);
-    let is_before_ours = gone.contains(&(index + 1));
     let is_before_containers = next.is_some_and(|next| next.key.text() == Some("containers"));
     let is_at_front = matches!(pod.spec.layout(), Some(Layout::Flow(_))) && index <= 1;
-    let is_in_place = is_before_ours || is_before_containers || is_at_front;
-    Some((index, entry.value.plain() == Some("true") && is_in_place && !present.found_shared(pod)))
+    removed.contains(&(index + 1)) || is_before_containers || is_at_front
 }
 
-/// What goes with something that is taken out, though we did not write it.
+/// Removes the annotation that the processes were shared before lameduck came, with the maps that lameduck wrote for it.
+/// Returns whether there was one.
+fn remove_annotation(pod: &Pod, edits: &mut TextEdits) -> bool {
+    let document = pod.document;
+    let Some(node) = document.get_path(pod.template, &["metadata", "annotations"]) else { return false };
+    let found = sidecar_spec::find_was_shared(pod, node);
+    if matches!(found, Lookup::Absent) {
+        return false;
+    }
+    let (Lookup::Own(metadata_index, metadata), Lookup::Own(index, _)) =
+        (document.lookup(pod.template, "metadata"), found)
+    else {
+        return true;
+    };
+    let metadata = &metadata.value;
+    let Lookup::Own(annotations_index, annotations) = document.lookup(metadata, "annotations") else { return true };
+    let annotations = &annotations.value;
+    // Shared with other places, which must not change.
+    if document.is_aliased(metadata) || document.is_aliased(annotations) {
+        return true;
+    }
+    let is_single = |map: &Node| map.entries().len() == 1;
+    if !is_single(annotations) || !wrote_collection(metadata, annotations, edits) {
+        edits.remove_entries(annotations, &[index]);
+    } else if !is_single(metadata) || !wrote_collection(pod.template, metadata, edits) {
+        edits.remove_entries(metadata, &[annotations_index]);
+    } else {
+        edits.remove_entries(pod.template, &[metadata_index]);
+    }
+    true
+}
+
+/// Names what is removed together with something else although lameduck did not write it.
 fn with(additions: &[String]) -> String {
     if additions.is_empty() { String::new() } else { format!(" (with {})", additions.join(", ")) }
 }
 
-/// Takes our hook, and what belongs to it, out of a container. Says so if there was one.
-pub(super) fn hook(
+/// Removes lameduck's hook, and the mount that it needs, from a container. Returns a description if there was one.
+pub(crate) fn remove_hook(
     pod: &Pod,
-    present: &Present,
-    port: u16,
+    existing: &Existing,
+    port: Option<u16>,
     container: &Container,
-    splice: &mut Splice,
+    edits: &mut TextEdits,
 ) -> Option<String> {
-    let Found::Own(place, lifecycle) = pod.document.find(container.node, "lifecycle") else { return None };
-    let Found::Own(index, hook) = pod.document.find(&lifecycle.value, "preStop") else { return None };
-    if container.is_alias || !present.owns(pod, &hook.value, port) {
+    let Lookup::Own(lifecycle_index, lifecycle) = pod.document.lookup(container.node, "lifecycle") else { return None };
+    let Lookup::Own(index, hook) = pod.document.lookup(&lifecycle.value, "preStop") else { return None };
+    if container.is_alias || !existing.is_our_hook(pod, &hook.value, port) {
         return None;
     }
-    let told =
-        format!("the hook of container {}{}", container.name, with(&sidecar_spec::hook_additions(pod, &hook.value)));
-    let mut gone = Vec::new();
-    item(pod, container.node, "volumeMounts", sidecar_spec::is_mount, &mut gone, splice);
-    if lifecycle.value.entries().len() == 1 && is_ours_whole(container.node, &lifecycle.value, splice) {
-        gone.push(place);
+    let additions = sidecar_spec::hook_additions(pod, &hook.value);
+    let mut removed: Vec<_> =
+        remove_named(pod, container.node, "volumeMounts", sidecar_spec::is_our_mount, edits).into_iter().collect();
+    if lifecycle.value.entries().len() == 1 && wrote_collection(container.node, &lifecycle.value, edits) {
+        removed.push(lifecycle_index);
     } else {
-        splice.remove_entries(&lifecycle.value, &[index]);
+        edits.remove_entries(&lifecycle.value, &[index]);
     }
-    gone.sort_unstable();
-    splice.remove_entries(container.node, &gone);
-    Some(told)
+    removed.sort_unstable();
+    edits.remove_entries(container.node, &removed);
+    Some(format!("the hook of container {}{}", container.name, with(&additions)))
 }

@@ -1,83 +1,88 @@
-//! Manifests as a tree of places in their text, so that an edit can be spliced in and every other byte stays.
+//! YAML as a tree whose nodes know their place in the text, so that an edit can change one place and keep every other
+//! byte.
 //!
-//! YAML 1.2, of which JSON is a yaml_value. Scalars keep their text: what `yes`, `0644` or `1_000` mean is left to those who
-//! read the manifest next.
+//! It reads YAML 1.2, which includes JSON. Scalars keep their text: the meaning of `yes`, `0644` or `1_000` is left to
+//! the next program that reads the manifest.
+//!
+//! Read `build` first (parser events to tree); `split` and `reindent` prepare the parser's input, `scan` finds what the
+//! parser does not report.
 
 use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 
 mod build;
-mod parts;
-mod patch;
+mod reindent;
+mod scan;
+mod split;
 
 pub use build::read;
-pub use parts::{Part, parts};
+pub use split::{DocumentText, split_documents};
 
-/// How far aliases of aliases are followed.
-const PATIENCE: usize = 16;
+/// How many aliases of aliases are followed.
+const MAX_ALIAS_DEPTH: usize = 16;
 
 /// One document of a stream.
 #[derive(Debug)]
 pub struct Document {
-    /// What the document holds.
+    /// The root node.
     pub root: Node,
-    /// The anchors that some alias repeats.
-    repeated: HashSet<usize>,
+    /// The anchors that have an alias.
+    aliased: HashSet<usize>,
 }
 
-/// A node, and where it stands.
+/// A node and its place in the text.
 #[derive(Debug)]
 pub struct Node {
-    /// What it is.
+    /// Its content.
     pub kind: Kind,
-    /// Its bytes, from its properties (anchor, tag) to the end of its content: trailing comments are not in it, the
-    /// blank lines that end a block scalar are.
+    /// Its bytes, from its properties (anchor, tag) to the end of its content. Trailing comments are excluded; the
+    /// blank lines that end a block scalar are included.
     pub span: Range<usize>,
     /// The column of its first character, from 0.
     pub column: usize,
-    /// The line that it begins in, from 1.
+    /// Its first line, from 1.
     pub line: usize,
-    /// The parser's number of its anchor; 0 if there is none.
+    /// The parser's number for its anchor; 0 if it has none.
     pub anchor: usize,
-    /// Whether a tag is written in front of it.
+    /// Whether it has a tag.
     pub tagged: bool,
 }
 
-/// What a node is.
+/// The content of a node.
 #[derive(Debug)]
 pub enum Kind {
-    /// Text. A value that is not there is plain and empty.
+    /// A scalar. A missing value is plain and empty.
     Scalar {
         /// The text, without quotes and escapes.
         text: String,
-        /// How it is written.
+        /// Its style.
         style: Style,
     },
     /// `- a` or `[a]`.
     List {
-        /// What is in it.
+        /// Its items.
         items: Vec<Node>,
-        /// How it is written.
+        /// Its layout.
         layout: Layout,
-        /// Where the dash of each item stands; none in flow style.
+        /// The place of each item's dash; empty in flow style.
         dashes: Vec<usize>,
     },
     /// `a: b` or `{a: b}`.
     Map {
-        /// What is in it, in order.
+        /// Its entries, in order.
         entries: Vec<Entry>,
-        /// How it is written.
+        /// Its layout.
         layout: Layout,
     },
-    /// `*a`, by the number of the anchor.
+    /// `*a`, with the anchor's number.
     Alias(usize),
 }
 
-/// How a scalar is written.
+/// The style of a scalar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
-    /// Bare.
+    /// Without quotes.
     Plain,
     /// In quotes.
     Quoted,
@@ -85,12 +90,12 @@ pub enum Style {
     Block,
 }
 
-/// How a list or a map is written.
+/// The layout of a list or a map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// By indentation.
+    /// Block style: by indentation.
     Block,
-    /// In brackets; the offset is that of the byte after the opening one.
+    /// Flow style: in brackets. The offset is that of the byte after the opening bracket.
     Flow(usize),
 }
 
@@ -103,36 +108,36 @@ pub struct Entry {
     pub value: Node,
 }
 
-/// Where a key was found.
+/// The result of looking up a key in a map.
 #[derive(Clone, Copy, Debug)]
-pub enum Found<'a> {
-    /// In the map itself, at this place among its entries.
+pub enum Lookup<'a> {
+    /// The map has the entry itself, at this index.
     Own(usize, &'a Entry),
-    /// In a map that is merged into it by `<<`.
+    /// The value comes from a map that is merged into it with `<<`.
     Merged(&'a Node),
-    /// Nowhere.
+    /// There is no such key.
     Absent,
 }
 
-/// Text that is no YAML, and where.
+/// A syntax error and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Malformed {
+pub struct YamlError {
     /// The line, from 1.
     pub line: usize,
     /// The column, from 1.
     pub column: usize,
-    /// What is wrong.
-    pub what: String,
+    /// The cause.
+    pub message: String,
 }
 
-impl fmt::Display for Malformed {
+impl fmt::Display for YamlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}, column {}: {}", self.line, self.column, self.what)
+        write!(f, "line {}, column {}: {}", self.line, self.column, self.message)
     }
 }
 
 impl Node {
-    /// The entries of a map; none of anything else.
+    /// The entries of a map; empty for any other node.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
         match &self.kind {
@@ -141,7 +146,7 @@ impl Node {
         }
     }
 
-    /// The items of a list; none of anything else.
+    /// The items of a list; empty for any other node.
     #[must_use]
     pub fn items(&self) -> &[Self] {
         match &self.kind {
@@ -168,20 +173,20 @@ impl Node {
         }
     }
 
-    /// Whether it is null: left out, `~` or `null`.
+    /// Whether it is null: missing, `~` or `null`.
     #[must_use]
     pub fn is_null(&self) -> bool {
         self.plain().is_some_and(|text| matches!(text, "" | "~" | "null" | "Null" | "NULL"))
     }
 
-    /// Whether it is true, for those who read YAML 1.1 as well.
+    /// Whether a YAML 1.1 or 1.2 parser reads it as true.
     #[must_use]
     pub fn is_true(&self) -> bool {
         let is_word = |text: &str| ["true", "yes", "on", "y"].contains(&text.to_ascii_lowercase().as_str());
         matches!(&self.kind, Kind::Scalar { text, style: Style::Plain } if is_word(text))
     }
 
-    /// How a list or a map is written.
+    /// The layout of a list or a map.
     #[must_use]
     pub fn layout(&self) -> Option<Layout> {
         match self.kind {
@@ -190,59 +195,59 @@ impl Node {
         }
     }
 
-    /// The first key that a map in it has twice. Kubernetes takes the last, or refuses it.
+    /// The first duplicate key in this node. Kubernetes uses the last of the two, or rejects the manifest.
     #[must_use]
-    pub fn twice(&self) -> Option<&Self> {
+    pub fn duplicate_key(&self) -> Option<&Self> {
         let mut seen = HashSet::new();
         let keys = self.entries().iter().map(|entry| &entry.key);
         let mut named = keys.filter(|key| key.text().is_some_and(|text| text != "<<"));
-        named.find(|key| !seen.insert(key.text())).or_else(|| self.children().find_map(Self::twice))
+        named.find(|key| !seen.insert(key.text())).or_else(|| self.children().find_map(Self::duplicate_key))
     }
 
     fn children(&self) -> impl Iterator<Item = &Self> {
         self.items().iter().chain(self.entries().iter().flat_map(|entry| [&entry.key, &entry.value]))
     }
 
-    fn anchored(&self, anchor: usize) -> Option<&Self> {
+    fn find_anchor(&self, anchor: usize) -> Option<&Self> {
         if self.anchor == anchor {
             return Some(self);
         }
-        self.children().find_map(|child| child.anchored(anchor))
+        self.children().find_map(|child| child.find_anchor(anchor))
     }
 }
 
 impl Document {
-    /// Whether an alias elsewhere repeats this node, so that an edit here were one there, too.
+    /// Whether this node is an alias or has one elsewhere, so that an edit here would also change the other place.
     #[must_use]
-    pub fn is_repeated(&self, node: &Node) -> bool {
-        matches!(node.kind, Kind::Alias(_)) || self.repeated.contains(&node.anchor)
+    pub fn is_aliased(&self, node: &Node) -> bool {
+        matches!(node.kind, Kind::Alias(_)) || self.aliased.contains(&node.anchor)
     }
 
-    /// What an alias stands for; anything else stands for itself.
+    /// The node that an alias refers to; any other node is returned as it is.
     #[must_use]
     pub fn resolve<'a>(&'a self, node: &'a Node) -> &'a Node {
         let mut node = node;
-        for _ in 0..PATIENCE {
+        for _ in 0..MAX_ALIAS_DEPTH {
             match node.kind {
-                Kind::Alias(anchor) => node = self.root.anchored(anchor).unwrap_or(node),
+                Kind::Alias(anchor) => node = self.root.find_anchor(anchor).unwrap_or(node),
                 Kind::Scalar { .. } | Kind::List { .. } | Kind::Map { .. } => break,
             }
         }
         node
     }
 
-    /// Where a map has a key.
+    /// Looks up a key in a map, also in merged maps.
     #[must_use]
-    pub fn find<'a>(&'a self, map: &'a Node, key: &str) -> Found<'a> {
+    pub fn lookup<'a>(&'a self, map: &'a Node, key: &str) -> Lookup<'a> {
         let map = self.resolve(map);
         let is_it = |entry: &Entry| entry.key.text() == Some(key);
         if let Some((index, entry)) = map.entries().iter().enumerate().find(|(_, entry)| is_it(entry)) {
-            return Found::Own(index, entry);
+            return Lookup::Own(index, entry);
         }
-        self.merged(map, key, &mut HashSet::new()).map_or(Found::Absent, Found::Merged)
+        self.merged(map, key, &mut HashSet::new()).map_or(Lookup::Absent, Lookup::Merged)
     }
 
-    /// No map is looked into twice, however often it is merged.
+    /// Searches merged maps, each map once, however often it is merged.
     fn merged<'a>(&'a self, map: &'a Node, key: &str, seen: &mut HashSet<usize>) -> Option<&'a Node> {
         if !seen.insert(std::ptr::from_ref(map).addr()) {
             return None;
@@ -258,19 +263,19 @@ impl Document {
         })
     }
 
-    /// The value of a key, wherever it was found, with aliases followed.
+    /// The value of a key, own or merged, with aliases resolved.
     #[must_use]
     pub fn get<'a>(&'a self, map: &'a Node, key: &str) -> Option<&'a Node> {
-        match self.find(map, key) {
-            Found::Own(_, entry) => Some(self.resolve(&entry.value)),
-            Found::Merged(value) => Some(self.resolve(value)),
-            Found::Absent => None,
+        match self.lookup(map, key) {
+            Lookup::Own(_, entry) => Some(self.resolve(&entry.value)),
+            Lookup::Merged(value) => Some(self.resolve(value)),
+            Lookup::Absent => None,
         }
     }
 
     /// The value at a path of keys.
     #[must_use]
-    pub fn at<'a>(&'a self, map: &'a Node, path: &[&str]) -> Option<&'a Node> {
+    pub fn get_path<'a>(&'a self, map: &'a Node, path: &[&str]) -> Option<&'a Node> {
         path.iter().try_fold(map, |map, key| self.get(map, key))
     }
 }

@@ -1,39 +1,47 @@
-//! Manifests in many styles, written from a tape of choices.
+//! Generated manifests in many styles; each choice is taken from a tape of bytes.
 
-pub mod view;
+pub mod libyaml;
 pub mod writing;
 
 use writing::{finish, json, yaml_stream};
 
-/// A value, and how its text may look.
+/// A value to write; the variant limits the styles it may have.
 #[derive(Clone, Debug)]
 pub enum Tree {
-    /// A scalar as it is written in both YAML and JSON.
+    /// A scalar that is the same in YAML and JSON.
     Bare(&'static str),
+    /// A string.
     Text(String),
+    /// A string of several lines.
     Lines(&'static str),
+    /// A list.
     List(Vec<Tree>),
+    /// A map, in this order.
     Map(Vec<(&'static str, Tree)>),
 }
 
 use Tree::{Bare, Lines, List, Map, Text};
 
-/// Choices; when the tape is at its end, always the first.
+/// A source of choices. At its end, every choice is the first option.
 pub struct Tape(std::vec::IntoIter<u8>);
 
 impl Tape {
+    /// Creates a tape.
     pub fn new(bytes: Vec<u8>) -> Self {
         Self(bytes.into_iter())
     }
 
-    pub fn pick(&mut self, among: usize) -> usize {
-        self.0.next().map_or(0, |byte| usize::from(byte) % among)
+    /// Chooses a number below `options`.
+    pub fn pick(&mut self, options: usize) -> usize {
+        self.0.next().map_or(0, |byte| usize::from(byte) % options)
     }
 
-    pub fn one_in(&mut self, many: usize) -> bool {
-        self.pick(many) == many - 1
+    /// Returns true once in `options` times.
+    pub fn one_in(&mut self, options: usize) -> bool {
+        self.pick(options) == options - 1
     }
 
+    /// Shuffles items.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             let other = last - self.pick(last + 1);
@@ -61,6 +69,7 @@ pub fn stream(tape: &mut Tape) -> String {
     }
 }
 
+/// A `ConfigMap` whose text looks like a workload.
 pub fn config() -> Tree {
     let script = Lines("#!/bin/sh\n# spec:\n#   containers:\necho \"kind: Deployment\"\n\n  indented\n");
     let data = Map(vec![("run.sh", script), ("on", text("yes")), ("mode", Bare("0644"))]);
@@ -87,7 +96,10 @@ fn workload(tape: &mut Tape) -> Tree {
     };
     for wrap in 0..wraps {
         let key = if wrap == 0 { "template" } else { "jobTemplate" };
-        let template = Map(vec![("metadata", Map(Vec::new())), ("spec", spec)]);
+        let mut template = vec![("spec", spec)];
+        template.extend(template_metadata(tape).map(|metadata| ("metadata", metadata)));
+        tape.shuffle(&mut template);
+        let template = Map(template);
         spec = Map(vec![("replicas", Bare("2")), (key, template)]);
         if tape.one_in(2)
             && let Map(entries) = &mut spec
@@ -95,7 +107,10 @@ fn workload(tape: &mut Tape) -> Tree {
             entries.swap(0, 1);
         }
     }
-    let metadata = Map(vec![("name", text("engine")), ("annotations", annotations(tape))]);
+    let mut metadata = vec![("name", text("engine"))];
+    metadata.extend(annotations(tape).map(|annotations| ("annotations", annotations)));
+    tape.shuffle(&mut metadata);
+    let metadata = Map(metadata);
     let mut entries = vec![("apiVersion", text(version)), ("kind", text(kind)), ("metadata", metadata), ("spec", spec)];
     if tape.one_in(3) {
         tape.shuffle(&mut entries);
@@ -103,9 +118,29 @@ fn workload(tape: &mut Tape) -> Tree {
     Map(entries)
 }
 
-fn annotations(tape: &mut Tape) -> Tree {
+/// The metadata of a pod template, which may be missing, null or empty.
+fn template_metadata(tape: &mut Tape) -> Option<Tree> {
+    let mut entries = Vec::new();
+    match tape.pick(5) {
+        0 => return None,
+        1 => return Some(Bare("null")),
+        2 => return Some(Map(Vec::new())),
+        3 => entries.push(("labels", Map(vec![("app", text("engine"))]))),
+        _ => {}
+    }
+    entries.extend(annotations(tape).map(|annotations| ("annotations", annotations)));
+    tape.shuffle(&mut entries);
+    Some(Map(entries))
+}
+
+/// Annotations, which may be missing, null or empty.
+fn annotations(tape: &mut Tape) -> Option<Tree> {
     let all = [("on", text("yes")), ("number", text("0644")), ("é", text("ü: # 𝄞")), ("empty", text(""))];
-    Map(all.into_iter().take(tape.pick(5)).collect())
+    match tape.pick(7) {
+        5 => None,
+        6 => Some(Bare("null")),
+        count => Some(Map(all.into_iter().take(count).collect())),
+    }
 }
 
 fn pod_spec(tape: &mut Tape) -> Tree {
@@ -137,6 +172,9 @@ fn pod_spec(tape: &mut Tape) -> Tree {
     }
     if tape.one_in(3) {
         entries.push(("schedulerName", text("default")));
+    }
+    if tape.one_in(3) {
+        entries.push(("shareProcessNamespace", Bare("true")));
     }
     tape.shuffle(&mut entries);
     Map(entries)

@@ -1,36 +1,36 @@
-//! What people wrote beside ours, or under our name: it stays, or is named, or nothing is done.
+//! What users added to lameduck's parts or named like them: it is kept, or reported, or the run is refused.
 
-use crate::inject::support::{Answer, IMAGE, inject, injected, removed};
-use lameduck_test_support::manifests::view::{container, pod_spec};
+use crate::inject::support::{IMAGE, Output, inject, injected, removed};
+use lameduck_test_support::manifests::libyaml::{container, pod_spec};
 
 const USER: &str = "--run-as-user=1000";
 
 /// A Deployment with these lines in its pod spec and in its container.
-fn deployment(spec: &str, container: &str) -> String {
+pub(super) fn deployment(spec: &str, container: &str) -> String {
     format!(
         "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: e\nspec:\n  template:\n    spec:\n      terminationGracePeriodSeconds: 1800\n{spec}      containers:\n        - name: engine\n          image: app:1\n          command: [impeller]\n{container}"
     )
 }
 
-fn with(manifests: &str, args: &[&str]) -> Answer {
+fn with(manifests: &str, args: &[&str]) -> Output {
     let answer = inject(manifests.as_bytes(), &[&[IMAGE, USER], args].concat(), &[]);
     assert_eq!(answer.code, Some(0), "{}", answer.stderr);
     answer
 }
 
-fn assert_refused(manifests: &str, args: &[&str], parts: &[&str]) {
-    let Answer { code, stdout, stderr } = inject(manifests.as_bytes(), &[&[IMAGE, USER], args].concat(), &[]);
+pub(super) fn assert_refused(manifests: &str, args: &[&str], parts: &[&str]) {
+    let Output { code, stdout, stderr } = inject(manifests.as_bytes(), &[&[IMAGE, USER], args].concat(), &[]);
     assert_eq!((code, stdout.as_str()), (Some(64), ""), "{stderr}\n{manifests}");
     for part in parts {
         assert!(stderr.contains(part), "no {part:?} in {stderr}");
     }
 }
 
-/// A sidecar to which people added what they needed.
-fn added_to() -> String {
+/// An injected manifest in which users extended the sidecar and the hook.
+fn with_user_additions() -> String {
     let injected = injected(&deployment("", ""), &[USER]);
     let added = injected
-        .replace("              value: \"1800\"\n", "              value: \"1800\"\n            # of ours\n            - {name: LAMEDUCK_IDLE_AFTER, value: 60s}\n")
+        .replace("              value: \"1800\"\n", "              value: \"1800\"\n            # custom\n            - {name: LAMEDUCK_IDLE_AFTER, value: 60s}\n")
         .replace("          ports:\n", "          volumeMounts:\n            - {name: token, mountPath: /t}\n          ports: # here\n")
         .replace("                port: 8089\n", "                port: 8089\n                httpHeaders: [{name: Authorization, value: Bearer x}]\n")
         .replace("cpu: \"50m\"", "cpu: 200m");
@@ -39,19 +39,19 @@ fn added_to() -> String {
 }
 
 #[test]
-fn what_people_added_to_the_sidecar_and_the_hook_stays_and_is_named() {
-    let added = added_to();
-    let Answer { stdout, stderr, .. } = with(&added, &[]);
+fn user_additions_are_kept_and_named() {
+    let added = with_user_additions();
+    let Output { stdout, stderr, .. } = with(&added, &[]);
     assert_eq!(stdout, added);
-    assert!(stderr.contains("kept in container lameduck as it was there: volumeMounts"), "{stderr}");
+    assert!(stderr.contains("kept in container lameduck: volumeMounts"), "{stderr}");
     assert!(stderr.contains("LAMEDUCK_IDLE_AFTER") && stderr.contains("is up to date"), "{stderr}");
 }
 
 #[test]
-fn an_upgrade_changes_what_is_ours_and_says_what_it_was() {
-    let added = added_to();
+fn upgrade_changes_managed_fields_and_reports_old_values() {
+    let added = with_user_additions();
     let new = "--image=registry.example.com/lameduck:0.2.0";
-    let Answer { code, stdout, stderr } =
+    let Output { code, stdout, stderr } =
         inject(added.as_bytes(), &[new, USER, "--listen=[::]:9000", "--idle-after=90s"], &[]);
     assert_eq!(code, Some(0), "{stderr}");
     let expected = added.replace("lameduck:0.1.0", "lameduck:0.2.0").replace("8089", "9000").replace(
@@ -65,24 +65,24 @@ fn an_upgrade_changes_what_is_ours_and_says_what_it_was() {
     others.sort_unstable();
     assert_eq!(lines, others);
     for part in [
-        "line 12: image was registry.example.com/lameduck:0.1.0, and is registry.example.com/lameduck:0.2.0 now",
-        "value was 60s, and is \"90s\" now",
-        "port was 8089, and is 9000 now",
-        "containerPort was 8089, and is 9000 now",
+        "line 12: image was registry.example.com/lameduck:0.1.0 and is now registry.example.com/lameduck:0.2.0",
+        "value was 60s and is now \"90s\"",
+        "port was 8089 and is now 9000",
+        "containerPort was 8089 and is now 9000",
     ] {
         assert!(stderr.contains(part), "no {part:?} in {stderr}");
     }
 }
 
 #[test]
-fn a_value_of_ours_that_was_changed_by_hand_is_named_when_it_is_set_back() {
+fn restoring_a_managed_field_is_reported() {
     let changed = injected(&deployment("", ""), &[USER]).replace("failureThreshold: 30", "failureThreshold: 90");
-    let Answer { stderr, .. } = with(&changed, &[]);
-    assert!(stderr.contains("failureThreshold was 90, and is 30 now"), "{stderr}");
+    let Output { stderr, .. } = with(&changed, &[]);
+    assert!(stderr.contains("failureThreshold was 90 and is now 30"), "{stderr}");
 }
 
 #[test]
-fn values_of_ours_in_another_style_are_brought_up_to_date() {
+fn managed_fields_in_any_style_are_updated() {
     let injected = injected(&deployment("", ""), &[USER]);
     for (ours, theirs) in [
         ("              value: \"1800\"\n", "              value: |-\n                600\n\n              # next\n"),
@@ -103,65 +103,65 @@ fn values_of_ours_in_another_style_are_brought_up_to_date() {
     ] {
         let changed = injected.replace(ours, theirs);
         assert_ne!(changed, injected);
-        let Answer { stdout, .. } = with(&changed, &[]);
-        let mended = container(&pod_spec(&stdout), "initContainers", "lameduck").clone();
+        let Output { stdout, .. } = with(&changed, &[]);
+        let updated = container(&pod_spec(&stdout), "initContainers", "lameduck").clone();
         let mut expected = container(&pod_spec(&injected), "initContainers", "lameduck").clone();
         if theirs.contains("livenessProbe") {
             expected["livenessProbe"] = serde_norway::Value::Mapping(serde_norway::Mapping::default());
         }
-        assert_eq!(mended, expected, "{stdout}");
+        assert_eq!(updated, expected, "{stdout}");
         assert_eq!(with(&stdout, &[]).stdout, stdout);
     }
 }
 
 #[test]
-fn what_goes_with_the_sidecar_is_named() {
-    let Answer { stderr, .. } = inject(added_to().as_bytes(), &["--remove"], &[]);
+fn removed_user_additions_are_named() {
+    let Output { stderr, .. } = inject(with_user_additions().as_bytes(), &["--remove"], &[]);
     for part in
         ["the sidecar (with volumeMounts, LAMEDUCK_IDLE_AFTER)", "the hook of container engine (with httpHeaders)"]
     {
         assert!(stderr.contains(part), "no {part:?} in {stderr}");
     }
     let standalone = injected(&deployment("", ""), &["--standalone", "--signal=SIGTERM"]);
-    let Answer { stderr, .. } = with(&standalone, &[]);
+    let Output { stderr, .. } = with(&standalone, &[]);
     assert!(stderr.contains("the hook of container engine (with --signal=SIGTERM)"), "{stderr}");
-    let Answer { stderr, .. } = with(&standalone, &["--standalone"]);
+    let Output { stderr, .. } = with(&standalone, &["--standalone"]);
     assert!(stderr.contains("command was - /lameduck/lameduck") && stderr.contains("--signal=SIGTERM"), "{stderr}");
 }
 
 #[test]
-fn parts_of_ours_that_are_shared_by_anchors_are_refused() {
+fn sidecar_shared_by_anchor_is_refused() {
     let shared = injected(&deployment("", ""), &[USER]).replace("          env:\n", "          env: &e\n");
     let shared = format!("{shared}          env: *e\n");
     assert_refused(&shared, &[], &["anchor", "write it out"]);
 }
 
 #[test]
-fn a_token_file_is_refused_for_it_would_need_more() {
+fn token_file_is_refused() {
     let parts = ["--token-file /etc/t/token", "volume", "mount", "httpHeaders", "lameduck drain --hook", "by hand"];
     assert_refused(&deployment("", ""), &["--token-file=/etc/t/token"], &parts);
 }
 
 #[test]
-fn a_container_that_only_has_our_name_is_refused_and_never_taken_out() {
+fn foreign_container_named_lameduck_is_refused_and_kept() {
     let init = "      initContainers:\n        - name: lameduck\n          image: busybox\n          command: [sh, -c, \"migrate db\"]\n";
     let ordinary = "        - name: lameduck\n          image: someone/else:1\n";
     for manifest in [deployment(init, ""), deployment("", ordinary)] {
-        for shape in [&[][..], &["--classic"], &["--standalone"]] {
-            assert_refused(&manifest, shape, &["Deployment/e", "line ", "container lameduck", "another name"]);
+        for mode in [&[][..], &["--classic"], &["--standalone"]] {
+            assert_refused(&manifest, mode, &["Deployment/e", "line ", "container lameduck", "another name"]);
         }
-        let Answer { code, stdout, stderr } = inject(manifest.as_bytes(), &["--remove"], &[]);
+        let Output { code, stdout, stderr } = inject(manifest.as_bytes(), &["--remove"], &[]);
         assert_eq!((code, stdout.as_str()), (Some(64), ""), "{stderr}");
         assert!(stderr.contains("nothing to remove"), "{stderr}");
         let two = format!("{manifest}---\n{}", injected(&deployment("", ""), &[USER]));
-        let Answer { stdout, stderr, .. } = inject(two.as_bytes(), &["--remove"], &[]);
+        let Output { stdout, stderr, .. } = inject(two.as_bytes(), &["--remove"], &[]);
         assert_eq!(stdout, format!("{manifest}---\n{}", deployment("", "")));
-        assert!(stderr.contains("container lameduck is not lameduck's, and stays"), "{stderr}");
+        assert!(stderr.contains("container lameduck is not lameduck's and stays"), "{stderr}");
     }
 }
 
 #[test]
-fn a_volume_and_a_mount_that_only_have_our_name_are_refused() {
+fn foreign_volume_and_mount_named_lameduck_are_refused() {
     let volume = "      volumes:\n        - name: lameduck\n          persistentVolumeClaim: {claimName: models}\n";
     assert_refused(&deployment(volume, ""), &["--standalone"], &["line ", "volume lameduck", "another name"]);
     let ours = injected(&deployment("", ""), &["--standalone"]);
@@ -170,11 +170,11 @@ fn a_volume_and_a_mount_that_only_have_our_name_are_refused() {
     assert_refused(&claim, &["--standalone"], &["volume lameduck"]);
     assert!(removed(&claim).contains("claimName: models"));
     let mount = "          volumeMounts:\n            - {name: lameduck, mountPath: /models}\n";
-    assert_refused(&deployment("", mount), &["--standalone"], &["line ", "mounts lameduck elsewhere"]);
+    assert_refused(&deployment("", mount), &["--standalone"], &["line ", "mounts lameduck at another path"]);
 }
 
 #[test]
-fn a_hook_that_only_looks_like_ours_is_not_replaced() {
+fn similar_foreign_hook_is_not_replaced() {
     let hook = |get: &str| format!("          lifecycle:\n            preStop:\n              httpGet: {{{get}}}\n");
     let gateway = hook("path: /prestop, port: 8089, host: gw.example, scheme: HTTPS");
     let plain = hook("path: /prestop, port: 8089");
@@ -192,7 +192,7 @@ fn a_hook_that_only_looks_like_ours_is_not_replaced() {
 }
 
 #[test]
-fn a_hook_of_ones_own_that_waits_for_the_sidecar_stays() {
+fn existing_drain_hook_is_kept() {
     for command in ["[/lameduck/lameduck, drain, --hook]", "[sh, -c, \"sync; lameduck drain --hook\"]"] {
         let hook = format!("          lifecycle:\n            preStop:\n              exec: {{command: {command}}}\n");
         let once = injected(&deployment("", &hook), &[USER]);
@@ -203,24 +203,7 @@ fn a_hook_of_ones_own_that_waits_for_the_sidecar_stays() {
 }
 
 #[test]
-fn processes_that_were_shared_before_stay_shared() {
-    let shared = deployment("      shareProcessNamespace: true\n", "");
-    let json =
-        r#"{"kind":"Pod","spec":{"shareProcessNamespace":true,"containers":[{"name":"a","command":["impeller"]}]}}"#;
-    for text in [shared.as_str(), json] {
-        for shape in ["--listen=[::]:8089", "--classic"] {
-            let once = injected(text, &[USER, shape]);
-            assert_eq!(injected(&once, &[USER, shape]), once);
-            let Answer { stdout, stderr, .. } = inject(once.as_bytes(), &["--remove"], &[]);
-            assert_eq!(stdout, text);
-            assert!(stderr.contains("not shareProcessNamespace"), "{stderr}");
-            assert_eq!(injected(&once, &["--standalone"]), injected(text, &["--standalone"]));
-        }
-    }
-}
-
-#[test]
-fn without_a_signal_nobody_need_be_known_nor_processes_shared() {
+fn signal_none_needs_no_uid_and_no_shared_processes() {
     for spec in ["      shareProcessNamespace: false\n", "      hostPID: true\n", ""] {
         let out = injected(&deployment(spec, ""), &["--signal=none"]);
         let spec = pod_spec(&out);
@@ -230,7 +213,7 @@ fn without_a_signal_nobody_need_be_known_nor_processes_shared() {
 }
 
 #[test]
-fn a_sidecar_is_guaranteed_what_it_may_use() {
+fn sidecar_requests_equal_limits() {
     let spec = pod_spec(&injected(&deployment("", ""), &[USER]));
     let resources = &container(&spec, "initContainers", "lameduck")["resources"];
     assert_eq!(resources["requests"], resources["limits"]);
@@ -238,15 +221,15 @@ fn a_sidecar_is_guaranteed_what_it_may_use() {
 }
 
 #[test]
-fn line_ends_that_are_mixed_are_the_same_the_second_time() {
+fn mixed_line_endings_are_idempotent_and_removable() {
     let text = deployment("", "");
     for line in 1..text.lines().count() {
         let mut lines: Vec<_> = text.split_inclusive('\n').map(str::to_owned).collect();
         lines[line] = lines[line].replace('\n', "\r\n");
         let mixed = lines.concat();
-        for shape in ["--listen=[::]:8089", "--classic", "--hold=engine"] {
-            let once = injected(&mixed, &[USER, shape]);
-            assert_eq!(injected(&once, &[USER, shape]), once, "line {line}");
+        for mode in ["--listen=[::]:8089", "--classic", "--also-hook=engine"] {
+            let once = injected(&mixed, &[USER, mode]);
+            assert_eq!(injected(&once, &[USER, mode]), once, "line {line}");
             assert_eq!(removed(&once), mixed, "line {line}");
         }
     }

@@ -1,12 +1,11 @@
-//! What Kubernetes reads and YAML 1.2 spells otherwise, and what nobody can read.
+//! Spellings that Kubernetes accepts although YAML 1.2 differs, and texts that no parser accepts.
 
 use std::fmt::Write;
 
-use lameduck_manifests::inject as inject_text;
-use lameduck_manifests::sidecar_spec::Mode;
+use lameduck_manifests::{Mode, inject as inject_text};
 
-use crate::inject::support::{Answer, IMAGE, inject, injected, removed, request};
-use lameduck_test_support::manifests::view::{view, without_ours};
+use crate::inject::support::{IMAGE, Output, inject, injected, removed, request};
+use lameduck_test_support::manifests::libyaml::{parse, without_lameduck};
 
 const USER: &str = "--run-as-user=1000";
 
@@ -18,24 +17,24 @@ fn pod(spec: &str) -> String {
 }
 
 fn refusal(manifests: &str, args: &[&str]) -> String {
-    let Answer { code, stdout, stderr } = inject(manifests.as_bytes(), &[&[IMAGE], args].concat(), &[]);
+    let Output { code, stdout, stderr } = inject(manifests.as_bytes(), &[&[IMAGE], args].concat(), &[]);
     assert_eq!((code, stdout.as_str()), (Some(64), ""), "{stderr}\n{manifests}");
     stderr
 }
 
-fn assert_only_ours_is_added(text: &str) {
-    for shape in ["--listen=[::]:8089", "--classic", "--standalone"] {
-        let shape: &[&str] = if shape == "--standalone" { &[shape] } else { &[USER, shape] };
-        let out = injected(text, shape);
-        assert!(view(text).is_some() && view(&out).is_some(), "{out}");
-        assert_eq!(without_ours(text), without_ours(&out), "{out}");
-        assert_eq!(injected(&out, shape), out);
+fn assert_only_lameduck_is_added(text: &str) {
+    for mode in ["--listen=[::]:8089", "--classic", "--standalone"] {
+        let mode: &[&str] = if mode == "--standalone" { &[mode] } else { &[USER, mode] };
+        let out = injected(text, mode);
+        assert!(parse(text).is_some() && parse(&out).is_some(), "{out}");
+        assert_eq!(without_lameduck(text), without_lameduck(&out), "{out}");
+        assert_eq!(injected(&out, mode), out);
         assert_eq!(removed(&out), text);
     }
 }
 
 #[test]
-fn brackets_and_quotes_may_stand_left_of_what_is_around_them() {
+fn under_indented_brackets_and_quotes_are_accepted() {
     for command in [
         "[\n      \"impeller\",\n      \"-v\"\n    ]",
         "[\n      impeller,\n      ü,\n    ]",
@@ -44,30 +43,30 @@ fn brackets_and_quotes_may_stand_left_of_what_is_around_them() {
         "[impeller, \"a\n\n b\\\n   c'\n\", 'd\n''e\n f']",
     ] {
         let text = format!("{}    tty: true\n", POD.replace("[impeller]", command));
-        assert_only_ours_is_added(&text);
-        assert_only_ours_is_added(&text.replace('\n', "\r\n"));
-        assert_only_ours_is_added(&format!(
+        assert_only_lameduck_is_added(&text);
+        assert_only_lameduck_is_added(&text.replace('\n', "\r\n"));
+        assert_only_lameduck_is_added(&format!(
             "\u{feff}kind: ConfigMap\ndata: {{\n\"ü\": \"1\"\n}}\n---\n{text}---\n{text}"
         ));
     }
     let all_flow = "kind: Pod\nspec: {\n  \"containers\": [\n{\n\"name\": \"a\",\n\"image\": \"b\",\n\"command\": [\n\"impeller\"\n]\n}\n]\n}\n";
-    assert_only_ours_is_added(all_flow);
+    assert_only_lameduck_is_added(all_flow);
 }
 
 #[test]
-fn many_such_lines_are_read() {
+fn hundreds_of_under_indented_lines_are_accepted() {
     let elements = "\"-x\",\n".repeat(300);
     let text = POD.replace("[impeller]", &format!("[\n\"impeller\",\n{elements}]"));
     assert!(injected(&text, &[USER]).contains("path: /prestop"));
 }
 
 #[test]
-fn an_unreadable_document_is_left_if_it_says_that_it_holds_no_pods() {
+fn unreadable_non_pod_document_is_left_unchanged() {
     let config = "kind: ConfigMap\ndata:\n  a: b: c\n";
     for text in [format!("{config}---\n{POD}"), format!("{POD}---\n{config}")] {
-        let Answer { code, stdout, stderr } = inject(text.as_bytes(), &[IMAGE, USER], &[]);
+        let Output { code, stdout, stderr } = inject(text.as_bytes(), &[IMAGE, USER], &[]);
         assert_eq!(code, Some(0), "{stderr}");
-        assert!(stderr.contains("a ConfigMap cannot be read, and is left as it is: line "), "{stderr}");
+        assert!(stderr.contains("a ConfigMap cannot be read and is left unchanged: line "), "{stderr}");
         assert_eq!(removed(&stdout), text);
     }
     let line = refusal(&format!("{POD}---\n{}", config.replace("ConfigMap", "Deployment")), &[USER]);
@@ -85,7 +84,7 @@ fn an_unreadable_document_is_left_if_it_says_that_it_holds_no_pods() {
 }
 
 #[test]
-fn true_is_true_in_every_spelling() {
+fn booleans_are_read_in_every_spelling() {
     for yes in ["true", "True", "TRUE", "yes", "on", "On", "YES", "!!bool yes"] {
         for key in ["hostNetwork", "hostPID"] {
             assert!(refusal(&pod(&format!("  {key}: {yes}\n")), &[USER]).contains(key), "{key}: {yes}");
@@ -100,13 +99,13 @@ fn true_is_true_in_every_spelling() {
 }
 
 #[test]
-fn windows_is_known_by_its_old_label() {
+fn windows_is_detected_by_deprecated_label() {
     let windows = pod("  nodeSelector: {beta.kubernetes.io/os: windows}\n");
     assert!(refusal(&windows, &[USER]).contains("Windows"));
 }
 
 #[test]
-fn a_uid_that_readers_take_for_another_is_refused() {
+fn ambiguous_uid_is_refused() {
     for uid in ["01750", "0o1750", "00", "2147483648", "-1"] {
         let said = refusal(&pod(&format!("  securityContext: {{runAsUser: {uid}}}\n")), &[]);
         assert!(said.contains("runAsUser") && said.contains("write it like 1000"), "{uid}: {said}");
@@ -116,7 +115,7 @@ fn a_uid_that_readers_take_for_another_is_refused() {
 }
 
 #[test]
-fn json_may_escape_letters_in_halves() {
+fn json_surrogate_escapes_are_accepted() {
     for name in [r"\ud83d\ude00", r"\uD83D\uDE00\ud55c\u00fc", r"\ud83d"] {
         let text = format!(
             r#"{{"kind":"Pod","metadata":{{"name":"p","annotations":{{"{name}":"{name}"}}}},"spec":{{"containers":[{{"name":"a","command":["impeller"]}}]}}}}"#
@@ -128,26 +127,29 @@ fn json_may_escape_letters_in_halves() {
 }
 
 #[test]
-fn everything_that_is_left_is_said() {
+fn unchanged_manifests_are_listed() {
     let others = "# nothing\n---\nmetadata: {name: x}\n---\nkind: PlayList\nmetadata: {name: y}\n---\nkind: List\nitems:\n- metadata: {name: z}\n---\nkind: Rollout\nmetadata: {name: r}\n";
     let text = format!("{others}---\n{POD}");
-    let Answer { stderr, .. } = inject(text.as_bytes(), &[IMAGE, USER], &[]);
-    assert!(stderr.contains("left as they are: (no kind)/x, PlayList/y, (no kind)/z, Rollout/r\n"), "{stderr}");
+    let Output { stderr, .. } = inject(text.as_bytes(), &[IMAGE, USER], &[]);
+    assert!(stderr.contains("left unchanged: (no kind)/x, PlayList/y, (no kind)/z, Rollout/r\n"), "{stderr}");
     let said = refusal(&text, &[USER, "--workload=rollout/r"]);
-    assert!(said.contains("where that keeps its pods is not known") && said.contains("StatefulSet"), "{said}");
+    assert!(
+        said.contains("the location of the pod template in this kind is unknown") && said.contains("StatefulSet"),
+        "{said}"
+    );
     let said = refusal("kind: Pod\nmetadata: {name: p}\nspec:\n  containers: []\n", &[USER, "--workload=Pod/p"]);
-    assert!(said.contains("it has no containers; mend that first"), "{said}");
+    assert!(said.contains("it has no containers; fix that first"), "{said}");
 }
 
 #[test]
-fn items_of_a_list_of_one_kind_may_leave_it_out() {
+fn typed_list_items_may_omit_kind() {
     let list =
         "kind: PodList\napiVersion: v1\nitems:\n- spec:\n    containers:\n    - name: a\n      command: [impeller]\n";
     assert!(injected(list, &[USER]).contains("path: /prestop"));
 }
 
 #[test]
-fn what_multiplies_comes_to_an_end() {
+fn exponential_merges_and_lists_terminate() {
     let mut merges = "m0: &m0 {q: 1}\n".to_owned();
     for level in 1..20 {
         let all = vec![format!("*m{}", level - 1); 8].join(", ");
@@ -166,7 +168,7 @@ fn what_multiplies_comes_to_an_end() {
 }
 
 #[test]
-fn anchors_of_many_documents_are_remembered_for_their_own_alone() {
+fn anchors_of_many_documents_use_bounded_memory() {
     let text = format!("{}{POD}", "a: &x 1\nb: *x\n---\n".repeat(20_000));
     let before = peak_kilobytes();
     assert!(inject_text(&text, &request(Mode::Native), &|_| Ok(())).is_ok());

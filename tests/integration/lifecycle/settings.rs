@@ -33,8 +33,7 @@ fn variable_that_is_no_setting_is_named_in_the_log() {
     let pod = Pod::new("http://127.0.0.1:1/metrics");
     let mut command = pod.command();
     command.arg("--grace-period=60").stderr(std::process::Stdio::piped());
-    // The first is what `lameduck inject` leaves for itself.
-    command.env("LAMEDUCK_SHARED_BEFORE", "true").env("LAMEDUCK_TOKENFILE", "/token");
+    command.env("LAMEDUCK_TOKENFILE", "/token");
     let line = pod.launch(command).wait_for("no such setting");
     assert_eq!((&line["level"], &line["variable"]), (&json!("WARN"), &json!("LAMEDUCK_TOKENFILE")));
 }

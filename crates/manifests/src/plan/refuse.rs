@@ -1,78 +1,78 @@
-//! What no sidecar can be put into, and why.
+//! Pods that lameduck cannot be added to, and why.
 
 use super::{Planner, shared};
-use crate::SIDECAR;
-use crate::pods::Container;
-use crate::sidecar_spec::{self, Mode};
-use crate::yaml::{Found, Kind, Node};
+use crate::request::{Mode, SIDECAR_NAME};
+use crate::sidecar_spec;
+use crate::yaml::{Kind, Lookup, Node};
 
 impl Planner<'_> {
     pub(super) fn refuse(&self) -> Result<(), String> {
-        if let Some(stuck) = &self.pod.stuck {
-            return Err(stuck.clone());
+        if let Some(reason) = &self.pod.not_editable {
+            return Err(reason.clone());
         }
-        if let Some(key) = self.pod.manifest.twice() {
+        if let Some(key) = self.pod.manifest.duplicate_key() {
             let name = key.text().unwrap_or_default();
-            return Err(format!("line {}: `{name}` is there twice in one map; take one out", key.line));
+            return Err(format!("line {}: duplicate key `{name}`; remove one", key.line));
         }
-        self.refuse_strangers()?;
-        self.refuse_system()?;
+        self.refuse_foreign()?;
+        self.refuse_windows()?;
         self.refuse_network()?;
-        self.refuse_shape()?;
+        self.refuse_mode()?;
         self.refuse_containers()
     }
 
-    /// What has our name is found by it again, and taken for sidecar_spec.
-    fn refuse_strangers(&self) -> Result<(), String> {
-        if let Some(stranger) = &self.present.stranger {
+    /// Refuses things that have lameduck's name and are not lameduck's: a later run would take them for its own.
+    fn refuse_foreign(&self) -> Result<(), String> {
+        if let Some(foreign) = &self.existing.foreign {
             return Err(format!(
-                "line {}: container {SIDECAR} is not lameduck's (it runs neither `sidecar` nor `install`); give it another name",
-                stranger.node.line
+                "line {}: container {SIDECAR_NAME} is not lameduck's (it runs neither `sidecar` nor `install`); give it another name",
+                foreign.node.line
             ));
         }
-        if self.request.shape != Mode::Standalone {
+        if self.request.mode != Mode::Standalone {
             return Ok(());
         }
-        let volume = sidecar_spec::named(self.pod, self.pod.spec, "volumes");
-        let is_ours = self.present.shape == Some(Mode::Standalone);
-        if let Some(volume) = volume.filter(|volume| !(is_ours && sidecar_spec::is_volume(self.pod, volume))) {
-            return Err(format!("line {}: volume {SIDECAR} is not lameduck's; give it another name", volume.line));
+        let volume = sidecar_spec::find_named(self.pod, self.pod.spec, "volumes");
+        let is_ours = self.existing.mode == Some(Mode::Standalone);
+        if let Some(volume) = volume.filter(|volume| !(is_ours && sidecar_spec::is_our_volume(self.pod, volume))) {
+            return Err(format!("line {}: volume {SIDECAR_NAME} is not lameduck's; give it another name", volume.line));
         }
-        let mount = sidecar_spec::named(self.pod, self.picked.main.node, "volumeMounts");
-        match mount.filter(|mount| !sidecar_spec::is_mount(self.pod, mount)) {
-            Some(mount) => {
-                Err(format!("line {}: it mounts {SIDECAR} elsewhere than lameduck does; take that out", mount.line))
-            }
+        let mount = sidecar_spec::find_named(self.pod, self.selection.main.node, "volumeMounts");
+        match mount.filter(|mount| !sidecar_spec::is_our_mount(self.pod, mount)) {
+            Some(mount) => Err(format!(
+                "line {}: it mounts {SIDECAR_NAME} at another path than lameduck does; remove that mount",
+                mount.line
+            )),
             None => Ok(()),
         }
     }
 
-    fn refuse_system(&self) -> Result<(), String> {
+    fn refuse_windows(&self) -> Result<(), String> {
         let selected = |key| self.pod.text(&["nodeSelector", key]);
         let systems = [self.pod.text(&["os", "name"]), selected("kubernetes.io/os"), selected("beta.kubernetes.io/os")];
         if systems.contains(&Some("windows")) {
-            return Err("it is a Windows pod, and lameduck needs Linux; leave this workload out with --workload".into());
+            return Err("it is a Windows pod, and lameduck needs Linux; select other workloads with --workload".into());
         }
         Ok(())
     }
 
     fn refuse_network(&self) -> Result<(), String> {
-        if self.request.shape == Mode::Standalone {
+        if self.request.mode == Mode::Standalone {
             return Ok(());
         }
         let is_set = |key| self.pod.document.get(self.pod.spec, key).is_some_and(Node::is_true);
         if is_set("hostNetwork") {
-            return Err("hostNetwork: true: the kubelet finds no pod address to call the hook at; take that out, or take --standalone".into());
+            return Err("hostNetwork: true: the kubelet finds no pod address to call the hook at; remove that field, or use --standalone".into());
         }
-        if is_set("hostPID") && self.request.signals() {
-            return Err("hostPID: true: Kubernetes refuses shareProcessNamespace beside it; take that out, or take --standalone".into());
+        if is_set("hostPID") && self.request.sends_signal() {
+            return Err("hostPID: true: Kubernetes does not allow shareProcessNamespace with it; remove that field, or use --standalone".into());
         }
         let port = self.request.port;
         let lists = ["containers", "initContainers"].into_iter();
-        let mut others = lists.flat_map(|list| self.pod.containers(list)).filter(|other| other.name != SIDECAR);
+        let mut others = lists.flat_map(|list| self.pod.containers(list)).filter(|other| other.name != SIDECAR_NAME);
         match others.find(|other| sidecar_spec::ports(self.pod, other).any(|taken| taken == port)) {
             Some(other) => Err(format!(
-                "port {port} is container {}'s already; give lameduck another one, e.g. --listen [::]:{}",
+                "port {port} is already in use by container {}; choose another for lameduck, e.g. --listen [::]:{}",
                 other.name,
                 if port < u16::MAX { port + 1 } else { 8089 }
             )),
@@ -80,36 +80,34 @@ impl Planner<'_> {
         }
     }
 
-    fn refuse_shape(&self) -> Result<(), String> {
-        match self.request.shape {
-            Mode::Classic if matches!(self.pod.kind, "Job" | "CronJob") => {
-                Err("a Job's pod would never complete beside an ordinary container that stays; leave --classic out"
-                    .into())
-            }
-            Mode::Standalone if !self.picked.held.is_empty() => {
-                Err("--hold: a standalone drain sees only its own container; leave one of --hold and --standalone out"
-                    .into())
-            }
+    fn refuse_mode(&self) -> Result<(), String> {
+        match self.request.mode {
+            Mode::Classic if matches!(self.pod.kind, "Job" | "CronJob") => Err(
+                "a Job's pod would never complete with an ordinary container that keeps running; leave --classic out"
+                    .into(),
+            ),
+            Mode::Standalone if !self.selection.extra_hooked.is_empty() => Err(
+                "--also-hook: a standalone drain sees only its own container; leave out --also-hook or --standalone"
+                    .into(),
+            ),
             Mode::Native | Mode::Classic | Mode::Standalone => Ok(()),
         }
     }
 
     fn refuse_containers(&self) -> Result<(), String> {
-        let list = match self.pod.document.find(self.pod.spec, "containers") {
-            Found::Own(_, entry) => &entry.value,
-            Found::Merged(value) => return Err(shared(value)),
-            Found::Absent => return Err("it has no containers; mend that first".into()),
+        let list = match self.pod.document.lookup(self.pod.spec, "containers") {
+            Lookup::Own(_, entry) => &entry.value,
+            Lookup::Merged(value) => return Err(shared(value)),
+            Lookup::Absent => return Err("it has no containers; fix that first".into()),
         };
-        if self.pod.document.is_repeated(list) {
+        if self.pod.document.is_aliased(list) {
             return Err(shared(list));
         }
         if !matches!(list.kind, Kind::List { .. }) {
-            return Err(format!("line {}: containers is no list; mend that first", list.line));
+            return Err(format!("line {}: containers is not a list; fix that first", list.line));
         }
-        let present = self.present.container.iter().map(|(_, container)| container);
-        let touched: Vec<&Container> =
-            [&self.picked.main].into_iter().chain(&self.picked.held).chain(present).collect();
-        match touched.iter().find(|container| container.is_alias) {
+        let existing = self.existing.container.iter().map(|(_, container)| container);
+        match self.selection.containers().chain(existing).find(|container| container.is_alias) {
             Some(container) => Err(shared(container.node)),
             None => Ok(()),
         }

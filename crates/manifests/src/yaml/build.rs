@@ -1,85 +1,85 @@
-//! From the parser's events to the tree.
+//! Builds the tree from the parser's events.
 
 use std::collections::HashSet;
 use std::ops::Range;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 
-use super::parts::Part;
-use super::patch::{Offsets, Patched};
-use super::{Document, Entry, Kind, Layout, Malformed, Node, Style};
+use super::reindent::{Offsets, ReindentedText};
+use super::scan::{self, PROPERTIES};
+use super::split::DocumentText;
+use super::{Document, Entry, Kind, Layout, Node, Style, YamlError};
 
-/// How deep nodes may nest; those of Kubernetes stay below 50.
-const DEEPEST: usize = 500;
+/// The largest nesting depth; manifests of Kubernetes stay below 50.
+const MAX_DEPTH: usize = 500;
 
-/// How an anchor and a tag begin.
-const PROPERTIES: &[u8] = b"&!";
-
-/// Reads the documents of a yaml_value of a stream.
+/// Reads the documents of one piece of a stream.
 ///
 /// # Errors
-/// Says where it is no YAML.
-pub fn read(text: &str, yaml_value: &Part) -> Result<Vec<Document>, Malformed> {
-    refuse_lone_returns(&text[yaml_value.range.clone()], yaml_value.line)?;
-    let mut patched = Patched::new(&text[yaml_value.range.clone()]);
-    let offsets = Offsets::new(&text[yaml_value.range.clone()]);
+/// Returns the place and cause of the first syntax error.
+pub fn read(text: &str, document: &DocumentText) -> Result<Vec<Document>, YamlError> {
+    let piece = &text[document.range.clone()];
+    reject_bare_cr(piece, document.line)?;
+    let mut input = ReindentedText::new(piece);
+    let offsets = Offsets::new(piece);
     loop {
-        match parse(text, yaml_value, &offsets, &patched)? {
+        match parse(text, document, &offsets, &input)? {
             Ok(documents) => return Ok(documents),
-            Err(error) if patched.mend(&error) => {}
-            Err(error) => return Err(malformed(&error, yaml_value, &patched)),
+            Err(error) if input.try_fix(error.marker()) => {}
+            Err(error) => return Err(yaml_error(&error, document, &input)),
         }
     }
 }
 
-/// The parser takes a carriage return alone for a line end, too; places are found by newlines here.
-fn refuse_lone_returns(text: &str, first: usize) -> Result<(), Malformed> {
+/// Rejects a carriage return without a newline: the parser reads it as a line break, but line numbers and columns here
+/// count newlines only.
+fn reject_bare_cr(text: &str, first_line: usize) -> Result<(), YamlError> {
     let mut returns = text.match_indices('\r').map(|(at, _)| at);
     let Some(at) = returns.find(|at| !text[at + 1..].starts_with('\n')) else { return Ok(()) };
     let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
-    let (line, column) = (text[..start].matches('\n').count() + first, text[start..at].chars().count() + 1);
-    Err(Malformed { line, column, what: "a carriage return without a newline".to_owned() })
+    let (line, column) = (text[..start].matches('\n').count() + first_line, text[start..at].chars().count() + 1);
+    Err(YamlError { line, column, message: "a carriage return without a newline".to_owned() })
 }
 
-/// What the parser refuses may yet be mended; what is malformed by our own rules may not.
+/// Parses the input. The inner error is the parser's, which a change of indentation may fix; the outer error is final.
 fn parse(
     text: &str,
-    yaml_value: &Part,
+    document: &DocumentText,
     offsets: &Offsets,
-    patched: &Patched,
-) -> Result<Result<Vec<Document>, ScanError>, Malformed> {
-    let (open, documents, repeated) = (Vec::new(), Vec::new(), HashSet::new());
-    let mut builder = Builder { text, yaml_value, offsets, patched, open, root: None, repeated, documents };
-    for event in Parser::new_from_str(&patched.text) {
+    input: &ReindentedText,
+) -> Result<Result<Vec<Document>, ScanError>, YamlError> {
+    let (open, documents, aliased) = (Vec::new(), Vec::new(), HashSet::new());
+    let mut builder = Builder { text, document, offsets, input, open, root: None, aliased, documents };
+    for event in Parser::new_from_str(&input.text) {
         match event {
-            Ok((event, span)) => builder.take(event, span)?,
+            Ok((event, span)) => builder.add(event, span)?,
             Err(error) => return Ok(Err(error)),
         }
     }
     Ok(Ok(builder.documents))
 }
 
-fn malformed(error: &ScanError, yaml_value: &Part, patched: &Patched) -> Malformed {
+fn yaml_error(error: &ScanError, document: &DocumentText, input: &ReindentedText) -> YamlError {
     let marker = error.marker();
-    let (_, column) = patched.place(marker);
-    Malformed { line: marker.line() + yaml_value.line - 1, column: column + 1, what: error.info().to_owned() }
+    let (_, column) = input.original_position(marker);
+    YamlError { line: marker.line() + document.line - 1, column: column + 1, message: error.info().to_owned() }
 }
 
 struct Builder<'a> {
     text: &'a str,
-    yaml_value: &'a Part,
+    document: &'a DocumentText,
     offsets: &'a Offsets,
-    patched: &'a Patched,
-    /// The lists and maps that have begun, the outermost first; in a map keys and values take turns.
+    input: &'a ReindentedText,
+    /// The lists and maps that are open, outermost first, with their children; in a map, keys and values alternate.
     open: Vec<(Node, Vec<Node>)>,
     root: Option<Node>,
-    /// The anchors that some alias repeats.
-    repeated: HashSet<usize>,
+    /// The anchors that have an alias.
+    aliased: HashSet<usize>,
     documents: Vec<Document>,
 }
 
 impl Builder<'_> {
-    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Malformed> {
+    fn add(&mut self, event: Event<'_>, span: Span) -> Result<(), YamlError> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let kind = Kind::Scalar { text: text.into_owned(), style: style_of(style) };
@@ -88,7 +88,7 @@ impl Builder<'_> {
                 self.close(node);
             }
             Event::Alias(anchor) => {
-                self.repeated.insert(anchor);
+                self.aliased.insert(anchor);
                 let mut node = self.node(Kind::Alias(anchor), span, 0, false);
                 let name = &self.text[node.span.clone()];
                 let ends = |letter: char| letter.is_whitespace() || ",[]{}".contains(letter);
@@ -105,8 +105,8 @@ impl Builder<'_> {
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(span),
             Event::DocumentEnd => {
-                let repeated = std::mem::take(&mut self.repeated);
-                self.documents.extend(self.root.take().map(|root| Document { root, repeated }));
+                let aliased = std::mem::take(&mut self.aliased);
+                self.documents.extend(self.root.take().map(|root| Document { root, aliased }));
             }
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) => {}
         }
@@ -114,25 +114,25 @@ impl Builder<'_> {
     }
 
     fn node(&self, kind: Kind, span: Span, anchor: usize, tagged: bool) -> Node {
-        let (_, column) = self.patched.place(&span.start);
-        let line = span.start.line() + self.yaml_value.line - 1;
+        let (_, column) = self.input.original_position(&span.start);
+        let line = span.start.line() + self.document.line - 1;
         Node { kind, span: self.bytes(span), column, line, anchor, tagged }
     }
 
     fn bytes(&self, span: Span) -> Range<usize> {
-        let Range { start, end } = self.yaml_value.range;
-        let byte = |marker| start + self.offsets.byte(self.patched.place(marker).0, end - start);
+        let Range { start, end } = self.document.range;
+        let byte = |marker| start + self.offsets.byte(self.input.original_position(marker).0, end - start);
         byte(&span.start)..byte(&span.end)
     }
 
-    /// The parser takes blanks and a comment behind what is in quotes for parts of it, and behind a block scalar what
-    /// indents the next line.
+    /// The end of a scalar. The parser's span of a quoted scalar includes the whitespace and the comment after it; that of
+    /// a block scalar includes the next line's indentation.
     fn end_of_scalar(&self, span: &Range<usize>, style: ScalarStyle) -> usize {
         match style {
             ScalarStyle::Plain => span.end,
             ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => {
-                let quote = self.skip(span.start, PROPERTIES);
-                quote + quoted(&self.text[quote..])
+                let quote = scan::skip(self.text, span.start, PROPERTIES);
+                quote + scan::quoted_len(&self.text[quote..])
             }
             ScalarStyle::Literal | ScalarStyle::Folded => {
                 let trimmed = self.text[span.clone()].trim_end_matches(' ');
@@ -141,10 +141,10 @@ impl Builder<'_> {
         }
     }
 
-    fn begin(&mut self, node: Node) -> Result<(), Malformed> {
-        if self.open.len() == DEEPEST {
-            let what = format!("nested more than {DEEPEST} levels deep");
-            return Err(Malformed { line: node.line, column: node.column + 1, what });
+    fn begin(&mut self, node: Node) -> Result<(), YamlError> {
+        if self.open.len() == MAX_DEPTH {
+            let message = format!("nested more than {MAX_DEPTH} levels deep");
+            return Err(YamlError { line: node.line, column: node.column + 1, message });
         }
         self.open.push((node, Vec::new()));
         Ok(())
@@ -152,14 +152,14 @@ impl Builder<'_> {
 
     fn end(&mut self, span: Span) {
         let Some((mut node, children)) = self.open.pop() else { return };
-        // A collection in flow style ends by something, one in block style by nothing. Where a comma stands before the
-        // bracket, the parser says that it ends there.
+        // A flow collection ends with a token, a block collection with an empty span. After a trailing comma, the parser
+        // reports the comma instead of the bracket.
         let closing = self.bytes(span);
         let (layout, end) = if closing.is_empty() {
             (Layout::Block, None)
         } else {
-            let open = self.skip(node.span.start, PROPERTIES) + 1;
-            (Layout::Flow(open), Some(self.skip(closing.start, b",") + 1))
+            let open = scan::skip(self.text, node.span.start, PROPERTIES) + 1;
+            (Layout::Flow(open), Some(scan::skip(self.text, closing.start, b",") + 1))
         };
         node.kind = match node.kind {
             Kind::Map { .. } => Kind::Map { entries: self.entries(children), layout },
@@ -167,7 +167,7 @@ impl Builder<'_> {
                 let dashes = if layout == Layout::Block { self.dashes(&node, &children) } else { Vec::new() };
                 if let Some(dash) = dashes.first() {
                     node.span.start = node.span.start.min(*dash);
-                    node.column = self.column(*dash);
+                    node.column = scan::column(self.text, *dash);
                 }
                 Kind::List { items: children, layout, dashes }
             }
@@ -179,12 +179,12 @@ impl Builder<'_> {
         self.close(node);
     }
 
-    /// Pairs keys with values. A value that is not there stands after its colon.
+    /// Pairs keys with values. A missing value is placed after its colon.
     fn entries(&self, children: Vec<Node>) -> Vec<Entry> {
         let mut children = children.into_iter();
         let mut entries = Vec::new();
         while let (Some(key), Some(mut value)) = (children.next(), children.next()) {
-            // The parser may take what follows for its place.
+            // The parser may place it at the next token.
             if value.plain() == Some("") && value.anchor == 0 {
                 let after = self.text[key.span.end..].trim_start();
                 let colon = self.text.len() - after.len() + usize::from(after.starts_with(':'));
@@ -196,42 +196,18 @@ impl Builder<'_> {
     }
 
     fn dashes(&self, list: &Node, items: &[Node]) -> Vec<usize> {
-        // Where the dashes are not indented, the parser says that the list begins behind the first.
+        // If the dashes are not indented, the parser places the list after the first of them.
         let before = self.open.last().and_then(|(_, siblings)| siblings.last());
         let key = before.filter(|_| matches!(self.open.last(), Some((Node { kind: Kind::Map { .. }, .. }, _))));
         let mut from = key.map_or(list.span.start, |key| key.span.end);
         let mut dashes = Vec::new();
         for item in items {
-            let dash = self.dash(from);
+            // Before the dash there may be the key's colon, an anchor and a tag.
+            let dash = scan::skip(self.text, from, b":&!");
             dashes.push(dash);
             from = item.span.end.max(dash + 1);
         }
         dashes
-    }
-
-    fn column(&self, at: usize) -> usize {
-        let line = self.text[..at].rfind('\n').map_or(0, |newline| newline + 1);
-        self.text[line..at].trim_start_matches('\u{feff}').chars().count()
-    }
-
-    /// The next dash: before it there may be a colon, an anchor and a tag.
-    fn dash(&self, from: usize) -> usize {
-        self.skip(from, b":&!")
-    }
-
-    /// What follows behind blanks and comments, and behind words that begin so; a comma and a colon are words.
-    fn skip(&self, from: usize, words: &[u8]) -> usize {
-        let mut at = from;
-        loop {
-            let rest = &self.text[at..];
-            at += match rest.bytes().next() {
-                Some(b'#') => rest.find('\n').unwrap_or(rest.len()),
-                Some(byte @ (b',' | b':')) if words.contains(&byte) => 1,
-                Some(byte) if words.contains(&byte) => rest.find(char::is_whitespace).unwrap_or(rest.len()),
-                Some(byte) if byte.is_ascii_whitespace() => 1,
-                Some(_) | None => return at,
-            };
-        }
     }
 
     fn close(&mut self, node: Node) {
@@ -240,22 +216,6 @@ impl Builder<'_> {
             None => self.root = Some(node),
         }
     }
-}
-
-/// The length of what is in quotes at the start of a text, quotes included.
-pub(super) fn quoted(text: &str) -> usize {
-    let quote = text.chars().next();
-    let mut letters = text.char_indices().skip(1);
-    while let Some((at, letter)) = letters.next() {
-        let next = text[at + letter.len_utf8()..].chars().next();
-        let is_escape = letter == '\\' && quote == Some('"') || letter == '\'' && next == Some('\'');
-        if is_escape {
-            letters.next();
-        } else if Some(letter) == quote {
-            return at + 1;
-        }
-    }
-    text.len()
 }
 
 fn style_of(style: ScalarStyle) -> Style {
@@ -270,18 +230,18 @@ fn style_of(style: ScalarStyle) -> Style {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Vec<Document>, Malformed> {
-        super::read(text, &Part { range: 0..text.len(), line: 1 })
+    fn read(text: &str) -> Result<Vec<Document>, YamlError> {
+        super::read(text, &DocumentText { range: 0..text.len(), line: 1 })
     }
 
-    /// What the values of a map are, as they stand in the text.
+    /// The text of each value in a map.
     fn values(text: &str) -> Vec<&str> {
         let documents = read(text).unwrap();
         documents[0].root.entries().iter().map(|entry| &text[entry.value.span.clone()]).collect()
     }
 
     #[test]
-    fn a_place_is_what_is_written_and_nothing_around_it() {
+    fn span_is_exactly_the_value() {
         let text = "a: [ x # 1\n , \"y\" # 2\n ] # 3\nb: &k \"q \\\" '\" # 4\nc: 'it''s' # 5\nd: {x: 1, } # 6\ne: é ü # 7\nf: *k # 8\n\
                     g: # 9\nh: |  # 10\n    x\n\n  # 11\ni: - 1\n";
         let text = text.replace("i: - 1\n", "i:\n- 1\n-\n  - 2 # 12\n# 13\n");
@@ -303,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn dashes_are_found_wherever_they_stand() {
+    fn dashes_are_found_at_any_indentation() {
         let text = "a:\n- 1\n- # two\n  2\nb: &x\n  # three\n  - 3\n  -\n";
         let documents = read(text).unwrap();
         let dashes: Vec<_> = documents[0]
@@ -321,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_right_behind_letters_of_many_bytes_and_a_byte_order_mark() {
+    fn spans_count_bytes_after_multibyte_text_and_bom() {
         let text = "\u{feff}é: ü𝄞\nb: c\n";
         assert_eq!(values(text), ["ü𝄞", "c"]);
         assert_eq!(read(text).unwrap()[0].root.entries()[1].key.line, 2);

@@ -1,13 +1,14 @@
-//! How trees become text.
+//! Writes trees as text.
 
 use crate::manifests::Tree::{self, Bare, Lines, List, Map, Text};
 use crate::manifests::{Tape, config};
 
+/// Writes a YAML stream: the tree and, by chance, other documents, directives and comments.
 pub fn yaml_stream(tree: &Tree, tape: &mut Tape) -> String {
     let mut out = String::new();
     let mut yaml = Yaml { tape, step: 2 };
     if yaml.tape.one_in(4) {
-        out.push_str("# first of all\n");
+        out.push_str("# first comment\n");
     }
     if yaml.tape.one_in(3) {
         out.push_str("%YAML 1.1\n---\n");
@@ -28,7 +29,7 @@ pub fn yaml_stream(tree: &Tree, tape: &mut Tape) -> String {
     out
 }
 
-/// Byte order mark, line ends, the last line's end.
+/// Varies the byte order mark, the line endings and the final newline.
 pub fn finish(out: &str, tape: &mut Tape) -> String {
     let mut out = out.to_owned();
     if tape.one_in(4) && out.ends_with('\n') {
@@ -43,7 +44,7 @@ pub fn finish(out: &str, tape: &mut Tape) -> String {
     out
 }
 
-/// JSON; indented, if an indentation is given.
+/// Writes JSON, indented if an indentation is given.
 pub fn json(tree: &Tree, tape: &mut Tape, indent: Option<usize>) -> String {
     let step = [2, 4][tape.pick(2)];
     let mut out = json_value(tree, indent.map(|indent| (indent, step)));
@@ -55,13 +56,13 @@ pub fn json(tree: &Tree, tape: &mut Tape, indent: Option<usize>) -> String {
 
 fn json_value(tree: &Tree, indent: Option<(usize, usize)>) -> String {
     let inner = indent.map(|(indent, step)| (indent + step, step));
-    let all = |open, close, parts: Vec<String>| match (indent, inner) {
-        (Some((out, _)), Some((inside, _))) if !parts.is_empty() => {
+    let all = |open, close, values: Vec<String>| match (indent, inner) {
+        (Some((out, _)), Some((inside, _))) if !values.is_empty() => {
             let inside = " ".repeat(inside);
-            let parts = parts.join(&format!(",\n{inside}"));
-            format!("{open}\n{inside}{parts}\n{}{close}", " ".repeat(out))
+            let values = values.join(&format!(",\n{inside}"));
+            format!("{open}\n{inside}{values}\n{}{close}", " ".repeat(out))
         }
-        _ => format!("{open}{}{close}", parts.join(",")),
+        _ => format!("{open}{}{close}", values.join(",")),
     };
     match tree {
         // JSON has no octal numbers.
@@ -77,7 +78,8 @@ fn json_value(tree: &Tree, indent: Option<(usize, usize)>) -> String {
     }
 }
 
-fn put(out: &mut String, column: usize, text: &str) {
+/// Appends indented text.
+fn push_indented(out: &mut String, column: usize, text: &str) {
     out.extend(std::iter::repeat_n(' ', column));
     out.push_str(text);
 }
@@ -94,12 +96,12 @@ impl Yaml<'_> {
         }
     }
 
-    /// A map in block style; its first key follows what stands on the line already.
-    fn map(&mut self, entries: &[(&'static str, Tree)], column: usize, first: &str, out: &mut String) {
+    /// Writes a map in block style. With a prefix, the first key continues the current line.
+    fn map(&mut self, entries: &[(&'static str, Tree)], column: usize, prefix: &str, out: &mut String) {
         for (index, (key, value)) in entries.iter().enumerate() {
-            if index > 0 || first.is_empty() {
-                self.chatter(column, out);
-                put(out, column, "");
+            if index > 0 || prefix.is_empty() {
+                self.comments(column, out);
+                push_indented(out, column, "");
             }
             let key = match self.tape.pick(8) {
                 6 => format!("\"{key}\""),
@@ -112,17 +114,17 @@ impl Yaml<'_> {
         }
     }
 
-    /// Comments and empty lines.
-    fn chatter(&mut self, column: usize, out: &mut String) {
+    /// Writes comments or empty lines by chance.
+    fn comments(&mut self, column: usize, out: &mut String) {
         match self.tape.pick(14) {
-            9 => put(out, column, "# of what follows: {\n"),
+            9 => push_indented(out, column, "# of what follows: {\n"),
             10 => {
-                put(out, column, "#\ttab\n");
-                put(out, column, "# - two\n");
+                push_indented(out, column, "#\ttab\n");
+                push_indented(out, column, "# - two\n");
             }
             11 => out.push('\n'),
             12 => out.push_str("# far left\n"),
-            13 => put(out, column + 3, "# deep\n"),
+            13 => push_indented(out, column + 3, "# deep\n"),
             _ => {}
         }
     }
@@ -142,14 +144,14 @@ impl Yaml<'_> {
                 out.push_str([" |\n", " >-\n", " |+\n", " |-\n"][self.tape.pick(4)]);
                 for line in lines.lines() {
                     let indent = if line.is_empty() { 0 } else { column + self.step };
-                    put(out, indent, line);
+                    push_indented(out, indent, line);
                     out.push('\n');
                 }
             }
             Bare("null") if self.tape.one_in(2) => self.line_end(out),
             Map(entries) if entries.is_empty() && self.tape.one_in(3) => {
                 self.line_end(out);
-                put(out, column + self.step, "{}\n");
+                push_indented(out, column + self.step, "{}\n");
             }
             Bare(_) | Text(_) | Lines(_) | List(_) | Map(_) => {
                 out.push(' ');
@@ -162,8 +164,8 @@ impl Yaml<'_> {
 
     fn list(&mut self, items: &[Tree], column: usize, out: &mut String) {
         for item in items {
-            self.chatter(column, out);
-            put(out, column, "-");
+            self.comments(column, out);
+            push_indented(out, column, "-");
             match item {
                 Map(entries) if !entries.is_empty() && !self.tape.one_in(8) => {
                     if self.tape.one_in(6) {
@@ -171,7 +173,7 @@ impl Yaml<'_> {
                         self.map(entries, column + 2, "", out);
                     } else {
                         let blanks = [1, 3][self.tape.pick(2)];
-                        put(out, blanks, "");
+                        push_indented(out, blanks, "");
                         self.map(entries, column + 1 + blanks, "-", out);
                     }
                 }
@@ -187,7 +189,7 @@ impl Yaml<'_> {
     fn flow(&mut self, tree: &Tree, column: usize) -> String {
         let gap = match self.tape.pick(5) {
             3 => format!("\n{:column$}", ""),
-            // Brackets need not heed what they stand in.
+            // Inside brackets, libyaml accepts any indentation.
             4 => format!("\n{:1$}", "", column - self.step),
             2 => " ".to_owned(),
             _ => String::new(),

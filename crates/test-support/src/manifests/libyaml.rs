@@ -1,18 +1,18 @@
-//! A second opinion: what libyaml, whose port is what Kubernetes reads YAML with, sees in a text.
+//! What libyaml reads in a text. Kubernetes uses a port of libyaml.
 
 use serde::Deserialize;
 use serde_norway::{Deserializer, Mapping, Value};
 
-/// The documents of a text; `None` where it is no YAML.
-pub fn view(text: &str) -> Option<Vec<Value>> {
-    // This binding says that the text is UTF-8, and libyaml looks for no byte order mark then.
+/// Parses the documents of a text; `None` if it is not YAML.
+pub fn parse(text: &str) -> Option<Vec<Value>> {
+    // This binding declares the text as UTF-8; libyaml then does not skip a byte order mark.
     let text = text.trim_start_matches('\u{feff}');
     Deserializer::from_str(text).map(|document| Value::deserialize(document).ok()).collect()
 }
 
-/// The same without what is ours, and with what is empty left out where we may have filled it.
-pub fn without_ours(text: &str) -> Option<Vec<Value>> {
-    let mut documents = view(text)?;
+/// Parses the documents of a text and removes what lameduck writes, and empty values that lameduck may have filled.
+pub fn without_lameduck(text: &str) -> Option<Vec<Value>> {
+    let mut documents = parse(text)?;
     documents.iter_mut().for_each(strip);
     Some(documents)
 }
@@ -33,15 +33,16 @@ fn strip(value: &mut Value) {
 
 fn strip_map(map: &mut Mapping) {
     map.remove("shareProcessNamespace");
-    let is_ours = |hook: &Value| {
+    map.remove("lameduck/process-namespace-was-shared");
+    let is_lameducks = |hook: &Value| {
         let path = hook.get("httpGet").and_then(|get| get.get("path")).and_then(Value::as_str);
         let command = hook.get("exec").and_then(|exec| exec.get("command")).and_then(|command| command.get(0));
         path == Some("/prestop") || command.and_then(Value::as_str) == Some("/lameduck/lameduck")
     };
-    if map.get("preStop").is_some_and(|hook| hook.is_null() || is_ours(hook)) {
+    if map.get("preStop").is_some_and(|hook| hook.is_null() || is_lameducks(hook)) {
         map.remove("preStop");
     }
-    for key in ["initContainers", "lifecycle", "volumes", "volumeMounts"] {
+    for key in ["annotations", "initContainers", "lifecycle", "metadata", "volumes", "volumeMounts"] {
         if map.get(key).is_some_and(is_empty) {
             map.remove(key);
         }
@@ -57,21 +58,26 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// The pod spec of the first workload that has one.
+/// The pod spec of the first workload.
 pub fn pod_spec(text: &str) -> Value {
-    let documents = view(text).expect("the text is YAML");
-    let mut manifests: Vec<&Value> = documents.iter().collect();
-    manifests.extend(documents.iter().filter_map(|list| list.get("items")?.as_sequence()).flatten());
-    let spec = |manifest: &&Value| {
-        let spec = manifest.get("spec")?;
-        let job = spec.get("jobTemplate").and_then(|job| job.get("spec")).unwrap_or(spec);
-        let pod = job.get("template").and_then(|template| template.get("spec")).unwrap_or(job);
-        pod.get("containers").map(|_| pod.clone())
-    };
-    manifests.iter().find_map(spec).expect("a workload is there")
+    pod_template(text)["spec"].clone()
 }
 
-/// The container of this name in a pod spec.
+/// The map that holds the metadata and spec of the first workload's pods.
+pub fn pod_template(text: &str) -> Value {
+    let documents = parse(text).expect("the text is YAML");
+    let mut manifests: Vec<&Value> = documents.iter().collect();
+    manifests.extend(documents.iter().filter_map(|list| list.get("items")?.as_sequence()).flatten());
+    let template = |manifest: &&Value| {
+        let spec = manifest.get("spec")?;
+        let job = spec.get("jobTemplate").and_then(|job| job.get("spec")).unwrap_or(spec);
+        let template = job.get("template").unwrap_or(manifest);
+        template.get("spec")?.get("containers").map(|_| template.clone())
+    };
+    manifests.iter().find_map(template).expect("a workload is there")
+}
+
+/// The container with a name in a list of a pod spec.
 pub fn container<'a>(spec: &'a Value, list: &str, name: &str) -> &'a Value {
     let mut items = spec[list].as_sequence().expect("a list").iter();
     items.find(|item| item["name"] == name).expect("the container is there")

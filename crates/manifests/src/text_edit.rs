@@ -1,95 +1,96 @@
-//! Edits of a text at places of its tree. What no edit names stays as it is, to the byte.
+//! Edits of a text at nodes of its tree. Every byte outside an edit stays as it is.
 
 use std::ops::Range;
 
 use crate::yaml::{Kind, Layout, Node, Style};
-use crate::yaml_value::{self, Manner, Part};
+use crate::yaml_value::{self, YamlStyle, YamlValue};
 
-mod take_out;
+mod remove;
 mod update;
 
-/// Edits of one text, to be applied together.
+/// Edits of one text, applied together.
 #[derive(Debug)]
-pub struct Splice<'a> {
+pub struct TextEdits<'a> {
     text: &'a str,
+    style: YamlStyle,
     edits: Vec<(Range<usize>, String)>,
-    /// What is to be said of values that change.
+    /// One message for each value that changes.
     changed: Vec<String>,
 }
 
-/// What is written in front of the first thing in brackets that stood there empty, and so are left when it goes.
-const FILLED: &str = " ";
+/// Written in front of the first entry of brackets that were empty. It tells [`TextEdits::remove_entries`] to keep the
+/// brackets when that entry goes.
+const WAS_EMPTY_MARK: &str = " ";
 
-/// A place that cannot be edited without touching what is not sidecar_spec, and the mend.
-pub type Stuck = String;
+/// Why a place cannot be edited without touching something else, and the fix.
+pub type EditError = String;
 
-impl<'a> Splice<'a> {
-    /// No edits yet.
+impl<'a> TextEdits<'a> {
+    /// Starts with no edits.
     #[must_use]
     pub fn new(text: &'a str) -> Self {
-        Self { text, edits: Vec::new(), changed: Vec::new() }
+        Self { text, style: YamlStyle::default(), edits: Vec::new(), changed: Vec::new() }
     }
 
-    /// How many edits there are.
+    /// Sets the style of everything written from now on.
+    pub fn set_style(&mut self, style: YamlStyle) {
+        self.style = style;
+    }
+
+    /// The number of edits.
     #[must_use]
     pub fn len(&self) -> usize {
         self.edits.len()
     }
 
-    /// Whether nothing would change.
+    /// Whether there are no edits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.edits.is_empty()
     }
 
-    /// The text with the edits done.
+    /// The text after all edits.
     #[must_use]
     pub fn apply(mut self) -> String {
-        // Stable: what is inserted at one place stays in the order in which it was asked for.
+        // A stable sort: insertions at one place keep their order.
         self.edits.sort_by_key(|(range, _)| (range.start, range.end));
-        let mut done = String::with_capacity(self.text.len());
+        let mut result = String::with_capacity(self.text.len());
         let mut at = 0;
         for (range, new) in self.edits {
-            // Two neighbours that are taken out may both claim the blanks between them.
-            done.push_str(&self.text[at..range.start.max(at)]);
-            done.push_str(&new);
+            // The ranges of two removed neighbors may overlap in the space between them.
+            result.push_str(&self.text[at..range.start.max(at)]);
+            result.push_str(&new);
             at = range.end.max(at);
         }
-        done.push_str(&self.text[at..]);
-        done
+        result.push_str(&self.text[at..]);
+        result
     }
 
-    /// Replaces what stands at a place, if it differs.
-    pub fn replace(&mut self, place: Range<usize>, new: String) {
-        if self.text[place.clone()] != new {
-            self.edits.push((place, new));
+    /// Replaces a range if its text differs.
+    pub fn replace(&mut self, range: Range<usize>, new: String) {
+        if self.text[range.clone()] != new {
+            self.edits.push((range, new));
         }
     }
 
-    /// Writes entries into a map: before the entry of this index in block style, at the front in flow style.
+    /// Inserts entries into a map: before the entry at an index in block style, at the front in flow style.
     ///
     /// # Errors
-    /// Fails where the key of that entry has no plain place on its line.
-    pub fn insert(
-        &mut self,
-        map: &Node,
-        before: usize,
-        new: &[(&'static str, Part)],
-        manner: Manner,
-    ) -> Result<(), Stuck> {
+    /// Fails if the key of that entry does not start its line.
+    pub fn insert(&mut self, map: &Node, before: usize, new: &[(&'static str, YamlValue)]) -> Result<(), EditError> {
         if new.is_empty() {
             return Ok(());
         }
-        let entries = map.entries();
+        let (entries, style) = (map.entries(), self.style);
         match map.layout() {
             Some(Layout::Flow(open)) => {
-                let new = new.iter().map(|(key, value)| yaml_value::flow_entry(key, value, manner)).collect();
-                self.insert_flow(open, entries.first().map(|entry| entry.key.span.start), new, manner);
+                let new = new.iter().map(|(key, value)| yaml_value::flow_entry(key, value, style)).collect();
+                self.insert_flow(open, entries.first().map(|entry| entry.key.span.start), new);
                 Ok(())
             }
             Some(Layout::Block) | None => {
                 let lines: Vec<_> =
-                    new.iter().flat_map(|(key, value)| yaml_value::block_entry(key, value, manner)).collect();
+                    new.iter().flat_map(|(key, value)| yaml_value::block_entry(key, value, style)).collect();
                 let key = &entries[before].key;
                 self.insert_lines(key.span.start, key.column, &lines)
                     .map_err(|()| format!("line {}: write `{}` on a line of its own", key.line, key_text(key)))
@@ -97,24 +98,23 @@ impl<'a> Splice<'a> {
         }
     }
 
-    fn insert_flow(&mut self, open: usize, first: Option<usize>, new: Vec<String>, manner: Manner) {
+    fn insert_flow(&mut self, open: usize, first: Option<usize>, new: Vec<String>) {
         let Some(first) = first else {
-            let comma = if manner.compact { "," } else { ", " };
-            return self.edits.push((open..open, format!("{FILLED}{}", new.join(comma))));
+            let comma = if self.style.compact { "," } else { ", " };
+            return self.edits.push((open..open, format!("{WAS_EMPTY_MARK}{}", new.join(comma))));
         };
-        let gap = &self.text[open..first];
-        let gap = match gap {
-            "" if manner.compact => "",
+        let gap = match &self.text[open..first] {
+            "" if self.style.compact => "",
             "" => " ",
-            // Something else than blanks is a comment, and is not to be repeated.
-            _ if gap.trim().is_empty() => gap,
+            // Anything but whitespace is a comment, which must not be repeated.
+            gap if gap.trim().is_empty() => gap,
             _ => " ",
         };
         let text = new.into_iter().flat_map(|entry| [entry, format!(",{gap}")]).collect();
         self.edits.push((first..first, text));
     }
 
-    /// Writes lines in front of what stands at a place, above the comments that belong to it.
+    /// Inserts lines before the node at a place, above the comments that belong to the node.
     fn insert_lines(&mut self, at: usize, column: usize, lines: &[String]) -> Result<(), ()> {
         let start = self.line_start(at);
         let prefix = &self.text[start..at];
@@ -125,7 +125,7 @@ impl<'a> Splice<'a> {
             let text = lines.iter().flat_map(|line| [&indent, line.as_str(), eol]).collect();
             self.edits.push((place..place, text));
         } else if prefix.bytes().all(|byte| matches!(byte, b' ' | b'-')) {
-            // The first key of an item stands on the line of its dash.
+            // The first key of a list item is on the line of its dash.
             let eol = self.eol(at);
             let text = lines.iter().flat_map(|line| [line.as_str(), eol, &indent]).collect();
             self.edits.push((at..at, text));
@@ -135,14 +135,15 @@ impl<'a> Splice<'a> {
         Ok(())
     }
 
-    /// What stands in a value is indented deeper than its key, so it is not taken for a comment.
+    /// The start of the comment lines directly above a line. Only comments of the same column belong to it; text inside a
+    /// multi-line value is indented deeper, so it is never taken for a comment.
     fn above_comments(&self, start: usize, column: usize) -> usize {
         let mut place = start;
         while place > 0 {
             let above = self.line_start(place - 1);
             let line = &self.text[above..place];
-            let blanks = line.len() - line.trim_start_matches(' ').len();
-            if blanks != column || !line[blanks..].starts_with('#') {
+            let indent = line.len() - line.trim_start_matches(' ').len();
+            if indent != column || !line[indent..].starts_with('#') {
                 break;
             }
             place = above;
@@ -150,51 +151,51 @@ impl<'a> Splice<'a> {
         place
     }
 
-    /// Writes an item into a list, as the first.
+    /// Inserts an item at the front of a list.
     ///
     /// # Errors
-    /// Fails where the first dash has no plain place on its line.
-    pub fn prepend(&mut self, list: &Node, item: &Part, manner: Manner) -> Result<(), Stuck> {
+    /// Fails if the first dash does not start its line.
+    pub fn prepend(&mut self, list: &Node, item: &YamlValue) -> Result<(), EditError> {
         let Kind::List { items, dashes, layout } = &list.kind else { return Ok(()) };
         match (layout, dashes.first()) {
             (Layout::Flow(open), _) => {
                 let first = items.first().map(|item| item.span.start);
-                self.insert_flow(*open, first, vec![item.flow(manner)], manner);
+                self.insert_flow(*open, first, vec![item.flow(self.style)]);
                 Ok(())
             }
             (Layout::Block, Some(dash)) => {
-                let lines = yaml_value::block_item(item, manner);
-                let placed = self.insert_lines(*dash, self.column(*dash), &lines);
-                placed.map_err(|()| format!("line {}: begin the list on a line of its own, under `key:`", list.line))
+                let lines = yaml_value::block_item(item, self.style);
+                let inserted = self.insert_lines(*dash, self.column(*dash), &lines);
+                inserted.map_err(|()| format!("line {}: begin the list on a line of its own, under `key:`", list.line))
             }
             (Layout::Block, None) => Ok(()),
         }
     }
 
-    /// Writes an item into a list, as the last, and below the comments that belong to the last one.
+    /// Appends an item to a list, below the comments that belong to the last item.
     ///
     /// # Errors
-    /// Fails at the end of a text whose last line has no end, where that would change a block scalar.
-    pub fn append(&mut self, list: &Node, item: &Part, manner: Manner) -> Result<(), Stuck> {
+    /// Fails at the end of a text without a final newline if the text ends in a block scalar, which would change.
+    pub fn append(&mut self, list: &Node, item: &YamlValue) -> Result<(), EditError> {
         let Kind::List { items, dashes, layout } = &list.kind else { return Ok(()) };
-        let (Some(before), Some(dash)) = (items.last(), dashes.first().or(Some(&0))) else { return Ok(()) };
+        let (Some(final_item), Some(dash)) = (items.last(), dashes.first().or(Some(&0))) else { return Ok(()) };
         if let Layout::Flow(open) = layout {
             let gap = &self.text[*open..items[0].span.start];
-            let gap = if gap.is_empty() && !manner.compact { " " } else { gap };
+            let gap = if gap.is_empty() && !self.style.compact { " " } else { gap };
             let gap = if gap.trim().is_empty() { gap } else { " " };
-            self.edits.push((before.span.end..before.span.end, format!(",{gap}{}", item.flow(manner))));
+            self.edits.push((final_item.span.end..final_item.span.end, format!(",{gap}{}", item.flow(self.style))));
             return Ok(());
         }
         let column = self.column(*dash);
-        let place = self.below_comments(before.span.end, column);
+        let place = self.below_comments(final_item.span.end, column);
         let eol = self.eol(place);
-        let ended = self.text[..place].ends_with('\n');
-        if !ended && ends_in_block_scalar(before) {
-            return Err("the manifest ends in a block scalar whose last line has no end; end it by a newline".into());
+        let has_newline = self.text[..place].ends_with('\n');
+        if !has_newline && ends_in_block_scalar(final_item) {
+            return Err("the manifest ends in a block scalar without a final newline; end it with a newline".into());
         }
-        let lines = yaml_value::block_item(item, manner).into_iter().map(|line| format!("{:column$}{line}", ""));
+        let lines = yaml_value::block_item(item, self.style).into_iter().map(|line| format!("{:column$}{line}", ""));
         let text = lines.collect::<Vec<_>>().join(eol);
-        let text = if ended { format!("{text}{eol}") } else { format!("{eol}{text}") };
+        let text = if has_newline { format!("{text}{eol}") } else { format!("{eol}{text}") };
         self.edits.push((place..place, text));
         Ok(())
     }
@@ -204,8 +205,8 @@ impl<'a> Splice<'a> {
         let mut place = if self.text[..end].ends_with('\n') { end } else { self.line_end(end) };
         while place < self.text.len() {
             let line = &self.text[place..self.line_end(place)];
-            let blanks = line.len() - line.trim_start_matches(' ').len();
-            if blanks <= column || !line[blanks..].starts_with('#') {
+            let indent = line.len() - line.trim_start_matches(' ').len();
+            if indent <= column || !line[indent..].starts_with('#') {
                 break;
             }
             place += line.len();
@@ -213,21 +214,21 @@ impl<'a> Splice<'a> {
         place
     }
 
-    /// Writes a value where a key has none.
+    /// Writes the value of a key that has none.
     ///
     /// # Errors
-    /// Fails where the missing value has an anchor or a tag, or its key no colon.
-    pub fn fill(&mut self, null: &Node, value: &Part, manner: Manner) -> Result<(), Stuck> {
+    /// Fails if the missing value has an anchor or a tag, or its key has no colon.
+    pub fn fill(&mut self, null: &Node, value: &YamlValue) -> Result<(), EditError> {
         if null.anchor != 0 || null.tagged {
-            return Err(format!("line {}: an anchor or a tag without a value; take it out", null.line));
+            return Err(format!("line {}: an anchor or a tag without a value; remove it", null.line));
         }
         let is_missing = null.span.is_empty();
         if is_missing && !self.text[..null.span.start].ends_with(':') {
             return Err(format!("line {}: a key without a colon; write `key:`", null.line));
         }
-        let blank = if is_missing { " " } else { "" };
-        // At the end of the text lines may have been put there already, and those come behind it.
-        self.edits.insert(0, (null.span.clone(), format!("{blank}{}", value.flow(manner))));
+        let space = if is_missing { " " } else { "" };
+        // First: at the end of the text, lines may already have been inserted at the same place, and they follow it.
+        self.edits.insert(0, (null.span.clone(), format!("{space}{}", value.flow(self.style))));
         Ok(())
     }
 
@@ -245,7 +246,7 @@ impl<'a> Splice<'a> {
         self.text[at..].find('\n').map_or(self.text.len(), |newline| at + newline + 1)
     }
 
-    /// How lines end around a place.
+    /// The line ending in use around a place.
     fn eol(&self, at: usize) -> &'static str {
         let newline = self.text[..at].rfind('\n').or_else(|| self.text.find('\n')).unwrap_or(0);
         if self.text[..newline].ends_with('\r') { "\r\n" } else { "\n" }

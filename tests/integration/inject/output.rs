@@ -1,26 +1,26 @@
-//! What is written, to the letter.
+//! The exact output.
 
-use crate::inject::support::{Answer, CHART, IMAGE, inject, injected, removed};
-use lameduck_test_support::manifests::view::{container, pod_spec};
+use crate::inject::support::{CHART, IMAGE, Output, inject, injected, removed};
+use lameduck_test_support::manifests::libyaml::{container, pod_spec};
 
 const USER: &str = "--run-as-user=1000";
 
-/// Each stretch of lines that the second text has more than the first.
+/// Each run of lines that was inserted.
 fn added(before: &str, after: &str) -> Vec<String> {
     let mut before = before.lines().peekable();
-    let mut stretches = vec![String::new()];
+    let mut runs = vec![String::new()];
     for line in after.lines() {
         if before.peek() == Some(&line) {
             before.next();
-            stretches.push(String::new());
-        } else if let Some(stretch) = stretches.last_mut() {
-            stretch.push_str(line);
-            stretch.push('\n');
+            runs.push(String::new());
+        } else if let Some(run) = runs.last_mut() {
+            run.push_str(line);
+            run.push('\n');
         }
     }
     assert_eq!(before.next(), None, "lines are missing");
-    stretches.retain(|stretch| !stretch.is_empty());
-    stretches
+    runs.retain(|run| !run.is_empty());
+    runs
 }
 
 const SIDECAR: &str = r#"      shareProcessNamespace: true
@@ -87,12 +87,12 @@ const STANDALONE_HOOK: &str = r#"          lifecycle:
 "#;
 
 #[test]
-fn the_vendors_chart_gets_a_native_sidecar_and_the_hook() {
+fn vendor_chart_gets_native_sidecar_and_hook() {
     assert_eq!(added(CHART, &injected(CHART, &[USER])), [SIDECAR, HOOK]);
 }
 
 #[test]
-fn the_vendors_chart_gets_a_classic_sidecar_as_its_last_container() {
+fn vendor_chart_gets_classic_sidecar_as_last_container() {
     let added = added(CHART, &injected(CHART, &[USER, "--classic"]));
     assert_eq!(added[..2], ["      shareProcessNamespace: true\n", HOOK]);
     let native = SIDECAR.split_once("initContainers:\n").unwrap().1.replace("          restartPolicy: Always\n", "");
@@ -100,7 +100,7 @@ fn the_vendors_chart_gets_a_classic_sidecar_as_its_last_container() {
 }
 
 #[test]
-fn the_vendors_chart_gets_a_standalone_drain_without_port_and_shared_processes() {
+fn vendor_chart_gets_standalone_drain() {
     let out = injected(CHART, &["--standalone", "--signal=none"]);
     let added = added(CHART, &out);
     assert_eq!(
@@ -115,13 +115,13 @@ fn the_vendors_chart_gets_a_standalone_drain_without_port_and_shared_processes()
     let spec = pod_spec(&out);
     let installer = container(&spec, "initContainers", "lameduck");
     assert_eq!(installer["args"][0], "install");
-    // In its own image, /lameduck is the binary: nothing can be mounted there.
+    // In lameduck's image, /lameduck is the binary, so nothing can be mounted there.
     assert_eq!(installer["args"][1], "/install");
     assert_eq!(installer["volumeMounts"][0]["mountPath"], "/install");
 }
 
 #[test]
-fn json_stays_json_whether_indented_or_not() {
+fn json_stays_compact_or_indented_json() {
     let compact = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":{"securityContext":{"runAsUser":0},"containers":[{"name":"a","image":"b","command":["impeller"]}]}}"#;
     let value: serde_json::Value = serde_json::from_str(compact).unwrap();
     let pretty = serde_json::to_string_pretty(&value).unwrap();
@@ -136,25 +136,25 @@ fn json_stays_json_whether_indented_or_not() {
 }
 
 #[test]
-fn an_engine_that_is_root_gets_a_root_sidecar_without_capabilities() {
+fn root_target_gets_root_sidecar_without_capabilities() {
     let manifest = "kind: Pod\nspec:\n  containers:\n  - name: a\n    command: [impeller]\n    securityContext:\n      runAsUser: 0\n      runAsGroup: 5\n";
     let spec = pod_spec(&injected(manifest, &[]));
     let context = &container(&spec, "initContainers", "lameduck")["securityContext"];
     assert_eq!((context["runAsUser"].as_u64(), context["runAsGroup"].as_u64()), (Some(0), Some(5)));
-    assert_eq!(context["runAsNonRoot"].as_bool(), Some(false), "the pod's word may be another");
+    assert_eq!(context["runAsNonRoot"].as_bool(), Some(false), "the pod's own value must not apply");
     assert_eq!(context["capabilities"]["drop"][0], "ALL");
 }
 
 #[test]
-fn the_containers_user_comes_before_the_pods_and_that_before_the_typed_one() {
+fn container_uid_overrides_pod_and_flag() {
     let manifest = "kind: Pod\nspec:\n  securityContext: {runAsUser: 5, runAsGroup: 6}\n  containers:\n  - name: a\n    command: [impeller]\n    securityContext: {runAsUser: 7}\n";
-    let Answer { stdout, stderr, .. } = inject(manifest.as_bytes(), &[IMAGE, USER], &[]);
+    let Output { stdout, stderr, .. } = inject(manifest.as_bytes(), &[IMAGE, USER], &[]);
     assert!(stdout.contains("      runAsUser: 7\n      runAsGroup: 6\n"), "{stdout}");
-    assert!(stderr.contains("runs as 7, as the manifest says, not as 1000"), "{stderr}");
+    assert!(stderr.contains("runs as 7, as set in the manifest, not as 1000"), "{stderr}");
 }
 
 #[test]
-fn settings_become_variables_of_the_sidecar() {
+fn settings_become_sidecar_env_vars() {
     let settings =
         ["--streams=a{b=\"c\"}", "--streams=d", "--lame-duck=10s", "--log-level=debug", "--state-dir=/no/where"];
     let spec = pod_spec(&injected(CHART, &[&[USER], &settings[..]].concat()));
@@ -174,45 +174,45 @@ fn settings_become_variables_of_the_sidecar() {
 }
 
 #[test]
-fn a_grace_period_is_set_for_pod_and_sidecar_and_what_was_there_is_said() {
-    let Answer { stdout, stderr, .. } = inject(CHART.as_bytes(), &[IMAGE, USER, "--grace-period=1h"], &[]);
+fn grace_period_is_set_for_pod_and_sidecar() {
+    let Output { stdout, stderr, .. } = inject(CHART.as_bytes(), &[IMAGE, USER, "--grace-period=1h"], &[]);
     assert!(stdout.contains("      terminationGracePeriodSeconds: 3600\n") && stdout.contains("value: \"3600\""));
-    assert!(stderr.contains("terminationGracePeriodSeconds was 1800, and is 3600 now"), "{stderr}");
+    assert!(stderr.contains("terminationGracePeriodSeconds was 1800 and is now 3600"), "{stderr}");
     let without = CHART.replacen("      terminationGracePeriodSeconds: 1800\n", "", 1);
-    let Answer { stdout, stderr, .. } = inject(without.as_bytes(), &[IMAGE, USER], &[]);
+    let Output { stdout, stderr, .. } = inject(without.as_bytes(), &[IMAGE, USER], &[]);
     assert!(stdout.contains("value: \"30\""));
     assert!(stderr.contains("no terminationGracePeriodSeconds, so it is 30 s") && stderr.contains("--grace-period"));
     let set = injected(&without, &[USER, "--grace-period=60"]);
     assert!(set.contains("      terminationGracePeriodSeconds: 60\n      shareProcessNamespace: true\n"), "{set}");
-    let Answer { stderr, .. } = inject(set.as_bytes(), &["--remove"], &[]);
+    let Output { stderr, .. } = inject(set.as_bytes(), &["--remove"], &[]);
     assert!(stderr.contains("terminationGracePeriodSeconds stays 60"), "{stderr}");
 }
 
 #[test]
-fn what_is_left_is_said() {
-    let Answer { stderr, .. } = inject(CHART.as_bytes(), &[IMAGE, USER], &[]);
+fn unchanged_workloads_are_listed() {
+    let Output { stderr, .. } = inject(CHART.as_bytes(), &[IMAGE, USER], &[]);
     for part in [
         "Deployment/deepgram-engine: lameduck added (native sidecar, grace period 1800 s)",
-        "left as they are: ConfigMap/deepgram-engine, Service/deepgram-engine-internal, Deployment/deepgram-api",
+        "left unchanged: ConfigMap/deepgram-engine, Service/deepgram-engine-internal, Deployment/deepgram-api",
     ] {
         assert!(stderr.contains(part), "{stderr}");
     }
-    let Answer { stderr, .. } = inject(injected(CHART, &[USER]).as_bytes(), &[IMAGE, USER], &[]);
+    let Output { stderr, .. } = inject(injected(CHART, &[USER]).as_bytes(), &[IMAGE, USER], &[]);
     assert!(stderr.contains("is up to date"), "{stderr}");
 }
 
 #[test]
-fn a_further_container_is_held_until_it_is_let_go() {
+fn also_hook_adds_and_later_removes_hook() {
     let two = CHART.replace("      volumes:\n", "        - name: proxy\n          image: proxy:1\n      volumes:\n");
-    let held = injected(&two, &[USER, "--hold=proxy"]);
-    assert_eq!(held.matches("path: /prestop").count(), 2);
-    assert!(pod_spec(&held)["containers"][1]["lifecycle"]["preStop"].get("httpGet").is_some());
-    assert_eq!(injected(&held, &[USER]), injected(&two, &[USER]));
-    assert_eq!(removed(&held), two);
+    let both = injected(&two, &[USER, "--also-hook=proxy"]);
+    assert_eq!(both.matches("path: /prestop").count(), 2);
+    assert!(pod_spec(&both)["containers"][1]["lifecycle"]["preStop"].get("httpGet").is_some());
+    assert_eq!(injected(&both, &[USER]), injected(&two, &[USER]));
+    assert_eq!(removed(&both), two);
 }
 
 #[test]
-fn any_container_can_be_named() {
+fn any_container_can_be_selected() {
     let api = ["--workload=deployment/deepgram-api", "--preset=generic", "--metrics-url=http://a/", "--streams=b"];
     let out = injected(CHART, &[&[USER], &api[..]].concat());
     let (engine, api) = out.split_at(out.find("# Source: deepgram-self-hosted/templates/api").unwrap());
@@ -223,7 +223,7 @@ fn any_container_can_be_named() {
 }
 
 #[test]
-fn an_image_from_a_mirror_is_known_and_others_are_not() {
+fn mirrored_image_is_recognized_and_others_are_not() {
     let pod = |image: &str| format!("kind: Pod\nspec:\n  containers:\n  - {{name: a, image: '{image}'}}\n");
     for image in
         ["mirror:5000/dg/self-hosted-engine", "quay.io/deepgram/self-hosted-engine@sha256:00", "self-hosted-engine:1"]
@@ -236,7 +236,7 @@ fn an_image_from_a_mirror_is_known_and_others_are_not() {
 }
 
 #[test]
-fn a_text_without_a_last_line_end_gets_none() {
+fn missing_final_newline_stays_missing() {
     let pod = "kind: Pod\r\nspec:\r\n  containers:\r\n  - name: a\r\n    image: b\r\n    command: [impeller] # c";
     let out = injected(pod, &[USER, "--classic"]);
     assert!(out.ends_with("memory: \"32Mi\"") && out.contains("[impeller] # c\r\n  - name: lameduck\r\n"), "{out:?}");
@@ -245,7 +245,7 @@ fn a_text_without_a_last_line_end_gets_none() {
 }
 
 #[test]
-fn comments_stay_with_what_they_are_about() {
+fn comments_stay_with_their_subject() {
     let pod = "kind: Pod\nspec:\n  # how long\n  terminationGracePeriodSeconds: 60\n  # the containers\n  # are these\n  containers:\n    - name: a\n      image: b\n      # runs it\n      command: [impeller]\n      # no more of it\n    # end of the list\n  # end of the pod\nstatus: {}\n";
     let out = injected(pod, &[USER, "--classic"]);
     for part in [
@@ -260,7 +260,7 @@ fn comments_stay_with_what_they_are_about() {
 }
 
 #[test]
-fn a_comment_of_another_indentation_belongs_to_what_is_before() {
+fn deeper_comment_belongs_to_previous_entry() {
     let pod =
         "kind: Pod\nspec:\n  x: \"a\n    # b\"\n    # of x\n  containers:\n  - name: a\n    command: [impeller]\n";
     let out = injected(pod, &[USER]);
@@ -268,7 +268,7 @@ fn a_comment_of_another_indentation_belongs_to_what_is_before() {
 }
 
 #[test]
-fn what_is_only_told_of_the_engine_does_not_run_it() {
+fn program_name_as_argument_is_not_a_match() {
     let pod = "kind: Pod\nspec:\n  containers:\n  - {name: watch, args: [--watch, impeller]}\n  - {name: a, args: [impeller]}\n";
     assert!(
         injected(pod, &[USER]).contains("{lifecycle: {preStop: {httpGet: {path: /prestop, port: 8089}}}, name: a,")
@@ -276,7 +276,7 @@ fn what_is_only_told_of_the_engine_does_not_run_it() {
 }
 
 #[test]
-fn blanks_in_brackets_stay() {
+fn whitespace_in_brackets_stays() {
     let pod = |hook: &str| {
         format!(
             "kind: Pod\nspec:\n  containers:\n  - name: a\n    image: b\n    lifecycle: {{ preStop: {hook} }} # c\n    command: [impeller]\n"
