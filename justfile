@@ -27,9 +27,9 @@ soak seconds="60":
 siege:
     cargo bench --bench siege
 
-# The reader's speed beside a bare line scan and beside prometheus-parse.
+# Throughput of the metrics page parser, compared with a bare line scan and with prometheus-parse.
 bench:
-    cargo bench --bench reader
+    cargo bench --bench exposition
 
 # Many random histories of the drain machine.
 histories count="1000000":

@@ -1,7 +1,7 @@
-//! The hook server: `lameduck::io::hook` over a real connection, with whatever bytes come.
+//! The hook server: `lameduck::io::hook` over a real connection, for any bytes from the client.
 //!
-//! The first byte says in how many pieces the rest is sent, and whether drains come to an end. All inputs share the
-//! places, so that one that is not given back is missed.
+//! The first byte chooses in how many chunks the rest is sent, and whether drains end. All inputs share the connection
+//! slots, so that a leaked slot fails a later input.
 #![no_main]
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use lameduck::io::hook::{ServerState, bind, connection_slots::ConnectionSlots, serve};
 use lameduck::queue::{Event, Question};
-use lameduck_fuzz::{answers, requests};
+use lameduck_fuzz::{requests, responses};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -17,89 +17,86 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-/// How long is waited for what must come.
-const PATIENCE: Duration = Duration::from_secs(8);
-/// How often the server gets its turn with nothing coming back, before no further question is expected. One that comes
-/// later is not missed: it is only not asked for by this input.
-const TURNS: usize = 30;
+/// How long to wait for what must happen.
+const TIMEOUT: Duration = Duration::from_secs(8);
+/// How often to yield to the server without any result before no further event is expected. A later event is not an
+/// error; this input just does not observe it.
+const MAX_IDLE_YIELDS: usize = 30;
 const OUTCOME: &str = r#"{"outcome":"drained"}"#;
 
 struct Host {
     runtime: Runtime,
-    places: ConnectionSlots,
+    slots: ConnectionSlots,
 }
 
 thread_local! {
     static HOST: Host = Host {
-        // The sockets are looked at each turn.
+        // Poll the sockets on every yield.
         runtime: Builder::new_current_thread().event_interval(1).enable_all().build().unwrap(),
-        places: ConnectionSlots::new(64),
+        slots: ConnectionSlots::new(64),
     };
 }
 
-/// What became of one connection.
+/// What happened on one connection.
 #[derive(Default)]
-struct Course {
-    /// All that came back.
+struct Exchange {
+    /// All bytes from the server.
     bytes: Vec<u8>,
-    /// Whether the server closed it.
+    /// Whether the server closed the connection.
     closed: bool,
     hooks: usize,
     hangups: usize,
-    /// Questions that were answered, of those that are no hooks.
+    /// Number of answered requests other than hook calls.
     others: usize,
     held: Vec<oneshot::Sender<String>>,
 }
 
 impl Host {
-    /// Sends these bytes to a server of their own.
-    async fn take(&self, bytes: &[u8], pieces: usize, drains_end: bool) -> Course {
+    /// Sends these bytes to a new server.
+    async fn exchange(&self, bytes: &[u8], chunks: usize, drains_end: bool) -> Exchange {
         let listener = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, mut queue) = mpsc::channel(256);
-        let server = tokio::spawn(serve(listener, ServerState { queue: sender, token: None }, self.places.clone()));
+        let server = tokio::spawn(serve(listener, ServerState { queue: sender, token: None }, self.slots.clone()));
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        // The port is free again at once.
+        // A reset frees the port immediately.
         stream.set_zero_linger().unwrap();
-        let mut course = Course::default();
-        for piece in bytes.chunks(bytes.len().div_ceil(pieces).max(1)) {
-            if stream.write_all(piece).await.is_err() {
+        let mut exchange = Exchange::default();
+        for chunk in bytes.chunks(bytes.len().div_ceil(chunks).max(1)) {
+            if stream.write_all(chunk).await.is_err() {
                 break;
             }
-            course.go_on(&mut stream, &mut queue, drains_end).await;
+            exchange.run(&mut stream, &mut queue, drains_end).await;
         }
-        course.go_on(&mut stream, &mut queue, drains_end).await;
+        exchange.run(&mut stream, &mut queue, drains_end).await;
         drop(stream);
-        course.is_missed(&mut queue).await;
-        self.is_left(course, server).await
+        exchange.expect_hangups(&mut queue).await;
+        self.finish(exchange, server).await
     }
 
-    /// Nothing of a connection stays when it has ended and its questions are answered.
-    async fn is_left(&self, mut course: Course, server: JoinHandle<()>) -> Course {
-        let held = std::mem::take(&mut course.held);
+    /// Checks that a connection frees its slot after its end.
+    async fn finish(&self, mut exchange: Exchange, server: JoinHandle<()>) -> Exchange {
+        let held = std::mem::take(&mut exchange.held);
         drop(held);
-        let free = tokio::time::timeout(PATIENCE, self.places.wait_until_free(2 * PATIENCE)).await;
-        free.expect("a connection that has ended frees its place");
+        let free = tokio::time::timeout(TIMEOUT, self.slots.wait_until_free(2 * TIMEOUT)).await;
+        free.expect("a closed connection frees its slot");
         server.abort();
-        course
+        exchange
     }
 }
 
-impl Course {
-    /// Answers questions and takes answers for as long as there are any.
-    async fn go_on(&mut self, stream: &mut TcpStream, queue: &mut mpsc::Receiver<Event>, drains_end: bool) {
+impl Exchange {
+    /// Answers requests and collects responses until nothing more happens.
+    async fn run(&mut self, stream: &mut TcpStream, queue: &mut mpsc::Receiver<Event>, drains_end: bool) {
         let mut idle = 0;
         let mut bytes = [0; 4096];
-        while (idle < TURNS || self.owed(drains_end) > 0) && !self.closed {
+        while (idle < MAX_IDLE_YIELDS || self.pending(drains_end) > 0) && !self.closed {
             idle += 1;
-            if idle <= TURNS {
+            if idle <= MAX_IDLE_YIELDS {
                 tokio::task::yield_now().await;
             } else {
-                tokio::time::timeout(PATIENCE, stream.readable())
-                    .await
-                    .expect("every question has its answer")
-                    .unwrap();
+                tokio::time::timeout(TIMEOUT, stream.readable()).await.expect("every request has a response").unwrap();
             }
             while let Ok(event) = queue.try_recv() {
                 self.answer(event, drains_end);
@@ -117,15 +114,18 @@ impl Course {
         }
     }
 
-    /// How many answers have not come yet of those that were given to the server.
-    fn owed(&self, drains_end: bool) -> usize {
-        let given = self.others + if drains_end { self.hooks } else { 0 };
-        let come = self.bytes.windows(7).filter(|start| start == b"HTTP/1.").count();
-        given.saturating_sub(come)
+    /// Returns the number of answered requests whose response has not arrived.
+    fn pending(&self, drains_end: bool) -> usize {
+        let answered = self.others + if drains_end { self.hooks } else { 0 };
+        let received = self.bytes.windows(7).filter(|start| start == b"HTTP/1.").count();
+        answered.saturating_sub(received)
     }
 
     fn answer(&mut self, event: Event, drains_end: bool) {
-        let Event::Question(question) = event else { panic!("a caller asks, and nothing else") };
+        let question = match event {
+            Event::Question(question) => question,
+            other => panic!("unexpected event: {other:?}"),
+        };
         match question {
             Question::Prestop(_, reply) => {
                 self.hooks += 1;
@@ -136,7 +136,7 @@ impl Course {
                 }
                 return;
             }
-            Question::Wait(..) => panic!("no token is wanted"),
+            Question::Wait(..) => panic!("no token is required"),
             Question::Astray(_) => return,
             Question::Hangup => {
                 self.hangups += 1;
@@ -151,39 +151,40 @@ impl Course {
         self.others += 1;
     }
 
-    /// A held caller who leaves is missed, once.
-    async fn is_missed(&mut self, queue: &mut mpsc::Receiver<Event>) {
+    /// Checks that the server reports one hangup for each held caller.
+    async fn expect_hangups(&mut self, queue: &mut mpsc::Receiver<Event>) {
         while self.hangups < self.held.len() {
-            let event = tokio::time::timeout(PATIENCE, queue.recv()).await.expect("a held caller who left is missed");
-            self.answer(event.expect("the server serves on"), false);
+            let event =
+                tokio::time::timeout(TIMEOUT, queue.recv()).await.expect("the hangup of a held caller is reported");
+            self.answer(event.expect("the server is running"), false);
         }
     }
 }
 
 fuzz_target!(|data: &[u8]| -> Corpus {
-    let Some((how, bytes)) = data.split_first() else { return Corpus::Reject };
-    let drains_end = how & 1 == 0;
-    let pieces = 1 + usize::from(how >> 1 & 3);
-    let course = HOST.with(|host| host.runtime.block_on(host.take(bytes, pieces, drains_end)));
+    let Some((choices, bytes)) = data.split_first() else { return Corpus::Reject };
+    let drains_end = choices & 1 == 0;
+    let chunks = 1 + usize::from(choices >> 1 & 3);
+    let exchange = HOST.with(|host| host.runtime.block_on(host.exchange(bytes, chunks, drains_end)));
 
-    assert!(course.hooks <= 1, "a connection is closed after its hook");
-    assert!(course.hooks == 0 || requests::asks_for_hook(bytes), "nobody asked for the hook");
-    assert!(course.hangups <= if drains_end { 0 } else { course.hooks }, "a caller is missed who was not held");
+    assert!(exchange.hooks <= 1, "a connection is closed after its hook");
+    assert!(exchange.hooks == 0 || requests::may_call_hook(bytes), "nobody called the hook");
+    assert!(exchange.hangups <= if drains_end { 0 } else { exchange.hooks }, "a hangup without a held caller");
     let head = bytes.windows(5).any(|method| method == b"HEAD ");
-    let answers = answers::read(&course.bytes, head).expect("every answer is HTTP");
-    let of_hook = answers.iter().filter(|answer| answer.body.starts_with(OUTCOME.as_bytes())).count();
+    let responses = responses::parse(&exchange.bytes, head).expect("every response is HTTP");
+    let outcomes = responses.iter().filter(|response| response.body.starts_with(OUTCOME.as_bytes())).count();
     assert_eq!(
-        of_hook,
-        if drains_end { course.hooks } else { 0 },
-        "a held caller is sent nothing, another the outcome"
+        outcomes,
+        if drains_end { exchange.hooks } else { 0 },
+        "a held caller receives nothing, a released one the outcome"
     );
-    if of_hook == 1 {
-        let last = answers.last().expect("there is one");
+    if outcomes == 1 {
+        let last = responses.last().expect("there is one");
         assert!(last.status == 200 && last.closes && last.body.len() < 1024, "{last:?}");
     }
-    assert!(answers.len() >= course.others, "every question has its answer");
-    for answer in &answers {
-        assert!(matches!(answer.status, 200 | 400 | 404 | 405 | 414 | 431 | 503), "{answer:?}");
+    assert!(responses.len() >= exchange.others, "every request has a response");
+    for response in &responses {
+        assert!(matches!(response.status, 200 | 400 | 404 | 405 | 414 | 431 | 503), "{response:?}");
     }
     Corpus::Keep
 });

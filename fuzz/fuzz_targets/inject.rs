@@ -1,24 +1,22 @@
-//! Manifests: `lameduck_manifests` over texts of any kind, with libyaml as a second opinion on what they say.
+//! Manifests: `lameduck_manifests` on arbitrary texts, with libyaml as a second opinion on their content.
 //!
-//! The first byte chooses the mode, and whether the rest is the text itself or a tape from which manifests are written.
+//! The first byte chooses the mode, and whether the rest is the text or a tape of choices from which manifests are
+//! generated.
 #![no_main]
-#![allow(dead_code)]
-
-#[path = "../../tests/inject/manifests.rs"]
-mod manifests;
-#[path = "../../tests/inject/view.rs"]
-mod view;
-#[path = "../../tests/inject/writing.rs"]
-mod writing;
 
 use lameduck_manifests::{ContainerSelector, Mode, Request, Setting, inject, remove};
+use lameduck_test_support::manifests::{self, libyaml};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_norway::Value;
 
 const MODES: [Mode; 3] = [Mode::Native, Mode::Classic, Mode::Standalone];
 
 fn request(mode: Mode, grace_period: Option<u64>) -> Request {
-    let engine = ContainerSelector { program: Some("impeller".into()), image: Some("self-hosted-engine"), ..ContainerSelector::default() };
+    let engine = ContainerSelector {
+        program: Some("impeller".into()),
+        image: Some("self-hosted-engine"),
+        ..ContainerSelector::default()
+    };
     let streams = Setting {
         flag: "streams".into(),
         variable: "LAMEDUCK_STREAMS".into(),
@@ -35,8 +33,8 @@ fn request(mode: Mode, grace_period: Option<u64>) -> Request {
     }
 }
 
-/// The manifests with the sidecar, where there is no reason to leave them; what is said of either is never empty.
-fn with(text: &str, request: &Request) -> Option<String> {
+/// Injects the sidecar; `None` if the manifests are rejected. Checks that no message is empty.
+fn try_inject(text: &str, request: &Request) -> Option<String> {
     match inject(text, request, &|_| Ok(())) {
         Ok(done) => {
             assert!(!done.messages.iter().any(String::is_empty));
@@ -49,14 +47,15 @@ fn with(text: &str, request: &Request) -> Option<String> {
     }
 }
 
-/// Whether the second text is the first with some stretches put in.
-fn is_widened(narrow: &str, wide: &str) -> bool {
-    let mut wide = wide.bytes();
-    narrow.bytes().all(|byte| wide.any(|other| other == byte))
+/// Returns whether `long` is `short` with insertions only.
+fn only_inserts(short: &str, long: &str) -> bool {
+    let mut long = long.bytes();
+    short.bytes().all(|byte| long.any(|other| other == byte))
 }
 
-/// Whether nothing in a text could be ours, or be a null that is filled: such a text comes back to the byte.
-fn is_strange(text: &str, documents: &[Value]) -> bool {
+/// Returns whether a text has nothing of lameduck and no null that injection may fill. Removal restores such a text
+/// byte for byte.
+fn is_foreign(text: &str, documents: &[Value]) -> bool {
     let text = text.to_ascii_lowercase();
     let ours = ["lameduck", "prestop", "shareprocessnamespace"];
     !documents.iter().any(has_null) && !ours.iter().any(|ours| text.contains(ours))
@@ -72,34 +71,34 @@ fn has_null(value: &Value) -> bool {
     }
 }
 
-/// What must hold where the text was taken.
-fn taken(text: &str, out: &str, request: &Request) {
-    let (Some(whole), Some(before)) = (view::view(text), view::without_ours(text)) else { return };
-    assert_eq!(with(out, request).as_deref(), Some(out), "a second time changes something");
-    let strange = is_strange(text, &whole);
+/// Checks the result of an injection.
+fn check(text: &str, out: &str, request: &Request) {
+    let (Some(documents), Some(before)) = (libyaml::parse(text), libyaml::without_lameduck(text)) else { return };
+    assert_eq!(try_inject(out, request).as_deref(), Some(out), "a second injection changes something");
+    let foreign = is_foreign(text, &documents);
     if request.grace_period.is_none() {
-        assert_eq!(view::without_ours(out).as_ref(), Some(&before), "readers see something else in\n{out}");
-        assert!(!strange || is_widened(text, out), "something is gone from\n{out}");
+        assert_eq!(libyaml::without_lameduck(out).as_ref(), Some(&before), "the content differs in\n{out}");
+        assert!(!foreign || only_inserts(text, out), "bytes are missing in\n{out}");
     }
-    let back = remove(out, &ContainerSelector::default()).expect("what was put in can be taken out").text;
-    if request.grace_period.is_none() && strange {
-        assert_eq!(back, text, "it was\n{out}");
+    let back = remove(out, &ContainerSelector::default()).expect("what was injected can be removed").text;
+    if request.grace_period.is_none() && foreign {
+        assert_eq!(back, text, "with the sidecar:\n{out}");
     }
 }
 
 fuzz_target!(|data: &[u8]| -> Corpus {
-    let Some((how, rest)) = data.split_first() else { return Corpus::Reject };
-    let mode = MODES[usize::from(how & 3) % MODES.len()];
-    let request = request(mode, (how & 4 != 0).then_some(600));
-    let text = if how & 8 == 0 {
+    let Some((choices, rest)) = data.split_first() else { return Corpus::Reject };
+    let mode = MODES[usize::from(choices & 3) % MODES.len()];
+    let request = request(mode, (choices & 4 != 0).then_some(600));
+    let text = if choices & 8 == 0 {
         let Ok(text) = String::from_utf8(rest.to_vec()) else { return Corpus::Reject };
         text
     } else {
         manifests::stream(&mut manifests::Tape::new(rest.to_vec()))
     };
     let _ = remove(&text, &ContainerSelector::default());
-    if let Some(out) = with(&text, &request) {
-        taken(&text, &out, &request);
+    if let Some(out) = try_inject(&text, &request) {
+        check(&text, &out, &request);
     }
     Corpus::Keep
 });

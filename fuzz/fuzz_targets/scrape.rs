@@ -1,6 +1,6 @@
-//! The client of the metrics page: `lameduck::io::page` over a real connection, whatever is answered.
+//! The client of the metrics page: `lameduck::io::page` over a real connection, for any response.
 //!
-//! The first byte says whether the rest is the answer itself, or a page that is framed as the second byte says.
+//! The first byte chooses whether the rest is the response or a page, whose framing the second byte chooses.
 #![no_main]
 
 use std::net::Ipv4Addr;
@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 
-const PATIENCE: Duration = Duration::from_secs(8);
+const TIMEOUT: Duration = Duration::from_secs(8);
 
 struct Host {
     runtime: Runtime,
@@ -31,96 +31,98 @@ thread_local! {
 }
 
 impl Host {
-    /// What is made of this answer.
-    async fn read(&self, answer: &[u8]) -> Reading {
+    /// Reads this response.
+    async fn read(&self, response: &[u8]) -> Reading {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let url = Url::new("127.0.0.1", address.port(), "/metrics");
         let page = MetricsPage::new(url, PageSelectors { eager: self.selectors.clone(), ..PageSelectors::default() });
         let connection = TcpStream::connect(address).await.unwrap();
-        let reader = page.read(Ok(connection), PATIENCE);
-        let (found, ()) = tokio::join!(reader, serve(&listener, answer));
-        let (_, reading) = found.readings.into_iter().next().expect("every source has its answer");
+        let reader = page.read(Ok(connection), TIMEOUT);
+        let (result, ()) = tokio::join!(reader, serve(&listener, response));
+        let (_, reading) = result.readings.into_iter().next().expect("every source has a reading");
         reading
     }
 
-    /// What the page says, if its body comes whole.
-    fn expected(&self, body: &[u8], format: Format, framed: bool) -> Option<Vec<Option<Count>>> {
+    /// Returns the counts of the page, if its body is complete.
+    fn expected(&self, body: &[u8], format: Format, delimited: bool) -> Option<Vec<Option<Count>>> {
         let mut page = Page::new(&self.selectors, format);
         page.feed(body).ok()?;
-        let sums = page.finish(framed).ok()?;
-        Some(sums.iter().map(|sum| sum.map(|sum| Count { streams: sum.all, never_idle: sum.others })).collect())
+        let sums = page.finish(delimited).ok()?;
+        Some(sums.iter().map(|sum| sum.map(|sum| Count { streams: sum.total, never_idle: sum.non_idle })).collect())
     }
 }
 
-/// Answers one caller and leaves.
-async fn serve(listener: &TcpListener, answer: &[u8]) {
+/// Responds to one client and closes the connection.
+async fn serve(listener: &TcpListener, response: &[u8]) {
     let (mut stream, _) = listener.accept().await.unwrap();
-    // Whatever is asked: a request is there when its first bytes are, for it is sent in one piece.
+    // The client sends its request in one piece.
     let mut request = [0; 1024];
     let _ = stream.read(&mut request).await;
-    let _ = stream.write_all(answer).await;
+    let _ = stream.write_all(response).await;
     let _ = stream.shutdown().await;
-    // The caller must have read all before the port is free again at once.
+    // The client must have read everything before the connection is reset, which frees the port immediately.
     while stream.read(&mut request).await.is_ok_and(|length| length > 0) {}
     let _ = stream.set_zero_linger();
 }
 
-/// A page in its frame, and whether all of it is there and its end is marked.
+/// A response with a framed page.
 struct Framed {
-    answer: Vec<u8>,
+    response: Vec<u8>,
     format: Format,
-    marked: bool,
-    whole: bool,
+    /// Whether the framing shows where the page ends.
+    delimited: bool,
+    /// Whether the response is not truncated.
+    complete: bool,
 }
 
-fn frame(how: u8, body: &[u8]) -> Framed {
-    let open_metrics = how & 1 != 0;
+fn frame(choices: u8, body: &[u8]) -> Framed {
+    let open_metrics = choices & 1 != 0;
     let kind = if open_metrics { "application/openmetrics-text; version=1.0.0" } else { "text/plain" };
-    let mut answer = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n").into_bytes();
-    let marked = how >> 1 & 3 > 0;
-    match how >> 1 & 3 {
-        0 => answer.extend_from_slice(b"\r\n"),
-        1 => answer.extend_from_slice(format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes()),
-        _ => answer.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n"),
+    let mut response = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n").into_bytes();
+    let delimited = choices >> 1 & 3 > 0;
+    match choices >> 1 & 3 {
+        0 => response.extend_from_slice(b"\r\n"),
+        1 => response.extend_from_slice(format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes()),
+        _ => response.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n"),
     }
-    if how >> 1 & 3 > 1 {
-        for chunk in body.chunks(1 + usize::from(how >> 4)) {
-            answer.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
-            answer.extend_from_slice(chunk);
-            answer.extend_from_slice(b"\r\n");
+    if choices >> 1 & 3 > 1 {
+        for chunk in body.chunks(1 + usize::from(choices >> 4)) {
+            response.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+            response.extend_from_slice(chunk);
+            response.extend_from_slice(b"\r\n");
         }
-        answer.extend_from_slice(b"0\r\n\r\n");
+        response.extend_from_slice(b"0\r\n\r\n");
     } else {
-        answer.extend_from_slice(body);
+        response.extend_from_slice(body);
     }
-    // Cut off at the very end: of a page without a frame nothing would tell.
-    let whole = how & 8 == 0 || !marked || body.is_empty();
-    answer.truncate(answer.len() - usize::from(!whole));
-    Framed { answer, format: if open_metrics { Format::OpenMetrics } else { Format::Text }, marked, whole }
+    // Truncate only what is delimited: of other pages nothing would show it.
+    let complete = choices & 8 == 0 || !delimited || body.is_empty();
+    response.truncate(response.len() - usize::from(!complete));
+    Framed { response, format: if open_metrics { Format::OpenMetrics } else { Format::Text }, delimited, complete }
 }
 
-/// A page that counts has come with status 200 (after others that only announce it).
-fn is_granted(answer: &[u8]) -> bool {
-    answer.windows(12).any(|start| matches!(start, b"HTTP/1.1 200" | b"HTTP/1.0 200"))
+/// Returns whether the bytes contain status 200, perhaps after informational responses.
+fn has_status_200(response: &[u8]) -> bool {
+    response.windows(12).any(|start| matches!(start, b"HTTP/1.1 200" | b"HTTP/1.0 200"))
 }
 
 fuzz_target!(|data: &[u8]| -> Corpus {
-    let [raw, how, rest @ ..] = data else { return Corpus::Reject };
+    let [raw, choices, rest @ ..] = data else { return Corpus::Reject };
     HOST.with(|host| {
         if raw & 1 != 0 {
             match host.runtime.block_on(host.read(rest)) {
-                Reading::Counts(_) => assert!(is_granted(rest), "a page was taken that was not granted"),
-                Reading::Unknown(fault) => assert!(!fault.message.is_empty()),
+                Reading::Counts(_) => assert!(has_status_200(rest), "a page without status 200 was accepted"),
+                Reading::Unknown(error) => assert!(!error.message.is_empty()),
             }
             return;
         }
-        let Framed { answer, format, marked, whole } = frame(*how, rest);
-        let expected = host.expected(rest, format, marked).filter(|_| whole);
-        match (host.runtime.block_on(host.read(&answer)), expected) {
+        let Framed { response, format, delimited, complete } = frame(*choices, rest);
+        let expected = host.expected(rest, format, delimited).filter(|_| complete);
+        match (host.runtime.block_on(host.read(&response)), expected) {
             (Reading::Counts(counts), Some(expected)) => assert_eq!(counts, expected),
-            (Reading::Unknown(fault), None) => assert_eq!(fault.kind, ReadErrorKind::Invalid, "{}", fault.message),
-            (reading, expected) => panic!("{reading:?}, and not {expected:?}"),
+            (Reading::Unknown(error), None) => assert_eq!(error.kind, ReadErrorKind::Invalid, "{}", error.message),
+            (reading, expected) => panic!("{reading:?}, expected {expected:?}"),
         }
     });
     Corpus::Keep

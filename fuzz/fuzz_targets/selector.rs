@@ -1,17 +1,17 @@
-//! Selectors: `lameduck_parsers::selector` against a plain reader, and its patterns against the regex crate.
+//! Selectors: `lameduck_parsers::selector` against a reference parser, and its patterns against the regex crate.
 //!
-//! The input is a byte of choices, a selector, and a series: name, then labels and their values, with a zero between
-//! each two.
+//! The first byte holds choices. The rest is separated by NUL: a selector, and the name, labels and label values of a
+//! series.
 #![no_main]
 
+use lameduck_fuzz::selector::{self, Parsed};
 use lameduck_parsers::selector::{Reason, Selector};
-use lameduck_fuzz::selector::{self, Plain};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use regex::bytes::RegexBuilder;
 
-/// Whether an ASCII pattern matches the whole of an ASCII value; `None` where that cannot be told.
+/// Returns whether an ASCII pattern matches a whole ASCII value; `None` if the regex crate cannot tell.
 ///
-/// Over bytes and without Unicode the regex crate agrees with RE2 as Prometheus uses it, and so must lameduck.
+/// Over bytes and without Unicode the regex crate agrees with RE2 as Prometheus uses it; lameduck must agree too.
 fn matches(pattern: &str, value: &str) -> Option<bool> {
     if !pattern.is_ascii() || !value.is_ascii() || pattern.len() > 64 {
         return None;
@@ -24,57 +24,59 @@ fn unknown(_: &str, _: &str) -> Option<bool> {
     None
 }
 
-/// What must hold for a selector that was taken.
-fn taken(selector: &Selector, plain: &Plain) {
-    assert_eq!(selector.name(), plain.name.as_deref());
-    let shown = selector.to_string();
-    assert_eq!(shown.parse::<Selector>().as_ref(), Ok(selector), "shown as {shown}");
-    assert_eq!(selector::read(&shown).as_ref(), Some(plain), "shown as {shown}");
+/// Checks a selector that was accepted.
+fn check_accepted(selector: &Selector, expected: &Parsed) {
+    assert_eq!(selector.name(), expected.name.as_deref());
+    let text = selector.to_string();
+    assert_eq!(text.parse::<Selector>().as_ref(), Ok(selector), "displayed as {text}");
+    assert_eq!(selector::parse(&text).as_ref(), Some(expected), "displayed as {text}");
 }
 
-/// What must hold for one that was refused.
-fn refused(reason: &Reason, plain: Option<&Plain>, asks: bool) {
-    match (reason, plain) {
-        // The first pattern that is unsound hides what comes after it.
-        (Reason::Pattern(_) | Reason::ForeignEscape(_), _) | (_, None) => {}
-        (Reason::MatchesEverything, Some(plain)) => {
-            let everything = if asks { plain.matches_everything(&matches) } else { plain.matches_everything(&unknown) };
-            assert_ne!(everything, Some(false), "{plain:?}");
+/// Checks a selector that was rejected.
+fn check_rejected(reason: &Reason, expected: Option<&Parsed>, use_regex: bool) {
+    match (reason, expected) {
+        // An invalid pattern hides what follows it.
+        (Reason::InvalidPattern(_) | Reason::UnsupportedEscape(_), _) | (_, None) => {}
+        (Reason::MatchesEverything, Some(expected)) => {
+            let everything =
+                if use_regex { expected.matches_everything(&matches) } else { expected.matches_everything(&unknown) };
+            assert_ne!(everything, Some(false), "{expected:?}");
         }
-        (reason, Some(plain)) => panic!("{reason:?}, and not {plain:?}"),
+        (reason, Some(expected)) => panic!("{reason:?}, expected {expected:?}"),
     }
 }
 
 fuzz_target!(|data: &[u8]| -> Corpus {
-    let Some((how, text)) = data.split_first() else { return Corpus::Reject };
+    let Some((choices, text)) = data.split_first() else { return Corpus::Reject };
     let Ok(text) = str::from_utf8(text) else { return Corpus::Reject };
     let mut parts = text.split('\0');
     let text = parts.next().unwrap_or_default();
-    let asks = how & 1 != 0;
+    let use_regex = choices & 1 != 0;
 
-    let plain = selector::read(text);
+    let expected = selector::parse(text);
     let selector = match text.parse::<Selector>() {
         Ok(selector) => selector,
         Err(error) => {
-            refused(&error.reason, plain.as_ref(), asks);
+            check_rejected(&error.reason, expected.as_ref(), use_regex);
             assert!((1..=text.chars().count() + 1).contains(&error.column), "{error}");
             assert!(!error.to_string().is_empty());
             return Corpus::Keep;
         }
     };
-    let Some(plain) = plain else { panic!("{selector:?} was taken") };
-    taken(&selector, &plain);
+    let Some(expected) = expected else { panic!("{selector:?} was accepted") };
+    check_accepted(&selector, &expected);
 
     let name = parts.next().unwrap_or_default();
     let labels: Vec<(&str, &str)> = std::iter::from_fn(|| Some((parts.next()?, parts.next()?))).take(8).collect();
-    let find = |wanted: &str| labels.iter().find(|(label, _)| *label == wanted).map(|(_, value)| *value);
-    let ours = selector.matches(name, find);
-    assert!(!ours || selector.could_match(name));
+    let find = |name: &str| labels.iter().find(|(label, _)| *label == name).map(|(_, value)| *value);
+    let is_match = selector.matches(name, find);
+    assert!(!is_match || selector.could_match(name));
     let value = |label: &str| find(label).unwrap_or_default().to_owned();
-    let plainly = if asks { plain.matches(name, value, &matches) } else { plain.matches(name, value, &unknown) };
-    assert!(plainly.is_none_or(|plainly| plainly == ours), "{plainly:?}, and not {ours}: {plain:?}");
-    if asks {
-        assert_ne!(plain.matches_everything(&matches), Some(true), "{plain:?}");
+    let expected_match =
+        if use_regex { expected.matches(name, value, &matches) } else { expected.matches(name, value, &unknown) };
+    assert!(expected_match.is_none_or(|expected| expected == is_match), "{is_match}: {expected:?}");
+    if use_regex {
+        assert_ne!(expected.matches_everything(&matches), Some(true), "{expected:?}");
     }
     Corpus::Keep
 });

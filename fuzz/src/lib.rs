@@ -1,9 +1,9 @@
-//! What the fuzz targets hold lameduck against: second ways to the same answer, written for plainness and not for speed.
+//! Reference implementations that the fuzz targets compare lameduck with. They are written for clarity, not for speed.
 #![forbid(unsafe_code)]
 
-pub mod answers;
 pub mod line;
 pub mod page;
+pub mod prometheus;
 pub mod requests;
-pub mod second;
+pub mod responses;
 pub mod selector;

@@ -1,6 +1,6 @@
-//! One line of a metrics page, read byte by byte.
+//! A reference parser for one line of a metrics page, byte by byte.
 
-/// A series, with its labels sorted and those that are empty left out.
+/// A series. Labels are sorted, and empty ones are left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Series {
     pub name: Vec<u8>,
@@ -8,7 +8,7 @@ pub struct Series {
 }
 
 impl Series {
-    /// A label's value; a label that is not there is empty.
+    /// Returns a label's value; empty if the label is missing.
     #[must_use]
     pub fn label(&self, name: &str) -> &[u8] {
         let found = self.labels.iter().find(|(label, _)| label == name.as_bytes());
@@ -16,43 +16,43 @@ impl Series {
     }
 }
 
-/// What a line says.
+/// A parsed line.
 #[derive(Debug)]
 pub enum Line<'a> {
-    /// A sound sample, and how its value is written.
+    /// A valid sample, and the text of its value.
     Sample(Series, &'a [u8]),
-    /// It is not sound; the name is there if it stood in the braces before the flaw.
-    Flawed(Option<Vec<u8>>),
+    /// An invalid line, with its name if that was in the braces, before the error.
+    Invalid(Option<Vec<u8>>),
 }
 
-/// Reads a line that has neither leading blanks nor an end.
+/// Parses a line without leading whitespace and line end.
 #[must_use]
-pub fn read(line: &[u8]) -> Line<'_> {
-    let sound = str::from_utf8(line).map_or_else(|error| error.valid_up_to(), str::len);
-    let (mut rest, mut braces) = (&line[..sound], Braces::default());
+pub fn parse(line: &[u8]) -> Line<'_> {
+    let valid = str::from_utf8(line).map_or_else(|error| error.valid_up_to(), str::len);
+    let (mut rest, mut braces) = (&line[..valid], Braces::default());
     let sample = sample(&mut rest, &mut braces);
     let quoted = braces.name.filter(|_| line.starts_with(b"{"));
     match sample {
-        Some((series, value)) if sound == line.len() => Line::Sample(series, value),
-        _ => Line::Flawed(quoted),
+        Some((series, value)) if valid == line.len() => Line::Sample(series, value),
+        _ => Line::Invalid(quoted),
     }
 }
 
-/// Whether a byte may stand in a bare metric name.
+/// Returns whether a byte is valid in an unquoted metric name.
 #[must_use]
 pub fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':'
 }
 
-/// A written number, if it can be a number of streams.
+/// Parses a number of streams.
 #[must_use]
 pub fn count(text: &[u8]) -> Option<u64> {
     let number: f64 = str::from_utf8(text).ok()?.parse().ok()?;
     let mantissa = text.split(|byte| byte.eq_ignore_ascii_case(&b'e')).next()?;
-    let says_zero = mantissa.iter().all(|byte| !(b'1'..=b'9').contains(byte));
+    let is_literal_zero = mantissa.iter().all(|byte| !(b'1'..=b'9').contains(byte));
     let is_count = (0.0..9_007_199_254_740_992.0).contains(&number) && number.trunc() == number;
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    (is_count && text[0] != b'-' && (number > 0.0 || says_zero)).then_some(number as u64)
+    (is_count && text[0] != b'-' && (number > 0.0 || is_literal_zero)).then_some(number as u64)
 }
 
 #[derive(Default)]
@@ -66,7 +66,7 @@ fn sample<'a>(rest: &mut &'a [u8], braces: &mut Braces) -> Option<(Series, &'a [
     if bare.first().is_some_and(u8::is_ascii_digit) || !matches!(rest.first(), None | Some(b' ' | b'\t' | b'{')) {
         return None;
     }
-    blanks(rest);
+    skip_whitespace(rest);
     if eat(rest, b'{') {
         entries(rest, braces)?;
     }
@@ -83,7 +83,7 @@ fn sample<'a>(rest: &mut &'a [u8], braces: &mut Braces) -> Option<(Series, &'a [
     Some((Series { name, labels }, value))
 }
 
-/// Timestamp and exemplar, of which both may be missing.
+/// Parses the optional timestamp and exemplar.
 fn end(rest: &mut &[u8]) -> Option<()> {
     timestamp(rest)?;
     if rest.is_empty() {
@@ -93,7 +93,7 @@ fn end(rest: &mut &[u8]) -> Option<()> {
     if !eat(rest, b'#') {
         return None;
     }
-    blanks(rest);
+    skip_whitespace(rest);
     if !eat(rest, b'{') {
         return None;
     }
@@ -104,41 +104,41 @@ fn end(rest: &mut &[u8]) -> Option<()> {
 }
 
 fn timestamp(rest: &mut &[u8]) -> Option<()> {
-    blanks(rest);
+    skip_whitespace(rest);
     if !rest.is_empty() && rest[0] != b'#' {
         number(rest, f64::is_finite)?;
-        blanks(rest);
+        skip_whitespace(rest);
     }
     Some(())
 }
 
 fn number<'a>(rest: &mut &'a [u8], is_good: impl Fn(f64) -> bool) -> Option<&'a [u8]> {
-    blanks(rest);
-    let word = take(rest, |byte| byte != b' ' && byte != b'\t');
-    let number = str::from_utf8(word).ok()?.parse().ok()?;
-    is_good(number).then_some(word)
+    skip_whitespace(rest);
+    let token = take(rest, |byte| byte != b' ' && byte != b'\t');
+    let number = str::from_utf8(token).ok()?.parse().ok()?;
+    is_good(number).then_some(token)
 }
 
-/// What stands between braces, with the closing one.
+/// Parses the content of the braces and the closing brace.
 fn entries(rest: &mut &[u8], braces: &mut Braces) -> Option<()> {
-    blanks(rest);
+    skip_whitespace(rest);
     while !eat(rest, b'}') {
         entry(rest, braces)?;
-        blanks(rest);
+        skip_whitespace(rest);
         if !eat(rest, b',') && rest.first() != Some(&b'}') {
             return None;
         }
-        blanks(rest);
+        skip_whitespace(rest);
     }
-    let is_twice =
+    let is_duplicate =
         |(at, (label, _)): (usize, &(Vec<u8>, _))| braces.labels[..at].iter().any(|(other, _)| other == label);
-    (!braces.labels.iter().enumerate().any(is_twice)).then_some(())
+    (!braces.labels.iter().enumerate().any(is_duplicate)).then_some(())
 }
 
 fn entry(rest: &mut &[u8], braces: &mut Braces) -> Option<()> {
     let label = match string(rest)? {
         Some(text) => {
-            blanks(rest);
+            skip_whitespace(rest);
             if matches!(rest.first(), Some(b',' | b'}')) {
                 let first = braces.name.take().is_none() && !text.is_empty();
                 braces.name = first.then_some(text);
@@ -152,17 +152,17 @@ fn entry(rest: &mut &[u8], braces: &mut Braces) -> Option<()> {
             label.to_vec()
         }
     };
-    blanks(rest);
+    skip_whitespace(rest);
     if label.is_empty() || label == b"__name__" || !eat(rest, b'=') {
         return None;
     }
-    blanks(rest);
+    skip_whitespace(rest);
     let value = string(rest)??;
     braces.labels.push((label, value));
     Some(())
 }
 
-/// A string in quotes, or none where none stands.
+/// Parses a quoted string; `Some(None)` if there is no quote.
 fn string(rest: &mut &[u8]) -> Option<Option<Vec<u8>>> {
     if !eat(rest, b'"') {
         return Some(None);
@@ -194,12 +194,12 @@ fn take<'a>(rest: &mut &'a [u8], belongs: impl Fn(u8) -> bool) -> &'a [u8] {
     taken
 }
 
-fn eat(rest: &mut &[u8], wanted: u8) -> bool {
-    let found = rest.first() == Some(&wanted);
+fn eat(rest: &mut &[u8], expected: u8) -> bool {
+    let found = rest.first() == Some(&expected);
     *rest = &rest[usize::from(found)..];
     found
 }
 
-fn blanks(rest: &mut &[u8]) {
+fn skip_whitespace(rest: &mut &[u8]) {
     take(rest, |byte| byte == b' ' || byte == b'\t');
 }

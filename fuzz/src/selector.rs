@@ -1,4 +1,4 @@
-//! Selectors, read and evaluated plainly.
+//! A reference parser and evaluator for selectors.
 
 use std::iter::Peekable;
 use std::str::Chars;
@@ -17,33 +17,33 @@ pub enum Operator {
 /// One matcher: label, operator, value.
 pub type Matcher = (String, Operator, String);
 
-/// A selector, of which only the patterns have not been looked into.
+/// A selector whose patterns have not been parsed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plain {
+pub struct Parsed {
     pub name: Option<String>,
     pub matchers: Vec<Matcher>,
 }
 
-/// Reads a selector; `None` where it must be refused, whatever its patterns are.
+/// Parses a selector; `None` if it must be rejected regardless of its patterns.
 #[must_use]
-pub fn read(text: &str) -> Option<Plain> {
-    let (mut rest, mut plain) = (text.chars().peekable(), Plain::default());
-    blanks(&mut rest);
-    let bare = word(&mut rest, |next| next == '_' || next == ':');
-    plain.name = (!bare.is_empty()).then_some(bare);
-    blanks(&mut rest);
+pub fn parse(text: &str) -> Option<Parsed> {
+    let (mut rest, mut parsed) = (text.chars().peekable(), Parsed::default());
+    skip_whitespace(&mut rest);
+    let bare = identifier(&mut rest, |next| next == '_' || next == ':');
+    parsed.name = (!bare.is_empty()).then_some(bare);
+    skip_whitespace(&mut rest);
     if rest.next_if_eq(&'{').is_some() {
-        braces(&mut rest, &mut plain)?;
+        braces(&mut rest, &mut parsed)?;
     } else {
-        plain.name.as_ref()?;
+        parsed.name.as_ref()?;
     }
-    blanks(&mut rest);
+    skip_whitespace(&mut rest);
     (rest.next().is_none()).then_some(())?;
-    settle(plain)
+    take_name(parsed)
 }
 
-impl Plain {
-    /// Whether a series matches, given how patterns do; `None` where that is not known.
+impl Parsed {
+    /// Returns whether a series matches, given how patterns match; `None` if that is unknown.
     pub fn matches(
         &self,
         name: &str,
@@ -51,63 +51,63 @@ impl Plain {
         matches: &impl Fn(&str, &str) -> Option<bool>,
     ) -> Option<bool> {
         let mut all = self.name.as_ref().is_none_or(|only| only == name);
-        for (matched, operator, wanted) in &self.matchers {
-            let value = if matched == NAME { name.to_owned() } else { label(matched) };
+        for (label_name, operator, expected) in &self.matchers {
+            let value = if label_name == NAME { name.to_owned() } else { label(label_name) };
             all &= match operator {
-                Operator::Equal => value == *wanted,
-                Operator::NotEqual => value != *wanted,
-                Operator::Match => matches(wanted, &value)?,
-                Operator::NoMatch => !matches(wanted, &value)?,
+                Operator::Equal => value == *expected,
+                Operator::NotEqual => value != *expected,
+                Operator::Match => matches(expected, &value)?,
+                Operator::NoMatch => !matches(expected, &value)?,
             };
         }
         Some(all)
     }
 
-    /// Whether every series would match, however it is called.
+    /// Returns whether every series would match, whatever its name.
     pub fn matches_everything(&self, matches: &impl Fn(&str, &str) -> Option<bool>) -> Option<bool> {
         if self.name.is_some() { Some(false) } else { self.matches("", |_| String::new(), matches) }
     }
 }
 
-/// Finds the name that `__name__` fixes.
-fn settle(mut plain: Plain) -> Option<Plain> {
-    let of_name = |(label, _, _): &Matcher| label == NAME;
-    if plain.name.is_some() {
-        return (!plain.matchers.iter().any(of_name)).then_some(plain);
+/// Takes the name from a `__name__=` matcher.
+fn take_name(mut parsed: Parsed) -> Option<Parsed> {
+    let is_name_matcher = |(label, _, _): &Matcher| label == NAME;
+    if parsed.name.is_some() {
+        return (!parsed.matchers.iter().any(is_name_matcher)).then_some(parsed);
     }
-    let fixes = |matcher: &Matcher| of_name(matcher) && matcher.1 == Operator::Equal;
-    if let Some(at) = plain.matchers.iter().position(fixes) {
-        plain.name = Some(plain.matchers.remove(at).2);
+    let is_fixed_name = |matcher: &Matcher| is_name_matcher(matcher) && matcher.1 == Operator::Equal;
+    if let Some(at) = parsed.matchers.iter().position(is_fixed_name) {
+        parsed.name = Some(parsed.matchers.remove(at).2);
     }
-    (plain.name.as_deref() != Some("")).then_some(plain)
+    (parsed.name.as_deref() != Some("")).then_some(parsed)
 }
 
-fn braces(rest: &mut Peekable<Chars>, plain: &mut Plain) -> Option<()> {
-    blanks(rest);
+fn braces(rest: &mut Peekable<Chars>, parsed: &mut Parsed) -> Option<()> {
+    skip_whitespace(rest);
     while rest.next_if_eq(&'}').is_none() {
-        entry(rest, plain)?;
-        blanks(rest);
+        entry(rest, parsed)?;
+        skip_whitespace(rest);
         if rest.next_if_eq(&',').is_none() && rest.peek() != Some(&'}') {
             return None;
         }
-        blanks(rest);
+        skip_whitespace(rest);
     }
     Some(())
 }
 
-fn entry(rest: &mut Peekable<Chars>, plain: &mut Plain) -> Option<()> {
+fn entry(rest: &mut Peekable<Chars>, parsed: &mut Parsed) -> Option<()> {
     let label = if let Some(text) = string(rest)? {
-        blanks(rest);
+        skip_whitespace(rest);
         if matches!(rest.peek(), Some(',' | '}')) {
-            let first = plain.name.replace(text.clone()).is_none();
+            let first = parsed.name.replace(text.clone()).is_none();
             return (first && !text.is_empty()).then_some(());
         }
         text
     } else {
-        let label = word(rest, |next| next == '_');
+        let label = identifier(rest, |next| next == '_');
         (!label.is_empty()).then_some(label)?
     };
-    blanks(rest);
+    skip_whitespace(rest);
     let operator = match (rest.next()?, rest.peek()) {
         ('=', Some('~')) => Operator::Match,
         ('!', Some('~')) => Operator::NoMatch,
@@ -118,13 +118,13 @@ fn entry(rest: &mut Peekable<Chars>, plain: &mut Plain) -> Option<()> {
     if operator != Operator::Equal {
         rest.next();
     }
-    blanks(rest);
+    skip_whitespace(rest);
     let value = string(rest)??;
-    plain.matchers.push((label, operator, value));
+    parsed.matchers.push((label, operator, value));
     Some(())
 }
 
-/// A string in quotes, or none where none stands.
+/// Parses a quoted string; `Some(None)` if there is no quote.
 fn string(rest: &mut Peekable<Chars>) -> Option<Option<String>> {
     let Some(quote) = rest.next_if(|next| matches!(next, '"' | '\'' | '`')) else { return Some(None) };
     let mut bytes = Vec::new();
@@ -162,16 +162,16 @@ fn escape(rest: &mut Peekable<Chars>, quote: char, bytes: &mut Vec<u8>) -> Optio
     Some(())
 }
 
-fn word(rest: &mut Peekable<Chars>, mark: impl Fn(char) -> bool) -> String {
-    let mut word = String::new();
-    while let Some(next) =
-        rest.next_if(|next| mark(*next) || next.is_ascii_alphabetic() || next.is_ascii_digit() && !word.is_empty())
-    {
-        word.push(next);
+fn identifier(rest: &mut Peekable<Chars>, is_punctuation: impl Fn(char) -> bool) -> String {
+    let mut name = String::new();
+    while let Some(next) = rest.next_if(|next| {
+        is_punctuation(*next) || next.is_ascii_alphabetic() || next.is_ascii_digit() && !name.is_empty()
+    }) {
+        name.push(next);
     }
-    word
+    name
 }
 
-fn blanks(rest: &mut Peekable<Chars>) {
+fn skip_whitespace(rest: &mut Peekable<Chars>) {
     while rest.next_if(|next| matches!(next, ' ' | '\t' | '\n' | '\r')).is_some() {}
 }

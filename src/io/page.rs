@@ -96,7 +96,7 @@ impl MetricsPage {
         match http::with_timeout(&self.url, timeout, self.fetch(connection)).await {
             Ok(PageSums { eager, lazy, capacity }) => PageReadings {
                 readings: self.readings(&Reading::Counts(counts(&eager)), &Reading::Counts(counts(&lazy))),
-                capacity: capacity.map(|sum| sum.all),
+                capacity: capacity.map(|sum| sum.total),
             },
             Err(error) => {
                 let unknown = Reading::Unknown(error);
@@ -117,7 +117,7 @@ impl MetricsPage {
 
     async fn fetch(&self, connection: Result<TcpStream, ReadError>) -> Result<PageSums, ReadError> {
         let mut response = PageResponse::request(connection?, &self.url).await?;
-        let mut page = Page::new(&self.list, response.format).telling_apart(&self.selectors.idle);
+        let mut page = Page::new(&self.list, response.format).with_idle_selectors(&self.selectors.idle);
         while let Some(bytes) = response.next().await? {
             page.feed(&bytes).map_err(invalid)?;
         }
@@ -174,7 +174,7 @@ fn invalid(error: impl fmt::Display) -> ReadError {
 /// The stream counts of these sums. A series that no idle selector matches may do work that receives no bytes, so its
 /// streams are never idle.
 fn counts(sums: &[Option<Sum>]) -> Vec<Option<Count>> {
-    let count = |sum: Sum| Count { streams: sum.all, never_idle: sum.others };
+    let count = |sum: Sum| Count { streams: sum.total, never_idle: sum.non_idle };
     sums.iter().map(|sum| sum.map(count)).collect()
 }
 
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn sums_are_sorted_by_selector_kind() {
         let selector = |name: &str| name.parse::<Selector>().unwrap();
-        let sum = |all| Some(Sum { all, ..Sum::default() });
+        let sum = |total| Some(Sum { total, ..Sum::default() });
         let (eager, lazy) = (vec![selector("a"), selector("b")], vec![selector("c")]);
         let selectors = PageSelectors { eager, lazy, idle: vec![selector("a")], capacity: Some(selector("d")) };
         assert_eq!(selectors.to_list(), ["a", "b", "c", "d"].map(selector));

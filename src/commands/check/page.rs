@@ -3,7 +3,7 @@
 use std::slice;
 use std::time::Duration;
 
-use super::gauges::{Advice, Gauges};
+use super::gauges::{Gauges, Suggestion};
 use super::ports::streams;
 use super::report::{Cause, Check};
 use crate::io::http::Url;
@@ -51,7 +51,7 @@ async fn fetch(url: &Url, wanted: &PageSelectors) -> Result<Seen, ReadError> {
     let selectors: Vec<Selector> = counted.iter().chain(&wanted.capacity).cloned().collect();
     let mut answer = PageResponse::get(url).await?;
     let mut page = Page::new(&selectors, answer.format);
-    let apart = |idle| Page::new(&counted, answer.format).telling_apart(slice::from_ref(idle));
+    let apart = |idle| Page::new(&counted, answer.format).with_idle_selectors(slice::from_ref(idle));
     let mut idles: Vec<Page<'_>> = wanted.idle.iter().map(apart).collect();
     let mut text = Vec::new();
     while let Some(bytes) = answer.next().await? {
@@ -66,7 +66,7 @@ async fn fetch(url: &Url, wanted: &PageSelectors) -> Result<Seen, ReadError> {
     let mut idle = Vec::new();
     for page in idles {
         let sums = page.finish(answer.framed).map_err(unreadable)?;
-        idle.push(sums.into_iter().flatten().map(|sum| sum.apart).sum());
+        idle.push(sums.into_iter().flatten().map(|sum| sum.idle_series).sum());
     }
     text.truncate(text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
     Ok(Seen { steady: sums, lazy, capacity, idle, text })
@@ -101,7 +101,7 @@ fn judge(settings: &Settings, url: &Url, wanted: &PageSelectors, seen: &Seen) ->
 
 /// How many streams the page counts, as the sidecar does: nobody knows while a selector matches nothing.
 fn total(seen: &Seen) -> String {
-    let sum = |sums: &[Option<Sum>]| sums.iter().flatten().fold(0_u64, |total, sum| total.saturating_add(sum.all));
+    let sum = |sums: &[Option<Sum>]| sums.iter().flatten().fold(0_u64, |total, sum| total.saturating_add(sum.total));
     if seen.steady.contains(&None) {
         return "streams unknown, for a selector matches nothing".to_owned();
     }
@@ -129,23 +129,23 @@ fn idle_streams(selector: &Selector, series: usize, seen: &Seen) -> Check {
         return Check::well(NAME, format!("{selector} matches {} of the counted ones", plural(series)));
     }
     let gauges = Gauges::read(&seen.text);
-    let Advice { offer, meant } = if gauges.matches(&selector.to_string()) {
-        Advice { offer: "it matches others, which --streams does not count".to_owned(), meant: None }
+    let Suggestion { available, best } = if gauges.matches(&selector.to_string()) {
+        Suggestion { available: "it matches others, which --streams does not count".to_owned(), best: None }
     } else {
-        gauges.advise(selector)
+        gauges.suggest(selector)
     };
     Check::amiss(
         NAME,
         Cause::Environment,
-        format!("{selector} matches none of the counted series, so that none of them can be idle; {offer}"),
-        mend("--idle-streams", meant, "say with --idle-streams which of the counted series can be idle"),
+        format!("{selector} matches none of the counted series, so that none of them can be idle; {available}"),
+        mend("--idle-streams", best, "say with --idle-streams which of the counted series can be idle"),
     )
 }
 
 fn capacity(selector: &Selector, seen: &Seen) -> Check {
     match seen.capacity {
-        Some(Sum { all: 0, .. }) => Check::well("capacity", format!("{selector} is 0: the target takes any number")),
-        Some(Sum { all, .. }) => Check::well("capacity", format!("{selector} is {all}")),
+        Some(Sum { total: 0, .. }) => Check::well("capacity", format!("{selector} is 0: the target takes any number")),
+        Some(Sum { total, .. }) => Check::well("capacity", format!("{selector} is {total}")),
         None => Check::amiss(
             "capacity",
             Cause::Environment,
@@ -156,17 +156,17 @@ fn capacity(selector: &Selector, seen: &Seen) -> Check {
 }
 
 fn matched(selector: &Selector, sum: Sum) -> String {
-    format!("{selector} matches {}, whose sum is {}", plural(sum.series), sum.all)
+    format!("{selector} matches {}, whose sum is {}", plural(sum.series), sum.total)
 }
 
 fn missing(name: &'static str, flag: &str, selector: &Selector, seen: &Seen) -> Check {
-    let Advice { offer, meant } = Gauges::read(&seen.text).advise(selector);
+    let Suggestion { available, best } = Gauges::read(&seen.text).suggest(selector);
     let otherwise = format!("name what counts the streams with {flag}, or correct --metrics-url");
     Check::amiss(
         name,
         Cause::Environment,
-        format!("{selector} matches nothing on the page; {offer}"),
-        mend(flag, meant, &otherwise),
+        format!("{selector} matches nothing on the page; {available}"),
+        mend(flag, best, &otherwise),
     )
 }
 
