@@ -2,7 +2,7 @@
 
 use crate::support::clock::{now, since};
 use crate::support::manifest::{LAMEDUCK, Manifest};
-use crate::support::place::Place;
+use crate::support::namespace::Place;
 use crate::support::pod::{is_ready, is_terminating};
 use crate::support::runner::Scenario;
 use crate::together;

@@ -9,7 +9,7 @@ use crate::support::clock::{now, since};
 use crate::support::cluster::folder;
 use crate::support::manifest::{ENGINE, LAMEDUCK, Manifest};
 use crate::support::node::signal;
-use crate::support::place::Place;
+use crate::support::namespace::Place;
 use crate::support::pod::{restarts, status};
 use crate::support::runner::Scenario;
 use crate::together;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::support::cluster::repository;
-use crate::support::place::Place;
+use crate::support::namespace::Place;
 use crate::support::runner::Scenario;
 use crate::together;
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::support::chart::{self, inject};
 use crate::support::clock::{now, since};
 use crate::support::manifest::{ENGINE, LAMEDUCK};
-use crate::support::place::Place;
+use crate::support::namespace::Place;
 use crate::support::pod::Pod;
 use crate::support::runner::Scenario;
 use crate::together;

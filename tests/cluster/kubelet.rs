@@ -13,7 +13,7 @@ use crate::support::cluster::folder;
 use crate::support::log::Log;
 use crate::support::manifest::{ENGINE, LAMEDUCK, Manifest};
 use crate::support::node;
-use crate::support::place::Place;
+use crate::support::namespace::Place;
 use crate::support::pod::{Pod, is_ready};
 use crate::support::runner::Scenario;
 use lameduck_test_support::http::Call;

@@ -8,7 +8,7 @@ use crate::alone;
 use crate::support::client::{Client, Endings};
 use crate::support::clock::{PATIENCE, poll};
 use crate::support::manifest::Manifest;
-use crate::support::place::Place;
+use crate::support::namespace::Place;
 use crate::support::runner::Scenario;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[alone(

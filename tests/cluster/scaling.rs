@@ -6,7 +6,7 @@ use crate::support::client::Client;
 use crate::support::clock::{PATIENCE, poll};
 use crate::support::cluster::{repository, try_kubectl};
 use crate::support::manifest::Manifest;
-use crate::support::place::Place;
+use crate::support::namespace::Place;
 use crate::support::pod::Pod;
 use crate::support::runner::Scenario;
 use crate::together;

@@ -8,7 +8,7 @@ use crate::support::client::Client;
 use crate::support::clock::{now, since};
 use crate::support::cluster::folder;
 use crate::support::manifest::{ENGINE, LAMEDUCK, Manifest};
-use crate::support::place::Place;
+use crate::support::namespace::Place;
 use crate::support::runner::Scenario;
 use crate::together;
 

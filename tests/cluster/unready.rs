@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::manifest::{ENGINE, Manifest};
-use crate::support::place::Place;
+use crate::support::namespace::Place;
 use crate::support::pod::{Pod, is_ready, status};
 use crate::support::runner::Scenario;
 use crate::together;

@@ -8,7 +8,7 @@ name=$1 root=$2/base
 
 packages() { # what these need, as far as it is installed
     apt-cache depends --recurse --installed --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces \
-        --no-enhances dash coreutils ca-certificates gcc libc6-dev | grep -E '^[a-z0-9]' | sort -u
+        --no-enhances dash coreutils findutils ca-certificates gcc libc6-dev | grep -E '^[a-z0-9]' | sort -u
 }
 
 files() { # of those packages; /bin and the like lie in /usr

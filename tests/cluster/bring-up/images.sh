@@ -32,7 +32,7 @@ unchanged() { # NAME PATH...: whether the image is younger than all of these
 }
 
 lameduck() {
-    unchanged lameduck Dockerfile Cargo.toml Cargo.lock src pidfd-exit lean-regex && return
+    unchanged lameduck Dockerfile Cargo.toml Cargo.lock .dockerignore src crates && return
     have localhost/rust-base || "$here/base.sh" localhost/rust-base "$store"
     local registry="${CARGO_HOME:-$HOME/.cargo}/registry"
     mkdir -p "$registry"
