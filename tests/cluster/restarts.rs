@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::support::clock::{now, since};
 use crate::support::manifest::{ENGINE, LAMEDUCK, Manifest};
-use crate::support::node::signal;
 use crate::support::namespace::Place;
+use crate::support::node::signal;
 use crate::support::pod::{Pod, is_ready, is_terminating, restarts};
 use crate::support::runner::Scenario;
 use crate::together;
