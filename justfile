@@ -1,58 +1,76 @@
-# The usual round: format, lint, test.
+# Formats, lints and tests.
 default: fmt lint test
 
+# Formats all code.
 fmt:
     cargo fmt --all
 
+# Runs clippy and builds the documentation; warnings are errors.
 lint:
     cargo clippy --workspace --all-targets -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
-test:
-    cargo test
+# Runs the tests that need only seconds: unit tests, and those of the drain machine, the parsers and `inject`.
+test-fast:
+    cargo test --workspace --lib
+    cargo test --test integration -- machine_scripts:: parsers:: inject:: simulations::
 
-# A drain as it happens.
+# Runs all tests, also those with real processes, and 40 drains of the fault matrix.
+test:
+    cargo test --workspace
+
+# Runs everything that a change must pass.
+ci:
+    .ci/run
+
+# Shows a drain as it happens.
 demo:
     cargo run --example demo
 
-# The size of the binary, and its memory idle, with callers, and over large pages.
+# Measures the size of the binary, and its memory when idle, with callers and with large pages.
 footprint:
     cargo bench --bench footprint
 
-# Whether it grows with time; 3600 for the whole hour.
+# Checks that the sidecar does not grow over time; 3600 runs a whole hour.
 soak seconds="60":
     LAMEDUCK_SOAK_SECONDS={{seconds}} cargo bench --bench soak
 
-# How fast probes are answered while the open port is besieged.
-siege:
-    cargo bench --bench siege
+# Measures how fast probes are answered while the open port is overloaded.
+overload:
+    cargo bench --bench overload
 
 # Throughput of the metrics page parser, compared with a bare line scan and with prometheus-parse.
 bench:
     cargo bench --bench exposition
 
-# Many random histories of the drain machine.
-histories count="1000000":
-    LAMEDUCK_HISTORIES={{count}} cargo test --release --test machine_properties
+# Simulates many random drains.
+simulations count="1000000":
+    LAMEDUCK_SIMULATIONS={{count}} cargo test --release --test integration -- simulations::
 
-# The scenarios on a real Kubernetes; needs root. `just cluster delete` runs those with that word in their names.
-cluster *words:
-    tests/cluster/run {{words}}
-
-deny:
-    cargo deny check
-
-# What the image's binary is made of, as CycloneDX in target/sbom, held against `cargo tree`.
-sbom *triple:
-    tools/sbom {{triple}}
-
-# Drains under every combination of faults.
+# Runs drains under every combination of faults.
 faults drains="1152":
     LAMEDUCK_DRAINS={{drains}} cargo test --test faults
 
-# Each mistake that a drain must never make, and the tests that see it.
-mistakes *word:
-    tests/mistakes/run {{word}}
+# Checks that the tests catch each seeded bug. `just seeded-bugs token` tries those with that word in their names.
+seeded-bugs *word:
+    tests/seeded-bugs/run {{word}}
 
+# Mutates the drain machine or the parsers, and lists the mutants that no test catches. Needs cargo-mutants.
+mutation crate="machine" *options:
+    tests/mutation/run {{crate}} {{options}}
+
+# Fuzzes each target for this many seconds.
 fuzz seconds="20":
     fuzz/run all {{seconds}}
+
+# Runs the scenarios on a real Kubernetes; needs root. `just cluster delete` runs those with that word in their names.
+cluster *words:
+    tests/cluster/run {{words}}
+
+# Checks licenses, sources and advisories of all dependencies; needs cargo-deny and the network.
+deny:
+    cargo deny check
+
+# Writes the bill of materials (CycloneDX) to target/sbom, and compares it with `cargo tree`.
+sbom *triple:
+    tools/sbom {{triple}}

@@ -1,6 +1,7 @@
-//! What lameduck costs: the size of the static release binary, and its memory idle, with callers, and over large pages.
+//! What lameduck costs: the size of the static release binary, and its memory when idle, with hook callers, and when it
+//! polls large pages.
 //!
-//! `cargo bench --bench footprint` builds the binary as it is shipped and measures real processes.
+//! `cargo bench --bench footprint` builds the binary with the image's flags and measures real processes.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -18,18 +19,18 @@ const MIB: f64 = 1024.0 * 1024.0;
 fn main() -> Result<()> {
     let binary = lameduck_test_support::shipped::build(&["engine_sim"])?;
     println!("binary, static and stripped     {:6.2} MiB", size(&binary)? / MIB);
-    let engine = engine(0)?;
+    let engine = start_engine(0)?;
     let sidecar = Sidecar::start(&binary, &engine, "1s")?;
     println!("resident, idle                  {:6.2} MiB", sidecar.memory("VmRSS")?);
-    let callers: Result<Vec<TcpStream>> = (0..100).map(|_| sidecar.call()).collect();
+    let callers: Result<Vec<TcpStream>> = (0..100).map(|_| sidecar.call_hook()).collect();
     sidecar.wait_for("/metrics", "lameduck_hook_callers 100\n")?;
     println!("resident, with 100 callers      {:6.2} MiB", sidecar.memory("VmRSS")?);
     drop((callers?, sidecar, engine));
-    for page in [10_000, 1_000_000, 60_000_000] {
-        let engine = self::engine(page)?;
+    for page_bytes in [10_000, 1_000_000, 60_000_000] {
+        let engine = start_engine(page_bytes)?;
         let sidecar = Sidecar::start(&binary, &engine, "100ms")?;
         sidecar.wait_for_readings(5)?;
-        println!("peak, polling a {:>8} kB page {:6.2} MiB", page / 1000, sidecar.memory("VmHWM")?);
+        println!("peak, polling a {:>8} kB page {:6.2} MiB", page_bytes / 1000, sidecar.memory("VmHWM")?);
     }
     Ok(())
 }
@@ -43,7 +44,8 @@ struct Engine {
     metrics: String,
 }
 
-fn engine(pad: u64) -> Result<Engine> {
+/// Starts a simulated engine whose metrics page is padded by this many bytes.
+fn start_engine(pad: u64) -> Result<Engine> {
     use std::os::unix::process::CommandExt;
     let mut command = Command::new(example("engine_sim")?);
     command.arg0(TARGET).args(["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--pad-page", &pad.to_string()]);
@@ -62,13 +64,14 @@ struct Sidecar {
 }
 
 impl Sidecar {
-    fn start(binary: &Path, engine: &Engine, poll: &str) -> Result<Self> {
+    fn start(binary: &Path, engine: &Engine, poll_interval: &str) -> Result<Self> {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = format!("127.0.0.1:{port}");
         let mut command = Command::new(binary);
         command.args(["sidecar", "--grace-period", "10m", "--lame-duck", "0s", "--state-dir", "none"]);
-        command.args(["--target", TARGET, "--signal", "none", "--poll-interval", poll, "--scrape-timeout", "1m"]);
-        command.args(["--metrics-url", &format!("http://{}/metrics", engine.metrics), "--listen", &address]);
+        command.args(["--target", TARGET, "--signal", "none", "--scrape-timeout", "1m"]);
+        command.args(["--poll-interval", poll_interval, "--listen", &address]);
+        command.args(["--metrics-url", &format!("http://{}/metrics", engine.metrics)]);
         let process = Process(command.stderr(Stdio::null()).spawn()?);
         let sidecar = Self { process, address };
         sidecar.wait_for("/status", "\"state\":\"ok\"")?;
@@ -83,36 +86,37 @@ impl Sidecar {
         Ok(answer)
     }
 
-    fn call(&self) -> Result<TcpStream> {
+    fn call_hook(&self) -> Result<TcpStream> {
         let mut stream = TcpStream::connect(&self.address)?;
         stream.write_all(b"GET /prestop HTTP/1.1\r\nHost: x\r\nUser-Agent: kube-lifecycle/1.34\r\n\r\n")?;
         Ok(stream)
     }
 
-    fn wait_for(&self, path: &str, word: &str) -> Result<()> {
+    /// Waits until the answer on this path contains this text.
+    fn wait_for(&self, path: &str, text: &str) -> Result<()> {
         for _ in 0..600 {
-            if self.get(path).is_ok_and(|answer| answer.contains(word)) {
+            if self.get(path).is_ok_and(|answer| answer.contains(text)) {
                 return Ok(());
             }
             thread::sleep(Duration::from_millis(100));
         }
-        Err(format!("{word} was never seen").into())
+        Err(format!("timed out waiting for {text} on {path}").into())
     }
 
-    fn wait_for_readings(&self, wanted: u32) -> Result<()> {
+    fn wait_for_readings(&self, count: u32) -> Result<()> {
         let series = "lameduck_source_readings_total{source=\"metrics\",result=\"ok\"} ";
         for _ in 0..1200 {
             let answer = self.get("/metrics")?;
-            let count = answer.lines().find_map(|line| line.strip_prefix(series)?.parse::<u32>().ok());
-            if count.is_some_and(|count| count >= wanted) {
+            let readings = answer.lines().find_map(|line| line.strip_prefix(series)?.parse::<u32>().ok());
+            if readings.is_some_and(|readings| readings >= count) {
                 return Ok(());
             }
             thread::sleep(Duration::from_millis(50));
         }
-        Err("too few readings".into())
+        Err(format!("timed out waiting for {count} readings").into())
     }
 
-    /// A line of `/proc/pid/status`, in MiB.
+    /// A value of `/proc/PID/status`, in MiB.
     fn memory(&self, key: &str) -> Result<f64> {
         Ok(f64::from(u32::try_from(status(self.process.0.id(), key)?)?) / 1024.0)
     }

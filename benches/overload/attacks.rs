@@ -1,4 +1,4 @@
-//! What can be done to an open port by those who reach it.
+//! The attacks that a client can run against an open port.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -9,37 +9,44 @@ use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketType, bind, socket};
 
-/// An attack that is under way.
+/// A running attack.
 pub(crate) struct Attack<'a> {
     pub(crate) address: SocketAddr,
     pub(crate) stop: &'a AtomicBool,
+    /// Number of connections attempted.
     pub(crate) attempts: &'a AtomicU64,
 }
 
-type Deed = dyn Fn(&Attack) + Sync;
+type RunAttack = dyn Fn(&Attack) + Sync;
 
-pub(crate) const ALL: [(&str, &Deed); 9] = [
-    ("1000 callers that send a byte a second", &|attack| attack.trickle(1000)),
-    ("10,000 open connections", &|attack| attack.crowd(10_000, 1, b"")),
-    ("10,000 of 100 addresses", &|attack| attack.crowd(10_000, 100, b"")),
-    ("10,000 of 100 addresses, half a request", &|attack| attack.crowd(10_000, 100, b"GET /livez HTTP/1.1\r\nX: ")),
-    ("up to 100,000 garbage requests", &|attack| attack.garbage(100_000)),
-    ("1000 heads without end", &|attack| attack.pour(1000, b"GET /livez HTTP/1.1\r\n", b"X: aaaaaaaaaaaaaaaa\r\n")),
-    ("1000 pipelines that nobody reads", &|attack| {
-        attack.pour(1000, b"", b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+pub(crate) const ALL: [(&str, &RunAttack); 9] = [
+    ("1000 clients sending one byte a second", &|attack| attack.trickle(1000)),
+    ("10,000 open connections", &|attack| attack.hold_connections(10_000, 1, b"")),
+    ("10,000 open connections, 100 addresses", &|attack| attack.hold_connections(10_000, 100, b"")),
+    ("10,000 half requests, 100 addresses", &|attack| {
+        attack.hold_connections(10_000, 100, b"GET /livez HTTP/1.1\r\nX: ");
     }),
-    ("10,000 callers of the hook", &|attack| attack.crowd(10_000, 1, b"GET /prestop HTTP/1.1\r\nHost: x\r\n\r\n")),
-    ("10,000 callers of the hook, 100 addresses", &|attack| {
-        attack.crowd(10_000, 100, b"GET /prestop HTTP/1.1\r\nHost: x\r\n\r\n");
+    ("up to 100,000 garbage requests", &|attack| attack.send_garbage(100_000)),
+    ("1000 endless request heads", &|attack| {
+        attack.flood(1000, b"GET /livez HTTP/1.1\r\n", b"X: aaaaaaaaaaaaaaaa\r\n");
+    }),
+    ("1000 pipelines whose answers are not read", &|attack| {
+        attack.flood(1000, b"", b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    }),
+    ("10,000 hook callers", &|attack| {
+        attack.hold_connections(10_000, 1, b"GET /prestop HTTP/1.1\r\nHost: x\r\n\r\n");
+    }),
+    ("10,000 hook callers, 100 addresses", &|attack| {
+        attack.hold_connections(10_000, 100, b"GET /prestop HTTP/1.1\r\nHost: x\r\n\r\n");
     }),
 ];
 
 impl Attack<'_> {
-    fn goes_on(&self) -> bool {
+    fn is_running(&self) -> bool {
         !self.stop.load(Ordering::Relaxed)
     }
 
-    /// One more connection, by turns from so many addresses.
+    /// Opens one more connection, from one of this many addresses in turn.
     fn open(&self, addresses: u64) -> io::Result<TcpStream> {
         let number = self.attempts.fetch_add(1, Ordering::Relaxed) % addresses;
         let stream = connect(Ipv4Addr::from(0x7f4d_0001 + u32::try_from(number).unwrap_or(0)), self.address)?;
@@ -47,10 +54,10 @@ impl Attack<'_> {
         Ok(stream)
     }
 
-    /// So many connections that say this, one after the other, and stay; then each gives way to another.
-    fn crowd(&self, count: usize, addresses: u64, bytes: &[u8]) {
+    /// Opens connections, sends `bytes` on each and keeps it open; beyond `count`, each new one replaces the oldest.
+    fn hold_connections(&self, count: usize, addresses: u64, bytes: &[u8]) {
         let mut open = VecDeque::new();
-        while self.goes_on() {
+        while self.is_running() {
             if let Ok(mut stream) = self.open(addresses) {
                 let _ = stream.write_all(bytes);
                 open.push_back(stream);
@@ -61,21 +68,21 @@ impl Attack<'_> {
         }
     }
 
-    /// So many connections, on each of which a byte of a head comes each second.
+    /// Keeps `count` connections open and sends one byte of a request head on each every second.
     fn trickle(&self, count: usize) {
         let mut open: Vec<TcpStream> = Vec::new();
-        while self.goes_on() {
+        while self.is_running() {
             open.retain_mut(|stream| stream.write_all(b"G").is_ok());
             open.extend((open.len()..count).filter_map(|_| self.open(1).ok()));
             thread::sleep(Duration::from_secs(1));
         }
     }
 
-    /// So many connections that begin so, and go on like this for as long as they may.
-    fn pour(&self, count: usize, first: &[u8], more: &[u8]) {
+    /// Keeps `count` connections open; sends `first` on each, and then `more` for as long as the server accepts it.
+    fn flood(&self, count: usize, first: &[u8], more: &[u8]) {
         let (mut open, more): (Vec<TcpStream>, _) = (Vec::new(), more.repeat(20));
-        while self.goes_on() {
-            // One that takes no more for the moment may take more later.
+        while self.is_running() {
+            // A connection whose buffer is full may accept more later.
             open.retain_mut(|stream| {
                 !stream.write_all(&more).is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock)
             });
@@ -88,9 +95,9 @@ impl Attack<'_> {
         }
     }
 
-    /// So many requests that are none, and their answers.
-    fn garbage(&self, count: u64) {
-        while self.goes_on() && self.attempts.load(Ordering::Relaxed) < count {
+    /// Sends up to `count` invalid requests, one after the other, and reads the answers.
+    fn send_garbage(&self, count: u64) {
+        while self.is_running() && self.attempts.load(Ordering::Relaxed) < count {
             if let Ok(mut stream) = self.open(1) {
                 let _ = stream.write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03");
                 let _ = stream.read(&mut [0; 512]);
@@ -99,7 +106,7 @@ impl Attack<'_> {
     }
 }
 
-/// A connection from this loopback address.
+/// Connects from this loopback address.
 pub(crate) fn connect(source: Ipv4Addr, address: SocketAddr) -> io::Result<TcpStream> {
     let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
     bind(&socket, &SocketAddr::from((source, 0)))?;

@@ -1,8 +1,8 @@
-//! How fast probes are answered while the open port is besieged: `cargo bench --bench siege`.
+//! How fast probes are answered while the open port is overloaded: `cargo bench --bench overload`.
 //!
-//! The release binary as it is shipped, in the middle of a drain, and beside it those who mean no good, on loopback and
-//! on the same cores. The probes come from an address of their own, as the kubelet's do. It exits with 1 where a median
-//! or the memory is beyond its bound, or where the drain was touched.
+//! Runs the release binary with the image's flags through one long drain, and attacks it over loopback, on the same
+//! cores. The probes come from an address of their own, as the kubelet's do. Exits with 1 if a median, the memory or the
+//! descriptors exceed their limit, or if an attack has changed the drain.
 
 mod attacks;
 
@@ -21,17 +21,13 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::attacks::{Attack, connect};
 use lameduck_test_support::shipped::{Process, Result, descriptors, example, now, status};
 
-/// Where the probes come from, and the hook.
+/// Source address of the probes and of the hook call.
 const KUBELET: Ipv4Addr = Ipv4Addr::new(127, 9, 9, 9);
-/// How many probes there are at least.
-const PROBES: usize = 200;
-/// The longest median that will do.
-const MEDIAN: Duration = Duration::from_millis(50);
-/// The most memory that will do, in kB.
-const MEMORY: u64 = 16 * 1024;
-/// The most descriptors that will do.
-const DESCRIPTORS: usize = 384 + 32;
-const TARGET: &str = "lameduck-siege";
+const MIN_PROBES: usize = 200;
+const MAX_MEDIAN: Duration = Duration::from_millis(50);
+const MAX_MEMORY_KB: u64 = 16 * 1024;
+const MAX_DESCRIPTORS: usize = 384 + 32;
+const TARGET: &str = "lameduck-overload";
 
 fn main() -> Result<()> {
     let limit = getrlimit(Resource::Nofile);
@@ -39,21 +35,22 @@ fn main() -> Result<()> {
     let pod = Pod::start(&lameduck_test_support::shipped::build(&["engine_sim"])?)?;
     println!(
         "{:<42} {:>9} {:>9} {:>9} {:>12} {:>10}",
-        "probes under", "median", "p99", "peak", "descriptors", "attempts"
+        "probes during", "median", "p99", "peak", "descriptors", "attempts"
     );
-    let mut faults = Vec::new();
-    pod.besiege("nothing", &|_| {}, &mut faults)?;
+    let mut failures = Vec::new();
+    pod.measure_under("no attack, serving", &|_| {}, "HTTP/1.1 200", &mut failures)?;
     let hook = Hook::call(&pod)?;
-    pod.besiege("nothing, in a drain", &|_| {}, &mut faults)?;
+    pod.measure_under("no attack, draining", &|_| {}, "HTTP/1.1 503", &mut failures)?;
     for (name, attack) in attacks::ALL {
-        pod.besiege(name, attack, &mut faults)?;
+        pod.measure_under(name, attack, "HTTP/1.1 503", &mut failures)?;
     }
-    faults.extend(hook.fault(&pod)?);
-    if faults.is_empty() { Ok(()) } else { Err(faults.join("; ").into()) }
+    failures.extend(hook.finish(&pod)?);
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("; ").into()) }
 }
 
 struct Pod {
     _engine: Process,
+    /// Address of the engine's metrics page.
     page: String,
     sidecar: Process,
     address: SocketAddr,
@@ -87,56 +84,63 @@ impl Pod {
             }
             thread::sleep(Duration::from_millis(20));
         }
-        Err("waited in vain".into())
+        Err("timed out".into())
     }
 
     fn get(&self, path: &str) -> Result<String> {
         let mut answer = String::new();
-        self.call(path)?.read_to_string(&mut answer)?;
+        self.send(path)?.read_to_string(&mut answer)?;
         if answer.is_empty() { Err(format!("no answer to {path}").into()) } else { Ok(answer) }
     }
 
-    fn call(&self, path: &str) -> Result<TcpStream> {
+    /// Sends a request whose answer the caller reads.
+    fn send(&self, path: &str) -> Result<TcpStream> {
         let mut stream = connect(KUBELET, self.address)?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
         write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
         Ok(stream)
     }
 
-    /// Measures probes while there is an attack, until both are through.
-    fn besiege(&self, name: &str, attack: &(dyn Fn(&Attack) + Sync), faults: &mut Vec<String>) -> Result<()> {
-        // To begin a new peak (proc(5), clear_refs).
+    /// Measures probes during an attack, until both have finished.
+    fn measure_under(
+        &self,
+        name: &str,
+        attack: &(dyn Fn(&Attack) + Sync),
+        readiness: &str,
+        failures: &mut Vec<String>,
+    ) -> Result<()> {
+        // Resets the peak of the resident memory (proc(5), clear_refs).
         fs::write(format!("/proc/{}/clear_refs", self.sidecar.0.id()), "5")?;
         let (stop, attempts) = (AtomicBool::new(false), AtomicU64::new(0));
-        let siege = Attack { address: self.address, stop: &stop, attempts: &attempts };
+        let running = Attack { address: self.address, stop: &stop, attempts: &attempts };
         let figures = thread::scope(|scope| {
-            let attacker = scope.spawn(|| attack(&siege));
-            let figures = self.measure(&attacker, name != "nothing");
+            let attacker = scope.spawn(|| attack(&running));
+            let figures = self.probe(&attacker, readiness);
             stop.store(true, Ordering::Relaxed);
             figures
         })?;
-        figures.tell(name, attempts.load(Ordering::Relaxed));
-        faults.extend(figures.fault(name));
+        figures.print(name, attempts.load(Ordering::Relaxed));
+        failures.extend(figures.failure(name));
         Ok(())
     }
 
-    fn measure(&self, attacker: &thread::ScopedJoinHandle<'_, ()>, drains: bool) -> Result<Figures> {
-        let (pid, expected) =
-            (self.sidecar.0.id(), ["HTTP/1.1 200", if drains { "HTTP/1.1 503" } else { "HTTP/1.1 200" }]);
+    /// Probes the sidecar; `/readyz` must answer with `readiness`.
+    fn probe(&self, attacker: &thread::ScopedJoinHandle<'_, ()>, readiness: &str) -> Result<Figures> {
+        let (pid, probes) = (self.sidecar.0.id(), [("/livez", "HTTP/1.1 200"), ("/readyz", readiness)]);
         let mut figures = Figures::default();
-        // What is endless ends with the probes, and what is not is waited for.
-        let enough = now()? + Duration::from_secs(10);
-        while figures.times.len() < PROBES || (!attacker.is_finished() && now()? < enough) {
-            let which = figures.times.len() % 2;
+        // An endless attack ends with the probes; any other is waited for, up to a limit.
+        let limit = now()? + Duration::from_secs(10);
+        while figures.times.len() < MIN_PROBES || (!attacker.is_finished() && now()? < limit) {
+            let (path, expected) = probes[figures.times.len() % 2];
             let start = now()?;
-            let answer = self.get(["/livez", "/readyz"][which]).unwrap_or_else(|error| error.to_string());
+            let answer = self.get(path).unwrap_or_else(|error| error.to_string());
             figures.times.push(now()?.saturating_sub(start));
-            figures.unanswered += usize::from(!answer.starts_with(expected[which]));
+            figures.failed_probes += usize::from(!answer.starts_with(expected));
             figures.descriptors = figures.descriptors.max(descriptors(pid)?);
             thread::sleep(Duration::from_millis(10));
         }
         figures.times.sort_unstable();
-        figures.peak = status(pid, "VmHWM")?;
+        figures.peak_kb = status(pid, "VmHWM")?;
         Ok(figures)
     }
 }
@@ -144,36 +148,36 @@ impl Pod {
 #[derive(Default)]
 struct Figures {
     times: Vec<Duration>,
-    unanswered: usize,
+    failed_probes: usize,
     descriptors: usize,
-    /// In kB.
-    peak: u64,
+    peak_kb: u64,
 }
 
 impl Figures {
-    fn tell(&self, name: &str, attempts: u64) {
+    fn print(&self, name: &str, attempts: u64) {
         let time = |percent: usize| format!("{:.1?}", self.times[(self.times.len() - 1) * percent / 100]);
-        let peak = format!("{} kB", self.peak);
+        let peak = format!("{} kB", self.peak_kb);
         println!("{name:<42} {:>9} {:>9} {peak:>9} {:>12} {attempts:>10}", time(50), time(99), self.descriptors);
     }
 
-    fn fault(&self, name: &str) -> Option<String> {
-        let median = self.times[self.times.len() / 2];
-        let few_unanswered = self.unanswered * 100 <= self.times.len();
-        let well = median <= MEDIAN && self.peak <= MEMORY && self.descriptors <= DESCRIPTORS && few_unanswered;
-        (!well).then(|| {
+    /// Which limits were exceeded; up to 1 % of the probes may fail.
+    fn failure(&self, name: &str) -> Option<String> {
+        let (median, probes) = (self.times[self.times.len() / 2], self.times.len());
+        let within_limits = median <= MAX_MEDIAN
+            && self.peak_kb <= MAX_MEMORY_KB
+            && self.descriptors <= MAX_DESCRIPTORS
+            && self.failed_probes * 100 <= probes;
+        (!within_limits).then(|| {
+            let Self { failed_probes, descriptors, peak_kb, .. } = self;
             format!(
-                "under {name}: {median:.1?}, {} kB, {} descriptors, {} of {} probes without their answer",
-                self.peak,
-                self.descriptors,
-                self.unanswered,
-                self.times.len()
+                "during {name}: median {median:.1?}, {peak_kb} kB, {descriptors} descriptors, \
+                 {failed_probes} of {probes} probes failed"
             )
         })
     }
 }
 
-/// The kubelet's call, which is to outlive everything.
+/// The kubelet's hook call, which must survive every attack.
 struct Hook {
     stream: TcpStream,
     deadline: String,
@@ -181,7 +185,7 @@ struct Hook {
 
 impl Hook {
     fn call(pod: &Pod) -> Result<Self> {
-        let stream = pod.call("/prestop")?;
+        let stream = pod.send("/prestop")?;
         pod.wait_until(|pod| pod.get("/readyz").is_ok_and(|answer| answer.ends_with("draining\n")))?;
         Ok(Self { stream, deadline: Self::deadline(pod)? })
     }
@@ -192,8 +196,8 @@ impl Hook {
         Ok(line.ok_or("no deadline")?.to_owned())
     }
 
-    /// What has become of the drain, if that is not what should have.
-    fn fault(mut self, pod: &Pod) -> Result<Option<String>> {
+    /// Ends the last stream and reads the outcome; returns what is wrong with the drain, if anything.
+    fn finish(mut self, pod: &Pod) -> Result<Option<String>> {
         let deadline = Self::deadline(pod)?;
         let mut page = TcpStream::connect(&pod.page)?;
         write!(page, "PUT /page HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 6\r\n\r\nsays:0")?;
@@ -201,9 +205,10 @@ impl Hook {
         self.stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         let mut answer = String::new();
         let _ = self.stream.read_to_string(&mut answer);
-        let outcome = answer.lines().last().unwrap_or("nothing");
-        println!("the hook that was held all the while: {outcome}");
-        let well = outcome.starts_with("{\"outcome\":\"drained\"") && deadline == self.deadline;
-        Ok((!well).then(|| format!("the drain was touched: {outcome}, {deadline}, at first {}", self.deadline)))
+        let outcome = answer.lines().last().unwrap_or("no answer");
+        println!("answer to the hook call held throughout: {outcome}");
+        let unchanged = outcome.starts_with("{\"outcome\":\"drained\"") && deadline == self.deadline;
+        Ok((!unchanged)
+            .then(|| format!("the drain was changed: {outcome}; deadline {deadline}, before: {}", self.deadline)))
     }
 }

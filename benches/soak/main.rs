@@ -1,13 +1,14 @@
-//! Whether lameduck grows with time: the release binary as it is shipped, beside a scaled hour of work.
+//! Whether lameduck grows over time: runs the release binary, built with the image's flags, through a compressed hour of
+//! work.
 //!
-//! `cargo bench --bench soak` takes a minute, `LAMEDUCK_SOAK_SECONDS=3600 cargo bench --bench soak` an hour. Polls come a
-//! hundred times as often as by default; streams come and go, the engine drains, crashes and is replaced, probes, scrapes
-//! and rude callers ask, and one sidecar lives through it all. It exits with 1 where memory, descriptors or threads grow,
-//! or where anything is written to a disk while it serves.
+//! `cargo bench --bench soak` takes a minute, `LAMEDUCK_SOAK_SECONDS=3600 cargo bench --bench soak` an hour. One sidecar
+//! polls a hundred times as often as by default, while streams come and go, engines drain, crash and are replaced, and
+//! probes, scrapes and misbehaving clients call. Exits with 1 if memory, descriptors or threads grow, or if anything is
+//! written to a disk while the sidecar serves.
 
 mod callers;
 mod pod;
-mod readings;
+mod samples;
 
 use std::env;
 use std::sync::Arc;
@@ -17,11 +18,11 @@ use std::time::Duration;
 
 use crate::callers::Callers;
 use crate::pod::{End, Pod};
-use crate::readings::{Reading, Rest, judge};
+use crate::samples::{AtRest, Sample};
 use lameduck_test_support::shipped::{Result, now};
 
-/// How long an engine serves before its life is ended.
-const LIFE: Duration = Duration::from_secs(2);
+/// How long each engine serves before it is ended.
+const SERVING_TIME: Duration = Duration::from_secs(2);
 
 fn main() -> Result<()> {
     let length: u64 = env::var("LAMEDUCK_SOAK_SECONDS").map_or(Ok(60), |seconds| seconds.parse())?;
@@ -29,45 +30,45 @@ fn main() -> Result<()> {
     let binary = lameduck_test_support::shipped::build(&["engine_sim", "engine_client"])?;
     let mut pod = Pod::start(&binary)?;
     let callers = Callers::start(&pod.address);
-    let looks = Sampler::start(pod.pid(), length / 240);
-    let begin = now()?;
-    // Buffers and the allocator's arenas find their size first.
-    live_until(&mut pod, begin + length / 10)?;
-    let warm = rest(&mut pod, &callers)?;
-    live_until(&mut pod, begin + length)?;
-    let end = rest(&mut pod, &callers)?;
-    let samples = looks.stop()?;
+    let sampler = Sampler::start(pod.pid(), length / 240);
+    let start = now()?;
+    // Buffers and the allocator's arenas reach their size in the warm-up.
+    run_engines_until(&mut pod, start + length / 10)?;
+    let warm = measure_at_rest(&mut pod, &callers)?;
+    run_engines_until(&mut pod, start + length)?;
+    let end = measure_at_rest(&mut pod, &callers)?;
+    let collected = sampler.stop()?;
     let answered = callers.stop();
-    pod.tell(now()?.saturating_sub(begin), answered)?;
-    readings::tell(&samples, warm, end);
-    judge(&samples, warm, end)?;
+    pod.print_totals(now()?.saturating_sub(start), answered)?;
+    samples::print(&collected, warm, end);
+    samples::check_growth(&collected, warm, end)?;
     println!("nothing has grown");
     Ok(())
 }
 
-/// One engine after the other, until it is that late.
-fn live_until(pod: &mut Pod, end: Duration) -> Result<()> {
-    let ends = [End::Hook, End::Kill, End::HookAndOneThatLeaves, End::Crash];
+/// Runs one engine after the other until this time.
+fn run_engines_until(pod: &mut Pod, end: Duration) -> Result<()> {
+    let ends = [End::Hook, End::Kill, End::HookAndDisconnect, End::Crash];
     for how in ends.into_iter().cycle() {
         if now()? >= end {
             break;
         }
-        pod.live(LIFE, how)?;
+        pod.run_engine(SERVING_TIME, how)?;
     }
     Ok(())
 }
 
-/// What is held when nobody asks and an engine serves.
-fn rest(pod: &mut Pod, callers: &Callers) -> Result<Rest> {
-    let _quiet = callers.pause();
+/// Measures the sidecar while an engine serves and nobody calls.
+fn measure_at_rest(pod: &mut Pod, callers: &Callers) -> Result<AtRest> {
+    let _pause = callers.pause();
     let pid = pod.pid();
-    pod.beside_an_engine(|| Rest::look(pid))
+    pod.with_engine(|| AtRest::measure(pid))
 }
 
-/// Looks at the process from outside, again and again.
+/// Samples the process from outside at a fixed interval.
 struct Sampler {
     stop: Arc<AtomicBool>,
-    thread: thread::JoinHandle<std::result::Result<Vec<Reading>, String>>,
+    thread: thread::JoinHandle<std::result::Result<Vec<Sample>, String>>,
 }
 
 impl Sampler {
@@ -78,14 +79,14 @@ impl Sampler {
             let mut samples = Vec::new();
             while !stopped.load(Ordering::Relaxed) {
                 thread::sleep(interval);
-                samples.push(Reading::take(pid).map_err(|error| error.to_string())?);
+                samples.push(Sample::take(pid).map_err(|error| error.to_string())?);
             }
             Ok(samples)
         });
         Self { stop, thread }
     }
 
-    fn stop(self) -> Result<Vec<Reading>> {
+    fn stop(self) -> Result<Vec<Sample>> {
         self.stop.store(true, Ordering::Relaxed);
         Ok(self.thread.join().map_err(|_| "the sampler panicked")??)
     }

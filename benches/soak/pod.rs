@@ -1,4 +1,4 @@
-//! The pod: one sidecar, one engine after the other, streams that come and go, and a disk that is watched.
+//! The pod: one sidecar, one engine after the other, streams that come and go, and a check for disk writes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::callers::{call, get};
+use crate::callers::{get, send};
 use lameduck_test_support::shipped::{Process, Result, example, line_of, target_dir};
 
 const SETTINGS: [&str; 12] = [
@@ -32,7 +32,7 @@ const SETTINGS: [&str; 12] = [
     "--log-level",
     "debug",
 ];
-/// Some work, some only listen, and none outlives a drain.
+/// Three of four streams send audio, the fourth is silent; all are shorter than a drain.
 const STREAMS: [&str; 10] = [
     "--arrivals",
     "50/s",
@@ -46,13 +46,14 @@ const STREAMS: [&str; 10] = [
     "250ms",
 ];
 
-/// How an engine's life ends.
+/// How an engine ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum End {
     Hook,
-    HookAndOneThatLeaves,
+    /// The hook, after another hook caller has disconnected.
+    HookAndDisconnect,
     Kill,
-    /// By its own fault, on a signal of this program.
+    /// A crash, which SIGUSR2 triggers in the simulated engine.
     Crash,
 }
 
@@ -63,34 +64,36 @@ pub(crate) struct Pod {
     streams: Process,
     endings: Option<Lines>,
     scratch: Scratch,
+    /// Addresses of the engine's streams and of its metrics page.
     ports: [String; 2],
     target: String,
-    lives: u64,
+    engines: u64,
+    /// Number of drains by outcome.
     drains: BTreeMap<String, u64>,
 }
 
-/// Everything that the sidecar can name: its working directory, home, state dir and termination log are all in here.
+/// A directory that contains every path that the sidecar knows: its working directory, home, state and termination log.
 struct Scratch(PathBuf);
 
 impl Scratch {
     fn new(name: &str) -> Result<Self> {
-        // On a real disk, where writing counts.
+        // On a real disk, where writes are counted.
         let dir = target_dir()?.join(name);
         fs::create_dir_all(dir.join("state"))?;
         fs::write(dir.join("termination"), "")?;
         Ok(Self(dir))
     }
 
-    /// Every file in it, which it is, how long, and when it was last written.
-    fn look(&self) -> Result<Vec<(PathBuf, [i128; 4])>> {
+    /// Inode, length and modification time of every file.
+    fn list(&self) -> Result<Vec<(PathBuf, [i128; 4])>> {
         let mut files = Vec::new();
         for dir in [self.0.clone(), self.0.join("state")] {
             let entries = fs::read_dir(&dir)?.map(|entry| entry.map(|entry| entry.path()));
             for path in entries.chain([Ok(dir)]) {
                 let path: PathBuf = path?;
-                let about = fs::metadata(&path)?;
-                let times = [about.mtime().into(), about.mtime_nsec().into()];
-                files.push((path, [about.ino().into(), about.len().into(), times[0], times[1]]));
+                let metadata = fs::metadata(&path)?;
+                let times = [metadata.mtime().into(), metadata.mtime_nsec().into()];
+                files.push((path, [metadata.ino().into(), metadata.len().into(), times[0], times[1]]));
             }
         }
         files.sort();
@@ -109,9 +112,9 @@ impl Pod {
         let pid = std::process::id();
         let target = format!("lameduck-soak-{pid}");
         let scratch = Scratch::new(&target)?;
-        // Below the ports that the kernel gives to clients, so that they are free for each engine.
+        // Below the kernel's ephemeral ports, so that the ports stay free for the next engine.
         let port = 12_000 + pid % 6000 * 3;
-        let [streams, metrics, address] = [0, 1, 2].map(|more| format!("127.0.0.1:{}", port + more));
+        let [streams, metrics, address] = [0, 1, 2].map(|offset| format!("127.0.0.1:{}", port + offset));
         let mut command = Command::new(binary);
         command.arg("sidecar").args(SETTINGS).env_clear().current_dir(&scratch.0);
         command.env("HOME", &scratch.0).env("TMPDIR", &scratch.0);
@@ -128,24 +131,35 @@ impl Pod {
         let ports = [streams, metrics];
         let mut streams = Process(client.spawn()?);
         let endings = streams.0.stdout.take().map(Lines::follow);
-        Ok(Self { address, sidecar, log, streams, endings, scratch, ports, target, lives: 0, drains: BTreeMap::new() })
+        Ok(Self {
+            address,
+            sidecar,
+            log,
+            streams,
+            endings,
+            scratch,
+            ports,
+            target,
+            engines: 0,
+            drains: BTreeMap::new(),
+        })
     }
 
     pub(crate) fn pid(&self) -> u32 {
         self.sidecar.0.id()
     }
 
-    /// One engine's life, from its start to its end.
-    pub(crate) fn live(&mut self, how_long: Duration, end: End) -> Result<()> {
-        let mut engine = self.engine()?;
+    /// Runs one engine from start to end.
+    pub(crate) fn run_engine(&mut self, serving_time: Duration, end: End) -> Result<()> {
+        let mut engine = self.start_engine()?;
         self.serve(|| {
-            thread::sleep(how_long);
+            thread::sleep(serving_time);
             Ok(())
         })?;
         match end {
             End::Hook => self.drain()?,
-            End::HookAndOneThatLeaves => {
-                drop(call(&self.address, "/prestop")?);
+            End::HookAndDisconnect => {
+                drop(send(&self.address, "/prestop")?);
                 self.drain()?;
             }
             End::Kill => engine.0.kill()?,
@@ -155,50 +169,50 @@ impl Pod {
         Ok(())
     }
 
-    /// Does something beside an engine that serves.
-    pub(crate) fn beside_an_engine<T>(&mut self, deed: impl FnOnce() -> Result<T>) -> Result<T> {
-        let _engine = self.engine()?;
-        self.serve(deed)
+    /// Runs an action while an engine serves.
+    pub(crate) fn with_engine<T>(&mut self, action: impl FnOnce() -> Result<T>) -> Result<T> {
+        let _engine = self.start_engine()?;
+        self.serve(action)
     }
 
-    fn engine(&mut self) -> Result<Process> {
-        self.lives += 1;
+    fn start_engine(&mut self) -> Result<Process> {
+        self.engines += 1;
         let mut command = Command::new(example("engine_sim")?);
         command.arg0(&self.target).args(["--listen", &self.ports[0], "--metrics", &self.ports[1]]);
         Ok(Process(command.stdout(Stdio::null()).spawn()?))
     }
 
-    /// Waits until the pod is ready, and sees that the deed goes by without a byte for any disk.
-    fn serve<T>(&mut self, deed: impl FnOnce() -> Result<T>) -> Result<T> {
+    /// Waits until the pod is ready, runs an action, and checks that the sidecar wrote nothing to a disk meanwhile.
+    fn serve<T>(&mut self, action: impl FnOnce() -> Result<T>) -> Result<T> {
         self.wait_until_ready()?;
-        let before = (self.bytes_written()?, self.scratch.look()?);
-        let done = deed()?;
-        let after = (self.bytes_written()?, self.scratch.look()?);
-        if before == after { Ok(done) } else { Err(format!("written while serving: {before:?}, {after:?}").into()) }
+        let before = (self.bytes_written()?, self.scratch.list()?);
+        let result = action()?;
+        let after = (self.bytes_written()?, self.scratch.list()?);
+        if before == after { Ok(result) } else { Err(format!("written while serving: {before:?}, {after:?}").into()) }
     }
 
     fn wait_until_ready(&mut self) -> Result<()> {
         for _ in 0..3000 {
             if let Some(status) = self.sidecar.0.try_wait()? {
-                return Err(format!("the sidecar has ended: {status}").into());
+                return Err(format!("the sidecar has exited: {status}").into());
             }
-            // The answer is from the last engine's time until the new one is in sight.
+            // Until the sidecar has found the new engine, the answer still refers to the last one.
             if get(&self.address, "/readyz")?.starts_with("HTTP/1.1 200") {
                 return Ok(());
             }
             thread::sleep(Duration::from_millis(10));
         }
-        Err(format!("never ready: {}", get(&self.address, "/readyz")?).into())
+        Err(format!("timed out waiting for readiness: {}", get(&self.address, "/readyz")?).into())
     }
 
-    /// Bytes that the sidecar caused to be sent to a disk, as the kernel counts them (proc(5), `write_bytes`).
+    /// Bytes that the sidecar has written to disks, as the kernel counts them (proc(5), `write_bytes`).
     fn bytes_written(&self) -> Result<u64> {
         line_of(&format!("/proc/{}/io", self.pid()), "write_bytes")
     }
 
     fn drain(&mut self) -> Result<()> {
         let mut answer = String::new();
-        let mut hook = call(&self.address, "/prestop")?;
+        let mut hook = send(&self.address, "/prestop")?;
         hook.set_read_timeout(Some(Duration::from_secs(60)))?;
         hook.read_to_string(&mut answer)?;
         let outcome = answer.split_once("{\"outcome\":\"").and_then(|(_, rest)| rest.split('"').next());
@@ -206,16 +220,16 @@ impl Pod {
         Ok(())
     }
 
-    /// Ends the streams, and tells what there was in all.
-    pub(crate) fn tell(&mut self, time: Duration, answered: u64) -> Result<()> {
+    /// Ends the streams, and prints the totals.
+    pub(crate) fn print_totals(&mut self, time: Duration, answered: u64) -> Result<()> {
         let metrics = get(&self.address, "/metrics")?;
         let sum =
             |series: &str| -> u64 { metrics.lines().filter(|line| line.starts_with(series)).filter_map(number).sum() };
         println!("time                         {:>8} s", time.as_secs());
         println!("readings                     {:>8}", sum("lameduck_source_readings_total"));
         println!("streams opened               {:>8}", self.end_streams()?);
-        println!("  seen whole by the sidecar  {:>8}", sum("lameduck_stream_duration_seconds_count"));
-        println!("engines, one after another   {:>8}", self.lives);
+        println!("  timed by the sidecar       {:>8}", sum("lameduck_stream_duration_seconds_count"));
+        println!("engines                      {:>8}", self.engines);
         println!("drains                       {:>8}  {:?}", self.drains.values().sum::<u64>(), self.drains);
         println!("requests answered            {answered:>8}");
         println!("log lines                    {:>8}", self.log.count.load(Ordering::Relaxed));
@@ -225,15 +239,15 @@ impl Pod {
         Ok(())
     }
 
-    /// How many streams there were.
+    /// Ends the streams, and returns how many there were.
     fn end_streams(&mut self) -> Result<u64> {
         kill(Pid::from_raw(self.streams.0.id().try_into()?), Signal::SIGTERM)?;
-        let endings = self.endings.take().ok_or("told already")?;
+        let endings = self.endings.take().ok_or("the streams have already ended")?;
         let totals = endings.last.join().map_err(|_| "the reader panicked")?;
         Ok(serde_json::from_slice::<serde_json::Value>(&totals)?["opened"].as_u64().ok_or("no totals")?)
     }
 
-    /// The seconds of CPU that the sidecar has used.
+    /// CPU time of the sidecar, in seconds.
     fn cpu(&self) -> Result<f64> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
         let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or("").split(' ').collect();
@@ -246,7 +260,7 @@ fn number(line: &str) -> Option<u64> {
     line.rsplit(' ').next()?.parse().ok()
 }
 
-/// The lines of a process, which are read as they come; none is kept but the last.
+/// Reads the lines of a process as they come; counts them, and keeps the last one.
 struct Lines {
     count: Arc<AtomicU64>,
     last: thread::JoinHandle<Vec<u8>>,

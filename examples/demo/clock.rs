@@ -1,8 +1,8 @@
-//! The demonstration's own clock.
+//! The demo's clock.
 
 use std::time::Instant;
 
-#[expect(clippy::disallowed_methods, reason = "a demonstration keeps its own time; nothing here decides a drain")]
+#[expect(clippy::disallowed_methods, reason = "the demo keeps its own time; nothing here decides a drain")]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }

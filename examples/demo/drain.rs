@@ -1,4 +1,4 @@
-//! The drain as it happens, and what the demonstration itself does meanwhile.
+//! The drain as it happens, and what the demo does meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -8,35 +8,37 @@ use crate::pod::{DURATIONS, Pod};
 use crate::process::Process;
 use crate::record::Record;
 use crate::screen::{Screen, Speaker};
-use crate::transcript::Story;
+use crate::transcript::Transcript;
 
-/// When, in the lame duck, a caller comes who has not heard yet, and how long that one speaks.
-const LATE: Duration = Duration::from_millis(1200);
-const LATE_DURATION: &str = "6s";
-/// How long after the signal another one tries.
-const TOO_LATE: Duration = Duration::from_millis(300);
-/// The drain is over long before, by its deadline.
-const PATIENCE: Duration = Duration::from_secs(80);
-/// How long a turn lasts in which nothing happens.
-const TURN: Duration = Duration::from_millis(100);
-/// How long an effect waits until its cause has been told.
-const CAUSE: Duration = Duration::from_millis(300);
+/// When a new caller connects during the lame duck period, and how long its stream lasts.
+const LATE_CALL: Duration = Duration::from_millis(1200);
+const LATE_CALL_DURATION: &str = "6s";
+/// How long after the signal another caller tries to connect.
+const REFUSED_CALL: Duration = Duration::from_millis(300);
+/// Timeout for the drain, which ends long before, at the latest at its deadline.
+const TIMEOUT: Duration = Duration::from_secs(80);
+/// How long to wait for an event.
+const EVENT_TIMEOUT: Duration = Duration::from_millis(100);
+/// How long an effect is held back until its cause has been printed.
+const REORDER_WINDOW: Duration = Duration::from_millis(300);
 
-/// The drain under way.
+/// The running drain.
 pub(crate) struct Drain<'a> {
     pod: &'a mut Pod,
     events: &'a mut Events,
-    story: Story<'a>,
+    transcript: Transcript<'a>,
     next: Step,
     early: Vec<(Instant, Event)>,
 }
 
-/// What the demonstration does next.
+/// What the demo does next.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Step {
     Probe,
-    CallLate,
-    CallTooLate,
+    /// Opens a stream during the lame duck period.
+    LateCall,
+    /// Tries to open one after the signal.
+    RefusedCall,
     Watch,
 }
 
@@ -44,73 +46,77 @@ impl<'a> Drain<'a> {
     /// Calls the hook.
     pub(crate) fn begin(pod: &'a mut Pod, screen: &'a mut Screen, events: &'a mut Events) -> Self {
         screen.heading("The drain, in seconds since the hook was called");
-        let story = Story::begin(screen, u64::from(streams_before()));
+        let transcript = Transcript::begin(screen, u64::from(initial_streams()));
         pod.call_hook(events);
-        Self { pod, events, story, next: Step::Probe, early: Vec::new() }
+        Self { pod, events, transcript, next: Step::Probe, early: Vec::new() }
     }
 
-    /// Follows the drain to its end, until every process has gone.
-    pub(crate) fn play(mut self) -> Result<Record, Stop> {
-        let end = self.story.record.called + PATIENCE;
-        while !self.turn()? {
+    /// Follows the drain until all processes have ended.
+    pub(crate) fn run(mut self) -> Result<Record, Stop> {
+        let end = self.transcript.record.called + TIMEOUT;
+        while !self.step()? {
             if now() >= end {
-                return Err(self.events.failure("the drain has not come to its end in time"));
+                return Err(self.events.failure("timed out waiting for the drain to end"));
             }
         }
         self.close()
     }
 
-    /// True when everything that was to come has come.
-    fn turn(&mut self) -> Result<bool, Stop> {
-        let event = self.events.next(TURN)?;
+    /// Handles the next event; true when the drain has ended and nothing more is expected.
+    fn step(&mut self) -> Result<bool, Stop> {
+        let event = self.events.next(EVENT_TIMEOUT)?;
         let silent = event.is_none();
         let arrived = now();
         self.early.extend(event.map(|event| (arrived, event)));
         for (arrived, event) in std::mem::take(&mut self.early) {
-            if self.story.is_early(&event) && now() < arrived + CAUSE {
+            if self.transcript.is_early(&event) && now() < arrived + REORDER_WINDOW {
                 self.early.push((arrived, event));
             } else {
-                self.take(event)?;
+                self.handle(event)?;
             }
         }
         self.act()?;
         if let Some(status) = self.pod.status() {
-            self.story.count(&status);
+            self.transcript.on_status(&status);
         }
-        Ok(silent && self.early.is_empty() && self.story.record.answer.is_some() && self.all_ended())
+        Ok(silent && self.early.is_empty() && self.transcript.record.answer.is_some() && self.all_ended())
     }
 
-    fn take(&mut self, event: Event) -> Result<(), Stop> {
+    fn handle(&mut self, event: Event) -> Result<(), Stop> {
         match event {
-            Event::Line(line) => self.story.hear(&line),
-            Event::Hook(Ok(answer)) => self.story.answered(answer),
-            Event::Hook(Err(error)) => return Err(self.events.failure(&format!("the hook was not answered: {error}"))),
+            Event::Line(line) => self.transcript.on_line(&line),
+            Event::Hook(Ok(answer)) => self.transcript.on_answer(answer),
+            Event::Hook(Err(error)) => return Err(self.events.failure(&format!("the hook call failed: {error}"))),
             Event::Interrupted => return Err(Stop::Interrupted),
         }
         Ok(())
     }
 
-    /// Takes the next step, if its time has come.
+    /// Performs the next step, if it is due.
     fn act(&mut self) -> Result<(), Stop> {
         let since = |start: Option<Instant>| start.map(|start| now().saturating_duration_since(start));
-        let (called, signalled) = (since(Some(self.story.record.called)), since(self.story.signalled));
+        let (called, signalled) = (since(Some(self.transcript.record.called)), since(self.transcript.signalled));
         match self.next {
-            Step::Probe if self.story.begun.is_some() => {
+            Step::Probe if self.transcript.begun.is_some() => {
                 if let Some(answer) = self.pod.readiness() {
-                    self.story.probed(answer);
+                    self.transcript.on_probe(answer);
                 }
-                self.next = Step::CallLate;
+                self.next = Step::LateCall;
             }
-            Step::CallLate if called >= Some(LATE) => {
-                self.story.tell(Speaker::Client, "opens stream 7", "a caller who has not heard yet");
-                self.pod.call(&["1"], &[LATE_DURATION], streams_before(), self.events)?;
-                self.next = Step::CallTooLate;
+            Step::LateCall if called >= Some(LATE_CALL) => {
+                self.transcript.print(
+                    Speaker::Client,
+                    "opens stream 7",
+                    "a client that does not know yet that the pod is going",
+                );
+                self.pod.start_client(&["1"], &[LATE_CALL_DURATION], initial_streams(), self.events)?;
+                self.next = Step::RefusedCall;
             }
-            Step::CallTooLate if signalled >= Some(TOO_LATE) => {
-                self.pod.call(&["1"], &[LATE_DURATION], streams_before() + 1, self.events)?;
+            Step::RefusedCall if signalled >= Some(REFUSED_CALL) => {
+                self.pod.start_client(&["1"], &[LATE_CALL_DURATION], initial_streams() + 1, self.events)?;
                 self.next = Step::Watch;
             }
-            Step::Probe | Step::CallLate | Step::CallTooLate | Step::Watch => {}
+            Step::Probe | Step::LateCall | Step::RefusedCall | Step::Watch => {}
         }
         Ok(())
     }
@@ -119,14 +125,14 @@ impl<'a> Drain<'a> {
         self.pod.engine.ended().is_some() && self.pod.clients.iter_mut().all(|client| client.ended().is_some())
     }
 
-    /// The kubelet ends lameduck last, as it does with a native sidecar.
+    /// Ends lameduck last, as the kubelet does with a native sidecar.
     fn close(mut self) -> Result<Record, Stop> {
-        let remark = "a native sidecar's turn is the last";
-        self.story.tell(Speaker::Kubelet, "SIGTERM to lameduck", remark);
+        let remark = "a native sidecar is ended last";
+        self.transcript.print(Speaker::Kubelet, "SIGTERM to lameduck", remark);
         self.pod.sidecar.terminate();
-        let status = self.events.wait_for("lameduck does not leave", PATIENCE, |_| Ok(self.pod.sidecar.ended()))?;
-        self.story.sidecar_ended(status);
-        let mut record = self.story.record;
+        let status = self.events.wait_for("lameduck to exit", TIMEOUT, |_| Ok(self.pod.sidecar.ended()))?;
+        self.transcript.on_sidecar_exit(status);
+        let mut record = self.transcript.record;
         record.engine = self.pod.engine.ended();
         record.clients = self.pod.clients.iter_mut().map(Process::ended).collect();
         record.termination_message = self.pod.termination_message();
@@ -134,6 +140,6 @@ impl<'a> Drain<'a> {
     }
 }
 
-fn streams_before() -> u32 {
+fn initial_streams() -> u32 {
     u32::try_from(DURATIONS.len()).unwrap_or_default()
 }

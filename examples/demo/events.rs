@@ -1,4 +1,4 @@
-//! Whatever happens, in one queue: lines of the processes, the hook's answer, Ctrl-C.
+//! All events in one queue: lines of the processes, the hook's answer, Ctrl-C.
 
 use std::collections::VecDeque;
 use std::fmt::Display;
@@ -13,19 +13,19 @@ use signal_hook::iterator::Signals;
 use crate::clock::now;
 use crate::http::Answer;
 
-/// How many of the last lines a failure shows.
-const MEMORY: usize = 30;
-/// How long a line takes at most from a process to the queue.
-const LAG: Duration = Duration::from_millis(50);
+/// Number of recent lines that a failure shows.
+const RECENT_LINES: usize = 30;
+/// The longest that a line takes from a process to the queue.
+const MAX_LINE_DELAY: Duration = Duration::from_millis(50);
 
-/// Something that has happened.
+/// An event.
 pub(crate) enum Event {
     Line(Line),
     Hook(io::Result<Answer>),
     Interrupted,
 }
 
-/// A line that a process has printed.
+/// A line printed by a process.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     pub(crate) from: Origin,
@@ -33,30 +33,30 @@ pub(crate) struct Line {
     pub(crate) at: Instant,
 }
 
-/// Who has printed it.
+/// The process that printed a line.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Origin {
     Cargo,
     Engine,
     Lameduck,
-    /// A client that has begun with its first stream after so many of other clients.
+    /// A client; `after` is the number of streams of the clients before it.
     Client {
         after: u32,
     },
 }
 
-/// Why the demonstration ends early.
+/// Why the demo ends early.
 #[derive(Debug)]
 pub(crate) enum Stop {
     Interrupted,
     Failed(String),
 }
 
-/// The queue and the memory of what came out of it.
+/// The queue, and the most recent lines from it.
 pub(crate) struct Events {
     sender: Sender<Event>,
     receiver: Receiver<Event>,
-    last: VecDeque<Line>,
+    recent: VecDeque<Line>,
 }
 
 impl Stop {
@@ -67,23 +67,24 @@ impl Stop {
 }
 
 impl Events {
-    /// A queue into which Ctrl-C and its like go: from here on they kill nobody, so that nothing is left behind.
+    /// Creates the queue. From here on Ctrl-C and similar signals are events and do not end the demo at once, so that it
+    /// can clean up.
     pub(crate) fn watch() -> Result<Self, Stop> {
         let (sender, receiver) = channel();
         let mut signals =
-            Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|error| Stop::failed("cannot watch for Ctrl-C", error))?;
+            Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|error| Stop::failed("cannot handle Ctrl-C", error))?;
         let interrupts = sender.clone();
         thread::spawn(move || signals.forever().try_for_each(|_| interrupts.send(Event::Interrupted)));
-        Ok(Self { sender, receiver, last: VecDeque::new() })
+        Ok(Self { sender, receiver, recent: VecDeque::new() })
     }
 
     pub(crate) fn sender(&self) -> Sender<Event> {
         self.sender.clone()
     }
 
-    /// The next event, if there is one within this time.
-    pub(crate) fn next(&mut self, within: Duration) -> Result<Option<Event>, Stop> {
-        match self.receiver.recv_timeout(within) {
+    /// The next event, if there is one before the timeout.
+    pub(crate) fn next(&mut self, timeout: Duration) -> Result<Option<Event>, Stop> {
+        match self.receiver.recv_timeout(timeout) {
             Ok(Event::Interrupted) => Err(Stop::Interrupted),
             Ok(Event::Line(line)) => {
                 self.remember(&line);
@@ -94,43 +95,43 @@ impl Events {
         }
     }
 
-    /// Waits until `look` sees what it looks for, and shows it every line meanwhile.
+    /// Calls `check` with each line, and regularly without one, until it returns a value.
     pub(crate) fn wait_for<T>(
         &mut self,
         what: &str,
-        patience: Duration,
-        mut look: impl FnMut(Option<&Line>) -> Result<Option<T>, Stop>,
+        timeout: Duration,
+        mut check: impl FnMut(Option<&Line>) -> Result<Option<T>, Stop>,
     ) -> Result<T, Stop> {
-        const STEP: Duration = Duration::from_millis(50);
-        let end = now() + patience;
+        const CHECK_INTERVAL: Duration = Duration::from_millis(50);
+        let end = now() + timeout;
         while now() < end {
-            let event = self.next(STEP)?;
+            let event = self.next(CHECK_INTERVAL)?;
             let line = match &event {
                 Some(Event::Line(line)) => Some(line),
                 Some(Event::Hook(_) | Event::Interrupted) | None => None,
             };
-            match look(line) {
+            match check(line) {
                 Ok(None) => {}
                 Ok(Some(found)) => return Ok(found),
                 Err(Stop::Interrupted) => return Err(Stop::Interrupted),
                 Err(Stop::Failed(why)) => return Err(self.failure(&why)),
             }
         }
-        Err(self.failure(&format!("{what}: waited in vain for {} s", patience.as_secs())))
+        Err(self.failure(&format!("timed out after {} s waiting for {what}", timeout.as_secs())))
     }
 
-    /// A failure, with what the processes have said last.
+    /// A failure, with the most recent lines of the processes.
     pub(crate) fn failure(&mut self, why: &str) -> Stop {
-        // What they said before may still be on its way.
-        while let Ok(Some(_)) = self.next(LAG) {}
-        let lines = self.last.iter().map(|line| format!("\n  {}", line.text));
+        // Some lines may still be on their way.
+        while let Ok(Some(_)) = self.next(MAX_LINE_DELAY) {}
+        let lines = self.recent.iter().map(|line| format!("\n  {}", line.text));
         Stop::Failed(format!("{why}{}", lines.collect::<String>()))
     }
 
     fn remember(&mut self, line: &Line) {
-        if self.last.len() == MEMORY {
-            self.last.pop_front();
+        if self.recent.len() == RECENT_LINES {
+            self.recent.pop_front();
         }
-        self.last.push_back(line.clone());
+        self.recent.push_back(line.clone());
     }
 }

@@ -1,4 +1,4 @@
-//! One GET on a socket of its own, with the moment at which the answer began.
+//! A GET request over a connection of its own, with the time at which the answer began.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -6,25 +6,25 @@ use std::time::{Duration, Instant};
 
 use crate::clock::now;
 
-/// What the kubelet sends with a preStop hook.
+/// The headers that the kubelet sends with a preStop hook.
 pub(crate) const HOOK: &str = "User-Agent: kube-lifecycle/1.34\r\nAccept: */*\r\nAccept-Encoding: gzip\r\n";
-/// What the kubelet sends with a probe; others may say the same.
+/// The headers that the kubelet sends with a probe; the demo uses them for its other requests, too.
 pub(crate) const PROBE: &str = "User-Agent: kube-probe/1.34\r\nAccept: */*\r\nConnection: close\r\n";
 
-/// An answer, whole.
+/// A complete answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     /// Such as `200 OK`.
     pub(crate) status: String,
     pub(crate) body: String,
-    /// When its first byte came.
+    /// When its first byte arrived.
     pub(crate) began: Instant,
 }
 
-/// Asks, and waits for each part of the answer for at most `patience`.
-pub(crate) fn get(address: SocketAddr, path: &str, headers: &str, patience: Duration) -> io::Result<Answer> {
+/// Sends the request, and waits for each part of the answer for at most `timeout`.
+pub(crate) fn get(address: SocketAddr, path: &str, headers: &str, timeout: Duration) -> io::Result<Answer> {
     let mut socket = TcpStream::connect(address)?;
-    socket.set_read_timeout(Some(patience))?;
+    socket.set_read_timeout(Some(timeout))?;
     socket.write_all(format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n").as_bytes())?;
     let mut first = [0];
     if socket.read(&mut first)? == 0 {
@@ -33,7 +33,7 @@ pub(crate) fn get(address: SocketAddr, path: &str, headers: &str, patience: Dura
     let began = now();
     let mut text = String::from_utf8_lossy(&first).into_owned();
     socket.read_to_string(&mut text)?;
-    parse(&text, began).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("no HTTP answer: {text}")))
+    parse(&text, began).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("not an HTTP answer: {text}")))
 }
 
 fn parse(text: &str, began: Instant) -> Option<Answer> {

@@ -1,4 +1,4 @@
-//! The pod and its callers: an engine, lameduck beside it, and streams that are open.
+//! The pod and its clients: an engine, lameduck next to it, and open streams.
 
 use std::env;
 use std::fs;
@@ -13,42 +13,42 @@ use tokio::net::TcpSocket;
 
 use crate::events::{Event, Events, Line, Origin, Stop};
 use crate::http::{self, Answer};
-use crate::process::{Process, typed};
+use crate::process::{Process, command_line};
 use crate::programs::Programs;
 use crate::screen::Screen;
 
-/// The streams that are open when the pod is deleted: how long each lasts.
+/// Durations of the streams that are open when the pod is deleted.
 pub(crate) const DURATIONS: [&str; 6] = ["6s", "8s", "9s", "11s", "13s", "15s"];
-/// What they do: the last but one stops speaking after two seconds, and only keeps its connection alive.
+/// What the streams send: the fifth stops after two seconds and sends only keep-alives.
 const PLAN: [&str; 3] = ["4:audio", "1:audio:2s:keepalive", "1:audio"];
-/// How long a stream must not have worked to be idle.
+/// The idle threshold.
 pub(crate) const IDLE_AFTER: &str = "4s";
-/// How long the engine takes to exit once it has no stream left.
+/// How long the engine takes to exit after its last stream.
 pub(crate) const EXIT_DELAY: &str = "3s";
 
-/// How long anything may take that should take no time.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Timeout for anything that should be quick.
+const TIMEOUT: Duration = Duration::from_secs(15);
 /// Longer than the whole drain.
-const HOOK_PATIENCE: Duration = Duration::from_secs(90);
+const HOOK_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// The processes; they end with this.
+/// The processes, which end with this value.
 pub(crate) struct Pod {
     pub(crate) engine: Process,
     pub(crate) sidecar: Process,
     pub(crate) clients: Vec<Process>,
     programs: Programs,
-    /// Where the engine serves streams.
+    /// The engine's address for streams.
     streams: SocketAddr,
-    /// Where lameduck serves the hook and probes.
+    /// lameduck's address.
     pub(crate) address: SocketAddr,
     directory: Directory,
 }
 
-/// A directory of our own, removed on drop.
+/// A temporary directory, removed on drop.
 #[derive(Debug)]
 struct Directory(PathBuf);
 
-/// The addresses that the engine says it listens on.
+/// The engine's addresses, as it prints them.
 struct Ports {
     line: String,
     streams: SocketAddr,
@@ -56,63 +56,69 @@ struct Ports {
 }
 
 impl Pod {
-    /// Starts everything, and returns when lameduck is ready and counts all streams.
+    /// Starts all processes, and returns once lameduck is ready and counts all streams.
     pub(crate) fn start(programs: Programs, screen: &mut Screen, events: &mut Events) -> Result<Self, Stop> {
         let directory = Directory::new()?;
-        screen.heading("The pod: an engine with long-lived streams, and lameduck beside it");
+        screen.heading("The pod: an engine with long-lived streams, and lameduck next to it");
         let mut command = engine(&programs);
-        screen.command(&typed(&command));
+        screen.command(&command_line(&command));
         let engine = Process::start(&mut command, Origin::Engine, events)?;
-        let ports = events.wait_for("the engine does not listen", PATIENCE, |line| Ok(line.and_then(Ports::read)))?;
-        screen.answer(&ports.line);
+        let ports = events.wait_for("the engine to listen", TIMEOUT, |line| Ok(line.and_then(Ports::read)))?;
+        screen.output(&ports.line);
 
-        let (held, address) = free_port().map_err(|error| Stop::failed("no free port", error))?;
+        let (reserved, address) = free_port().map_err(|error| Stop::failed("no free port", error))?;
         let mut command = sidecar(&programs, &ports, address, &directory.0);
-        screen.command(&typed(&command));
+        screen.command(&command_line(&command));
         let sidecar = Process::start(&mut command, Origin::Lameduck, events)?;
         let streams = ports.streams;
         let mut pod = Self { engine, sidecar, clients: Vec::new(), programs, streams, address, directory };
         let ready = pod.wait_until_ready(events)?;
-        screen.answer(&format!("lameduck: GET /readyz {}", ready.status));
-        drop(held);
+        screen.output(&format!("lameduck: GET /readyz {}", ready.status));
+        drop(reserved);
 
-        screen.heading("Its callers: six streams now, one of which falls silent, and two more later");
-        screen.command(&typed(&pod.client(&PLAN, &DURATIONS)));
-        pod.call(&PLAN, &DURATIONS, 0, events)?;
+        screen.heading("The clients: six streams now, one of which goes idle, and two more later");
+        screen.command(&command_line(&pod.client(&PLAN, &DURATIONS)));
+        pod.start_client(&PLAN, &DURATIONS, 0, events)?;
         pod.wait_until_counted(events)?;
         Ok(pod)
     }
 
-    /// Opens streams of this plan and these durations; `after` so many streams of other clients.
-    pub(crate) fn call(&mut self, plan: &[&str], durations: &[&str], after: u32, events: &Events) -> Result<(), Stop> {
+    /// Starts a client that opens streams with this plan and these durations, `after` the streams of other clients.
+    pub(crate) fn start_client(
+        &mut self,
+        plan: &[&str],
+        durations: &[&str],
+        after: u32,
+        events: &Events,
+    ) -> Result<(), Stop> {
         let client = Process::start(&mut self.client(plan, durations), Origin::Client { after }, events)?;
         self.clients.push(client);
         Ok(())
     }
 
-    /// Plays the kubelet: calls the preStop hook, whose answer becomes an event when it comes.
+    /// Plays the kubelet: calls the preStop hook. Its answer becomes an event.
     pub(crate) fn call_hook(&self, events: &Events) {
         let (address, queue) = (self.address, events.sender());
-        thread::spawn(move || queue.send(Event::Hook(http::get(address, "/prestop", http::HOOK, HOOK_PATIENCE))));
+        thread::spawn(move || queue.send(Event::Hook(http::get(address, "/prestop", http::HOOK, HOOK_TIMEOUT))));
     }
 
-    /// Plays the kubelet: asks whether the pod is ready.
+    /// Plays the kubelet: probes the pod's readiness.
     pub(crate) fn readiness(&self) -> Option<Answer> {
-        http::get(self.address, "/readyz", http::PROBE, PATIENCE).ok()
+        http::get(self.address, "/readyz", http::PROBE, TIMEOUT).ok()
     }
 
     pub(crate) fn status(&self) -> Option<StatusReport> {
-        let answer = http::get(self.address, "/status", http::PROBE, PATIENCE).ok()?;
+        let answer = http::get(self.address, "/status", http::PROBE, TIMEOUT).ok()?;
         serde_json::from_str(&answer.body).ok()
     }
 
-    /// What lameduck has left for the kubelet to keep.
+    /// The termination message that lameduck has written.
     pub(crate) fn termination_message(&self) -> Option<String> {
         fs::read_to_string(termination_log(&self.directory.0)).ok()
     }
 
     fn wait_until_ready(&mut self, events: &mut Events) -> Result<Answer, Stop> {
-        events.wait_for("lameduck is not ready", PATIENCE, |_| {
+        events.wait_for("lameduck to be ready", TIMEOUT, |_| {
             self.check_sidecar()?;
             Ok(self.readiness().filter(|answer| answer.status == "200 OK"))
         })
@@ -120,14 +126,14 @@ impl Pod {
 
     fn wait_until_counted(&mut self, events: &mut Events) -> Result<(), Stop> {
         let all = u64::try_from(DURATIONS.len()).ok();
-        events.wait_for("lameduck does not count the streams", PATIENCE, |_| {
+        events.wait_for("lameduck to count the streams", TIMEOUT, |_| {
             self.check_sidecar()?;
             Ok(self.status().filter(|status| status.streams == all).map(drop))
         })
     }
 
     fn check_sidecar(&mut self) -> Result<(), Stop> {
-        self.sidecar.ended().map_or(Ok(()), |status| Err(Stop::failed("lameduck has ended", status)))
+        self.sidecar.ended().map_or(Ok(()), |status| Err(Stop::failed("lameduck has exited", status)))
     }
 
     fn client(&self, plan: &[&str], durations: &[&str]) -> Command {
@@ -172,7 +178,7 @@ fn engine(programs: &Programs) -> Command {
     command
 }
 
-/// The times are shorter than one would set them, so that the whole takes no minute.
+/// The times are shorter than in production, so that the demo takes less than a minute.
 fn sidecar(programs: &Programs, ports: &Ports, address: SocketAddr, directory: &Path) -> Command {
     let mut command = Command::new(&programs.lameduck);
     command.args(["sidecar", "--grace-period", "60s", "--lame-duck", "3s", "--quiet-period", "1s"]);
@@ -181,7 +187,7 @@ fn sidecar(programs: &Programs, ports: &Ports, address: SocketAddr, directory: &
     command.args(["--metrics-url", &format!("http://{}/metrics", ports.metrics)]);
     command.args(["--listen", &address.to_string()]);
     command.arg("--state-dir").arg(directory).arg("--termination-log").arg(termination_log(directory));
-    // Settings that the reader's shell may have are not for this one.
+    // Settings from the user's environment must not affect the demo.
     for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LAMEDUCK_")) {
         command.env_remove(name);
     }
@@ -192,8 +198,8 @@ fn termination_log(directory: &Path) -> PathBuf {
     directory.join("outcome")
 }
 
-/// A port that nobody else is given as long as the socket lives: it is bound but does not listen, and so does not
-/// stand in the way of a listener (socket(7), `SO_REUSEADDR`).
+/// Reserves a port as long as the socket exists. The socket is bound but does not listen, so another process can listen
+/// on the port (socket(7), `SO_REUSEADDR`).
 fn free_port() -> std::io::Result<(TcpSocket, SocketAddr)> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;

@@ -1,4 +1,4 @@
-//! A process of the demonstration: its lines go into the queue, and it does not outlive its handle.
+//! A process of the demo: its lines go into the queue, and it ends with its handle.
 
 use std::env;
 use std::io::{BufRead, BufReader, Read};
@@ -21,20 +21,20 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a process in a group of its own, so that the terminal's Ctrl-C reaches the demonstration alone.
+    /// Starts a process in a process group of its own, so that the terminal's Ctrl-C reaches only the demo.
     pub(crate) fn start(command: &mut Command, from: Origin, events: &Events) -> Result<Self, Stop> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        let mut child = command.spawn().map_err(|error| Stop::failed(&typed(command), error))?;
+        let mut child = command.spawn().map_err(|error| Stop::failed(&command_line(command), error))?;
         if let Some(stdout) = child.stdout.take() {
-            listen(stdout, from, events.sender());
+            forward_lines(stdout, from, events.sender());
         }
         if let Some(stderr) = child.stderr.take() {
-            listen(stderr, from, events.sender());
+            forward_lines(stderr, from, events.sender());
         }
         Ok(Self { child })
     }
 
-    /// How it has ended, if it has.
+    /// Its exit status, once it has ended.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }
@@ -46,7 +46,7 @@ impl Process {
         }
     }
 
-    /// Its own pid is its group's, too.
+    /// The process group, whose id is the pid.
     fn group(&self) -> Pid {
         Pid::from_raw(self.child.id().cast_signed())
     }
@@ -61,15 +61,15 @@ impl Drop for Process {
     }
 }
 
-fn listen(pipe: impl Read + Send + 'static, from: Origin, queue: Sender<Event>) {
+fn forward_lines(pipe: impl Read + Send + 'static, from: Origin, queue: Sender<Event>) {
     thread::spawn(move || {
         let lines = BufReader::new(pipe).lines().map_while(Result::ok);
         lines.map(|text| Event::Line(Line { from, text, at: now() })).try_for_each(|event| queue.send(event))
     });
 }
 
-/// The command as one would type it, from where the demonstration was started.
-pub(crate) fn typed(command: &Command) -> String {
+/// The command as a user would type it in the current directory.
+pub(crate) fn command_line(command: &Command) -> String {
     let here = env::current_dir().unwrap_or_default();
     let program = Path::new(command.get_program());
     let program = program.strip_prefix(&here).unwrap_or(program).to_string_lossy();

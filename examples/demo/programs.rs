@@ -1,4 +1,4 @@
-//! The programs that are shown: built by the cargo that runs this one, and found beside it.
+//! The programs that the demo runs: built by the cargo that runs the demo, into the same directory.
 
 use std::env;
 use std::ffi::OsString;
@@ -11,10 +11,10 @@ use crate::events::{Events, Origin, Stop};
 use crate::process::Process;
 use crate::screen::Screen;
 
-/// A first build of everything on a slow machine takes minutes.
-const PATIENCE: Duration = Duration::from_secs(1800);
+/// A first build on a slow machine takes minutes.
+const BUILD_TIMEOUT: Duration = Duration::from_secs(1800);
 
-/// Where the programs are.
+/// The paths of the programs.
 #[derive(Debug)]
 pub(crate) struct Programs {
     pub(crate) lameduck: PathBuf,
@@ -23,17 +23,17 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// Builds them into the directory and with the profile of this very program.
+    /// Builds them into the same directory and with the same profile as the demo.
     pub(crate) fn build(screen: &mut Screen, events: &mut Events) -> Result<Self, Stop> {
-        let own = env::current_exe().map_err(|error| Stop::failed("cannot tell where this program is", error))?;
+        let own = env::current_exe().map_err(|error| Stop::failed("cannot find the path of this program", error))?;
         let (Some(profile), Some(target)) = (own.ancestors().nth(2), own.ancestors().nth(3)) else {
-            return Err(Stop::Failed(format!("{} is not where cargo puts an example", own.display())));
+            return Err(Stop::Failed(format!("{} is not in cargo's directory for examples", own.display())));
         };
         screen.line("Building lameduck, a simulated engine and its client ...");
         let began = now();
         let mut cargo = Process::start(&mut command(profile, target), Origin::Cargo, events)?;
-        let status = events.wait_for("the build", PATIENCE, |_| {
-            screen.live(&format!("{} s", (now() - began).as_secs()));
+        let status = events.wait_for("the build to finish", BUILD_TIMEOUT, |_| {
+            screen.status(&format!("{} s", (now() - began).as_secs()));
             Ok(cargo.ended())
         })?;
         if !status.success() {
@@ -52,7 +52,7 @@ fn command(profile: &Path, target: &Path) -> Command {
     cargo
 }
 
-/// The profile whose output goes to this directory: they are called alike, but for one.
+/// The profile whose output goes to this directory. The names are equal, except that `dev` writes to `debug`.
 fn profile_name(directory: &Path) -> OsString {
     match directory.file_name() {
         Some(name) if name != "debug" => name.to_owned(),

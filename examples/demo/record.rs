@@ -1,4 +1,4 @@
-//! What has happened, as far as it must be checked.
+//! What happened, for the checks at the end.
 
 use std::process::ExitStatus;
 use std::time::Instant;
@@ -7,14 +7,14 @@ use lameduck::io::report::OutcomeReport;
 
 use crate::http::Answer;
 
-/// The account of one demonstration.
+/// What happened in the demo.
 #[derive(Debug)]
 pub(crate) struct Record {
     /// When the hook was called.
     pub(crate) called: Instant,
-    /// The readiness probe's answer while the drain was young.
+    /// The readiness probe's answer at the start of the drain.
     pub(crate) readiness: Option<Answer>,
-    /// The engine's own words about signals.
+    /// The engine's lines about signals.
     pub(crate) signals: Vec<String>,
     pub(crate) endings: Vec<Ending>,
     /// The hook's answer.
@@ -22,18 +22,18 @@ pub(crate) struct Record {
     pub(crate) termination_message: Option<String>,
     pub(crate) engine: Option<ExitStatus>,
     pub(crate) sidecar: Option<ExitStatus>,
-    /// Those of the clients, in the order of their start.
+    /// The clients, in the order of their start.
     pub(crate) clients: Vec<Option<ExitStatus>>,
 }
 
-/// How a stream has ended, by its client.
+/// How a stream ended, as its client reports it.
 #[derive(Clone, Debug)]
 pub(crate) struct Ending {
-    /// Counted over all clients.
+    /// Numbered across all clients.
     pub(crate) number: u32,
     pub(crate) kind: Kind,
-    /// The client's own words, without the number.
-    pub(crate) words: String,
+    /// The client's line after the stream's number.
+    pub(crate) text: String,
     pub(crate) at: Instant,
 }
 
@@ -59,29 +59,29 @@ impl Record {
         }
     }
 
-    /// How many streams have ended so.
+    /// The number of streams that ended this way.
     pub(crate) fn count(&self, kind: Kind) -> usize {
         self.endings.iter().filter(|ending| ending.kind == kind).count()
     }
 
-    /// How this one stream has ended.
+    /// How this stream ended.
     pub(crate) fn ending(&self, number: u32) -> Option<Kind> {
         self.endings.iter().find(|ending| ending.number == number).map(|ending| ending.kind)
     }
 
-    /// What the hook's answer says, if it is an outcome.
+    /// The outcome in the hook's answer.
     pub(crate) fn outcome(&self) -> Option<OutcomeReport> {
         serde_json::from_str(&self.answer.as_ref()?.body).ok()
     }
 }
 
 impl Ending {
-    /// Reads a line such as `client: stream 2 ended cleanly after 5.0s`, from a client that has begun after so many
-    /// streams of others.
-    pub(crate) fn read(line: &str, after: u32, at: Instant) -> Option<Self> {
-        let (number, words) = line.strip_prefix("client: stream ")?.split_once(' ')?;
+    /// Parses a line such as `client: stream 2 ended cleanly after 5.0s`; the stream's number is increased by `after`, the
+    /// number of streams of earlier clients.
+    pub(crate) fn parse(line: &str, after: u32, at: Instant) -> Option<Self> {
+        let (number, text) = line.strip_prefix("client: stream ")?.split_once(' ')?;
         let kinds = [("ended cleanly", Kind::Clean), ("CUT", Kind::Cut), ("REFUSED", Kind::Refused)];
-        let (_, kind) = kinds.into_iter().find(|(start, _)| words.starts_with(start))?;
-        Some(Self { number: after + number.parse::<u32>().ok()?, kind, words: words.to_owned(), at })
+        let (_, kind) = kinds.into_iter().find(|(start, _)| text.starts_with(start))?;
+        Some(Self { number: after + number.parse::<u32>().ok()?, kind, text: text.to_owned(), at })
     }
 }

@@ -1,4 +1,4 @@
-//! What the reader sees: lines, and on a terminal one more that is alive.
+//! The output: lines and, on a terminal, a status line below them.
 
 use std::env;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ const BOLD: &str = "1";
 const GREEN: &str = "32";
 const RED: &str = "31";
 
-/// Who speaks.
+/// The process that a line is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Speaker {
     Kubelet,
@@ -24,9 +24,9 @@ pub(crate) enum Speaker {
 pub(crate) struct Screen {
     terminal: bool,
     colour: bool,
-    /// The signs of what is left and of what is gone.
-    signs: (&'static str, &'static str),
-    /// Whether the last line is the live one.
+    /// The bar's symbols for open and for ended streams.
+    symbols: (&'static str, &'static str),
+    /// Whether the last line is the status line.
     live: bool,
     zero: Option<Instant>,
 }
@@ -56,11 +56,11 @@ impl Screen {
         let set = |name| env::var(name).ok().filter(|value| !value.is_empty());
         let terminal = io::stdout().is_terminal() && set("TERM").is_none_or(|term| term != "dumb");
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default().to_lowercase();
-        let signs = if locale.contains("utf-8") || locale.contains("utf8") { ("■", "·") } else { ("#", ".") };
-        Self { terminal, colour: terminal && set("NO_COLOR").is_none(), signs, live: false, zero: None }
+        let symbols = if locale.contains("utf-8") || locale.contains("utf8") { ("■", "·") } else { ("#", ".") };
+        Self { terminal, colour: terminal && set("NO_COLOR").is_none(), symbols, live: false, zero: None }
     }
 
-    /// Counts the seconds from here on.
+    /// Sets the zero of the times that are printed.
     pub(crate) fn start_clock(&mut self, zero: Instant) {
         self.zero = Some(zero);
     }
@@ -74,8 +74,8 @@ impl Screen {
         self.put(&format!("\n{text}"));
     }
 
-    /// What somebody answers to a command.
-    pub(crate) fn answer(&mut self, text: &str) {
+    /// The output of a command.
+    pub(crate) fn output(&mut self, text: &str) {
         self.put(&format!("    {text}"));
     }
 
@@ -84,8 +84,8 @@ impl Screen {
         self.put(&format!("  $ {text}"));
     }
 
-    /// What somebody says, when, and what is to be thought of it.
-    pub(crate) fn tell(&mut self, at: Instant, speaker: Speaker, text: &str, remark: &str) {
+    /// An event: when, which process, what, and a remark.
+    pub(crate) fn event(&mut self, at: Instant, speaker: Speaker, text: &str, remark: &str) {
         let seconds = self.zero.map_or(0.0, |zero| at.saturating_duration_since(zero).as_secs_f64());
         let name = self.painted(speaker.colour(), &format!("{:<8}", speaker.name()));
         let mut line = format!("{seconds:>6.1}s  {name}  {text}");
@@ -95,26 +95,26 @@ impl Screen {
         self.put(&line);
     }
 
-    pub(crate) fn check(&mut self, good: bool, text: &str) {
-        let word = if good { self.painted(GREEN, "    ok") } else { self.painted(RED, "FAILED") };
-        self.put(&format!("  {word}  {text}"));
+    pub(crate) fn check(&mut self, passed: bool, text: &str) {
+        let result = if passed { self.painted(GREEN, "    ok") } else { self.painted(RED, "FAILED") };
+        self.put(&format!("  {result}  {text}"));
     }
 
-    /// Shows a line that the next one overwrites; in a pipe, nothing.
-    pub(crate) fn live(&mut self, text: &str) {
+    /// Shows a status line that the next output overwrites; only on a terminal.
+    pub(crate) fn status(&mut self, text: &str) {
         if self.terminal {
-            // Without automatic wrapping, so that a narrow terminal shows one line, too.
+            // Without automatic wrapping, so that it stays one line on a narrow terminal.
             let start = if self.live { "\r" } else { "\x1b[?25l\x1b[?7l\r" };
             write_out(&format!("{start}\x1b[K{text}"));
             self.live = true;
         }
     }
 
-    /// So many of so many, as a bar.
-    pub(crate) fn bar(&self, left: u64, of: u64) -> String {
-        let (full, empty) = self.signs;
-        let repeat = |sign: &str, times: u64| sign.repeat(usize::try_from(times).unwrap_or_default());
-        format!("{}{}", self.painted(GREEN, &repeat(full, left)), repeat(empty, of.saturating_sub(left)))
+    /// A bar for `open` of `total` streams.
+    pub(crate) fn bar(&self, open: u64, total: u64) -> String {
+        let (full, empty) = self.symbols;
+        let repeat = |symbol: &str, times: u64| symbol.repeat(usize::try_from(times).unwrap_or_default());
+        format!("{}{}", self.painted(GREEN, &repeat(full, open)), repeat(empty, total.saturating_sub(open)))
     }
 
     fn put(&mut self, text: &str) {
@@ -122,7 +122,7 @@ impl Screen {
         write_out(&format!("{text}\n"));
     }
 
-    /// Takes the live line away and gives the cursor back.
+    /// Removes the status line and shows the cursor again.
     fn clear(&mut self) {
         if self.live {
             self.live = false;
@@ -141,19 +141,19 @@ impl Drop for Screen {
     }
 }
 
-/// Nobody is left to be told if this fails.
+/// Ignores errors: there is nowhere left to report them.
 fn write_out(text: &str) {
     let mut stdout = io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
-/// A long command over several lines that can still be pasted, broken before flags.
+/// Breaks a long command before flags into several lines that can still be pasted.
 fn wrapped(command: &str) -> String {
     const WIDTH: usize = 100;
     let mut lines = String::new();
     let mut width = 0;
-    for (place, part) in command.split(" --").enumerate() {
-        let part = if place == 0 { part.to_owned() } else { format!(" --{part}") };
+    for (index, part) in command.split(" --").enumerate() {
+        let part = if index == 0 { part.to_owned() } else { format!(" --{part}") };
         if width + part.len() > WIDTH {
             lines.push_str(" \\\n     ");
             width = 6;

@@ -1,4 +1,4 @@
-//! What is told of the drain: who says what, and what it means.
+//! Prints the drain as it happens: who does what, and what it means.
 
 use std::process::ExitStatus;
 use std::time::Instant;
@@ -13,27 +13,27 @@ use crate::pod::EXIT_DELAY;
 use crate::record::{Ending, Kind, Record};
 use crate::screen::{Screen, Speaker};
 
-/// The teller, and what it has told.
-pub(crate) struct Story<'a> {
+/// The printed events, and the record of them.
+pub(crate) struct Transcript<'a> {
     pub(crate) screen: &'a mut Screen,
     pub(crate) record: Record,
-    /// When lameduck said that it had begun, signalled, ended the drain.
+    /// When lameduck logged the start of the drain, the signal and the end.
     pub(crate) begun: Option<Instant>,
     pub(crate) signalled: Option<Instant>,
     over: Option<Instant>,
-    /// The count that was told last, and of these the idle ones; and the largest.
+    /// The last number of streams printed, the number of idle ones among them, and the maximum.
     streams: Option<u64>,
     idle: u64,
-    most: u64,
+    max_streams: u64,
 }
 
-impl<'a> Story<'a> {
-    /// The story of a drain whose hook is called now, with so many streams open.
+impl<'a> Transcript<'a> {
+    /// Starts the transcript of a drain whose hook is called now, with this many streams open.
     pub(crate) fn begin(screen: &'a mut Screen, streams: u64) -> Self {
         let called = now();
         screen.start_clock(called);
-        let remark = "held: no answer until the drain is over";
-        screen.tell(called, Speaker::Kubelet, "GET /prestop", remark);
+        let remark = "no answer until the drain is over";
+        screen.event(called, Speaker::Kubelet, "GET /prestop", remark);
         let record = Record::new(called);
         Self {
             screen,
@@ -43,11 +43,11 @@ impl<'a> Story<'a> {
             over: None,
             streams: Some(streams),
             idle: 0,
-            most: streams,
+            max_streams: streams,
         }
     }
 
-    /// Whether this is an effect whose cause has not been told: lines of different processes come by different ways.
+    /// Whether the event's cause has not been printed yet: lines of different processes may arrive out of order.
     pub(crate) fn is_early(&self, event: &Event) -> bool {
         match event {
             Event::Line(line) if line.from == Origin::Engine => is_signal(&line.text) && self.signalled.is_none(),
@@ -56,105 +56,110 @@ impl<'a> Story<'a> {
         }
     }
 
-    pub(crate) fn tell(&mut self, speaker: Speaker, text: &str, remark: &str) {
-        self.screen.tell(now(), speaker, text, remark);
+    pub(crate) fn print(&mut self, speaker: Speaker, text: &str, remark: &str) {
+        self.screen.event(now(), speaker, text, remark);
     }
 
-    pub(crate) fn hear(&mut self, line: &Line) {
+    pub(crate) fn on_line(&mut self, line: &Line) {
         match line.from {
             Origin::Cargo => {}
-            Origin::Engine => self.hear_engine(line),
-            Origin::Lameduck => self.hear_lameduck(line),
-            Origin::Client { after } => self.hear_client(line, after),
+            Origin::Engine => self.on_engine_line(line),
+            Origin::Lameduck => self.on_lameduck_line(line),
+            Origin::Client { after } => self.on_client_line(line, after),
         }
     }
 
-    fn hear_engine(&mut self, line: &Line) {
+    fn on_engine_line(&mut self, line: &Line) {
         let text = line.text.strip_prefix("engine: ").unwrap_or(&line.text);
         let remark = if text.starts_with("exit ") {
             &format!("{EXIT_DELAY} after its last stream")
         } else if text.contains(" opened ") {
-            "nobody is turned away yet"
+            "the pod still accepts new streams"
         } else {
             ""
         };
         if is_signal(text) {
             self.record.signals.push(text.to_owned());
         }
-        // Of the streams' ends the clients tell.
+        // The clients report the ends of the streams.
         if !text.contains(" closed after ") {
-            self.screen.tell(line.at, Speaker::Engine, text, remark);
+            self.screen.event(line.at, Speaker::Engine, text, remark);
         }
     }
 
-    fn hear_lameduck(&mut self, line: &Line) {
+    fn on_lameduck_line(&mut self, line: &Line) {
         let entry: Value = serde_json::from_str(&line.text).unwrap_or_default();
-        let word = |key: &str| entry.get(key).map_or_else(String::new, plain);
+        let field = |key: &str| entry.get(key).map_or_else(String::new, plain);
         let text = match entry.get("message").and_then(Value::as_str) {
             Some("started" | "target found" | "not ready" | "ready" | "draining" | "SIGTERM received") => return,
             Some(message) if message.starts_with("drain begins") => {
                 self.begun = Some(line.at);
-                format!("{message}; {} streams", word("streams"))
+                format!("{message}; {} streams", field("streams"))
             }
             Some("signal sent") => {
                 self.signalled = Some(line.at);
-                format!("{} sent, to process {} alone", word("signal"), word("pid"))
+                format!("{} sent to process {} only", field("signal"), field("pid"))
             }
             Some("drain over") => {
                 self.over = Some(line.at);
-                format!("drain over: {}, {} stragglers", word("outcome"), word("stragglers"))
+                format!("drain over: {}, {} stragglers", field("outcome"), field("stragglers"))
             }
-            Some(message) => [message, &word("error"), &word("reason")].join(" ").trim_end().to_owned(),
+            Some(message) => [message, &field("error"), &field("reason")].join(" ").trim_end().to_owned(),
             None => line.text.clone(),
         };
-        self.screen.tell(line.at, Speaker::Lameduck, &text, "");
+        self.screen.event(line.at, Speaker::Lameduck, &text, "");
     }
 
-    fn hear_client(&mut self, line: &Line, after: u32) {
-        let Some(ending) = Ending::read(&line.text, after, line.at) else { return };
+    fn on_client_line(&mut self, line: &Line, after: u32) {
+        let Some(ending) = Ending::parse(&line.text, after, line.at) else { return };
         let remark = match ending.kind {
             Kind::Clean | Kind::Cut => "",
             Kind::Refused => "the listener is closed",
         };
-        self.screen.tell(line.at, Speaker::Client, &format!("stream {} {}", ending.number, ending.words), remark);
+        self.screen.event(line.at, Speaker::Client, &format!("stream {} {}", ending.number, ending.text), remark);
         self.record.endings.push(ending);
     }
 
-    pub(crate) fn answered(&mut self, answer: Answer) {
-        self.screen.tell(answer.began, Speaker::Kubelet, &format!("{} {}", answer.status, answer.body), "");
+    pub(crate) fn on_answer(&mut self, answer: Answer) {
+        self.screen.event(
+            answer.began,
+            Speaker::Kubelet,
+            &format!("answer to the hook: {} {}", answer.status, answer.body),
+            "",
+        );
         self.record.answer = Some(answer);
     }
 
-    /// Tells how many streams lameduck counts, where that has changed.
-    pub(crate) fn count(&mut self, status: &StatusReport) {
+    /// Prints the number of streams that lameduck counts, if it has changed.
+    pub(crate) fn on_status(&mut self, status: &StatusReport) {
         let (Some(drain), Some(streams)) = (&status.drain, status.streams) else { return };
         let left = format!("{:.0} s", drain.remaining_seconds);
         let idle = status.idle_streams.unwrap_or(0);
         if (self.streams, self.idle) != (Some(streams), idle) && self.over.is_none() && self.record.answer.is_none() {
             let remark = match (streams, idle > self.idle) {
-                (0, _) => "must hold for 1 s to be believed",
-                (_, true) => "it sends keep-alives only, and has not worked for 4 s",
+                (0, _) => "lameduck waits until this has held for 1 s",
+                (_, true) => "it has sent only keep-alives for 4 s",
                 (_, false) => "",
             };
             (self.streams, self.idle) = (Some(streams), idle);
-            self.most = self.most.max(streams);
-            self.tell(Speaker::Lameduck, &format!("{}, {left} left", number_of(streams, idle)), remark);
+            self.max_streams = self.max_streams.max(streams);
+            self.print(Speaker::Lameduck, &format!("{}, {left} left", stream_count(streams, idle)), remark);
         }
-        let bar = self.screen.bar(streams, self.most);
-        let held = if self.record.answer.is_none() { "hook held, 0 bytes" } else { "hook answered" };
-        self.screen.live(&format!("         {bar}  {}, {left} left, {held}", number_of(streams, idle)));
+        let bar = self.screen.bar(streams, self.max_streams);
+        let held = if self.record.answer.is_none() { "hook held, no answer yet" } else { "hook answered" };
+        self.screen.status(&format!("         {bar}  {}, {left} left, {held}", stream_count(streams, idle)));
     }
 
-    pub(crate) fn probed(&mut self, answer: Answer) {
-        let remark = "so no new callers are sent here";
+    pub(crate) fn on_probe(&mut self, answer: Answer) {
+        let remark = "the Service stops sending new clients here";
         let code = answer.status.split(' ').next().unwrap_or_default();
-        self.tell(Speaker::Kubelet, &format!("GET /readyz {code} {}", answer.body), remark);
+        self.print(Speaker::Kubelet, &format!("GET /readyz {code} {}", answer.body), remark);
         self.record.readiness = Some(answer);
     }
 
-    pub(crate) fn sidecar_ended(&mut self, status: ExitStatus) {
+    pub(crate) fn on_sidecar_exit(&mut self, status: ExitStatus) {
         let text = status.code().map_or_else(|| status.to_string(), |code| format!("exit code={code}"));
-        self.tell(Speaker::Lameduck, &text, "");
+        self.print(Speaker::Lameduck, &text, "");
         self.record.sidecar = Some(status);
     }
 }
@@ -163,7 +168,7 @@ fn is_signal(text: &str) -> bool {
     text.contains(" received (")
 }
 
-fn number_of(streams: u64, idle: u64) -> String {
+fn stream_count(streams: u64, idle: u64) -> String {
     let all = if streams == 1 { "1 stream".to_owned() } else { format!("{streams} streams") };
     if idle == 0 { all } else { format!("{all}, {idle} of them idle") }
 }

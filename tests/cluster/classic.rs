@@ -1,20 +1,18 @@
-//! lameduck as an ordinary container beside the engine.
+//! lameduck as an ordinary container next to the engine.
 
+use crate::parallel;
 use crate::support::clock::{now, since};
 use crate::support::manifest::{LAMEDUCK, Manifest};
-use crate::support::place::Place;
+use crate::support::namespace::Namespace;
 use crate::support::runner::Scenario;
-use crate::together;
 
-pub(crate) const SCENARIOS: &[Scenario] = &[together(
-    "classic: SIGTERM does not end the sidecar before its drain, and the drain does",
-    leaves_after_its_drain,
-)];
+pub(crate) const SCENARIOS: &[Scenario] =
+    &[parallel("classic: after SIGTERM the sidecar finishes its drain, then exits", exits_after_its_drain)];
 
-fn leaves_after_its_drain() -> String {
-    let place = Place::new("classic", "restricted");
-    let pod = place.start(&Manifest::example("classic-sidecar.yaml").pod("classic").grace(60));
-    let client = pod.busy("12s,15s,18s");
+fn exits_after_its_drain() -> String {
+    let namespace = Namespace::new("classic", "restricted");
+    let pod = namespace.start(&Manifest::example("classic-sidecar.yaml").pod("classic").grace(60));
+    let client = pod.open_streams("12s,15s,18s");
     let deleted = now();
     pod.delete(&[]);
     pod.lameduck.wait_for("SIGTERM received");
@@ -26,7 +24,7 @@ fn leaves_after_its_drain() -> String {
     assert_eq!(pod.outcome()["stragglers"], 0);
     assert_eq!(pod.termination_message()["streams_at_start"], 3);
     assert_eq!(pod.exit_code(LAMEDUCK), Some(0));
-    place.assert_hooks_succeeded();
+    namespace.assert_hooks_succeeded();
     assert!(seconds < 50, "gone after {seconds} s of 60");
     format!("3 streams clean though SIGTERM came at once, gone after {seconds} s of 60")
 }

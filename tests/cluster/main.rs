@@ -1,7 +1,7 @@
-//! The scenarios on a real Kubernetes. `tests/cluster/run` brings the cluster up, and starts them.
+//! The scenarios on a real Kubernetes. `tests/cluster/run` brings the cluster up and runs them.
 //!
-//! Each asserts what callers saw, what the engine and lameduck logged, what the kubelet reported of its hooks, and what
-//! `kubectl get pod` showed meanwhile.
+//! Each asserts what the clients saw, what the engine and lameduck logged, what the kubelet reported about its hooks, and
+//! what `kubectl get pod` showed meanwhile.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -14,20 +14,20 @@ mod hooks;
 mod idle;
 mod inject;
 mod kubelet;
+mod other_pods;
 mod restarts;
 mod rollout;
 mod scaling;
-mod shapes;
 mod token;
 mod unready;
 
 use std::process::ExitCode;
 
-use crate::support::runner::{Company, Scenario, run};
+use crate::support::runner::{Concurrency, Scenario, run};
 
 fn main() -> ExitCode {
-    // The last one leaves the cluster without its API server.
-    let themes = [
+    // The last suite runs a kubelet without the API server.
+    let suites = [
         delete::SCENARIOS,
         edge_cases::SCENARIOS,
         hooks::SCENARIOS,
@@ -36,22 +36,22 @@ fn main() -> ExitCode {
         classic::SCENARIOS,
         idle::SCENARIOS,
         inject::SCENARIOS,
-        shapes::SCENARIOS,
+        other_pods::SCENARIOS,
         token::SCENARIOS,
         scaling::SCENARIOS,
         examples::SCENARIOS,
         rollout::SCENARIOS,
         kubelet::SCENARIOS,
     ];
-    run(&themes.concat())
+    run(&suites.concat())
 }
 
-/// A scenario that others may run beside.
-const fn together(name: &'static str, run: fn() -> String) -> Scenario {
-    Scenario { name, company: Company::Others, run }
+/// A scenario that may run at the same time as others.
+const fn parallel(name: &'static str, run: fn() -> String) -> Scenario {
+    Scenario { name, concurrency: Concurrency::Parallel, run }
 }
 
-/// A scenario that disturbs the node, or measures it.
-const fn alone(name: &'static str, run: fn() -> String) -> Scenario {
-    Scenario { name, company: Company::Nobody, run }
+/// A scenario that disturbs the node or measures it, and so runs by itself.
+const fn serial(name: &'static str, run: fn() -> String) -> Scenario {
+    Scenario { name, concurrency: Concurrency::Serial, run }
 }

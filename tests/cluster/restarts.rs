@@ -1,89 +1,95 @@
-//! A container dies, and the pod lives on.
+//! A container restarts, and the pod stays.
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
+use crate::parallel;
 use crate::support::clock::{now, since};
 use crate::support::manifest::{ENGINE, LAMEDUCK, Manifest};
+use crate::support::namespace::Namespace;
 use crate::support::node::signal;
-use crate::support::place::Place;
 use crate::support::pod::{Pod, is_ready, is_terminating, restarts};
 use crate::support::runner::Scenario;
-use crate::together;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
-    together("lives: a sidecar killed while serving begins no drain, and is ready again", a_killed_sidecar),
-    together("lives: an engine that crashes in mid-stream is awaited, and the pod ready again", a_crashed_engine),
-    together("lives: a liveness failure is a drain, a restart, and a pod that is ready again", a_liveness_failure),
-    together("lives: deleted in the middle of such a restart, the pod drains on with one signal", deleted_in_a_restart),
-    together("lives: a sidecar that the kubelet restarts begins no drain, and signals nobody", a_restarted_sidecar),
-    together("lives: when the engine completes, the sidecar leaves at once and the pod succeeds", a_completed_engine),
+    parallel("restarts: a sidecar killed while serving starts no drain, and is ready again", killed_sidecar),
+    parallel("restarts: after an engine crash the pod becomes ready again", crashed_engine),
+    parallel(
+        "restarts: a liveness failure drains and restarts the engine, and the pod is ready again",
+        liveness_failure,
+    ),
+    parallel(
+        "restarts: deleted during a liveness restart, the pod keeps draining with one signal",
+        deleted_during_restart,
+    ),
+    parallel("restarts: a sidecar restarted by the kubelet starts no drain and sends no signal", restarted_sidecar),
+    parallel("restarts: when the engine completes, the sidecar exits and the pod succeeds", completed_engine),
 ];
 
 fn native(name: &str) -> Manifest {
     Manifest::example("native-sidecar.yaml").pod(name).grace(60)
 }
 
-fn a_killed_sidecar() -> String {
-    let place = Place::new("lives-sidecar", "restricted");
-    let pod = place.start(&native("lives-sidecar"));
-    let client = pod.busy("20s,20s,20s");
+fn killed_sidecar() -> String {
+    let namespace = Namespace::new("restarts-sidecar", "restricted");
+    let pod = namespace.start(&native("restarts-sidecar"));
+    let client = pod.open_streams("20s,20s,20s");
     signal(pod.process("lameduck"), Signal::SIGKILL);
-    wait_for_next_life(&pod, LAMEDUCK);
+    wait_for_restart(&pod, LAMEDUCK);
     let again = pod.log(LAMEDUCK, 1);
     again.wait_for("\"ready\"");
     client.endings().assert_clean(3);
 
     assert_eq!(again.count("drain begins") + again.count("going on with a drain"), 0, "no drain");
     assert_eq!(pod.engine.count("received"), 0, "no signal");
-    assert_eq!(pod.ask("/status").json()["phase"], "serving");
+    assert_eq!(pod.get("/status").json()["phase"], "serving");
     "3 streams clean, no drain, no signal, serving again".to_owned()
 }
 
-fn a_crashed_engine() -> String {
-    let place = Place::new("lives-crash", "restricted");
-    let pod = place.start(&native("lives-crash"));
-    let client = pod.busy("60s,60s,60s");
+fn crashed_engine() -> String {
+    let namespace = Namespace::new("restarts-crash", "restricted");
+    let pod = namespace.start(&native("restarts-crash"));
+    let client = pod.open_streams("60s,60s,60s");
     signal(pod.process("impeller"), Signal::SIGUSR2);
     assert_eq!(client.endings().cut, 3);
-    wait_for_next_life(&pod, ENGINE);
+    wait_for_restart(&pod, ENGINE);
 
-    assert_eq!(pod.lameduck.count("drain begins"), 0, "nothing is left to drain");
-    assert_eq!(pod.ask("/status").json()["phase"], "serving");
-    deleted_with_a_stream(&place, &pod);
-    "3 streams cut by the crash, no drain; the next engine drained as ever".to_owned()
+    assert_eq!(pod.lameduck.count("drain begins"), 0, "there is nothing to drain");
+    assert_eq!(pod.get("/status").json()["phase"], "serving");
+    delete_with_a_stream(&namespace, &pod);
+    "3 streams cut by the crash, no drain; the next engine drained normally".to_owned()
 }
 
-fn a_liveness_failure() -> String {
-    let place = Place::new("lives-liveness", "restricted");
-    let pod = place.start(&native("lives-liveness"));
-    let client = pod.busy("15s,18s,21s");
+fn liveness_failure() -> String {
+    let namespace = Namespace::new("restarts-liveness", "restricted");
+    let pod = namespace.start(&native("restarts-liveness"));
+    let client = pod.open_streams("15s,18s,21s");
     signal(pod.process("impeller"), Signal::SIGUSR1);
     pod.lameduck.wait_for("drain begins");
     pod.engine.wait_for("SIGINT received (1)");
     client.endings().assert_clean(3);
-    wait_for_next_life(&pod, ENGINE);
+    wait_for_restart(&pod, ENGINE);
 
-    assert!(!place.events("Unhealthy").is_empty(), "the kubelet saw it");
-    assert_eq!(pod.engine.count("SIGTERM received"), 0, "it left by itself");
+    assert!(!namespace.events("Unhealthy").is_empty(), "the kubelet saw the failure");
+    assert_eq!(pod.engine.count("SIGTERM received"), 0, "it exited by itself");
     let outcome = pod.lameduck.wait_for("\"stragglers\":0");
     assert!(outcome.contains("\"drained\"") || outcome.contains("\"exited\""), "{outcome}");
     pod.lameduck.wait_for("serving again");
-    place.assert_hooks_succeeded();
-    deleted_with_a_stream(&place, &pod);
-    "3 streams clean, engine restarted, ready again; the next engine drained as ever".to_owned()
+    namespace.assert_hooks_succeeded();
+    delete_with_a_stream(&namespace, &pod);
+    "3 streams clean, engine restarted, ready again; the next engine drained normally".to_owned()
 }
 
-/// The kubelet waits for the restart's hook, starts the engine once more, and only then ends the pod.
-fn deleted_in_a_restart() -> String {
-    let place = Place::new("lives-deleted", "restricted");
-    let pod = place.start(&native("lives-deleted"));
-    let client = pod.busy("25s,28s,31s");
+/// The kubelet waits for the hook of the restart, starts the engine again, and only then ends the pod.
+fn deleted_during_restart() -> String {
+    let namespace = Namespace::new("restarts-deleted", "restricted");
+    let pod = namespace.start(&native("restarts-deleted"));
+    let client = pod.open_streams("25s,28s,31s");
     signal(pod.process("impeller"), Signal::SIGUSR1);
     pod.engine.wait_for("SIGINT received (1)");
     pod.delete(&[]);
     pod.wait_until("terminating", is_terminating);
-    assert_eq!(pod.engine.count("stream 1 closed"), 0, "deleted in mid-drain");
+    assert_eq!(pod.engine.count("stream 1 closed"), 0, "the pod is deleted during the drain");
     client.endings().assert_clean(3);
     let ended = now();
     pod.wait_gone();
@@ -92,65 +98,65 @@ fn deleted_in_a_restart() -> String {
     assert_eq!(pod.engine.count("SIGINT received"), 1, "one signal");
     let outcome: Value = serde_json::from_str(&pod.lameduck.wait_for("\"outcome\"")).unwrap();
     assert_eq!((&outcome["streams_at_start"], &outcome["stragglers"]), (&3.into(), &0.into()), "{outcome}");
-    place.assert_hooks_succeeded();
+    namespace.assert_hooks_succeeded();
     assert!(seconds < 30, "gone {seconds} s after the last stream");
     format!("3 streams clean, one signal, gone {seconds} s after the last stream")
 }
 
-/// Its liveness probe is the engine's port, so that it fails when it is told to; the engine's own is taken away.
-fn a_restarted_sidecar() -> String {
-    let place = Place::new("lives-restarted", "restricted");
-    let mut manifest = native("lives-restarted");
+/// The sidecar's liveness probe is the engine's port, so that the test can make it fail; the engine has no probe.
+fn restarted_sidecar() -> String {
+    let namespace = Namespace::new("restarts-restarted", "restricted");
+    let mut manifest = native("restarts-restarted");
     manifest.container(ENGINE).as_object_mut().unwrap().remove("livenessProbe");
     manifest.container(LAMEDUCK)["livenessProbe"] =
         json!({"tcpSocket": {"port": 8080}, "initialDelaySeconds": 30, "periodSeconds": 1, "failureThreshold": 1});
-    let pod = place.start(&manifest);
-    let client = pod.busy("100s,100s");
+    let pod = namespace.start(&manifest);
+    let client = pod.open_streams("100s,100s");
     signal(pod.process("impeller"), Signal::SIGUSR1);
     pod.lameduck.wait_for("SIGTERM received");
-    pod.wait_until("one with a restarted sidecar", |pod| restarts(pod, LAMEDUCK) == 1);
+    pod.wait_until("running a restarted sidecar", |pod| restarts(pod, LAMEDUCK) == 1);
     let again = pod.log(LAMEDUCK, 1);
     again.wait_for("\"ready\"");
-    assert_eq!(pod.engine.count("stream 1 closed"), 0, "restarted under streams");
+    assert_eq!(pod.engine.count("stream 1 closed"), 0, "the sidecar restarts while streams are open");
     client.endings().assert_clean(2);
 
-    for life in [&pod.lameduck, &again] {
-        assert_eq!(life.count("drain begins") + life.count("going on with a drain"), 0, "no drain");
+    for log in [&pod.lameduck, &again] {
+        assert_eq!(log.count("drain begins") + log.count("going on with a drain"), 0, "no drain");
     }
     assert_eq!(pod.engine.count("SIGINT received") + pod.engine.count("SIGTERM received"), 0, "no signal");
     "2 streams clean, no drain, no signal".to_owned()
 }
 
-fn a_completed_engine() -> String {
-    let place = Place::new("lives-completed", "restricted");
-    let mut manifest = native("lives-completed");
+fn completed_engine() -> String {
+    let namespace = Namespace::new("restarts-completed", "restricted");
+    let mut manifest = native("restarts-completed");
     manifest.spec()["restartPolicy"] = json!("Never");
-    let pod = place.start(&manifest);
+    let pod = namespace.start(&manifest);
     pod.wait_ready();
     let ended = now();
     signal(pod.process("impeller"), Signal::SIGINT);
-    pod.wait_until("one that has succeeded", |pod| pod["status"]["phase"] == "Succeeded");
+    pod.wait_until("in phase Succeeded", |pod| pod["status"]["phase"] == "Succeeded");
     let seconds = since(ended).as_secs();
 
     assert_eq!((pod.exit_code(ENGINE), pod.exit_code(LAMEDUCK)), (Some(0), Some(0)));
-    assert_eq!(pod.lameduck.count("drain begins"), 0, "nothing is left to drain");
-    place.assert_hooks_succeeded();
-    assert!(seconds < 30, "over after {seconds} s of 60");
-    format!("no drain, succeeded {seconds} s after the engine was told to end, of 60")
+    assert_eq!(pod.lameduck.count("drain begins"), 0, "there is nothing to drain");
+    namespace.assert_hooks_succeeded();
+    assert!(seconds < 30, "succeeded after {seconds} s of 60");
+    format!("no drain; succeeded {seconds} s of 60 after the engine was signalled")
 }
 
-fn wait_for_next_life(pod: &Pod, container: &str) {
+fn wait_for_restart(pod: &Pod, container: &str) {
     let alive = |pod: &Value| restarts(pod, container) == 1 && is_ready(pod);
     pod.wait_until(&format!("ready with a restarted {container}"), alive);
 }
 
-/// A later life of the engine can do what the first one could.
-fn deleted_with_a_stream(place: &Place, pod: &Pod) {
+/// Checks that a restarted engine drains like the first one.
+fn delete_with_a_stream(namespace: &Namespace, pod: &Pod) {
     let engine = pod.log(ENGINE, 1);
     let client = pod.client(&["--durations", "10s"]);
     engine.wait_for("stream 1 opened");
-    pod.drains(&client, 1);
-    assert_eq!(engine.count("SIGINT received (1)"), 1, "the new life is signalled once");
+    pod.delete_and_drain(&client, 1);
+    assert_eq!(engine.count("SIGINT received (1)"), 1, "the restarted engine gets one signal");
     assert_eq!(pod.outcome()["stragglers"], 0);
-    place.assert_hooks_succeeded();
+    namespace.assert_hooks_succeeded();
 }

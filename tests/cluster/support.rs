@@ -1,4 +1,4 @@
-//! What the scenarios are told with.
+//! Helpers of the scenarios.
 
 pub(crate) mod chart;
 pub(crate) mod client;

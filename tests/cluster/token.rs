@@ -1,23 +1,23 @@
-//! A token that hook calls from other hosts must carry: the kubelet is another host to the pod.
+//! A token that hook calls from other hosts must carry. For the pod, the kubelet is another host.
 
 use serde_json::{Value, json};
 
+use crate::parallel;
 use crate::support::manifest::{ENGINE, LAMEDUCK, Manifest};
-use crate::support::place::Place;
+use crate::support::namespace::Namespace;
 use crate::support::pod::is_ready;
 use crate::support::runner::Scenario;
-use crate::together;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
-    together("token: a hook that carries it drains the pod", a_hook_that_carries_it),
-    together("token: a hook whose header was forgotten cuts nobody", a_hook_whose_header_was_forgotten),
+    parallel("token: a hook with the token drains the pod", hook_with_token),
+    parallel("token: a hook without the token cuts no stream", hook_without_token),
 ];
 
 const TOKEN: &str = "correct-horse.battery+staple";
 
-/// Gives lameduck the token of a Secret, and the hook these headers.
-fn guarded(place: &Place, name: &str, headers: &Value) -> Manifest {
-    place.kubectl(&["create", "secret", "generic", "lameduck", &format!("--from-literal=token={TOKEN}")]);
+/// A pod whose lameduck has the token from a Secret, and whose hook has these headers.
+fn with_token(namespace: &Namespace, name: &str, headers: &Value) -> Manifest {
+    namespace.kubectl(&["create", "secret", "generic", "lameduck", &format!("--from-literal=token={TOKEN}")]);
     let mut manifest = Manifest::example("native-sidecar.yaml").pod(name).grace(60);
     manifest = manifest.setting("LAMEDUCK_TOKEN_FILE", "/etc/lameduck/token");
     manifest.spec()["volumes"] = json!([{"name": "token", "secret": {"secretName": "lameduck"}}]);
@@ -27,30 +27,30 @@ fn guarded(place: &Place, name: &str, headers: &Value) -> Manifest {
     manifest
 }
 
-fn a_hook_that_carries_it() -> String {
-    let place = Place::new("token-carried", "restricted");
+fn hook_with_token() -> String {
+    let namespace = Namespace::new("token-carried", "restricted");
     let headers = json!([{"name": "Authorization", "value": format!("Bearer {TOKEN}")}]);
-    let pod = place.start(&guarded(&place, "token-carried", &headers));
-    let client = pod.busy("10s,12s");
-    pod.drains(&client, 2);
+    let pod = namespace.start(&with_token(&namespace, "token-carried", &headers));
+    let client = pod.open_streams("10s,12s");
+    pod.delete_and_drain(&client, 2);
     assert_eq!(pod.engine.count("SIGINT received"), 1, "one signal");
     let outcome = pod.outcome();
     assert_eq!((&outcome["stragglers"], &outcome["signal"]), (&json!(0), &json!("SIGINT")));
-    place.assert_hooks_succeeded();
+    namespace.assert_hooks_succeeded();
     "2 streams clean, one SIGINT".to_owned()
 }
 
-fn a_hook_whose_header_was_forgotten() -> String {
-    let place = Place::new("token-forgotten", "restricted");
-    let pod = place.start(&guarded(&place, "token-forgotten", &json!([])));
-    let client = pod.busy("10s,12s");
+fn hook_without_token() -> String {
+    let namespace = Namespace::new("token-forgotten", "restricted");
+    let pod = namespace.start(&with_token(&namespace, "token-forgotten", &json!([])));
+    let client = pod.open_streams("10s,12s");
     pod.delete(&[]);
     pod.lameduck.wait_for("a call of /prestop without the token is held");
     client.endings().assert_clean(2);
     pod.wait_gone();
-    assert!(pod.was(is_ready));
-    assert_eq!(pod.engine.count("SIGINT received"), 0, "lameduck signals nobody");
-    assert_eq!(pod.engine.count("SIGTERM received"), 1, "the kubelet does, when the streams have ended");
-    place.assert_hooks_succeeded();
-    "2 streams clean, held until then, no signal but the kubelet's".to_owned()
+    assert!(pod.was_ever(is_ready));
+    assert_eq!(pod.engine.count("SIGINT received"), 0, "lameduck sends no signal");
+    assert_eq!(pod.engine.count("SIGTERM received"), 1, "the kubelet does, after the streams have ended");
+    namespace.assert_hooks_succeeded();
+    "2 streams clean, hook held until then, no signal except the kubelet's".to_owned()
 }

@@ -1,4 +1,4 @@
-//! One drain, from the start of its pod to the end of its sidecar, and the record of what was seen of it.
+//! Runs one drain, from the start of its pod to the end of its sidecar.
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -8,104 +8,65 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::incarnation::{End, Incarnation, Life};
+use crate::events::{Event, events};
+use crate::incarnation::{End, Incarnation};
 use crate::jitter::now;
 use crate::matrix::{
-    BUDGET, EXIT_MARGIN, EXIT_WAIT, Fate, LAME_DUCK, PageFault, QUIET_PERIOD, SCRAPE_TIMEOUT, Scenario, Stage,
+    BUDGET, EXIT_MARGIN, EXIT_WAIT, EngineBehavior, LAME_DUCK, PageFault, QUIET_PERIOD, SCRAPE_TIMEOUT, Scenario, Stage,
 };
+use crate::record::{HookCall, Record};
 use lameduck_test_support::http::Call;
 use lameduck_test_support::sidecar::{Pod, Sidecar, free_address};
 use lameduck_test_support::sim::wait_until;
 
 /// How long after a deadline the test gives up.
 const GIVE_UP: Duration = Duration::from_secs(15);
-/// How often the termination message is looked for, where nobody calls.
-const LOOK: Duration = Duration::from_millis(10);
+/// Interval between two reads of the termination message, when nobody calls the hook any more.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// One caller that stayed, or the termination message in the place of one.
-#[derive(Debug)]
-pub(crate) struct Held {
-    /// Just before the first of those who called together did so.
-    pub(crate) since: Duration,
-    /// When the sidecar answered a question that was asked after them, so that it had heard them.
-    pub(crate) heard: Duration,
-    /// When it had its answer.
-    pub(crate) until: Duration,
-    /// The outcome; `None` if it was cut off.
-    pub(crate) outcome: Option<Value>,
-}
-
-/// What was seen of a drain.
-#[derive(Debug)]
-pub(crate) struct Record {
-    pub(crate) called: Duration,
-    pub(crate) held: Vec<Held>,
-    /// How many callers have no answer.
-    pub(crate) unanswered: usize,
-    pub(crate) lives: Vec<Life>,
-    /// From when to when the page was faulty.
-    pub(crate) faulty: Option<(Duration, Duration)>,
-    /// Whether the fault was met by a reader.
-    pub(crate) met: bool,
-    pub(crate) replaced: bool,
-    pub(crate) restarts: usize,
-    pub(crate) message: Option<Value>,
-    pub(crate) code: Option<i32>,
-    /// What the last sidecar said.
-    pub(crate) log: Vec<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Event {
-    Fault,
-    Heal,
-    Fate,
-    Resume,
-    Restart,
-    Leave,
-}
-
-struct Scene<'a> {
+struct DrainRun<'a> {
     scenario: &'a Scenario,
     pod: Pod,
+    /// The addresses of the streams and of the metrics page.
     ports: [SocketAddr; 2],
     sidecar: Sidecar,
-    lives: Vec<Incarnation>,
-    called: Duration,
-    heard: Duration,
-    leavers: Vec<Call>,
-    answers: (Sender<Held>, Receiver<Held>),
-    held: Vec<Held>,
+    engines: Vec<Incarnation>,
+    called_at: Duration,
+    received_at: Duration,
+    /// Callers that disconnect before the outcome.
+    impatient: Vec<Call>,
+    answers: (Sender<HookCall>, Receiver<HookCall>),
+    calls: Vec<HookCall>,
     waiting: usize,
-    /// Nobody calls any more, and the termination message is the only answer.
-    nobody_calls: bool,
-    faulty: Option<(Duration, Duration)>,
-    met: bool,
+    /// Nobody calls the hook any more, so the termination message is the only answer.
+    no_callers: bool,
+    fault: Option<(Duration, Duration)>,
+    fault_seen: bool,
     replaced: bool,
     restarts: usize,
 }
 
-/// Runs it.
+/// Runs the scenario's drain.
 pub(crate) fn run(scenario: &Scenario) -> Record {
-    let mut scene = Scene::begin(scenario);
+    let mut run = DrainRun::start(scenario);
     if scenario.combination.stage == Stage::Serving {
-        scene.fault_while_serving();
+        run.fault_while_serving();
     }
-    scene.call();
-    scene.go_on();
-    scene.end()
+    run.begin_drain();
+    run.run_events();
+    run.finish()
 }
 
-impl<'a> Scene<'a> {
-    fn begin(scenario: &'a Scenario) -> Self {
+impl<'a> DrainRun<'a> {
+    fn start(scenario: &'a Scenario) -> Self {
         let ports = [free_address(), free_address()];
         let pod = Pod::new(&format!("http://{}/metrics", ports[1]));
-        let mut engine = Incarnation::start(&pod.dir, &pod.target, ports[0], ports[1], scenario.deaf);
+        let mut engine = Incarnation::start(&pod.dir, &pod.target, ports, scenario.ignores_sigint);
         engine.open_streams(scenario.streams.len());
-        let sidecar = start(&pod, scenario);
+        let sidecar = start_sidecar(&pod, scenario);
         sidecar.wait_for_status("/target/pid", engine.pid());
         sidecar.wait_for_status("/streams", scenario.streams.len());
-        if !scenario.deaf {
+        if !scenario.ignores_sigint {
             sidecar.wait_for_ready();
         }
         Self {
@@ -113,217 +74,217 @@ impl<'a> Scene<'a> {
             pod,
             ports,
             sidecar,
-            lives: vec![engine],
-            called: Duration::ZERO,
-            heard: Duration::ZERO,
-            leavers: Vec::new(),
+            engines: vec![engine],
+            called_at: Duration::ZERO,
+            received_at: Duration::ZERO,
+            impatient: Vec::new(),
             answers: channel(),
-            held: Vec::new(),
+            calls: Vec::new(),
             waiting: 0,
-            nobody_calls: false,
-            faulty: None,
-            met: false,
+            no_callers: false,
+            fault: None,
+            fault_seen: false,
             replaced: false,
             restarts: 0,
         }
     }
 
     fn engine(&mut self) -> &mut Incarnation {
-        self.lives.last_mut().expect("there is always one")
+        self.engines.last_mut().expect("there is always an engine")
     }
 
-    /// A new engine shows a sound page first, for one that never did has never served.
+    /// A replacement engine serves a healthy page first; otherwise it would count as never having served.
     fn fault_while_serving(&mut self) {
-        let fate = self.scenario.combination.fate;
-        if fate == Fate::Replaced {
-            self.meet_fate(self.scenario.streams.len());
+        let behavior = self.scenario.combination.behavior;
+        if behavior == EngineBehavior::Replaced {
+            self.apply_behavior(self.scenario.streams.len());
             let pid = self.engine().pid();
             self.sidecar.wait_for_status("/target/pid", pid);
             self.sidecar.wait_for_status("/streams", self.scenario.streams.len());
         }
         self.break_page();
-        self.wait_until_met();
-        if fate != Fate::Replaced {
-            self.meet_fate(0);
+        self.wait_until_fault_seen();
+        if behavior != EngineBehavior::Replaced {
+            self.apply_behavior(0);
         }
-        if matches!(fate, Fate::Exits | Fate::Killed) {
+        if matches!(behavior, EngineBehavior::Exits | EngineBehavior::Killed) {
             let gone = |status: &Value| status.pointer("/target/alive") != Some(&Value::from(true));
             wait_until(|| gone(&self.sidecar.status()));
         }
     }
 
-    fn wait_until_met(&mut self) {
+    fn wait_until_fault_seen(&mut self) {
         let page = self.ports[1];
         let down = self.scenario.combination.page == PageFault::Down;
-        wait_until(|| if down { TcpStream::connect(page).is_err() } else { self.engine().said("faulty") > 0 });
+        wait_until(|| if down { TcpStream::connect(page).is_err() } else { self.engine().count_lines("faulty") > 0 });
         self.sidecar.wait_for_readings(1);
-        self.met = true;
+        self.fault_seen = true;
     }
 
-    fn call(&mut self) {
-        self.called = now();
-        let (called, streams) = (self.called, &self.scenario.streams);
-        self.lives.last_mut().expect("there is always one").end_streams(called, streams);
-        self.hold_callers();
-        self.leavers = self.scenario.leavers.iter().map(|_| Call::get(self.pod.address, "/prestop")).collect();
+    fn begin_drain(&mut self) {
+        self.called_at = now();
+        let (called_at, streams) = (self.called_at, &self.scenario.streams);
+        self.engines.last_mut().expect("there is always an engine").end_streams(called_at, streams);
+        self.call_hooks();
+        self.impatient = self.scenario.disconnects.iter().map(|_| Call::get(self.pod.address, "/prestop")).collect();
     }
 
-    fn hold_callers(&mut self) {
-        let since = now();
-        let calls: Vec<Call> = (0..self.scenario.stayers).map(|_| Call::get(self.pod.address, "/prestop")).collect();
-        let lives = self.sidecar.get("/livez").status;
-        assert_eq!(lives, 200, "its loop turns");
-        self.heard = now();
-        let heard = self.heard;
+    fn call_hooks(&mut self) {
+        let called_at = now();
+        let calls: Vec<Call> = (0..self.scenario.callers).map(|_| Call::get(self.pod.address, "/prestop")).collect();
+        assert_eq!(self.sidecar.get("/livez").status, 200, "the sidecar's event loop is running");
+        self.received_at = now();
+        let received_at = self.received_at;
         self.waiting += calls.len();
         for call in calls {
             let answers = self.answers.0.clone();
             thread::spawn(move || {
                 let outcome = outcome(call);
-                answers.send(Held { since, heard, until: now(), outcome })
+                answers.send(HookCall { called_at, received_at, released_at: now(), outcome })
             });
         }
     }
 
-    /// Lets things happen until the hook is released.
-    fn go_on(&mut self) {
+    /// Runs the scenario's events until the hook is released.
+    fn run_events(&mut self) {
         let mut events = events(self.scenario);
         loop {
-            let next = events.first().map(|(after, _)| self.called + *after);
+            let next = events.first().map(|(after, _)| self.called_at + *after);
             if let Some((_, event)) = next.filter(|at| now() >= *at).map(|_| events.remove(0)) {
-                self.happen(event);
+                self.apply(event);
                 continue;
             }
-            if self.is_released(next) || now() > self.called + BUDGET * 2 + GIVE_UP {
+            if self.wait_for_outcome(next) || now() > self.called_at + BUDGET * 2 + GIVE_UP {
                 return;
             }
         }
     }
 
-    /// Takes the next answer, if one comes soon enough, and says whether it was one.
-    fn is_released(&mut self, next: Option<Duration>) -> bool {
-        if self.nobody_calls {
-            return self.is_message_there();
+    /// Waits for an answer until the next event is due; returns whether there was an outcome.
+    fn wait_for_outcome(&mut self, next_event: Option<Duration>) -> bool {
+        if self.no_callers {
+            return self.read_termination_message();
         }
-        let limit = next.map_or(LOOK * 10, |next| next.saturating_sub(now()));
-        match self.answers.1.recv_timeout(limit) {
-            Ok(held) => self.take(held),
+        let timeout = next_event.map_or(POLL_INTERVAL * 10, |next| next.saturating_sub(now()));
+        match self.answers.1.recv_timeout(timeout) {
+            Ok(call) => self.record_call(call),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => false,
         }
     }
 
-    fn is_message_there(&mut self) -> bool {
-        thread::sleep(LOOK);
-        let until = now();
-        // It is read while it may be being written.
-        let outcome = std::fs::read(self.pod.dir.join("termination")).ok();
-        let outcome: Option<Value> = outcome.and_then(|text| serde_json::from_slice(&text).ok());
-        let is_there = outcome.is_some();
-        if is_there {
-            self.held.push(Held { since: self.called, heard: self.heard, until, outcome });
+    fn read_termination_message(&mut self) -> bool {
+        thread::sleep(POLL_INTERVAL);
+        let released_at = now();
+        // The sidecar may be in the middle of writing it.
+        let text = std::fs::read(self.pod.dir.join("termination")).ok();
+        let outcome: Option<Value> = text.and_then(|text| serde_json::from_slice(&text).ok());
+        let found = outcome.is_some();
+        if found {
+            let (called_at, received_at) = (self.called_at, self.received_at);
+            self.calls.push(HookCall { called_at, received_at, released_at, outcome });
         }
-        is_there
+        found
     }
 
-    fn take(&mut self, held: Held) -> bool {
+    fn record_call(&mut self, call: HookCall) -> bool {
         self.waiting -= 1;
-        let is_outcome = held.outcome.is_some();
-        self.held.push(held);
-        is_outcome
+        let has_outcome = call.outcome.is_some();
+        self.calls.push(call);
+        has_outcome
     }
 
-    fn happen(&mut self, event: Event) {
+    fn apply(&mut self, event: Event) {
         match event {
-            Event::Fault => self.break_page(),
-            Event::Heal => self.mend_page(),
-            Event::Fate => self.meet_fate(1),
-            Event::Resume => self.engine().signal(Signal::SIGCONT),
-            Event::Restart => self.restart(),
-            Event::Leave => drop(self.leavers.pop()),
+            Event::BreakPage => self.break_page(),
+            Event::RepairPage => self.repair_page(),
+            Event::Behavior => self.apply_behavior(1),
+            Event::ResumeEngine => self.engine().signal(Signal::SIGCONT),
+            Event::RestartSidecar => self.restart_sidecar(),
+            Event::Disconnect => drop(self.impatient.pop()),
         }
     }
 
     fn break_page(&mut self) {
-        self.faulty = Some((now(), Duration::MAX));
-        let word = self.scenario.combination.page.word();
-        self.engine().tell(&format!("page {word}"));
+        self.fault = Some((now(), Duration::MAX));
+        let fault = self.scenario.combination.page.name();
+        self.engine().send_command(&format!("page {fault}"));
     }
 
-    fn mend_page(&mut self) {
-        self.engine().tell("page ok");
-        if let Some((_, until)) = &mut self.faulty {
+    fn repair_page(&mut self) {
+        self.engine().send_command("page ok");
+        if let Some((_, until)) = &mut self.fault {
             *until = now();
         }
     }
 
-    /// What becomes of the engine; a new one has so many streams.
-    fn meet_fate(&mut self, streams: usize) {
+    /// Applies the scenario's engine behavior; a replacement engine gets this many streams.
+    fn apply_behavior(&mut self, streams: usize) {
         let code = self.scenario.code;
-        match self.scenario.combination.fate {
-            Fate::Alive if self.scenario.lingers => self.engine().tell("ignore"),
-            Fate::Alive => {}
-            Fate::Exits => self.engine().end(End::Exits(code)),
-            Fate::Killed => self.engine().end(End::Killed),
-            Fate::Replaced => self.replace(streams),
-            Fate::Ignores => self.engine().tell("ignore"),
-            Fate::Stopped => self.engine().signal(Signal::SIGSTOP),
+        match self.scenario.combination.behavior {
+            EngineBehavior::Drains if self.scenario.lingers => self.engine().send_command("ignore"),
+            EngineBehavior::Drains => {}
+            EngineBehavior::Exits => self.engine().end(End::Exit(code)),
+            EngineBehavior::Killed => self.engine().end(End::Kill),
+            EngineBehavior::Replaced => self.replace_engine(streams),
+            EngineBehavior::Ignores => self.engine().send_command("ignore"),
+            EngineBehavior::Stopped => self.engine().signal(Signal::SIGSTOP),
         }
     }
 
-    fn replace(&mut self, streams: usize) {
+    fn replace_engine(&mut self, streams: usize) {
         self.replaced = true;
         if !self.scenario.overlaps {
-            self.engine().end(End::Killed);
+            self.engine().end(End::Kill);
         }
-        let mut new = Incarnation::start(&self.pod.dir, &self.pod.target, self.ports[0], self.ports[1], false);
+        let mut new = Incarnation::start(&self.pod.dir, &self.pod.target, self.ports, false);
         if self.scenario.overlaps {
             thread::sleep(self.scenario.poll_interval());
-            self.engine().end(End::Killed);
+            self.engine().end(End::Kill);
         }
         new.open_streams(streams);
-        self.lives.push(new);
-        if self.faulty.is_some_and(|(_, until)| until == Duration::MAX) {
+        self.engines.push(new);
+        if self.fault.is_some_and(|(_, until)| until == Duration::MAX) {
             self.break_page();
         }
     }
 
-    fn restart(&mut self) {
+    fn restart_sidecar(&mut self) {
         self.restarts += 1;
         self.sidecar.signal(Signal::SIGKILL);
         self.sidecar.exit_code();
-        self.sidecar = start(&self.pod, self.scenario);
+        self.sidecar = start_sidecar(&self.pod, self.scenario);
         if self.scenario.calls_again {
-            self.hold_callers();
+            self.call_hooks();
         } else {
-            self.nobody_calls = true;
+            self.no_callers = true;
         }
     }
 
-    /// Ends what is left as a kubelet would, and sums up.
-    fn end(mut self) -> Record {
-        let by = if self.replaced { End::Cleared } else { End::Kubelet };
+    /// Ends the remaining processes as a kubelet would, and returns the record.
+    fn finish(mut self) -> Record {
+        let end = if self.replaced { End::Cleanup } else { End::Kubelet };
         if !self.replaced {
-            self.engine().end(by);
+            self.engine().end(end);
         }
         let limit = now() + BUDGET + GIVE_UP;
         while self.waiting > 0 && now() < limit {
-            if let Ok(held) = self.answers.1.recv_timeout(LOOK * 10) {
-                self.take(held);
+            if let Ok(call) = self.answers.1.recv_timeout(POLL_INTERVAL * 10) {
+                self.record_call(call);
             }
         }
-        self.met |= self.is_fault_met();
+        self.fault_seen |= self.sidecar_saw_fault();
         let message = self.pod.termination_message();
-        self.engine().end(by);
-        let lives = self.lives.into_iter().map(Incarnation::life).collect();
+        self.engine().end(end);
+        let engines = self.engines.into_iter().map(Incarnation::into_record).collect();
         self.sidecar.signal(Signal::SIGTERM);
         let code = self.sidecar.exit_code();
         Record {
-            called: self.called,
-            held: self.held,
+            called_at: self.called_at,
+            calls: self.calls,
             unanswered: self.waiting,
-            lives,
-            faulty: self.faulty,
-            met: self.met,
+            engines,
+            fault: self.fault,
+            fault_seen: self.fault_seen,
             replaced: self.replaced,
             restarts: self.restarts,
             message,
@@ -332,31 +293,31 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// A page that is down is met by nobody who could tell.
-    fn is_fault_met(&self) -> bool {
+    /// While the page is down, the engine sees no request, so the sidecar's own metric has to show it.
+    fn sidecar_saw_fault(&self) -> bool {
         let unreadable =
             || self.sidecar.metric("lameduck_source_readings_total{source=\"metrics\",result=\"unknown\"}");
         match self.scenario.combination.page {
-            PageFault::Down => self.faulty.is_some() && unreadable() > Some(0.0),
+            PageFault::Down => self.fault.is_some() && unreadable() > Some(0.0),
             PageFault::Hanging
             | PageFault::Trickling
             | PageFault::Garbage
             | PageFault::Frozen
             | PageFault::Long
             | PageFault::Redirecting
-            | PageFault::Gzip => self.lives.iter().any(|life| life.said("faulty") > 0),
+            | PageFault::Gzip => self.engines.iter().any(|engine| engine.count_lines("faulty") > 0),
         }
     }
 }
 
-/// What a held call is answered with; `None` if it is cut off.
+/// The answer to a held call; `None` if the connection was cut.
 fn outcome(call: Call) -> Option<Value> {
     let text = String::from_utf8(call.bytes()).expect("an answer is text");
     let (_, body) = text.split_once("\r\n\r\n")?;
     Some(serde_json::from_str(body).expect("an outcome is JSON"))
 }
 
-fn start(pod: &Pod, scenario: &Scenario) -> Sidecar {
+fn start_sidecar(pod: &Pod, scenario: &Scenario) -> Sidecar {
     let millis = |duration: Duration| format!("{}ms", duration.as_millis());
     let flags = [
         ("--grace-period", BUDGET + EXIT_MARGIN),
@@ -369,18 +330,4 @@ fn start(pod: &Pod, scenario: &Scenario) -> Sidecar {
     ];
     let args: Vec<String> = flags.iter().flat_map(|(flag, time)| [(*flag).to_owned(), millis(*time)]).collect();
     pod.start(&args.iter().map(String::as_str).collect::<Vec<_>>())
-}
-
-/// What happens after the call, in the order of time.
-fn events(scenario: &Scenario) -> Vec<(Duration, Event)> {
-    let is_to_come = scenario.combination.stage != Stage::Serving;
-    let stops = scenario.combination.fate == Fate::Stopped;
-    let mut events: Vec<_> = scenario.leavers.iter().map(|at| (*at, Event::Leave)).collect();
-    events.extend(is_to_come.then_some((scenario.fault_at, Event::Fault)));
-    events.extend(is_to_come.then_some((scenario.fate_at, Event::Fate)));
-    events.extend(scenario.healed_at.map(|at| (at, Event::Heal)));
-    events.extend(scenario.resumed_at.filter(|_| stops).map(|at| (at, Event::Resume)));
-    events.extend(scenario.restart_at.map(|at| (at, Event::Restart)));
-    events.sort_unstable();
-    events
 }

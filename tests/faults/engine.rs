@@ -1,8 +1,9 @@
-//! The engine: this executable once more, as a process of its own that serves streams and a page, and tells its truth.
+//! The engine: this executable run again as a separate process, which serves streams and a metrics page and reports the
+//! ground truth.
 //!
-//! A stream is a connection. It ends by itself at the moment that its client names, with a last line that says when
-//! that was; one that ends without that line was cut. On stdin the engine is told what to do; on stdout it tells each
-//! signal and each faulty page.
+//! A stream is a connection. It ends at the time that its client has set, with a last line that reports when it ended;
+//! a stream that ends without that line was cut. The engine reads commands from stdin and prints a line for each signal
+//! and each faulty page.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -15,14 +16,14 @@ use std::time::Duration;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::answers::Pages;
 use crate::jitter::{now, sleep_until};
 use crate::matrix::PageFault;
+use crate::page::MetricsPage;
 
-/// In this variable the engine finds where to listen, and whether it is deaf to the signal.
-pub(crate) const ROLE: &str = "LAMEDUCK_TEST_ENGINE";
+/// Environment variable with the engine's arguments: the two addresses, and whether SIGINT stays ignored.
+pub(crate) const ARGS: &str = "LAMEDUCK_TEST_ENGINE";
 
-/// What all its threads know.
+/// State shared by the engine's threads.
 #[derive(Debug, Default)]
 pub(crate) struct Engine {
     pub(crate) streams: AtomicU64,
@@ -30,31 +31,31 @@ pub(crate) struct Engine {
     ignoring: AtomicBool,
 }
 
-/// Is an engine until it is told to end.
-pub(crate) fn run(role: &str) -> ! {
-    let words: Vec<&str> = role.split(' ').collect();
-    let [streams, page, deaf] = words[..] else { panic!("not a role: {role}") };
+/// Runs the engine until it is told to exit.
+pub(crate) fn run(args: &str) -> ! {
+    let words: Vec<&str> = args.split(' ').collect();
+    let [streams, page, sigint] = words[..] else { panic!("invalid engine arguments: {args}") };
     let engine = Arc::new(Engine::default());
-    hear_signals(&engine, deaf == "deaf");
+    handle_signals(&engine, sigint == "ignore");
     serve_streams(&engine, bind(streams.parse().expect("an address")));
-    let pages = Pages::serve(&engine, page.parse().expect("an address"));
+    let page = MetricsPage::serve(&engine, page.parse().expect("an address"));
     println!("ready");
     for line in io::stdin().lines().map_while(Result::ok) {
-        obey(&engine, &pages, &line);
+        execute(&engine, &page, &line);
     }
     exit(0)
 }
 
-fn obey(engine: &Engine, pages: &Pages, line: &str) {
-    match line.split_once(' ') {
-        Some(("page", word)) => pages.become_faulty(PageFault::from_word(word)),
+fn execute(engine: &Engine, page: &MetricsPage, command: &str) {
+    match command.split_once(' ') {
+        Some(("page", fault)) => page.set_fault(PageFault::from_name(fault)),
         Some(("exit", code)) => exit(code.parse().expect("an exit code")),
-        _ if line == "ignore" => engine.ignoring.store(true, Ordering::SeqCst),
-        _ => panic!("not a command: {line}"),
+        _ if command == "ignore" => engine.ignoring.store(true, Ordering::SeqCst),
+        _ => panic!("unknown command: {command}"),
     }
 }
 
-/// Takes this address as soon as it is free: another engine may have it still.
+/// Binds the address as soon as it is free: the previous engine may still hold it.
 pub(crate) fn bind(address: SocketAddr) -> TcpListener {
     loop {
         match TcpListener::bind(address) {
@@ -64,9 +65,9 @@ pub(crate) fn bind(address: SocketAddr) -> TcpListener {
     }
 }
 
-fn hear_signals(engine: &Arc<Engine>, deaf: bool) {
-    let wanted = if deaf { vec![SIGTERM] } else { vec![SIGINT, SIGTERM] };
-    let mut signals = Signals::new(wanted).expect("handlers can be installed");
+fn handle_signals(engine: &Arc<Engine>, ignores_sigint: bool) {
+    let handled = if ignores_sigint { vec![SIGTERM] } else { vec![SIGINT, SIGTERM] };
+    let mut signals = Signals::new(handled).expect("handlers can be installed");
     let engine = Arc::clone(engine);
     thread::spawn(move || {
         for signal in signals.forever() {
@@ -75,16 +76,16 @@ fn hear_signals(engine: &Arc<Engine>, deaf: bool) {
             }
             println!("signalled");
             engine.draining.store(true, Ordering::SeqCst);
-            engine.leave_if_done();
+            engine.exit_if_drained();
         }
     });
 }
 
 impl Engine {
-    /// One that drains exits when its last stream has ended.
-    fn leave_if_done(&self) {
-        let told = self.draining.load(Ordering::SeqCst) && !self.ignoring.load(Ordering::SeqCst);
-        if told && self.streams.load(Ordering::SeqCst) == 0 {
+    /// Exits if the engine is draining and its last stream has ended.
+    fn exit_if_drained(&self) {
+        let draining = self.draining.load(Ordering::SeqCst) && !self.ignoring.load(Ordering::SeqCst);
+        if draining && self.streams.load(Ordering::SeqCst) == 0 {
             exit(0);
         }
     }
@@ -109,5 +110,5 @@ fn serve(engine: &Engine, mut stream: &TcpStream) {
         let _ = writeln!(stream, "bye {}", now().as_micros());
     }
     engine.streams.fetch_sub(1, Ordering::SeqCst);
-    engine.leave_if_done();
+    engine.exit_if_drained();
 }

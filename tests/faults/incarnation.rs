@@ -1,4 +1,4 @@
-//! One life of the engine, as the test holds it, and the clients of its streams.
+//! One incarnation of the engine as the test controls it, and the clients of its streams.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -14,35 +14,35 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::engine::ROLE;
+use crate::engine::ARGS;
 use crate::jitter::now;
 use lameduck_test_support::sim::{Running, wait_until};
 
 /// How a stream ended for its client.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum StreamEnd {
-    /// By itself; the engine says when.
-    Bye(Duration),
-    /// Without a last word.
+    /// By itself, at the time that the engine reported.
+    Clean(Duration),
+    /// Without the last line.
     Cut,
 }
 
-/// Who ended an engine.
+/// What the test did to end an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// It was told to exit, whatever is open.
-    Exits(u8),
-    Killed,
-    /// SIGTERM and SIGKILL, after the hook was released.
+    /// Told it to exit with this code, even with streams open.
+    Exit(u8),
+    Kill,
+    /// SIGTERM (SIGKILL if it was stopped) after the hook was released, as the kubelet does.
     Kubelet,
-    /// The drain was over, and it was none of it.
-    Cleared,
+    /// Cleaned up after a drain that was not about this engine.
+    Cleanup,
 }
 
 /// A running engine.
 pub(crate) struct Incarnation {
     running: Running,
-    lines: Arc<Mutex<Vec<String>>>,
+    lines: Lines,
     reader: JoinHandle<()>,
     streams: Vec<(TcpStream, JoinHandle<StreamEnd>)>,
     address: SocketAddr,
@@ -50,32 +50,37 @@ pub(crate) struct Incarnation {
     stopped: bool,
 }
 
-/// All that is known of an engine after its end.
+/// The lines that an engine has printed.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+/// Everything known about an engine after its end.
 #[derive(Debug)]
-pub(crate) struct Life {
+pub(crate) struct EngineRecord {
     pub(crate) streams: Vec<StreamEnd>,
-    /// When somebody here ended it; `None` if it exited by itself.
+    /// When and how the test ended it; `None` if it exited by itself.
     pub(crate) ended: Option<(Duration, End)>,
     pub(crate) status: ExitStatus,
-    /// How often it was signalled.
+    /// Number of signals received.
     pub(crate) signals: usize,
-    /// How many faulty pages it gave.
-    pub(crate) faulty: usize,
-    /// Whether it was stopped to its end: then it could not count its signals.
+    /// Number of faulty pages served.
+    pub(crate) faulty_pages: usize,
+    /// Whether it was stopped (SIGSTOP) until its end, and so could not count its signals.
     pub(crate) stopped: bool,
 }
 
 impl Incarnation {
-    pub(crate) fn start(dir: &Path, name: &str, streams: SocketAddr, page: SocketAddr, deaf: bool) -> Self {
-        let mut command = if deaf { deaf_shell(dir, name) } else { own_executable(name) };
-        let hearing = if deaf { "deaf" } else { "hearing" };
-        command.env(ROLE, format!("{streams} {page} {hearing}")).stdin(Stdio::piped()).stdout(Stdio::piped());
+    pub(crate) fn start(dir: &Path, name: &str, ports: [SocketAddr; 2], ignores_sigint: bool) -> Self {
+        let mut command = if ignores_sigint { shell_ignoring_sigint(dir, name) } else { own_executable(name) };
+        let [streams, page] = ports;
+        let sigint = if ignores_sigint { "ignore" } else { "handle" };
+        command.env(ARGS, format!("{streams} {page} {sigint}")).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("this executable runs");
-        let lines: Arc<Mutex<Vec<String>>> = Arc::default();
-        let (stdout, kept) = (child.stdout.take().expect("it is piped"), Arc::clone(&lines));
+        let lines = Lines::default();
+        let (stdout, collected) = (child.stdout.take().expect("it is piped"), lines.clone());
         let reader = thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                kept.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+                collected.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
             }
         });
         let running = Running(child);
@@ -86,24 +91,25 @@ impl Incarnation {
         self.running.0.id()
     }
 
-    pub(crate) fn said(&self, word: &str) -> usize {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(|line| *line == word).count()
+    /// Counts the lines printed so far that equal this one.
+    pub(crate) fn count_lines(&self, line: &str) -> usize {
+        self.lines.count(line)
     }
 
     pub(crate) fn open_streams(&mut self, count: usize) {
-        wait_until(|| self.said("ready") == 1);
+        wait_until(|| self.count_lines("ready") == 1);
         self.streams = (0..count).map(|_| open(self.address)).collect();
     }
 
-    /// Has each stream end by itself so long after `from`.
+    /// Sets the time at which each stream ends, relative to `from`.
     pub(crate) fn end_streams(&mut self, from: Duration, after: &[Duration]) {
         for ((stream, _), after) in self.streams.iter_mut().zip(after) {
-            // An engine that has been killed hears it no more.
+            // Fails if the engine has already been killed.
             let _ = writeln!(stream, "{}", (from + *after).as_micros());
         }
     }
 
-    pub(crate) fn tell(&mut self, command: &str) {
+    pub(crate) fn send_command(&mut self, command: &str) {
         let stdin = self.running.0.stdin.as_mut().expect("it is piped");
         let _ = writeln!(stdin, "{command}");
     }
@@ -111,45 +117,49 @@ impl Incarnation {
     pub(crate) fn signal(&mut self, signal: Signal) {
         self.stopped = signal == Signal::SIGSTOP || (self.stopped && signal != Signal::SIGCONT);
         let pid = i32::try_from(self.pid()).expect("a pid fits");
-        // It is not reaped before the test is over, so that the pid is its own.
+        // The child is reaped only at the end of the test, so the pid cannot belong to another process.
         let _ = kill(Pid::from_raw(pid), signal);
     }
 
-    /// Ends it, if nobody has.
-    pub(crate) fn end(&mut self, by: End) {
+    /// Ends the engine, unless it has ended already.
+    pub(crate) fn end(&mut self, how: End) {
         if self.ended.is_some() || !self.running.is_running() {
             return;
         }
-        self.ended = Some((now(), by));
-        match by {
-            End::Exits(code) => self.tell(&format!("exit {code}")),
+        self.ended = Some((now(), how));
+        match how {
+            End::Exit(code) => self.send_command(&format!("exit {code}")),
             End::Kubelet if !self.stopped => self.signal(Signal::SIGTERM),
-            End::Kubelet | End::Killed | End::Cleared => self.signal(Signal::SIGKILL),
+            End::Kubelet | End::Kill | End::Cleanup => self.signal(Signal::SIGKILL),
         }
     }
 
-    /// Waits for its end, and for all its clients.
-    pub(crate) fn life(mut self) -> Life {
+    /// Waits for the engine and all its clients to end.
+    pub(crate) fn into_record(mut self) -> EngineRecord {
         self.running.exit_code();
         let status = self.running.0.wait().expect("it is a child");
         self.reader.join().expect("it only reads");
-        let word =
-            |word| self.lines.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(|l| *l == word).count();
-        let (signals, faulty) = (word("signalled"), word("faulty"));
+        let (signals, faulty_pages) = (self.lines.count("signalled"), self.lines.count("faulty"));
         let streams = self.streams.into_iter().map(|(_, client)| client.join().expect("it only reads")).collect();
-        Life { streams, ended: self.ended, status, signals, faulty, stopped: self.stopped }
+        EngineRecord { streams, ended: self.ended, status, signals, faulty_pages, stopped: self.stopped }
     }
 }
 
-impl Life {
-    /// Whether it can have ended so by what was done to it here.
-    pub(crate) fn end_is_explained(&self) -> bool {
+impl Lines {
+    fn count(&self, line: &str) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(|printed| *printed == line).count()
+    }
+}
+
+impl EngineRecord {
+    /// Whether what the test did explains the exit status.
+    pub(crate) fn has_expected_status(&self) -> bool {
         let (code, signal) = (self.status.code(), self.status.signal());
         match self.ended {
-            // One that drains may have been quicker.
-            Some((_, End::Exits(expected))) => code == Some(expected.into()) || code == Some(0),
-            Some((_, End::Killed | End::Cleared | End::Kubelet)) => signal == Some(9) || code == Some(0),
-            None => code == Some(0) && self.streams.iter().all(|end| matches!(end, StreamEnd::Bye(_))),
+            // A draining engine may have exited with 0 just before.
+            Some((_, End::Exit(expected))) => code == Some(expected.into()) || code == Some(0),
+            Some((_, End::Kill | End::Cleanup | End::Kubelet)) => signal == Some(9) || code == Some(0),
+            None => code == Some(0) && self.streams.iter().all(|end| matches!(end, StreamEnd::Clean(_))),
         }
     }
 }
@@ -160,8 +170,8 @@ fn own_executable(name: &str) -> Command {
     command
 }
 
-/// The kernel discards the signal for it, as it did for the shell before it.
-fn deaf_shell(dir: &Path, name: &str) -> Command {
+/// A shell that ignores SIGINT and then becomes this executable, which inherits the ignored signal.
+fn shell_ignoring_sigint(dir: &Path, name: &str) -> Command {
     let link = dir.join(name);
     if !fs::exists(&link).expect("the directory is ours") {
         symlink(std::env::current_exe().expect("the path of this test"), &link).expect("the directory is ours");
@@ -174,12 +184,12 @@ fn deaf_shell(dir: &Path, name: &str) -> Command {
 fn open(address: SocketAddr) -> (TcpStream, JoinHandle<StreamEnd>) {
     let stream = TcpStream::connect(address).expect("the engine is ready");
     let mut client = stream.try_clone().expect("a descriptor");
-    let listens = thread::spawn(move || {
+    let reader = thread::spawn(move || {
         let mut text = Vec::new();
         let _ = client.read_to_end(&mut text);
         let text = String::from_utf8_lossy(&text).into_owned();
-        let bye = text.trim().strip_prefix("bye ").and_then(|micros| micros.parse().ok());
-        bye.map_or_else(|| StreamEnd::Cut, |micros| StreamEnd::Bye(Duration::from_micros(micros)))
+        let ended = text.trim().strip_prefix("bye ").and_then(|micros| micros.parse().ok());
+        ended.map_or_else(|| StreamEnd::Cut, |micros| StreamEnd::Clean(Duration::from_micros(micros)))
     });
-    (stream, listens)
+    (stream, reader)
 }

@@ -1,136 +1,140 @@
-//! What must hold of every drain, by what the engine and the clients know.
+//! The invariants of every drain, checked against what the engine and its clients know.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::drain::{Held, Record};
-use crate::incarnation::{End, Life, StreamEnd};
-use crate::jitter::{worst_nap, worst_work};
+use crate::incarnation::{End, EngineRecord, StreamEnd};
+use crate::jitter::{max_cpu_delay, max_scheduling_delay};
 use crate::matrix::{BUDGET, PageFault, Scenario};
+use crate::record::{HookCall, Record};
 
-/// How much longer than its deadline a hook may be held.
-const LATE: Duration = Duration::from_millis(250);
-/// How long the sidecar may take to hear of anything.
-const HEARS: Duration = Duration::from_secs(1);
-/// What lies between two clocks that are read one after the other.
-const GRAIN: Duration = Duration::from_millis(5);
-/// From when on a page that has been sound since is missed at the deadline.
-const SOUND: Duration = Duration::from_secs(1);
+/// How long after its deadline a hook may be released.
+const MAX_OVERRUN: Duration = Duration::from_millis(250);
+/// How long the sidecar may take to receive a call.
+const MAX_ACCEPT_DELAY: Duration = Duration::from_secs(1);
+/// The difference between two clocks that are read one after the other.
+const CLOCK_TOLERANCE: Duration = Duration::from_millis(5);
+/// How long before the deadline the page must have been readable for the count to be known.
+const READABLE_FOR: Duration = Duration::from_secs(1);
 
-/// A drain and all that is wrong with it.
-struct Judge<'a> {
+/// A drain, and its violations so far.
+struct Checker<'a> {
     scenario: &'a Scenario,
     record: &'a Record,
     violations: Vec<String>,
 }
 
-/// What is wrong with a drain.
+/// Lists the invariants that a drain has violated.
 pub(crate) fn violations(scenario: &Scenario, record: &Record) -> Vec<String> {
-    let mut judge = Judge { scenario, record, violations: Vec::new() };
-    judge.held_callers();
-    judge.signals();
-    judge.ends();
-    judge.last_words();
-    judge.violations
+    let mut checker = Checker { scenario, record, violations: Vec::new() };
+    checker.check_calls();
+    checker.check_signals();
+    checker.check_engines();
+    checker.check_final_outcome();
+    checker.violations
 }
 
-/// How much later than at its deadline somebody was answered.
-pub(crate) fn overrun(held: &Held) -> Duration {
-    held.until.saturating_sub(held.heard + BUDGET)
+/// How long after its deadline a caller was released.
+pub(crate) fn overrun(call: &HookCall) -> Duration {
+    call.released_at.saturating_sub(call.received_at + BUDGET)
 }
 
-/// How late this machine was when it was called, and when it was to be released: a sidecar has to be woken, and then has
-/// work to do.
-fn excuses(held: &Held) -> [Duration; 2] {
-    let due = held.heard + BUDGET;
-    let late = |from, to| worst_nap(from, to) * 2 + worst_work(from, to);
-    [late(held.since - LATE, held.heard), late(due - LATE, held.until.max(due))]
+/// How late this machine ran when the hook was called and when it was due to be released. A sidecar has to be woken up,
+/// and then has work to do.
+fn machine_delays(call: &HookCall) -> [Duration; 2] {
+    let due = call.received_at + BUDGET;
+    let delay = |from, to| max_scheduling_delay(from, to) * 2 + max_cpu_delay(from, to);
+    [delay(call.called_at - MAX_OVERRUN, call.received_at), delay(due - MAX_OVERRUN, call.released_at.max(due))]
 }
 
-/// A deadline is not there before this.
-fn deadline(held: &Held) -> Duration {
-    held.since + BUDGET
+/// The earliest possible deadline.
+fn deadline(call: &HookCall) -> Duration {
+    call.called_at + BUDGET
 }
 
-impl Judge<'_> {
-    fn require(&mut self, holds: bool, what: impl FnOnce() -> String) {
+impl Checker<'_> {
+    fn require(&mut self, holds: bool, violation: impl FnOnce() -> String) {
         if !holds {
-            self.violations.push(what());
+            self.violations.push(violation());
         }
     }
 
-    fn held_callers(&mut self) {
+    fn check_calls(&mut self) {
         let unanswered = self.record.unanswered;
         self.require(unanswered == 0, || format!("hold: {unanswered} callers were never released"));
-        for held in &self.record.held {
-            let (deaf, late, excuses) = (held.heard - held.since, overrun(held), excuses(held));
-            self.require(deaf <= HEARS + excuses[0], || format!("hold: heard after {deaf:?} ({excuses:?} excused)"));
-            self.require(late <= LATE + excuses[1], || {
-                format!("hold: {late:?} past the deadline ({excuses:?} excused)")
+        for call in &self.record.calls {
+            let (accept, over, allowed) = (call.received_at - call.called_at, overrun(call), machine_delays(call));
+            self.require(accept <= MAX_ACCEPT_DELAY + allowed[0], || {
+                format!("hold: received after {accept:?} (machine delays: {allowed:?})")
             });
-            match &held.outcome {
-                Some(outcome) => self.outcome(held, outcome),
+            self.require(over <= MAX_OVERRUN + allowed[1], || {
+                format!("hold: released {over:?} after the deadline (machine delays: {allowed:?})")
+            });
+            match &call.outcome {
+                Some(outcome) => self.check_outcome(call, outcome),
                 None => self.require(self.record.restarts > 0, || "hold: a caller was cut off".into()),
             }
         }
     }
 
-    fn outcome(&mut self, held: &Held, outcome: &Value) {
-        let word = outcome["outcome"].as_str().unwrap_or_default();
-        let (alive, ended) = (self.fewest_alive(held.until), self.is_ended_by(held.until));
-        let is_time = held.until + GRAIN >= deadline(held);
-        let is_right = match word {
+    fn check_outcome(&mut self, call: &HookCall, outcome: &Value) {
+        let name = outcome["outcome"].as_str().unwrap_or_default();
+        let (alive, ended) = (self.min_alive(call.released_at), self.has_ended_by(call.released_at));
+        let deadline_reached = call.released_at + CLOCK_TOLERANCE >= deadline(call);
+        let correct = match name {
             "drained" => alive == 0,
             "exited" => ended,
-            "expired" => is_time,
-            // One that never showed a page of its own, or nobody at all.
+            "expired" => deadline_reached,
+            // The target never served a page of its own, or there was no target.
             "never_served" => self.record.replaced || ended,
             _ => false,
         };
-        self.require(is_right, || format!("outcome: {outcome} with {alive} streams alive"));
-        let may_be_released = alive == 0 || ended || is_time || (word == "never_served" && is_right);
-        self.require(may_be_released, || format!("cut: released with {alive} streams alive: {outcome}"));
-        self.stragglers(held, outcome, word);
+        self.require(correct, || format!("outcome: {outcome} with {alive} streams alive"));
+        let may_release = alive == 0 || ended || deadline_reached || (name == "never_served" && correct);
+        self.require(may_release, || format!("cut: released with {alive} streams alive: {outcome}"));
+        self.check_stragglers(call, outcome, name);
     }
 
-    fn stragglers(&mut self, held: &Held, outcome: &Value, word: &str) {
+    fn check_stragglers(&mut self, call: &HookCall, outcome: &Value, name: &str) {
         match outcome["stragglers"].as_u64() {
-            Some(0) if word == "never_served" => {}
+            Some(0) if name == "never_served" => {}
             Some(count) => {
-                let known = self.counts_before(held.until);
-                self.require(known.contains(&count), || format!("stragglers: {outcome}, and there were {known:?}"));
+                let possible = self.possible_counts(call.released_at);
+                self.require(possible.contains(&count), || {
+                    format!("stragglers: {outcome}, but the possible counts are {possible:?}")
+                });
             }
             None => {
                 self.require(outcome["stragglers"].is_null(), || format!("stragglers: {outcome}"));
-                let could_know = word == "drained" || (word == "expired" && self.is_sound_until(held.until));
-                self.require(!could_know, || format!("stragglers: {outcome}, and it could be known"));
+                let knowable = name == "drained" || (name == "expired" && self.is_readable_until(call.released_at));
+                self.require(!knowable, || format!("stragglers: {outcome}, but the count could be known"));
             }
         }
     }
 
-    /// The engines that the drain can have been about.
-    fn candidates(&self) -> impl Iterator<Item = &Life> {
-        self.record.lives.iter().filter(|life| life.ended.is_none_or(|(at, _)| at >= self.record.called))
+    /// The engines that can have been the drain's target.
+    fn candidates(&self) -> impl Iterator<Item = &EngineRecord> {
+        self.record.engines.iter().filter(|engine| engine.ended.is_none_or(|(at, _)| at >= self.record.called_at))
     }
 
-    /// The streams of the engine that has fewest, for the drain may have been about any of them.
-    fn fewest_alive(&self, at: Duration) -> u64 {
-        self.candidates().map(|life| alive(life, at)).min().unwrap_or(0)
+    /// The smallest number of live streams among the engines: any of them can have been the target.
+    fn min_alive(&self, at: Duration) -> u64 {
+        self.candidates().map(|engine| alive(engine, at)).min().unwrap_or(0)
     }
 
-    fn is_ended_by(&self, at: Duration) -> bool {
-        self.record.lives.iter().any(|life| match life.ended {
+    fn has_ended_by(&self, at: Duration) -> bool {
+        self.record.engines.iter().any(|engine| match engine.ended {
             Some((ended, _)) => ended <= at,
-            // By itself, and that is when its last stream had ended.
-            None => alive(life, at) == 0,
+            // It exits by itself when its last stream ends.
+            None => alive(engine, at) == 0,
         })
     }
 
-    /// What a reading that was young enough can have counted.
-    fn counts_before(&self, at: Duration) -> Vec<u64> {
-        let age = self.scenario.poll_interval() * 2 + GRAIN + 2 * worst_nap(at - SOUND, at);
-        let mut counts: Vec<u64> = self.candidates().flat_map(|life| self.counts_of(life, at, age)).collect();
+    /// The counts that a sufficiently recent reading can have had.
+    fn possible_counts(&self, at: Duration) -> Vec<u64> {
+        let age = self.scenario.poll_interval() * 2 + CLOCK_TOLERANCE + 2 * max_scheduling_delay(at - READABLE_FOR, at);
+        let mut counts: Vec<u64> = self.candidates().flat_map(|engine| self.counts_of(engine, at, age)).collect();
         if counts.is_empty() {
             counts.push(0);
         }
@@ -139,59 +143,67 @@ impl Judge<'_> {
         counts
     }
 
-    fn counts_of(&self, life: &Life, at: Duration, age: Duration) -> Vec<u64> {
-        let end = life.ended.map_or(at, |(ended, _)| ended.min(at));
-        // One that is told to exit may still see a stream end.
-        let from = match (self.scenario.combination.page, self.record.faulty) {
+    fn counts_of(&self, engine: &EngineRecord, at: Duration, age: Duration) -> Vec<u64> {
+        let end = engine.ended.map_or(at, |(ended, _)| ended.min(at));
+        let from = match (self.scenario.combination.page, self.record.fault) {
             (PageFault::Frozen, Some((since, _))) => since.min(end) - age,
             _ => end - age,
         };
-        let changes = life.streams.iter().filter_map(|stream| match stream {
-            StreamEnd::Bye(at) => Some(*at),
+        let changes = engine.streams.iter().filter_map(|stream| match stream {
+            StreamEnd::Clean(at) => Some(*at),
             StreamEnd::Cut => None,
         });
+        // A stream may still end after the engine was told to exit.
         let moments = changes.filter(|change| (from..=at).contains(change)).chain([from, at]);
-        moments.map(|moment| alive(life, moment)).collect()
+        moments.map(|moment| alive(engine, moment)).collect()
     }
 
-    /// Whether the page could be read for so long that the count was known then.
-    fn is_sound_until(&self, at: Duration) -> bool {
-        let since = at - SOUND - self.scenario.poll_interval();
-        let page = self.record.faulty.is_none_or(|(from, until)| from > at || until < since);
-        let engine = self.record.lives.iter().all(|life| !life.stopped);
+    /// Whether the page was readable for long enough that the sidecar must know the count.
+    fn is_readable_until(&self, at: Duration) -> bool {
+        let since = at - READABLE_FOR - self.scenario.poll_interval();
+        let healthy = self.record.fault.is_none_or(|(from, until)| from > at || until < since);
+        let running = self.record.engines.iter().all(|engine| !engine.stopped);
         let undisturbed = !self.record.replaced && self.record.restarts == 0;
-        let resumed = self.scenario.resumed_at.is_none();
-        page && engine && undisturbed && resumed && worst_nap(since, at) < GRAIN * 10
+        let never_stopped = self.scenario.resumed_at.is_none();
+        let punctual = max_scheduling_delay(since, at) < CLOCK_TOLERANCE * 10;
+        healthy && running && undisturbed && never_stopped && punctual
     }
 
-    fn signals(&mut self) {
-        for life in &self.record.lives {
-            let signals = life.signals;
+    fn check_signals(&mut self) {
+        for engine in &self.record.engines {
+            let signals = engine.signals;
             self.require(signals <= 1, || format!("signals: {signals} to one engine"));
         }
-        let [life] = &self.record.lives[..] else { return };
+        let [engine] = &self.record.engines[..] else { return };
         let Some(message) = &self.record.message else { return };
-        let told = !message["signal"].is_null();
-        self.require(told || life.signals == 0, || format!("signals: one was sent, and {message}"));
-        self.require(!(told && self.scenario.deaf), || format!("signals: {message} to one that is deaf"));
-        // A sidecar that was killed may have noted what it had no time to send.
-        let counts = !life.stopped && self.record.restarts == 0 && matches!(life.ended, None | Some((_, End::Kubelet)));
-        self.require(!(told && counts) || life.signals == 1, || format!("signals: none was sent, and {message}"));
+        let reported = !message["signal"].is_null();
+        self.require(reported || engine.signals == 0, || format!("signals: one was sent, but {message}"));
+        self.require(!(reported && self.scenario.ignores_sigint), || {
+            format!("signals: {message}, but the engine ignores SIGINT")
+        });
+        // A sidecar that was killed may have saved the signal as sent without having sent it.
+        let countable = !engine.stopped && self.record.restarts == 0;
+        let countable = countable && matches!(engine.ended, None | Some((_, End::Kubelet)));
+        self.require(!(reported && countable) || engine.signals == 1, || {
+            format!("signals: none was sent, but {message}")
+        });
     }
 
-    /// No engine ends but by itself or by what was done to it here.
-    fn ends(&mut self) {
-        for life in &self.record.lives {
-            self.require(life.end_is_explained(), || format!("cut: an engine ended with {:?}: {life:?}", life.status));
+    /// An engine ends only by itself or because the test ended it.
+    fn check_engines(&mut self) {
+        for engine in &self.record.engines {
+            self.require(engine.has_expected_status(), || {
+                format!("cut: an engine ended with {:?}: {engine:?}", engine.status)
+            });
         }
     }
 
-    /// The termination message, and what the sidecar exits with.
-    fn last_words(&mut self) {
-        let answers = self.record.held.iter().filter(|held| held.outcome.is_some());
-        let last = answers.max_by_key(|held| held.until).and_then(|held| held.outcome.clone());
+    /// Checks the termination message and the sidecar's exit code.
+    fn check_final_outcome(&mut self) {
+        let answered = self.record.calls.iter().filter(|call| call.outcome.is_some());
+        let last = answered.max_by_key(|call| call.released_at).and_then(|call| call.outcome.clone());
         let message = &self.record.message;
-        self.require(*message == last, || format!("message: {message:?}, and the answer {last:?}"));
+        self.require(*message == last, || format!("message: {message:?}, but the hook's answer is {last:?}"));
         let Some(last) = last else { return };
         let expected = match last["stragglers"].as_u64() {
             Some(0) => 0,
@@ -199,20 +211,20 @@ impl Judge<'_> {
             None => 11,
         };
         let code = self.record.code;
-        // With a new engine there is a new beginning, and nothing to account for.
-        let is_right = code == Some(expected) || (self.record.replaced && code == Some(0));
-        self.require(is_right, || format!("exit code: {code:?} after {last}"));
-        let cut = self.candidates().flat_map(|life| &life.streams).filter(|end| matches!(end, StreamEnd::Cut));
-        let cut = cut.count();
-        let claims = code == Some(0) && !self.record.replaced;
-        self.require(!claims || cut == 0, || format!("exit code: 0, and {cut} streams were cut: {last}"));
+        // With a replacement engine the sidecar starts over, and has nothing to report.
+        let correct = code == Some(expected) || (self.record.replaced && code == Some(0));
+        self.require(correct, || format!("exit code: {code:?} after {last}"));
+        let streams = self.candidates().flat_map(|engine| &engine.streams);
+        let cut = streams.filter(|end| matches!(end, StreamEnd::Cut)).count();
+        let claims_clean = code == Some(0) && !self.record.replaced;
+        self.require(!claims_clean || cut == 0, || format!("exit code: 0, but {cut} streams were cut: {last}"));
     }
 }
 
-/// How many streams of an engine had not ended by themselves: one that was cut never will.
-fn alive(life: &Life, at: Duration) -> u64 {
-    let alive = life.streams.iter().filter(|end| match end {
-        StreamEnd::Bye(ended) => *ended > at,
+/// Counts the streams of an engine that had not ended by themselves at this time. A cut stream never does.
+fn alive(engine: &EngineRecord, at: Duration) -> u64 {
+    let alive = engine.streams.iter().filter(|end| match end {
+        StreamEnd::Clean(ended) => *ended > at,
         StreamEnd::Cut => true,
     });
     alive.count() as u64

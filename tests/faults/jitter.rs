@@ -1,5 +1,5 @@
-//! The clock that the engines and the test share, and how late this machine is: with timers for those who sleep, and
-//! with the processor for those who work.
+//! The clock that the engines and the test share, and how late this machine runs: how late sleeping threads wake up, and
+//! how much longer than its CPU time a piece of work takes.
 
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -7,30 +7,29 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// How long a control sleeps.
-const NAP: Duration = Duration::from_millis(5);
-/// Naps of so many threads tell how the machine is doing.
-const CONTROLS: usize = 4;
-/// What a machine that is not busy needs to wake somebody.
-const USUAL: Duration = Duration::from_millis(5);
+/// How long a measuring thread sleeps at a time, and how many of these threads there are.
+const SLEEP: Duration = Duration::from_millis(5);
+const SLEEPERS: usize = 4;
+/// Delays up to this are normal on an idle machine and are not recorded.
+const NORMAL_DELAY: Duration = Duration::from_millis(5);
 
-/// How much of the processor a piece of work takes, and how long there is none.
+/// CPU time of a measured piece of work, and the pause between two of them.
 const WORK: Duration = Duration::from_millis(15);
-const REST: Duration = Duration::from_millis(135);
+const WORK_PAUSE: Duration = Duration::from_millis(135);
 
-/// What took too long: when each ended, and how late.
-type Late = Mutex<Vec<(Duration, Duration)>>;
-static NAPS: Late = Mutex::new(Vec::new());
-static WORKS: Late = Mutex::new(Vec::new());
+/// Recorded delays: when each ended, and how long it was.
+type Delays = Mutex<Vec<(Duration, Duration)>>;
+static WAKE_DELAYS: Delays = Mutex::new(Vec::new());
+static CPU_DELAYS: Delays = Mutex::new(Vec::new());
 
 /// The time since boot, which is the same in every process.
 pub(crate) fn now() -> Duration {
-    clock(ClockId::Monotonic)
+    read(ClockId::Monotonic)
 }
 
-fn clock(clock: ClockId) -> Duration {
+fn read(clock: ClockId) -> Duration {
     let now = clock_gettime(clock);
-    let seconds = u64::try_from(now.tv_sec).expect("it began at zero");
+    let seconds = u64::try_from(now.tv_sec).expect("the clock began at zero");
     Duration::new(seconds, u32::try_from(now.tv_nsec).expect("less than a second"))
 }
 
@@ -38,47 +37,47 @@ pub(crate) fn sleep_until(moment: Duration) {
     thread::sleep(moment.saturating_sub(now()));
 }
 
-/// Starts the threads that sleep or work, and look how late they are.
+/// Starts the threads that measure delays.
 pub(crate) fn start() {
-    for _ in 0..CONTROLS {
+    for _ in 0..SLEEPERS {
         thread::spawn(|| {
             loop {
-                let due = now() + NAP;
+                let due = now() + SLEEP;
                 sleep_until(due);
-                note(&NAPS, due);
+                record(&WAKE_DELAYS, due);
             }
         });
     }
     thread::spawn(|| {
         loop {
-            thread::sleep(REST);
+            thread::sleep(WORK_PAUSE);
             let due = now() + WORK;
-            let enough = clock(ClockId::ThreadCPUTime) + WORK;
-            while clock(ClockId::ThreadCPUTime) < enough {}
-            note(&WORKS, due);
+            let enough = read(ClockId::ThreadCPUTime) + WORK;
+            while read(ClockId::ThreadCPUTime) < enough {}
+            record(&CPU_DELAYS, due);
         }
     });
 }
 
-fn note(late: &Late, due: Duration) {
-    let by = now().saturating_sub(due);
-    if by > USUAL {
-        late.lock().unwrap_or_else(PoisonError::into_inner).push((now(), by));
+fn record(delays: &Delays, due: Duration) {
+    let delay = now().saturating_sub(due);
+    if delay > NORMAL_DELAY {
+        delays.lock().unwrap_or_else(PoisonError::into_inner).push((now(), delay));
     }
 }
 
-/// The worst that a sleeper met within this time.
-pub(crate) fn worst_nap(from: Duration, to: Duration) -> Duration {
-    worst(&NAPS, from, to)
+/// The longest that a thread was late to wake up in this period.
+pub(crate) fn max_scheduling_delay(from: Duration, to: Duration) -> Duration {
+    max_delay(&WAKE_DELAYS, from, to)
 }
 
-/// The worst that a worker met within this time.
-pub(crate) fn worst_work(from: Duration, to: Duration) -> Duration {
-    worst(&WORKS, from, to)
+/// The longest that a piece of work had to wait for the CPU in this period.
+pub(crate) fn max_cpu_delay(from: Duration, to: Duration) -> Duration {
+    max_delay(&CPU_DELAYS, from, to)
 }
 
-fn worst(late: &Late, from: Duration, to: Duration) -> Duration {
-    let late = late.lock().unwrap_or_else(PoisonError::into_inner);
-    let met = late.iter().filter(|(ended, by)| *ended >= from && *ended - *by <= to);
-    met.map(|(_, by)| *by).max().unwrap_or_default()
+fn max_delay(delays: &Delays, from: Duration, to: Duration) -> Duration {
+    let delays = delays.lock().unwrap_or_else(PoisonError::into_inner);
+    let overlapping = delays.iter().filter(|(ended, delay)| *ended >= from && *ended - *delay <= to);
+    overlapping.map(|(_, delay)| *delay).max().unwrap_or_default()
 }

@@ -1,20 +1,21 @@
-//! The combinations of faults, and what a seed makes of each.
+//! The combinations of faults, and the scenario that a seed derives from each.
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::rng::Dice;
+use crate::rng::Rng;
 
-/// The times that every sidecar of this suite is started with.
+/// The time settings of every sidecar in this suite.
 pub(crate) const LAME_DUCK: Duration = Duration::from_millis(600);
 pub(crate) const QUIET_PERIOD: Duration = Duration::from_millis(300);
 pub(crate) const EXIT_WAIT: Duration = Duration::from_millis(500);
 pub(crate) const EXIT_MARGIN: Duration = Duration::from_secs(1);
 pub(crate) const BUDGET: Duration = Duration::from_secs(3);
-/// A stream that nobody lives to see the end of.
+pub(crate) const SCRAPE_TIMEOUT: Duration = Duration::from_millis(300);
+/// Duration of a stream that outlives the test.
 const FOREVER: Duration = Duration::from_secs(3600);
 
-/// What is wrong with the page.
+/// What is wrong with the metrics page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PageFault {
     Down,
@@ -36,58 +37,58 @@ pub(crate) enum Stage {
     Deadline,
 }
 
-/// What becomes of the engine at about the same time.
+/// What the engine does at about the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// It drains on the signal, and exits when its last stream has ended, or goes on.
-    Alive,
+pub(crate) enum EngineBehavior {
+    /// Drains on the signal; then exits after its last stream, or keeps running.
+    Drains,
     Exits,
     Killed,
     Replaced,
-    /// The signal does nothing to it.
+    /// Does not react to the signal.
     Ignores,
+    /// Is stopped by SIGSTOP.
     Stopped,
 }
 
-/// One of the 384.
+/// One of the 384 combinations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Combination {
     pub(crate) page: PageFault,
     pub(crate) stage: Stage,
-    pub(crate) fate: Fate,
+    pub(crate) behavior: EngineBehavior,
+    /// Whether the sidecar is killed and restarted during the drain.
     pub(crate) restarted: bool,
 }
 
-/// The bound of one reading.
-pub(crate) const SCRAPE_TIMEOUT: Duration = Duration::from_millis(300);
-
-/// One drain; times are after the first call, but for a fault that begins while serving.
+/// One drain. Times are relative to the first hook call; a fault in stage `Serving` begins before it.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is an independent property of the scenario")]
 pub(crate) struct Scenario {
     pub(crate) combination: Combination,
     pub(crate) seed: u64,
     /// When each stream ends by itself.
     pub(crate) streams: Vec<Duration>,
-    /// How many callers stay to the end.
-    pub(crate) stayers: usize,
-    /// When the others leave.
-    pub(crate) leavers: Vec<Duration>,
+    /// Number of hook callers that wait for the outcome.
+    pub(crate) callers: usize,
+    /// When each of the other callers disconnects.
+    pub(crate) disconnects: Vec<Duration>,
     pub(crate) fault_at: Duration,
-    pub(crate) healed_at: Option<Duration>,
-    pub(crate) fate_at: Duration,
-    /// When a stopped engine goes on.
+    pub(crate) repaired_at: Option<Duration>,
+    /// When the engine's behavior begins.
+    pub(crate) behavior_at: Duration,
+    /// When a stopped engine is resumed.
     pub(crate) resumed_at: Option<Duration>,
     pub(crate) restart_at: Option<Duration>,
-    /// Whether those whom the restart cut off call again.
+    /// Whether the callers that lost their connection by the restart call again.
     pub(crate) calls_again: bool,
-    /// What an engine exits with that does so with streams on it.
+    /// Exit code of an engine that exits with streams open.
     pub(crate) code: u8,
-    /// Whether an engine that drains stays when its last stream has ended.
+    /// Whether a drained engine keeps running after its last stream.
     pub(crate) lingers: bool,
-    /// Whether the kernel discards the signal: it must not be sent then.
-    pub(crate) deaf: bool,
-    /// Whether the new engine is there before the old one has ended.
+    /// Whether the engine's kernel disposition for SIGINT is "ignore": lameduck must not send it then.
+    pub(crate) ignores_sigint: bool,
+    /// Whether a new engine starts before the old one has ended.
     pub(crate) overlaps: bool,
 }
 
@@ -103,32 +104,31 @@ impl PageFault {
         Self::Gzip,
     ];
 
-    pub(crate) fn word(self) -> String {
+    pub(crate) fn name(self) -> String {
         format!("{self:?}").to_lowercase()
     }
 
-    pub(crate) fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|fault| fault.word() == word)
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|fault| fault.name() == name)
     }
 }
 
 impl Stage {
     const ALL: [Self; 4] = [Self::Serving, Self::LameDuck, Self::Draining, Self::Deadline];
 
-    /// A moment in this stage.
-    fn moment(self, dice: &mut Dice) -> Duration {
-        let within = |dice: &mut Dice, from: Duration, length: u64| from + dice.millis(0, length);
+    /// A random time in this stage.
+    fn random_time(self, rng: &mut Rng) -> Duration {
         match self {
             Self::Serving => Duration::ZERO,
-            Self::LameDuck => within(dice, Duration::from_millis(50), 500),
-            Self::Draining => within(dice, LAME_DUCK + Duration::from_millis(50), 1500),
-            Self::Deadline => within(dice, BUDGET - Duration::from_millis(150), 200),
+            Self::LameDuck => Duration::from_millis(50) + rng.millis(0, 500),
+            Self::Draining => LAME_DUCK + Duration::from_millis(50) + rng.millis(0, 1500),
+            Self::Deadline => BUDGET - Duration::from_millis(150) + rng.millis(0, 200),
         }
     }
 }
 
-impl Fate {
-    const ALL: [Self; 6] = [Self::Alive, Self::Exits, Self::Killed, Self::Replaced, Self::Ignores, Self::Stopped];
+impl EngineBehavior {
+    const ALL: [Self; 6] = [Self::Drains, Self::Exits, Self::Killed, Self::Replaced, Self::Ignores, Self::Stopped];
 }
 
 impl Combination {
@@ -136,8 +136,8 @@ impl Combination {
         let mut all = Vec::new();
         for page in PageFault::ALL {
             for stage in Stage::ALL {
-                for fate in Fate::ALL {
-                    all.extend([false, true].map(|restarted| Self { page, stage, fate, restarted }));
+                for behavior in EngineBehavior::ALL {
+                    all.extend([false, true].map(|restarted| Self { page, stage, behavior, restarted }));
                 }
             }
         }
@@ -147,41 +147,41 @@ impl Combination {
 
 impl fmt::Display for Combination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { page, stage, fate, restarted } = self;
-        let name = format!("{page:?}/{stage:?}/{fate:?}").to_lowercase();
-        write!(f, "{name}/{}", if *restarted { "restarted" } else { "whole" })
+        let Self { page, stage, behavior, restarted } = self;
+        let name = format!("{page:?}/{stage:?}/{behavior:?}").to_lowercase();
+        write!(f, "{name}/{}", if *restarted { "restart" } else { "no-restart" })
     }
 }
 
 impl Scenario {
-    /// What this seed makes of the combination.
+    /// Derives a scenario from a combination and a seed.
     pub(crate) fn new(combination: Combination, seed: u64) -> Self {
-        let mut dice = Dice::new(&combination.to_string(), seed);
-        let dice = &mut dice;
-        let Combination { stage, fate, restarted, .. } = combination;
-        let fault_at = stage.moment(dice);
-        let together = stage == Stage::Serving || dice.one_in(2);
-        let fate_at = if together { fault_at } else { stage.moment(dice) };
+        let mut rng = Rng::new(&combination.to_string(), seed);
+        let rng = &mut rng;
+        let Combination { stage, behavior, restarted, .. } = combination;
+        let fault_at = stage.random_time(rng);
+        let simultaneous = stage == Stage::Serving || rng.one_in(2);
+        let behavior_at = if simultaneous { fault_at } else { stage.random_time(rng) };
         Self {
             combination,
             seed,
-            streams: streams(stage, dice),
-            stayers: dice.below(3) + 1,
-            leavers: (0..dice.below(3)).map(|_| dice.millis(200, 1500)).collect(),
+            streams: random_streams(stage, rng),
+            callers: rng.below(3) + 1,
+            disconnects: (0..rng.below(3)).map(|_| rng.millis(200, 1500)).collect(),
             fault_at,
-            healed_at: (!dice.one_in(3)).then(|| fault_at + dice.millis(300, 1500)),
-            fate_at,
-            resumed_at: dice.one_in(2).then(|| fate_at + dice.millis(300, 1200)),
-            restart_at: restarted.then(|| dice.millis(50, 1600)),
-            calls_again: !dice.one_in(4),
-            code: [1, 3, 137][dice.below(3)],
-            lingers: dice.one_in(2),
-            deaf: fate == Fate::Ignores && dice.one_in(2),
-            overlaps: dice.one_in(2),
+            repaired_at: (!rng.one_in(3)).then(|| fault_at + rng.millis(300, 1500)),
+            behavior_at,
+            resumed_at: rng.one_in(2).then(|| behavior_at + rng.millis(300, 1200)),
+            restart_at: restarted.then(|| rng.millis(50, 1600)),
+            calls_again: !rng.one_in(4),
+            code: [1, 3, 137][rng.below(3)],
+            lingers: rng.one_in(2),
+            ignores_sigint: behavior == EngineBehavior::Ignores && rng.one_in(2),
+            overlaps: rng.one_in(2),
         }
     }
 
-    /// How often the page is read. A page of 60 MB is work, and there are others here.
+    /// Polls less often when the page has 60 MB, because other drains share this machine.
     pub(crate) fn poll_interval(&self) -> Duration {
         Duration::from_millis(if self.combination.page == PageFault::Long { 700 } else { 200 })
     }
@@ -193,10 +193,10 @@ impl fmt::Display for Scenario {
     }
 }
 
-/// One to five; where the fault waits for the deadline, or by chance, one of them outlives that.
-fn streams(stage: Stage, dice: &mut Dice) -> Vec<Duration> {
-    let mut streams: Vec<Duration> = (0..=dice.below(5)).map(|_| dice.millis(300, 2500)).collect();
-    if stage == Stage::Deadline || dice.one_in(2) {
+/// One to five streams. One of them outlives the deadline: always in stage `Deadline`, otherwise half of the time.
+fn random_streams(stage: Stage, rng: &mut Rng) -> Vec<Duration> {
+    let mut streams: Vec<Duration> = (0..=rng.below(5)).map(|_| rng.millis(300, 2500)).collect();
+    if stage == Stage::Deadline || rng.one_in(2) {
         streams[0] = FOREVER;
     }
     streams

@@ -1,12 +1,12 @@
-//! Chance that can be repeated.
+//! Reproducible randomness.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-/// A sequence of numbers that a name and a seed decide (splitmix64).
-pub(crate) struct Dice(u64);
+/// A sequence of numbers determined by a name and a seed (splitmix64).
+pub(crate) struct Rng(u64);
 
-impl Dice {
+impl Rng {
     pub(crate) fn new(name: &str, seed: u64) -> Self {
         let mut digest = DefaultHasher::new();
         (name, seed).hash(&mut digest);
@@ -20,16 +20,17 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    pub(crate) fn below(&mut self, sides: usize) -> usize {
-        usize::try_from(self.next() % sides as u64).expect("it is below a usize")
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.next() % bound as u64).expect("it is below a usize")
     }
 
-    pub(crate) fn one_in(&mut self, sides: usize) -> bool {
-        self.below(sides) == 0
+    /// True with a probability of one in `count`.
+    pub(crate) fn one_in(&mut self, count: usize) -> bool {
+        self.below(count) == 0
     }
 
-    /// So many milliseconds, and up to so many more.
-    pub(crate) fn millis(&mut self, from: u64, more: u64) -> Duration {
-        Duration::from_millis(from + self.next() % more)
+    /// A duration from `from` up to, but not including, `from + range` milliseconds.
+    pub(crate) fn millis(&mut self, from: u64, range: u64) -> Duration {
+        Duration::from_millis(from + self.next() % range)
     }
 }

@@ -121,7 +121,7 @@ impl Pod {
     /// The same of any command.
     pub fn as_nobody(&self, words: &[&str]) -> Option<Command> {
         if !rustix::process::geteuid().is_root() {
-            println!("only root can start a process as somebody else");
+            println!("skipped: only root can start a process as another user");
             return None;
         }
         let copy = self.dir.join("lameduck");

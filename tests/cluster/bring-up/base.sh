@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# A stand-in for the Dockerfile's base where no image registry can be reached: this machine's own Rust toolchain, C
-# linker and libc, file by file, as an image.
+# Builds a base image for the Dockerfile without an image registry, from this machine's own Rust toolchain, C linker and
+# libc.
 #
-#   base.sh NAME DIRECTORY     (buildah is told by $BUILDAH how to be called)
+#   base.sh NAME DIRECTORY     $BUILDAH is the buildah command with its options
 set -euo pipefail
 name=$1 root=$2/base
 
-packages() { # what these need, as far as it is installed
+packages() { # prints these packages and their installed dependencies
     apt-cache depends --recurse --installed --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces \
-        --no-enhances dash coreutils ca-certificates gcc libc6-dev | grep -E '^[a-z0-9]' | sort -u
+        --no-enhances dash coreutils findutils ca-certificates gcc libc6-dev | grep -E '^[a-z0-9]' | sort -u
 }
 
-files() { # of those packages; /bin and the like lie in /usr
+files() { # prints the files of those packages; /bin, /lib and the like are links into /usr
     packages | { xargs dpkg-query --listfiles 2>/dev/null || true; } | grep -vE '^/(\.|usr/share/(doc|man|locale|info|perl))' |
         sed -E 's,^/(bin|sbin|lib|lib64)(/|$),/usr/\1\2,' | sort -u |
         while read -r file; do [ ! -e "$file" ] || echo "${file#/}"; done

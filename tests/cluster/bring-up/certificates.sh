@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A certificate authority for this one run, and a kubeconfig for each who talks to the API server.
+# Creates a certificate authority for this run, and a kubeconfig for each client of the API server.
 #
 #   certificates.sh DIRECTORY NODE NODE_ADDRESS
 set -euo pipefail

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The cluster, as the first process of fresh namespaces (`run` makes them): brings it up, runs COMMAND in it, ends it.
-# When this process ends, the kernel kills all others of its namespace.
+# Brings the cluster up, runs COMMAND in it, and shuts it down. `run` starts this script as the first process of new
+# namespaces: when it ends, the kernel kills all other processes in them.
 #
 #   cluster.sh COMMAND [ARGUMENT...]
 set -euo pipefail
@@ -8,10 +8,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 work=$LAMEDUCK_CLUSTER parts=$LAMEDUCK_CLUSTER_PARTS
 node=node address=192.0.2.1
 export KUBECONFIG=$work/admin.kubeconfig PATH=$parts/bin:$PATH
-export RUST_BACKTRACE=0  # The panics of scenarios name what was promised; where they stand is of no use.
+export RUST_BACKTRACE=0  # A scenario's panic message names the failed assertion; a backtrace adds nothing.
 
-# Nobody writes outside the work folder: these hide the machine's own.
-private_folders() {
+# Mounts over the machine's own directories, so that nothing is written outside the work directory.
+private_directories() {
     mkdir -p "$work"/{log,lib,log/pods,pid,start,manifests,cni,etcd}
     mount --bind "$work/lib" /var/lib
     mount --bind "$work/log" /var/log
@@ -29,7 +29,7 @@ network() {
     echo 1 > /proc/sys/net/ipv4/ip_forward
 }
 
-prepare() { # NAME COMMAND...: keeps a script that starts it and notes its pid, for now and for scenarios
+prepare() { # NAME COMMAND...: writes a script that starts the command and saves its pid, also for use by scenarios
     local name=$1
     shift
     printf '#!/bin/sh\n%s >> %s 2>&1 &\necho $! > %s\n' "${*@Q}" "$work/log/$name.log" "$work/pid/$name" > "$work/start/$name"
@@ -45,7 +45,7 @@ wait_for() { # SECONDS COMMAND...
     shift
     until "$@" >/dev/null 2>&1; do
         left=$((left - 1))
-        [ "$left" -gt 0 ] || { echo "waited in vain for: $*" >&2; tail -n 5 "$work"/log/*.log >&2; return 1; }
+        [ "$left" -gt 0 ] || { echo "timed out waiting for: $*" >&2; tail -n 5 "$work"/log/*.log >&2; return 1; }
         sleep 0.2
     done
 }
@@ -94,7 +94,7 @@ YAML
     wait_for 60 kubectl get serviceaccount default
 }
 
-private_folders
+private_directories
 network
 "$here/certificates.sh" "$work" "$node" "$address"
 containers
@@ -103,6 +103,6 @@ node
 echo "cluster: up after $SECONDS s"
 status=0
 "$@" || status=$?
-# Containers end more quietly than their killed shims would.
+# Deleted pods end without the errors that killed container shims would log.
 kubectl delete pods --all --all-namespaces --grace-period 1 --wait --timeout 60s >/dev/null 2>&1 || true
 exit "$status"

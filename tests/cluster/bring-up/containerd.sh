@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# containerd's settings, and the one network that pods are in.
+# Prints containerd's configuration, and writes that of the pod network.
 #
 #   containerd.sh DIRECTORY
 set -euo pipefail
@@ -9,7 +9,7 @@ cat > "$work/cni/10-pods.conflist" <<JSON
     "type": "bridge", "bridge": "pods0", "isGateway": true, "hairpinMode": true,
     "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.244.0.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}}]}
 JSON
-# A lower oom_score_adj than our own is not ours to give where CAP_SYS_RESOURCE is missing.
+# Without CAP_SYS_RESOURCE, containerd may not lower oom_score_adj below its own.
 containerd config default | sed -E "
     s,^root = .*,root = \"$work/containerd\",
     s,^state = .*,state = \"/run/containerd\",

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The images: lameduck from the Dockerfile, the simulated engine, and what holds a pod's namespaces.
+# Builds the images: lameduck from the Dockerfile, the simulated engine, and the pause container.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../../.."
@@ -10,12 +10,12 @@ mkdir -p "$parts/images" "$store"
 
 have() { $BUILDAH images --quiet "$1" >/dev/null 2>&1; }
 
-save() { # NAME: the image as a file that containerd reads
+save() { # NAME: writes the image to a file that containerd can import
     rm -f "$parts/images/$1.tar"
     $BUILDAH push --quiet "localhost/$1:test" "oci-archive:$parts/images/$1.tar:localhost/$1:test"
 }
 
-one_file() { # NAME FILE USER PATH...: an image that holds one static program, which starts by its first path
+one_file() { # NAME FILE USER PATH...: builds an image with one static program at these paths; the first is started
     local name=$1 file=$2 user=$3 path container
     shift 3
     container=$($BUILDAH from scratch)
@@ -25,14 +25,14 @@ one_file() { # NAME FILE USER PATH...: an image that holds one static program, w
     save "$name"
 }
 
-unchanged() { # NAME PATH...: whether the image is younger than all of these
+unchanged() { # NAME PATH...: whether the image is newer than all of these
     local name=$1
     shift
     [ -e "$parts/images/$name.tar" ] && [ -z "$(find "$@" -newer "$parts/images/$name.tar" -print -quit)" ]
 }
 
 lameduck() {
-    unchanged lameduck Dockerfile Cargo.toml Cargo.lock src pidfd-exit lean-regex && return
+    unchanged lameduck Dockerfile Cargo.toml Cargo.lock .dockerignore src crates && return
     have localhost/rust-base || "$here/base.sh" localhost/rust-base "$store"
     local registry="${CARGO_HOME:-$HOME/.cargo}/registry"
     mkdir -p "$registry"
@@ -42,7 +42,8 @@ lameduck() {
     save lameduck
 }
 
-# Engine and API are called as the real ones are, so that lameduck's presets find them. The client runs outside.
+# The simulated Engine and API have the real programs' names, so that lameduck's presets find them. The client runs
+# outside the pods.
 engine() {
     local triple
     triple=$(rustc -vV | sed -n 's/^host: //p')

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The kubelet's settings: nothing that would need a cgroup manager, or be in the way of quick tests.
+# Prints the kubelet's configuration: without anything that needs a cgroup manager or slows the tests down.
 #
 #   kubelet.sh DIRECTORY
 set -euo pipefail

@@ -1,17 +1,17 @@
-//! The vendor's chart as Helm renders it, and the pipe through `lameduck inject`.
+//! The vendor's chart as Helm renders it, piped through `lameduck inject`.
 
 use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
 use crate::support::cluster::{kubectl, repository};
-use crate::support::namespace::Place;
+use crate::support::namespace::Namespace;
 
-/// The Deployment's name in the chart, and its main container's.
+/// The name of the chart's Deployment and of its main container.
 pub(crate) const NAME: &str = "deepgram-engine";
 
-/// What the chart asks for and this node does not have, and what stands in for it. Nothing else is changed.
-const STAND_INS: [(&str, &str); 10] = [
+/// What the chart requires but this node does not have, and its replacement. Nothing else is changed.
+const REPLACEMENTS: [(&str, &str); 10] = [
     ("quay.io/deepgram/self-hosted-engine:release-260812", "localhost/engine:test"),
     ("imagePullPolicy: IfNotPresent", "imagePullPolicy: Never"),
     ("              nvidia.com/gpu: 1\n", ""),
@@ -24,30 +24,36 @@ const STAND_INS: [(&str, &str); 10] = [
     ("      imagePullSecrets:\n        - name: dg-regcred\n", ""),
 ];
 
-/// The chart as it is.
+/// The unchanged chart.
 pub(crate) fn original() -> String {
     fs::read_to_string(repository("tests/fixtures/manifests/engine-chart.yaml")).unwrap()
 }
 
-/// The part of it that is about engines, made to run here.
-pub(crate) fn at_home() -> String {
+/// The chart's engine part, adapted to this cluster.
+pub(crate) fn adapted() -> String {
     let text = original();
     let (engine, _) =
         text.split_once("---\n# Source: deepgram-self-hosted/templates/api/").expect("the API comes last");
-    STAND_INS.iter().fold(engine.to_owned(), |text, (part, stand_in)| {
+    REPLACEMENTS.iter().fold(engine.to_owned(), |text, (part, replacement)| {
         assert!(text.contains(part), "the chart has no {part:?}");
-        text.replace(part, stand_in)
+        text.replace(part, replacement)
     })
 }
 
-/// What the chart expects to find: its account, its key, and a node for its engines.
-pub(crate) fn prepare(place: &Place) {
-    place.kubectl(&["create", "serviceaccount", "deepgram-engine-sa"]);
-    place.kubectl(&["create", "secret", "generic", "dg-self-hosted-api-key", "--from-literal=DEEPGRAM_API_KEY=none"]);
+/// Creates what the chart expects: its service account, its API key, and a node labelled for engines.
+pub(crate) fn prepare(namespace: &Namespace) {
+    namespace.kubectl(&["create", "serviceaccount", "deepgram-engine-sa"]);
+    namespace.kubectl(&[
+        "create",
+        "secret",
+        "generic",
+        "dg-self-hosted-api-key",
+        "--from-literal=DEEPGRAM_API_KEY=none",
+    ]);
     kubectl(&["label", "node", "--all", "--overwrite", "k8s.deepgram.com/node-type=engine"]);
 }
 
-/// What `lameduck inject` makes of these manifests; panics if it refuses.
+/// Runs `lameduck inject` on these manifests; panics if it fails.
 pub(crate) fn inject(manifests: &str, args: &[&str]) -> String {
     let mut child = Command::new(lameduck_test_support::sidecar::binary())
         .arg("inject")

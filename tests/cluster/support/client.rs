@@ -1,27 +1,27 @@
-//! Callers: the simulated engine's client, outside the pods.
+//! The simulated engine's client, which runs outside the pods.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use crate::support::clock::{PATIENCE, poll};
+use crate::support::clock::{TIMEOUT, poll};
 use crate::support::cluster::program;
 
-/// Running callers, ended on drop.
+/// A running client, killed on drop.
 pub(crate) struct Client {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
 }
 
-/// How their streams ended.
+/// How a client's streams ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Endings {
     pub(crate) clean: u64,
     pub(crate) cut: u64,
     pub(crate) refused: u64,
-    /// What was said of each stream that did not end cleanly.
-    pub(crate) harm: Vec<String>,
+    /// The client's line about each stream that was cut or refused.
+    pub(crate) failures: Vec<String>,
 }
 
 impl Client {
@@ -34,31 +34,32 @@ impl Client {
             .spawn()
             .expect("the client was built");
         let lines: Arc<Mutex<Vec<String>>> = Arc::default();
-        let (stdout, heard) = (child.stdout.take().expect("stdout is piped"), Arc::clone(&lines));
+        let (stdout, collected) = (child.stdout.take().expect("stdout is piped"), Arc::clone(&lines));
         thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                heard.lock().expect("nobody panics here").push(line);
+                collected.lock().expect("no thread panics here").push(line);
             }
         });
         Self { child, lines }
     }
 
     pub(crate) fn lines(&self) -> Vec<String> {
-        self.lines.lock().expect("nobody panics here").clone()
+        self.lines.lock().expect("no thread panics here").clone()
     }
 
     /// Waits until all streams have ended.
     pub(crate) fn endings(&self) -> Endings {
-        let last = poll(PATIENCE * 2, || self.lines().pop().filter(|line| line.contains(" streams: ")));
-        let last = last.unwrap_or_else(|| panic!("the client's streams do not end: {:#?}", self.lines()));
+        let last = poll(TIMEOUT * 2, || self.lines().pop().filter(|line| line.contains(" streams: ")));
+        let last =
+            last.unwrap_or_else(|| panic!("timed out waiting for the client's streams to end: {:#?}", self.lines()));
         let number = |word: &str| {
             let words: Vec<&str> = last.split([' ', ',']).filter(|word| !word.is_empty()).collect();
-            let place = words.iter().position(|found| *found == word).expect("a total");
-            words[place - 1].parse().expect("a number")
+            let index = words.iter().position(|found| *found == word).expect("a total");
+            words[index - 1].parse().expect("a number")
         };
-        let harmed = |line: &String| line.contains(" CUT ") || line.contains(" REFUSED");
-        let harm = self.lines().into_iter().filter(harmed).collect();
-        Endings { clean: number("clean"), cut: number("cut"), refused: number("refused"), harm }
+        let failed = |line: &String| line.contains(" CUT ") || line.contains(" REFUSED");
+        let failures = self.lines().into_iter().filter(failed).collect();
+        Endings { clean: number("clean"), cut: number("cut"), refused: number("refused"), failures }
     }
 }
 
@@ -70,8 +71,8 @@ impl Drop for Client {
 }
 
 impl Endings {
-    /// Panics unless so many streams ended, and all of them cleanly.
+    /// Panics unless exactly this many streams ended, all of them cleanly.
     pub(crate) fn assert_clean(&self, streams: u64) {
-        assert_eq!(*self, Self { clean: streams, cut: 0, refused: 0, harm: Vec::new() });
+        assert_eq!(*self, Self { clean: streams, cut: 0, refused: 0, failures: Vec::new() });
     }
 }

@@ -3,10 +3,10 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How long anything may take that is not meant to take long: shared machines are slow now and then.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+/// Timeout for anything that should be quick: shared machines are slow at times.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(90);
 
-const STEP: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 #[expect(clippy::disallowed_methods, reason = "a scenario keeps its own time; nothing here decides a drain")]
 pub(crate) fn now() -> Instant {
@@ -17,14 +17,14 @@ pub(crate) fn since(start: Instant) -> Duration {
     now().duration_since(start)
 }
 
-/// Asks again and again until there is an answer; `None` when patience is at its end.
-pub(crate) fn poll<T>(patience: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+/// Calls `check` repeatedly until it returns a value; `None` after the timeout.
+pub(crate) fn poll<T>(timeout: Duration, mut check: impl FnMut() -> Option<T>) -> Option<T> {
     let start = now();
     loop {
-        match ask() {
-            Some(answer) => return Some(answer),
-            None if since(start) > patience => return None,
-            None => sleep(STEP),
+        match check() {
+            Some(value) => return Some(value),
+            None if since(start) > timeout => return None,
+            None => sleep(POLL_INTERVAL),
         }
     }
 }

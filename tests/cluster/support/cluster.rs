@@ -1,16 +1,16 @@
-//! The cluster that the scenarios run in: its files, and kubectl.
+//! The files of the cluster under test, and kubectl.
 
 use std::env;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-/// Where this cluster's logs, pids and keys are.
-pub(crate) fn folder() -> PathBuf {
+/// The directory with this cluster's logs, pids and keys.
+pub(crate) fn cluster_dir() -> PathBuf {
     env::var_os("LAMEDUCK_CLUSTER").expect("tests/cluster/run sets LAMEDUCK_CLUSTER").into()
 }
 
-/// Where the programs are that the cluster was built from.
+/// The path of one of the cluster's programs.
 pub(crate) fn program(name: &str) -> PathBuf {
     let parts = env::var_os("LAMEDUCK_CLUSTER_PARTS").expect("tests/cluster/run sets LAMEDUCK_CLUSTER_PARTS");
     PathBuf::from(parts).join("bin").join(name)
@@ -21,12 +21,12 @@ pub(crate) fn repository(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// What kubectl printed; panics if it failed.
+/// Runs kubectl and returns its output; panics if it fails.
 pub(crate) fn kubectl(args: &[&str]) -> String {
     kubectl_with("", args)
 }
 
-/// The same with something to read.
+/// Like `kubectl`, with input on stdin.
 pub(crate) fn kubectl_with(input: &str, args: &[&str]) -> String {
     let output = try_kubectl(input, args);
     assert!(output.status.success(), "kubectl {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim());

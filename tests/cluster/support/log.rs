@@ -1,4 +1,4 @@
-//! A container's log, read from the kubelet's file: it is held open, so nothing is lost when the pod is gone.
+//! A container's log, read from the kubelet's file. The file stays open, so nothing is lost when the pod is deleted.
 
 use std::fs::File;
 use std::io::Read;
@@ -7,9 +7,9 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use crate::support::clock::{PATIENCE, poll};
+use crate::support::clock::{TIMEOUT, poll};
 
-/// What one life of a container has said.
+/// The log of one run of a container.
 #[derive(Clone)]
 pub(crate) struct Log {
     path: PathBuf,
@@ -17,7 +17,7 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Opens the file as soon as it is there.
+    /// Opens the file as soon as it exists.
     pub(crate) fn open(path: PathBuf) -> Self {
         let log = Self { path, file: Arc::default() };
         let opener = log.clone();
@@ -28,7 +28,7 @@ impl Log {
         log
     }
 
-    /// Its lines until now, without the container runtime's prefix.
+    /// The lines so far, without the container runtime's prefix.
     pub(crate) fn lines(&self) -> Vec<String> {
         let Some(file) = self.file.get() else { return Vec::new() };
         let mut text = String::new();
@@ -42,12 +42,13 @@ impl Log {
 
     /// Waits until a line contains this, and returns it.
     pub(crate) fn wait_for(&self, part: &str) -> String {
-        let found = poll(PATIENCE, || self.lines().into_iter().find(|line| line.contains(part)));
-        found.unwrap_or_else(|| panic!("no {part:?} in {}: {:#?}", self.path.display(), self.lines()))
+        let found = poll(TIMEOUT, || self.lines().into_iter().find(|line| line.contains(part)));
+        found
+            .unwrap_or_else(|| panic!("timed out waiting for {part:?} in {}: {:#?}", self.path.display(), self.lines()))
     }
 }
 
-/// Reads without moving the file's own offset, which all copies share.
+/// Reads without moving the file's offset, which all clones share.
 struct ReadFromStart<'a> {
     file: &'a File,
     offset: u64,

@@ -1,4 +1,4 @@
-//! The manifests under `k8s-examples/`, made to run here: local images, the simulated engine, no GPU.
+//! The manifests under `k8s-examples/`, adapted to this cluster: local images, the simulated engine, no GPU.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::support::cluster::{kubectl, repository};
 
 /// The main container's name in the examples.
 pub(crate) const ENGINE: &str = "deepgram-engine";
-/// The sidecar's.
+/// The sidecar container's name.
 pub(crate) const LAMEDUCK: &str = "lameduck";
 
 /// A Deployment or a Pod.
@@ -14,7 +14,7 @@ pub(crate) const LAMEDUCK: &str = "lameduck";
 pub(crate) struct Manifest(pub(crate) Value);
 
 impl Manifest {
-    /// The Deployment of this example, with what cannot be had here replaced.
+    /// The Deployment of this example, adapted to this cluster.
     pub(crate) fn example(file: &str) -> Self {
         let path = repository(&format!("k8s-examples/{file}"));
         let path = path.to_str().expect("the path is text");
@@ -22,10 +22,10 @@ impl Manifest {
         let mut objects = serde_json::Deserializer::from_str(&text).into_iter::<Value>().map(Result::unwrap);
         let mut deployment = objects.find(|object| object["kind"] == "Deployment").expect("a Deployment");
         deployment["metadata"].as_object_mut().unwrap().remove("namespace");
-        Self(deployment).at_home()
+        Self(deployment).adapted()
     }
 
-    fn at_home(mut self) -> Self {
+    fn adapted(mut self) -> Self {
         for container in self.containers() {
             container["imagePullPolicy"] = json!("Never");
             if container["name"] == LAMEDUCK {
@@ -37,7 +37,7 @@ impl Manifest {
         self
     }
 
-    /// One pod of the Deployment, without it.
+    /// A single pod from the Deployment's template.
     pub(crate) fn pod(self, name: &str) -> Self {
         let mut pod = self.0["spec"]["template"].clone();
         pod["apiVersion"] = json!("v1");
@@ -46,18 +46,18 @@ impl Manifest {
         Self(pod)
     }
 
-    /// Sets the grace period, and tells it to lameduck.
+    /// Sets the grace period, in the pod and in lameduck's settings.
     pub(crate) fn grace(mut self, seconds: u32) -> Self {
         self.spec()["terminationGracePeriodSeconds"] = json!(seconds);
         self.setting("LAMEDUCK_GRACE_PERIOD", &seconds.to_string())
     }
 
-    /// Further options of the simulated engine, beside the arguments that the example has for the real one.
+    /// Sets further options of the simulated engine. It ignores the arguments that the example has for the real one.
     pub(crate) fn engine(self, options: &str) -> Self {
         self.simulated(ENGINE, options)
     }
 
-    /// The same for another container that the simulated engine stands in for.
+    /// Like `engine`, for another container that runs the simulated engine.
     pub(crate) fn simulated(mut self, container: &str, options: &str) -> Self {
         set_options(self.container(container), options);
         self
@@ -71,7 +71,7 @@ impl Manifest {
         self
     }
 
-    /// Renames a Deployment, and sets how many pods it has.
+    /// Renames a Deployment, and sets its number of replicas.
     pub(crate) fn deployment(mut self, name: &str, replicas: u32) -> Self {
         self.0["metadata"]["name"] = json!(name);
         self.0["spec"]["replicas"] = json!(replicas);
@@ -81,7 +81,7 @@ impl Manifest {
         self
     }
 
-    /// Takes lameduck out, and its hook.
+    /// Removes lameduck and its hook.
     pub(crate) fn without_lameduck(mut self) -> Self {
         self.container(ENGINE).as_object_mut().unwrap().remove("lifecycle");
         self.spec().as_object_mut().unwrap().remove("initContainers");
@@ -105,7 +105,7 @@ impl Manifest {
     }
 }
 
-/// Puts the simulated engine in the place of what cannot be had.
+/// Replaces the real engine by the simulated one.
 fn simulate(container: &mut Value) {
     container["image"] = json!("localhost/engine:test");
     container["resources"] = json!({"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}});

@@ -1,4 +1,4 @@
-//! A namespace for one scenario, whose pods are watched from the first moment to the last.
+//! A namespace for one scenario, and a record of everything that its pods go through.
 
 use std::io::BufReader;
 use std::process::{Child, Command, Stdio};
@@ -7,28 +7,28 @@ use std::thread;
 
 use serde_json::Value;
 
-use crate::support::clock::{PATIENCE, poll};
+use crate::support::clock::{TIMEOUT, poll};
 use crate::support::cluster::{kubectl, kubectl_with, program, try_kubectl};
 use crate::support::manifest::Manifest;
 use crate::support::pod::Pod;
 
-/// What `kubectl get pods --watch` has shown, in order.
+/// The events of `kubectl get pods --watch`, in order.
 type History = Arc<Mutex<Vec<Value>>>;
 
-/// A namespace; it is deleted on drop.
-pub(crate) struct Place {
+/// A namespace, deleted on drop.
+pub(crate) struct Namespace {
     name: String,
     watch: Child,
     history: History,
 }
 
-impl Place {
-    /// A namespace that holds its pods to this Pod Security level.
+impl Namespace {
+    /// Creates a namespace that enforces this Pod Security level.
     pub(crate) fn new(name: &str, level: &str) -> Self {
         kubectl(&["create", "namespace", name]);
         let labels = ["enforce", "warn"].map(|mode| format!("pod-security.kubernetes.io/{mode}={level}"));
         kubectl(&["label", "namespace", name, &labels[0], &labels[1]]);
-        poll(PATIENCE, || {
+        poll(TIMEOUT, || {
             try_kubectl("", &["-n", name, "get", "serviceaccount", "default"]).status.success().then_some(())
         });
         let (watch, history) = watch(name);
@@ -47,25 +47,25 @@ impl Place {
         kubectl_with(manifests, &["--namespace", &self.name, "apply", "--validate=strict", "--filename", "-"]);
     }
 
-    /// Panics unless the API server takes these manifests in strict validation, and has nothing to say.
+    /// Panics unless these manifests pass the API server's strict validation without a warning.
     pub(crate) fn validate(&self, input: &str, manifests: &[&str]) {
         let args = ["--namespace", &self.name, "apply", "--dry-run=server", "--validate=strict"];
         let output = try_kubectl(input, &[&args, manifests].concat());
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        // What a workload's pods would violate is only a warning.
-        assert!(output.status.success() && complaint.is_empty(), "{}: {complaint}", manifests.join(" "));
+        let errors = String::from_utf8_lossy(&output.stderr);
+        // If a workload's pods would violate the level, that is only a warning.
+        assert!(output.status.success() && errors.is_empty(), "{}: {errors}", manifests.join(" "));
     }
 
-    /// Creates one pod, which is also its name.
+    /// Creates a pod, and waits until it exists.
     pub(crate) fn start(&self, manifest: &Manifest) -> Pod<'_> {
         self.apply(manifest);
         let name = manifest.0["metadata"]["name"].as_str().expect("a pod has a name");
         let uid = |pod: &Value| (pod["metadata"]["name"] == name).then(|| text(&pod["metadata"]["uid"]));
-        let uid = poll(PATIENCE, || self.history().iter().find_map(|event| uid(&event["object"])));
-        Pod::new(self, name, &uid.expect("the pod is seen"))
+        let uid = poll(TIMEOUT, || self.history().iter().find_map(|event| uid(&event["object"])));
+        Pod::new(self, name, &uid.expect("the pod appears in the watch"))
     }
 
-    /// All pods that are there now, oldest first.
+    /// All current pods, oldest first.
     pub(crate) fn pods(&self) -> Vec<Pod<'_>> {
         let list: Value = serde_json::from_str(&self.kubectl(&["get", "pods", "--output", "json"])).unwrap();
         let mut pods: Vec<&Value> = list["items"].as_array().expect("a list").iter().collect();
@@ -77,9 +77,9 @@ impl Place {
         &self.name
     }
 
-    /// Everything seen until now: `{"type": …, "object": a pod}`.
+    /// All watch events so far: `{"type": …, "object": a pod}`.
     pub(crate) fn history(&self) -> Vec<Value> {
-        self.history.lock().expect("nobody panics here").clone()
+        self.history.lock().expect("no thread panics here").clone()
     }
 
     /// The messages of all events with this reason.
@@ -90,18 +90,18 @@ impl Place {
         list["items"].as_array().expect("a list").iter().map(|event| text(&event["message"])).collect()
     }
 
-    /// The message of an event with this reason, which may come late.
+    /// Waits for an event with this reason, and returns its message.
     pub(crate) fn wait_for_event(&self, reason: &str) -> String {
-        poll(PATIENCE, || self.events(reason).pop()).unwrap_or_else(|| panic!("no event tells of {reason}"))
+        poll(TIMEOUT, || self.events(reason).pop()).unwrap_or_else(|| panic!("timed out waiting for a {reason} event"))
     }
 
-    /// Panics if the kubelet could not call a hook, or lost its answer.
+    /// Panics if a hook call failed for the kubelet.
     pub(crate) fn assert_hooks_succeeded(&self) {
         assert_eq!(self.events("FailedPreStopHook"), Vec::<String>::new());
     }
 }
 
-impl Drop for Place {
+impl Drop for Namespace {
     fn drop(&mut self) {
         if thread::panicking() {
             for args in [&["get", "pods", "--output", "wide"][..], &["get", "events"], &["describe", "pods"]] {
@@ -124,10 +124,10 @@ fn watch(namespace: &str) -> (Child, History) {
         .spawn()
         .expect("kubectl was built");
     let (stdout, history) = (watch.stdout.take().expect("stdout is piped"), History::default());
-    let seen = Arc::clone(&history);
+    let received = Arc::clone(&history);
     thread::spawn(move || {
         let events = serde_json::Deserializer::from_reader(BufReader::new(stdout)).into_iter::<Value>();
-        events.map_while(Result::ok).for_each(|event| seen.lock().expect("nobody panics here").push(event));
+        events.map_while(Result::ok).for_each(|event| received.lock().expect("no thread panics here").push(event));
     });
     (watch, history)
 }

@@ -1,4 +1,4 @@
-//! The node under the pods: its processes, and its kubelet.
+//! The node's processes, and its kubelet.
 
 use std::fs;
 use std::path::Path;
@@ -7,10 +7,10 @@ use std::process::Command;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::clock::{PATIENCE, poll};
-use crate::support::cluster::folder;
+use crate::support::clock::{TIMEOUT, poll};
+use crate::support::cluster::cluster_dir;
 
-/// The process of a pod that runs this program; a pod's containers know its name as HOSTNAME.
+/// The pid of the process in a pod that runs this program. The pod's name is in HOSTNAME.
 pub(crate) fn process(pod: &str, program: &str) -> i32 {
     let host = format!("HOSTNAME={pod}");
     let matches = |process: &Path| {
@@ -23,24 +23,24 @@ pub(crate) fn process(pod: &str, program: &str) -> i32 {
         let mut found = processes.filter(|process| matches(process).is_some());
         found.next()?.file_name()?.to_str()?.parse().ok()
     };
-    poll(PATIENCE, search).unwrap_or_else(|| panic!("no process of {program} in pod {pod}"))
+    poll(TIMEOUT, search).unwrap_or_else(|| panic!("timed out waiting for a process of {program} in pod {pod}"))
 }
 
 pub(crate) fn signal(pid: i32, signal: Signal) {
-    kill(Pid::from_raw(pid), signal).expect("the process is there");
+    kill(Pid::from_raw(pid), signal).expect("the process exists");
 }
 
-/// Ends one of the cluster's own programs, and waits for its end.
+/// Ends one of the cluster's programs, and waits until it has exited.
 pub(crate) fn stop(program: &str) {
-    let pid = fs::read_to_string(folder().join("pid").join(program)).expect("its pid is noted");
+    let pid = fs::read_to_string(cluster_dir().join("pid").join(program)).expect("its pid was saved");
     let pid: i32 = pid.trim().parse().expect("a pid");
     signal(pid, Signal::SIGTERM);
     let gone = || (!Path::new(&format!("/proc/{pid}")).exists()).then_some(());
-    poll(PATIENCE, gone).unwrap_or_else(|| panic!("{program} does not end"));
+    poll(TIMEOUT, gone).unwrap_or_else(|| panic!("timed out waiting for {program} to end"));
 }
 
-/// Starts one of the cluster's own programs as it was started before.
+/// Starts one of the cluster's programs again, with the same arguments.
 pub(crate) fn start(program: &str) {
-    let script = folder().join("start").join(program);
-    assert!(Command::new("sh").arg(script).status().expect("there is a shell").success());
+    let script = cluster_dir().join("start").join(program);
+    assert!(Command::new("sh").arg(script).status().expect("a shell exists").success());
 }

@@ -1,4 +1,4 @@
-//! One pod: what it says, and what is shown of it.
+//! One pod: its logs, its HTTP answers, and its states as `kubectl` shows them.
 
 use std::net::SocketAddr;
 use std::thread;
@@ -7,70 +7,70 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::client::Client;
-use crate::support::clock::{PATIENCE, poll};
-use crate::support::cluster::folder;
+use crate::support::clock::{TIMEOUT, poll};
+use crate::support::cluster::cluster_dir;
 use crate::support::log::Log;
 use crate::support::manifest::{ENGINE, LAMEDUCK};
-use crate::support::namespace::{Place, text};
+use crate::support::namespace::{Namespace, text};
 use crate::support::node;
 use lameduck_test_support::http::{Call, Response};
 
 /// A pod of a scenario.
 pub(crate) struct Pod<'a> {
-    place: &'a Place,
+    namespace: &'a Namespace,
     pub(crate) name: String,
     uid: String,
-    /// What the engine says, in its first life.
+    /// Log of the engine container, before any restart.
     pub(crate) engine: Log,
-    /// What lameduck says, in its first life.
+    /// Log of the lameduck container, before any restart.
     pub(crate) lameduck: Log,
 }
 
 impl<'a> Pod<'a> {
-    pub(crate) fn new(place: &'a Place, name: &str, uid: &str) -> Self {
-        let log = |container: &str| log(place, name, uid, container, 0);
-        Self { place, name: name.to_owned(), uid: uid.to_owned(), engine: log(ENGINE), lameduck: log(LAMEDUCK) }
+    pub(crate) fn new(namespace: &'a Namespace, name: &str, uid: &str) -> Self {
+        let log = |container: &str| log(namespace, name, uid, container, 0);
+        Self { namespace, name: name.to_owned(), uid: uid.to_owned(), engine: log(ENGINE), lameduck: log(LAMEDUCK) }
     }
 
-    /// What a later life of a container says; the first is number 0.
-    pub(crate) fn log(&self, container: &str, life: u32) -> Log {
-        log(self.place, &self.name, &self.uid, container, life)
+    /// Log of a container after this many restarts.
+    pub(crate) fn log(&self, container: &str, restarts: u32) -> Log {
+        log(self.namespace, &self.name, &self.uid, container, restarts)
     }
 
-    /// The process of one of its containers, by its program's name.
+    /// The pid of one of its processes, by program name.
     pub(crate) fn process(&self, program: &str) -> i32 {
         node::process(&self.name, program)
     }
 
-    /// Everything that was shown of it, in order.
+    /// All watch events of this pod, in order.
     pub(crate) fn history(&self) -> Vec<Value> {
         let ours = |event: &Value| event["object"]["metadata"]["uid"] == self.uid.as_str();
-        self.place.history().into_iter().filter(ours).collect()
+        self.namespace.history().into_iter().filter(ours).collect()
     }
 
-    /// Waits until what is shown of it now is like this.
-    pub(crate) fn wait_until(&self, what: &str, like_this: impl Fn(&Value) -> bool) -> Value {
-        self.wait_longer(PATIENCE, what, like_this)
+    /// Waits until the pod's current state satisfies the condition.
+    pub(crate) fn wait_until(&self, what: &str, condition: impl Fn(&Value) -> bool) -> Value {
+        self.wait_up_to(TIMEOUT, what, condition)
     }
 
-    pub(crate) fn wait_longer(&self, patience: Duration, what: &str, like_this: impl Fn(&Value) -> bool) -> Value {
-        let now = || self.history().pop().map(|event| event["object"].clone()).filter(|pod| like_this(pod));
-        poll(patience, now).unwrap_or_else(|| panic!("pod {} is not {what}", self.name))
+    pub(crate) fn wait_up_to(&self, timeout: Duration, what: &str, condition: impl Fn(&Value) -> bool) -> Value {
+        let now = || self.history().pop().map(|event| event["object"].clone()).filter(|pod| condition(pod));
+        poll(timeout, now).unwrap_or_else(|| panic!("timed out waiting for pod {} to be {what}", self.name))
     }
 
     pub(crate) fn wait_ready(&self) {
         self.wait_until("ready", is_ready);
     }
 
-    /// Whether it was ever shown like this.
-    pub(crate) fn was(&self, like_this: impl Fn(&Value) -> bool) -> bool {
-        self.history().iter().any(|event| like_this(&event["object"]))
+    /// Whether the pod ever satisfied the condition.
+    pub(crate) fn was_ever(&self, condition: impl Fn(&Value) -> bool) -> bool {
+        self.history().iter().any(|event| condition(&event["object"]))
     }
 
-    /// Waits until nothing is left of it.
+    /// Waits until the pod is deleted.
     pub(crate) fn wait_gone(&self) {
         let gone = || self.history().iter().any(|event| event["type"] == "DELETED").then_some(());
-        poll(PATIENCE * 2, gone).unwrap_or_else(|| panic!("pod {} does not go", self.name));
+        poll(TIMEOUT * 2, gone).unwrap_or_else(|| panic!("timed out waiting for pod {} to be deleted", self.name));
     }
 
     pub(crate) fn is_gone(&self) -> bool {
@@ -78,26 +78,26 @@ impl<'a> Pod<'a> {
     }
 
     pub(crate) fn ip(&self) -> String {
-        text(&self.wait_until("given an address", |pod| pod["status"]["podIP"].is_string())["status"]["podIP"])
+        text(&self.wait_until("assigned an address", |pod| pod["status"]["podIP"].is_string())["status"]["podIP"])
     }
 
-    /// Where one of its ports is.
+    /// The address of one of its ports.
     pub(crate) fn address(&self, port: u16) -> SocketAddr {
         SocketAddr::new(self.ip().parse().expect("an address"), port)
     }
 
-    /// What lameduck answers on this path.
-    pub(crate) fn ask(&self, path: &str) -> Response {
+    /// Sends a GET request to lameduck.
+    pub(crate) fn get(&self, path: &str) -> Response {
         Call::get(self.address(8089), path).response()
     }
 
-    /// Callers of its engine.
+    /// Starts a client of its engine.
     pub(crate) fn client(&self, args: &[&str]) -> Client {
         Client::start(&self.address(8080).to_string(), args)
     }
 
-    /// Waits until it is ready, and opens a stream of each of these durations: `10s,12s`.
-    pub(crate) fn busy(&self, durations: &str) -> Client {
+    /// Waits until the pod is ready, and opens one stream for each of these durations, such as `10s,12s`.
+    pub(crate) fn open_streams(&self, durations: &str) -> Client {
         self.wait_ready();
         let streams = durations.split(',').count();
         let client = self.client(&["--streams", &streams.to_string(), "--durations", durations]);
@@ -105,35 +105,35 @@ impl<'a> Pod<'a> {
         client
     }
 
-    /// Deletes it, and waits until all streams of its callers have ended, so many and cleanly, and it is gone.
-    pub(crate) fn drains(&self, client: &Client, streams: u64) {
+    /// Deletes the pod, and waits until this many streams have ended cleanly and the pod is gone.
+    pub(crate) fn delete_and_drain(&self, client: &Client, streams: u64) {
         self.delete(&[]);
         client.endings().assert_clean(streams);
         self.wait_gone();
     }
 
     pub(crate) fn delete(&self, args: &[&str]) {
-        self.place.kubectl(&[&["delete", "pod", &self.name, "--wait=false"], args].concat());
+        self.namespace.kubectl(&[&["delete", "pod", &self.name, "--wait=false"], args].concat());
     }
 
-    /// The outcome in lameduck's log, which must be its last word.
+    /// The outcome in lameduck's log, which must be the last line.
     pub(crate) fn outcome(&self) -> Value {
         let lines = self.lameduck.lines();
-        let last = lines.last().unwrap_or_else(|| panic!("lameduck of {} has said nothing", self.name));
+        let last = lines.last().unwrap_or_else(|| panic!("lameduck in {} has logged nothing", self.name));
         let outcome: Value = serde_json::from_str(last).unwrap_or_default();
-        assert!(outcome["outcome"].is_string(), "the last word is no outcome: {last}");
+        assert!(outcome["outcome"].is_string(), "the last line is not an outcome: {last}");
         outcome
     }
 
-    /// Panics unless the log and the termination message of a pod that is gone both tell this outcome.
+    /// Panics unless both the log and the termination message of a deleted pod have this outcome.
     pub(crate) fn assert_outcome(&self, outcome: &str, stragglers: u64, signal: Option<&str>) {
-        for told in [self.outcome(), self.termination_message()] {
-            let facts = json!([told["outcome"], told["stragglers"], told["signal"]]);
-            assert_eq!(facts, json!([outcome, stragglers, signal]), "{told}");
+        for report in [self.outcome(), self.termination_message()] {
+            let facts = json!([report["outcome"], report["stragglers"], report["signal"]]);
+            assert_eq!(facts, json!([outcome, stragglers, signal]), "{report}");
         }
     }
 
-    /// The exit code that was shown of a container's first life.
+    /// The exit code of a container's first run.
     pub(crate) fn exit_code(&self, container: &str) -> Option<i64> {
         let code = |pod: &Value| status(pod, container)?["state"]["terminated"]["exitCode"].as_i64();
         self.history().iter().find_map(|event| code(&event["object"]))
@@ -144,17 +144,17 @@ impl<'a> Pod<'a> {
         self.message_of(LAMEDUCK)
     }
 
-    /// The same where this container shows it.
+    /// The outcome in this container's termination message.
     pub(crate) fn message_of(&self, container: &str) -> Value {
         let messages: Vec<String> =
             self.history().iter().filter_map(|event| terminated(&event["object"], container)).collect();
-        let message = messages.last().unwrap_or_else(|| panic!("no termination message was shown of {}", self.name));
+        let message = messages.last().unwrap_or_else(|| panic!("pod {} never had a termination message", self.name));
         serde_json::from_str(message).unwrap_or_else(|error| panic!("{error}: {message:?}"))
     }
 }
 
 impl Drop for Pod<'_> {
-    /// Says what both containers said, if the scenario fails: by then `kubectl logs` may have no pod to ask.
+    /// Prints the logs of both containers if the scenario fails: `kubectl logs` fails once the pod is gone.
     fn drop(&mut self) {
         if thread::panicking() {
             for (container, log) in [(ENGINE, &self.engine), (LAMEDUCK, &self.lameduck)] {
@@ -164,9 +164,9 @@ impl Drop for Pod<'_> {
     }
 }
 
-fn log(place: &Place, name: &str, uid: &str, container: &str, life: u32) -> Log {
-    let pod = format!("{}_{name}_{uid}", place.name());
-    Log::open(folder().join("log/pods").join(pod).join(container).join(format!("{life}.log")))
+fn log(namespace: &Namespace, name: &str, uid: &str, container: &str, restarts: u32) -> Log {
+    let pod = format!("{}_{name}_{uid}", namespace.name());
+    Log::open(cluster_dir().join("log/pods").join(pod).join(container).join(format!("{restarts}.log")))
 }
 
 pub(crate) fn is_ready(pod: &Value) -> bool {
@@ -182,13 +182,13 @@ fn condition(pod: &Value, name: &str) -> bool {
     conditions.is_some_and(|all| all.iter().any(|one| one["type"] == name && one["status"] == "True"))
 }
 
-/// What is shown of a container, whichever list it stands in.
+/// The status of a container or init container.
 pub(crate) fn status<'a>(pod: &'a Value, container: &str) -> Option<&'a Value> {
     let lists = ["containerStatuses", "initContainerStatuses"].map(|list| pod["status"][list].as_array());
     lists.into_iter().flatten().flatten().find(|status| status["name"] == container)
 }
 
-/// How often a container was started again.
+/// The restart count of a container.
 pub(crate) fn restarts(pod: &Value, container: &str) -> u64 {
     status(pod, container).and_then(|status| status["restartCount"].as_u64()).unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! Runs the scenarios, and says how each went.
+//! Runs the scenarios, and prints their results.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -10,58 +10,58 @@ use std::thread;
 
 use crate::support::clock::{now, since};
 
-/// How many scenarios run at once: each waits more than it works.
-const AT_ONCE: usize = 4;
+/// Number of scenarios that run at the same time: each waits more than it works.
+const WORKERS: usize = 4;
 
-/// What is shown, and whether others may run at the same time.
+/// One scenario.
 #[derive(Clone, Copy)]
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
-    pub(crate) company: Company,
-    /// Panics if a promise is broken; otherwise says in a few words what was seen.
+    pub(crate) concurrency: Concurrency,
+    /// Panics if an assertion fails; otherwise returns a short summary.
     pub(crate) run: fn() -> String,
 }
 
-/// Whom a scenario can run beside.
+/// Whether other scenarios may run at the same time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Company {
-    /// Any that say the same.
-    Others,
-    /// Nobody: it disturbs the node, or measures it.
-    Nobody,
+pub(crate) enum Concurrency {
+    /// May run at the same time as other parallel scenarios.
+    Parallel,
+    /// Runs by itself: it disturbs the node or measures it.
+    Serial,
 }
 
-/// Runs those whose names contain one of the words on the command line, or all of them.
+/// Runs the scenarios whose names contain one of the words on the command line, or all of them.
 pub(crate) fn run(scenarios: &[Scenario]) -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
-    let wanted = |scenario: &&Scenario| words.is_empty() || words.iter().any(|word| scenario.name.contains(word));
-    let (together, alone): (Vec<Scenario>, Vec<Scenario>) =
-        scenarios.iter().filter(wanted).partition(|scenario| scenario.company == Company::Others);
-    let passed = in_parallel(together) + alone.iter().filter(|scenario| passes(scenario)).count();
-    let failed = scenarios.iter().filter(wanted).count() - passed;
+    let selected = |scenario: &&Scenario| words.is_empty() || words.iter().any(|word| scenario.name.contains(word));
+    let (parallel, serial): (Vec<Scenario>, Vec<Scenario>) =
+        scenarios.iter().filter(selected).partition(|scenario| scenario.concurrency == Concurrency::Parallel);
+    let passed = run_parallel(parallel) + serial.iter().filter(|scenario| passes(scenario)).count();
+    let failed = scenarios.iter().filter(selected).count() - passed;
     println!("cluster: {passed} scenarios passed, {failed} failed");
     if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn in_parallel(scenarios: Vec<Scenario>) -> usize {
-    let left = Mutex::new(VecDeque::from(scenarios));
-    let next = || left.lock().expect("no scenario panics here").pop_front();
+fn run_parallel(scenarios: Vec<Scenario>) -> usize {
+    let remaining = Mutex::new(VecDeque::from(scenarios));
+    let next = || remaining.lock().expect("no scenario panics here").pop_front();
     let work = || std::iter::from_fn(next).filter(passes).count();
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(work)).collect();
+        let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(work)).collect();
         workers.into_iter().map(|worker| worker.join().expect("panics are caught")).sum()
     })
 }
 
 fn passes(scenario: &Scenario) -> bool {
     let start = now();
-    let ended = catch_unwind(scenario.run);
+    let result = catch_unwind(scenario.run);
     let seconds = since(start).as_secs();
-    match &ended {
-        Ok(seen) => println!("     ok  {} ({seconds} s): {seen}", scenario.name),
+    match &result {
+        Ok(summary) => println!("     ok  {} ({seconds} s): {summary}", scenario.name),
         Err(panic) => println!(" FAILED  {} ({seconds} s): {}", scenario.name, message(panic.as_ref())),
     }
-    ended.is_ok()
+    result.is_ok()
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {

@@ -1,5 +1,4 @@
-//! What the engine's page answers, sound and faulty. Where a fault can be laid so that a careless reader takes the page
-//! for zero, it is.
+//! The engine's metrics page, healthy and faulty. Wherever a fault allows it, a careless reader would see zero streams.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,14 +10,14 @@ use std::time::Duration;
 use crate::engine::{Engine, bind};
 use crate::matrix::PageFault;
 
-/// How long the long page is.
-const LONG: usize = 60_000_000;
-/// What a redirection leads to: a page that says zero.
-const ELSEWHERE: &str = "/elsewhere";
+/// Size of the page of `PageFault::Long`, in bytes.
+const LONG_PAGE_BYTES: usize = 60_000_000;
+/// Target of the redirect: a page that reports zero streams.
+const REDIRECT_PATH: &str = "/elsewhere";
 
-/// The page.
+/// The server of the metrics page.
 #[derive(Clone)]
-pub(crate) struct Pages {
+pub(crate) struct MetricsPage {
     address: SocketAddr,
     engine: Arc<Engine>,
     shared: Arc<(Mutex<State>, Condvar)>,
@@ -27,27 +26,27 @@ pub(crate) struct Pages {
 #[derive(Clone, Copy, Default)]
 struct State {
     fault: Option<PageFault>,
-    /// The streams when the page froze.
+    /// Number of streams when the fault began; a frozen page keeps reporting it.
     frozen: u64,
 }
 
-impl Pages {
+impl MetricsPage {
     pub(crate) fn serve(engine: &Arc<Engine>, address: SocketAddr) -> Self {
-        let pages = Self { address, engine: Arc::clone(engine), shared: Arc::default() };
-        let (serving, mut listener) = (pages.clone(), Some(bind(address)));
+        let page = Self { address, engine: Arc::clone(engine), shared: Arc::default() };
+        let (server, mut listener) = (page.clone(), Some(bind(address)));
         thread::spawn(move || {
             loop {
-                serving.accept(&listener.take().unwrap_or_else(|| bind(address)));
-                serving.wait_until_up();
+                server.accept(&listener.take().unwrap_or_else(|| bind(address)));
+                server.wait_until_up();
             }
         });
-        pages
+        page
     }
 
-    pub(crate) fn become_faulty(&self, fault: Option<PageFault>) {
+    pub(crate) fn set_fault(&self, fault: Option<PageFault>) {
         *self.lock() = State { fault, frozen: self.engine.streams.load(Ordering::SeqCst) };
         self.shared.1.notify_all();
-        // Wakes the thread that accepts: it may have to close its port.
+        // Wakes the accepting thread, which may have to close its port.
         drop(TcpStream::connect(self.address));
     }
 
@@ -65,39 +64,41 @@ impl Pages {
             if state.fault == Some(PageFault::Down) {
                 return;
             }
-            let pages = self.clone();
-            thread::spawn(move || pages.answer(state, stream));
+            let page = self.clone();
+            thread::spawn(move || page.respond(state, stream));
         }
     }
 
-    fn answer(&self, state: State, mut stream: TcpStream) -> Option<()> {
+    fn respond(&self, state: State, mut stream: TcpStream) -> Option<()> {
         let mut request = [0; 4096];
         let length = stream.read(&mut request).ok().filter(|length| *length > 0)?;
         let streams = self.engine.streams.load(Ordering::SeqCst);
-        if String::from_utf8_lossy(&request[..length]).contains(ELSEWHERE) {
-            return stream.write_all(&whole("", page(0).as_bytes())).ok();
+        if String::from_utf8_lossy(&request[..length]).contains(REDIRECT_PATH) {
+            return stream.write_all(&response("", metrics(0).as_bytes())).ok();
         }
-        let Some(fault) = state.fault else { return stream.write_all(&whole("", page(streams).as_bytes())).ok() };
+        let Some(fault) = state.fault else {
+            return stream.write_all(&response("", metrics(streams).as_bytes())).ok();
+        };
         println!("faulty");
-        let said = match fault {
+        let bytes = match fault {
             PageFault::Down => return None,
             PageFault::Hanging => {
-                // Until the caller gives up.
+                // Returns when the client gives up.
                 let _ = stream.read(&mut request);
                 return None;
             }
-            PageFault::Trickling => return trickle(&mut stream, page(streams).as_bytes()),
-            PageFault::Long => return long(&mut stream, streams),
-            PageFault::Garbage => whole("", &garbage()),
-            PageFault::Frozen => whole("", page(state.frozen).as_bytes()),
-            PageFault::Redirecting => redirection(self.address),
-            PageFault::Gzip => whole("Content-Encoding: gzip\r\n", &gzip(page(0).as_bytes())),
+            PageFault::Trickling => return send_slowly(&mut stream, metrics(streams).as_bytes()),
+            PageFault::Long => return send_long_page(&mut stream, streams),
+            PageFault::Garbage => response("", &garbage()),
+            PageFault::Frozen => response("", metrics(state.frozen).as_bytes()),
+            PageFault::Redirecting => redirect(self.address),
+            PageFault::Gzip => response("Content-Encoding: gzip\r\n", &gzip(metrics(0).as_bytes())),
         };
-        stream.write_all(&said).ok()
+        stream.write_all(&bytes).ok()
     }
 }
 
-fn page(streams: u64) -> String {
+fn metrics(streams: u64) -> String {
     format!("engine_active_requests{{kind=\"stream\"}} {streams}\n")
 }
 
@@ -107,25 +108,25 @@ fn head(header: &str, length: usize) -> String {
     )
 }
 
-fn whole(header: &str, body: &[u8]) -> Vec<u8> {
+fn response(header: &str, body: &[u8]) -> Vec<u8> {
     [head(header, body.len()).as_bytes(), body].concat()
 }
 
-/// Where it leads there is a page that says zero, and so there is in its own body.
-fn redirection(address: SocketAddr) -> Vec<u8> {
-    let body = page(0);
-    let head = format!("HTTP/1.1 302 Found\r\nLocation: http://{address}{ELSEWHERE}\r\nContent-Length: {}", body.len());
-    format!("{head}\r\nConnection: close\r\n\r\n{body}").into_bytes()
+/// A redirect to a page that reports zero; its own body reports zero as well.
+fn redirect(address: SocketAddr) -> Vec<u8> {
+    let body = metrics(0);
+    let location = format!("Location: http://{address}{REDIRECT_PATH}\r\nContent-Length: {}", body.len());
+    format!("HTTP/1.1 302 Found\r\n{location}\r\nConnection: close\r\n\r\n{body}").into_bytes()
 }
 
-/// Noise, a zero, and the same series again, broken: after that no reader should believe the page.
+/// Noise, a zero, and the same series again but broken, which makes the whole page unreadable.
 fn garbage() -> Vec<u8> {
     let noise = (0..4096_u32).map(|at| u8::try_from(at.wrapping_mul(2_654_435_761) >> 24).expect("a byte"));
-    let series = format!("\n{}engine_active_requests{{kind=\"str", page(0));
+    let series = format!("\n{}engine_active_requests{{kind=\"str", metrics(0));
     noise.clone().chain(series.into_bytes()).chain(noise).collect()
 }
 
-fn trickle(stream: &mut TcpStream, body: &[u8]) -> Option<()> {
+fn send_slowly(stream: &mut TcpStream, body: &[u8]) -> Option<()> {
     stream.write_all(head("", body.len()).as_bytes()).ok()?;
     for byte in body {
         stream.write_all(&[*byte]).ok()?;
@@ -134,10 +135,10 @@ fn trickle(stream: &mut TcpStream, body: &[u8]) -> Option<()> {
     Some(())
 }
 
-/// The count comes last.
-fn long(stream: &mut TcpStream, streams: u64) -> Option<()> {
-    let (block, last) = ("filler_total{of=\"nothing in particular\"} 1\n".repeat(1500), page(streams));
-    let blocks = LONG.div_ceil(block.len());
+/// Sends the count as the last line.
+fn send_long_page(stream: &mut TcpStream, streams: u64) -> Option<()> {
+    let (block, last) = ("filler_total{of=\"nothing in particular\"} 1\n".repeat(1500), metrics(streams));
+    let blocks = LONG_PAGE_BYTES.div_ceil(block.len());
     stream.write_all(head("", blocks * block.len() + last.len()).as_bytes()).ok()?;
     for _ in 0..blocks {
         stream.write_all(block.as_bytes()).ok()?;
@@ -145,7 +146,7 @@ fn long(stream: &mut TcpStream, streams: u64) -> Option<()> {
     stream.write_all(last.as_bytes()).ok()
 }
 
-/// One stored block (RFC 1951, 3.2.4), so that whoever overlooks the encoding finds lines of text.
+/// Uses one stored block (RFC 1951, 3.2.4), so that a reader that overlooks the encoding finds lines of text.
 fn gzip(text: &[u8]) -> Vec<u8> {
     let text = &[b"\n", text].concat()[..];
     let length = u16::try_from(text.len()).expect("a short text");

@@ -1,111 +1,111 @@
-//! Other pods than an engine with a sidecar: no sidecar at all, the API, and a proxy before the engine.
+//! Pods other than an engine with a sidecar: without a sidecar, the API, and a proxy in front of the engine.
 
 use std::fs;
 
 use serde_json::json;
 
+use crate::parallel;
 use crate::support::client::Client;
 use crate::support::clock::{now, since};
-use crate::support::cluster::folder;
+use crate::support::cluster::cluster_dir;
 use crate::support::manifest::{ENGINE, LAMEDUCK, Manifest};
-use crate::support::place::Place;
+use crate::support::namespace::Namespace;
 use crate::support::runner::Scenario;
-use crate::together;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
-    together("exec-in-main: the hook drains alone, and the engine's own exit takes it along", exec_in_main),
-    together("api: its own exit ends the drain", the_api),
-    together("two containers: a proxy that carries the hook serves until the engine's streams are over", a_proxy),
+    parallel("exec-in-main: the hook drains without a sidecar, and ends with the engine", exec_in_main),
+    parallel("api: the API's exit ends the drain", api),
+    parallel("two containers: a proxy with the hook serves until the engine's streams have ended", proxy_with_hook),
 ];
 
 const API: &str = "deepgram-api";
 
 fn exec_in_main() -> String {
-    let place = Place::new("exec-in-main", "restricted");
+    let namespace = Namespace::new("exec-in-main", "restricted");
     let mut manifest = Manifest::example("exec-in-main.yaml").pod("exec-in-main").engine("--exit-delay 4s");
     manifest.spec()["terminationGracePeriodSeconds"] = json!(60);
     let command = &mut manifest.container(ENGINE)["lifecycle"]["preStop"]["exec"]["command"];
     let last = command.as_array_mut().unwrap().last_mut().unwrap();
     assert_eq!(*last, "--grace-period=3600");
     *last = json!("--grace-period=60");
-    let pod = place.start(&manifest);
+    let pod = namespace.start(&manifest);
     pod.wait_ready();
-    let check = ["exec", "exec-in-main", "-c", ENGINE, "--", "/lameduck/lameduck", "check", "--grace-period=60"];
-    let rehearsal = place.kubectl(&check);
+    let command = ["exec", "exec-in-main", "-c", ENGINE, "--", "/lameduck/lameduck", "check", "--grace-period=60"];
+    let check = namespace.kubectl(&command);
     let client = pod.client(&["--streams", "4", "--durations", "10s,12s,14s,16s"]);
     pod.engine.wait_for("stream 4 opened");
     let deleted = now();
-    pod.drains(&client, 4);
+    pod.delete_and_drain(&client, 4);
     let seconds = since(deleted).as_secs();
 
     assert_eq!(pod.engine.count("SIGINT received"), 1, "one signal");
-    assert_eq!(pod.engine.count("SIGTERM received"), 0, "and no other");
+    assert_eq!(pod.engine.count("SIGTERM received"), 0, "no SIGTERM");
     let outcome = pod.message_of(ENGINE);
     assert_eq!(
         json!([outcome["outcome"], outcome["streams_at_start"], outcome["stragglers"]]),
         json!(["exited", 4, 0])
     );
     assert_eq!(pod.exit_code(ENGINE), Some(0));
-    assert_eq!(pod.exit_code(LAMEDUCK), Some(0), "it only brought the binary");
-    let hook = end_of_hook(&place);
+    assert_eq!(pod.exit_code(LAMEDUCK), Some(0), "it only installed the binary");
+    let hook = end_of_hook(&namespace);
     assert!(seconds < 50, "gone after {seconds} s of 60");
-    let rehearsal = rehearsal.lines().last().unwrap_or_default();
-    format!("{rehearsal}; 4 streams clean, one SIGINT, exited, gone after {seconds} s of 60; {hook}")
+    let check = check.lines().last().unwrap_or_default();
+    format!("{check}; 4 streams clean, one SIGINT, exited, gone after {seconds} s of 60; {hook}")
 }
 
-/// The kernel has ended the hook together with the engine, which is its container's first process.
-fn end_of_hook(place: &Place) -> String {
-    let event = place.wait_for_event("FailedPreStopHook");
-    let log = fs::read_to_string(folder().join("log/kubelet.log")).unwrap();
+/// The kernel ends the hook together with the engine, which is the container's first process.
+fn end_of_hook(namespace: &Namespace) -> String {
+    let event = namespace.wait_for_event("FailedPreStopHook");
+    let log = fs::read_to_string(cluster_dir().join("log/kubelet.log")).unwrap();
     let killed = "drain --standalone --hook --grace-period=60' exited with 137";
-    assert!(log.contains(killed), "the kubelet's log does not say {killed:?}");
+    assert!(log.contains(killed), "the kubelet's log does not contain {killed:?}");
     format!("the hook exited with 137 (event: {event})")
 }
 
-fn the_api() -> String {
-    let place = Place::new("api", "restricted");
+fn api() -> String {
+    let namespace = Namespace::new("api", "restricted");
     let manifest = Manifest::example("api-pod.yaml").pod("api").grace(60).simulated(API, "--role api --exit-delay 3s");
-    let pod = place.start(&manifest);
+    let pod = namespace.start(&manifest);
     pod.wait_ready();
     let api = pod.log(API, 0);
     let client = pod.client(&["--streams", "3", "--durations", "10s,12s,14s"]);
     api.wait_for("stream 3 opened");
     let deleted = now();
-    pod.drains(&client, 3);
+    pod.delete_and_drain(&client, 3);
     let seconds = since(deleted).as_secs();
 
     assert_eq!(api.count("SIGINT received"), 1, "one signal");
-    assert_eq!(api.count("SIGTERM received"), 0, "and no other");
+    assert_eq!(api.count("SIGTERM received"), 0, "no SIGTERM");
     pod.assert_outcome("exited", 0, Some("SIGINT"));
     assert_eq!((pod.exit_code(API), pod.exit_code(LAMEDUCK)), (Some(0), Some(0)));
-    place.assert_hooks_succeeded();
+    namespace.assert_hooks_succeeded();
     assert!(seconds < 50, "gone after {seconds} s of 60");
     format!("3 streams clean, one SIGINT, exited, gone after {seconds} s of 60")
 }
 
-/// Something that cuts its streams at SIGTERM stands in for the proxy.
-fn a_proxy() -> String {
-    let place = Place::new("two-containers", "restricted");
+/// A simulated engine that cuts its streams at SIGTERM plays the proxy.
+fn proxy_with_hook() -> String {
+    let namespace = Namespace::new("two-containers", "restricted");
     let mut manifest = Manifest::example("two-containers.yaml")
         .pod("two-containers")
         .grace(60)
         .simulated("proxy", "--listen 0.0.0.0:8443 --metrics 127.0.0.1:9992 --on-signal quit");
     manifest.container("proxy")["command"] = json!(["stem"]);
-    let pod = place.start(&manifest);
+    let pod = namespace.start(&manifest);
     pod.wait_ready();
     let proxy = pod.log("proxy", 0);
-    let by_proxy = Client::start(&pod.address(8443).to_string(), &["--streams", "2", "--durations", "12s,14s"]);
+    let proxy_client = Client::start(&pod.address(8443).to_string(), &["--streams", "2", "--durations", "12s,14s"]);
     proxy.wait_for("stream 2 opened");
-    let at_engine = pod.client(&["--streams", "2", "--durations", "12s,18s"]);
+    let engine_client = pod.client(&["--streams", "2", "--durations", "12s,18s"]);
     pod.engine.wait_for("stream 2 opened");
     pod.delete(&[]);
-    by_proxy.endings().assert_clean(2);
-    at_engine.endings().assert_clean(2);
+    proxy_client.endings().assert_clean(2);
+    engine_client.endings().assert_clean(2);
     pod.wait_gone();
 
     assert_eq!(pod.engine.count("SIGINT received"), 1, "one signal");
     assert_eq!((proxy.count("SIGINT received"), proxy.count("SIGTERM received")), (0, 1));
     assert_eq!(pod.outcome()["stragglers"], 0);
-    place.assert_hooks_succeeded();
-    "2 streams over the proxy and 2 at the engine clean; the proxy had SIGTERM alone, after them".to_owned()
+    namespace.assert_hooks_succeeded();
+    "2 streams at the proxy and 2 at the engine clean; the proxy got only SIGTERM, after they had ended".to_owned()
 }
