@@ -49,18 +49,18 @@ fn is_path(code: &str) -> bool {
 /// `module::name` is a test of the binary `integration`; `crate::module::tests::name` is a unit test.
 fn exists(path: &str) -> bool {
     let Some((module, name)) = path.rsplit_once("::") else { return false };
-    let (root, first) = (module.split("::").next(), module.split_once("::"));
-    let source = CRATES.iter().find(|(krate, _)| Some(*krate) == root);
-    let candidates = match (source, first) {
-        (Some((_, folder)), Some((_, rest))) => {
-            let Some(file) = rest.strip_suffix("::tests") else { return false };
-            let file = file.replace("::", "/");
-            [format!("{folder}/{file}.rs"), format!("{folder}/{file}/tests.rs")].to_vec()
-        }
-        (Some(_), None) => return false,
-        (None, _) => [format!("tests/integration/{}.rs", module.replace("::", "/"))].to_vec(),
+    sources_of(module).iter().any(|file| repository(file).exists() && tests_of(&read(file)).contains(name))
+}
+
+/// The files that may contain the module's tests.
+fn sources_of(module: &str) -> Vec<String> {
+    let (root, rest) = module.split_once("::").unwrap_or((module, ""));
+    let Some((_, folder)) = CRATES.iter().find(|(name, _)| *name == root) else {
+        return vec![format!("tests/integration/{}.rs", module.replace("::", "/"))];
     };
-    candidates.iter().any(|file| repository(file).exists() && tests_of(&read(file)).contains(name))
+    let file = if rest == "tests" { "lib" } else { rest.strip_suffix("::tests").unwrap_or_default() };
+    let file = file.replace("::", "/");
+    vec![format!("{folder}/{file}.rs"), format!("{folder}/{file}/tests.rs")]
 }
 
 /// The test functions of a source file.
