@@ -55,7 +55,7 @@ fn normalized(path: &Path) -> Option<PathBuf> {
         match component {
             Component::ParentDir => result.pop().then_some(())?,
             Component::CurDir => {}
-            other => result.push(other),
+            Component::Normal(_) | Component::RootDir | Component::Prefix(_) => result.push(component),
         }
     }
     Some(result)
