@@ -1,104 +1,121 @@
-//! The documents name tests that stand behind what they say: each of these must exist.
+//! Documents name the tests that support a statement; every named test must exist.
+
+mod links;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// How a scenario on a real Kubernetes is named.
+/// The prefix of a scenario that runs on a real Kubernetes.
 const CLUSTER: &str = "cluster: ";
+/// The crates with unit tests, and where their sources are.
+const CRATES: [(&str, &str); 4] = [
+    ("lameduck", "src"),
+    ("lameduck_machine", "crates/machine/src"),
+    ("lameduck_manifests", "crates/manifests/src"),
+    ("lameduck_parsers", "crates/parsers/src"),
+];
+
+/// The path of a file in this repository.
+fn repository(path: impl AsRef<Path>) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
 
 fn read(path: impl AsRef<Path>) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    let path = repository(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Every document that may name tests, with its text.
-fn documents() -> Vec<(PathBuf, String)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
-    let mut paths: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|end| end == "md"));
-    paths.push("SECURITY.md".into());
-    paths.into_iter().map(|path| (path.clone(), read(&path))).collect()
+/// Every page in docs/, relative to the repository.
+fn pages() -> Vec<PathBuf> {
+    let entries = fs::read_dir(repository("docs")).unwrap().map(|entry| entry.unwrap().file_name());
+    let pages = entries.map(|name| Path::new("docs").join(name));
+    pages.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
 }
 
-/// What stands in backticks on a line, and looks like a test's name.
+/// The test names on a line: code spans that are paths or cluster scenarios.
 fn names(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2).filter(|code| code.starts_with(CLUSTER) || is_path(code))
 }
 
 fn is_path(code: &str) -> bool {
-    let word =
-        |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    code.contains("::") && code.split("::").all(word)
+    let is_identifier =
+        |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    code.contains("::") && code.split("::").all(is_identifier)
 }
 
-/// Whether this is a test: `suite::module::name`, as `cargo test --test suite` calls it `module::name`; or
-/// `src::module::name`, beside the code.
+/// Whether the test exists.
+///
+/// `module::name` is a test of the binary `integration`; `crate::module::tests::name` is a unit test.
 fn exists(path: &str) -> bool {
-    let (module, name) = path.rsplit_once("::").unwrap();
-    let file = module.replace("::", "/");
-    let candidates = match file.strip_prefix("src/") {
-        Some(file) => [format!("src/{file}.rs"), format!("src/{file}/tests.rs")],
-        None => [format!("tests/{file}.rs"), format!("tests/{file}/main.rs")],
+    let Some((module, name)) = path.rsplit_once("::") else { return false };
+    sources_of(module).iter().any(|file| repository(file).exists() && tests_of(&read(file)).contains(name))
+}
+
+/// The files that may contain the module's tests.
+fn sources_of(module: &str) -> Vec<String> {
+    let (root, rest) = module.split_once("::").unwrap_or((module, ""));
+    let Some((_, folder)) = CRATES.iter().find(|(name, _)| *name == root) else {
+        return vec![format!("tests/integration/{}.rs", module.replace("::", "/"))];
     };
-    let found = candidates.iter().find(|path| Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists());
-    found.is_some_and(|path| tests_of(&read(path)).contains(name))
+    let file = if rest == "tests" { "lib" } else { rest.strip_suffix("::tests").unwrap_or_default() };
+    let file = file.replace("::", "/");
+    vec![format!("{folder}/{file}.rs"), format!("{folder}/{file}/tests.rs")]
 }
 
-/// The functions of a source that are tests.
+/// The test functions of a source file.
 fn tests_of(source: &str) -> BTreeSet<String> {
-    let after_mark = source.split("#[test]").skip(1).chain(source.split("#[tokio::test").skip(1));
+    let after_attribute = source.split("#[test]").skip(1).chain(source.split("#[tokio::test").skip(1));
     let name = |rest: &str| Some(rest.split_once("fn ")?.1.split_once('(')?.0.to_owned());
-    after_mark.filter_map(name).collect()
+    after_attribute.filter_map(name).collect()
 }
 
-/// The names of all scenarios in the themes that are run.
+/// The names of all scenarios in tests/cluster.
 fn scenarios() -> BTreeSet<String> {
-    let main = read("tests/cluster/main.rs");
-    let themes = main.split("::SCENARIOS").filter_map(|before| before.split_whitespace().last());
-    let themes: Vec<&str> = themes.filter(|theme| main.contains(&format!("{theme}::SCENARIOS"))).collect();
-    themes.into_iter().flat_map(|theme| names_of(&read(format!("tests/cluster/{theme}.rs")))).collect()
+    let files = fs::read_dir(repository("tests/cluster")).unwrap().map(|entry| entry.unwrap().path());
+    let sources = files.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
+    sources.flat_map(|path| names_of(&read(path))).collect()
 }
 
-/// The first string of every `together(…)` and `alone(…)`.
+/// The first string of every entry in a file's list of scenarios, whatever the constructor is called.
 fn names_of(source: &str) -> Vec<String> {
-    let (_, list) = source.split_once("SCENARIOS: &[Scenario] = &[").expect("a theme has its scenarios");
+    let Some((_, list)) = source.split_once("SCENARIOS: &[Scenario] = &[") else { return Vec::new() };
     let (list, _) = list.split_once("];").unwrap();
-    let calls = list.split("together(").flat_map(|part| part.split("alone(")).skip(1);
-    calls.filter_map(|call| Some(call.trim_start().strip_prefix('"')?.split_once('"')?.0.to_owned())).collect()
+    let first_strings = list.split('(').skip(1).filter_map(|entry| entry.trim_start().strip_prefix('"'));
+    first_strings.filter_map(|entry| Some(entry.split_once('"')?.0.to_owned())).collect()
 }
 
 #[test]
-fn every_test_that_a_document_names_exists() {
+fn every_test_named_in_documents_exists() {
     let scenarios = scenarios();
-    let known = |name: &str| match name.strip_prefix(CLUSTER) {
+    let is_known = |name: &str| match name.strip_prefix(CLUSTER) {
         Some(scenario) => scenarios.contains(scenario),
         None => exists(name),
     };
-    let mut named = 0;
-    for (path, text) in documents() {
-        for (number, line) in text.lines().enumerate() {
-            for name in names(line) {
-                assert!(known(name), "{}:{}: there is no test `{name}`", path.display(), number + 1);
-                named += 1;
-            }
+    let (mut named, mut missing) = (0, Vec::new());
+    for path in pages().into_iter().chain(["SECURITY.md".into()]) {
+        for (number, line) in read(&path).lines().enumerate() {
+            let unknown = names(line).inspect(|_| named += 1).filter(|name| !is_known(name));
+            missing.extend(unknown.map(|name| format!("{}:{}: {name}", path.display(), number + 1)));
         }
     }
+    assert!(missing.is_empty(), "these tests do not exist:\n{}", missing.join("\n"));
     assert!(named > 100, "only {named} names were found");
 }
 
-/// The rows of the tables, by the mark in their first cell.
+/// The table rows whose first cell is a mark of at most two characters.
 fn rows(text: &str) -> Vec<(&str, &str)> {
     let cells = |line| str::split_once(str::strip_prefix(line, "| ")?, " | ");
     text.lines().filter_map(cells).filter(|(mark, _)| mark.len() <= 2 && *mark != "#").collect()
 }
 
 #[test]
-fn every_sharp_edge_and_every_complaint_names_a_test() {
-    let text = read("docs/sharp-edges.md");
+fn every_row_of_the_test_matrix_names_a_test() {
+    let text = read("docs/test-matrix.md");
     let marks: Vec<&str> = rows(&text).iter().map(|(mark, _)| *mark).collect();
-    let edges = (1..=35).map(|number| number.to_string());
-    let complaints = ('A'..='M').map(String::from);
-    assert_eq!(marks, edges.chain(complaints).collect::<Vec<_>>());
+    let kubernetes = (1..=35).map(|number| number.to_string());
+    let reports = ('A'..='M').map(String::from);
+    assert_eq!(marks, kubernetes.chain(reports).collect::<Vec<_>>());
     for (mark, row) in rows(&text) {
         let last = row.rsplit(" | ").next().unwrap();
         assert!(names(last).next().is_some(), "row {mark} names no test");
@@ -106,9 +123,9 @@ fn every_sharp_edge_and_every_complaint_names_a_test() {
 }
 
 #[test]
-fn what_is_no_test_is_not_taken_for_one() {
-    assert!(exists("docs::what_is_no_test_is_not_taken_for_one"));
-    for name in ["docs::exists", "docs::nothing", "nowhere::nothing", "lifecycle::hook::engine", "src::lib::nothing"] {
+fn only_test_functions_count_as_tests() {
+    assert!(exists("docs::only_test_functions_count_as_tests"));
+    for name in ["docs::exists", "docs::nothing", "nowhere::nothing", "lameduck::nothing", "lameduck::lib::nothing"] {
         assert!(!exists(name), "{name}");
     }
     let scenarios = scenarios();

@@ -1,5 +1,5 @@
-//! The README's table of settings is held against `lameduck sidecar --help`.
-use std::collections::BTreeMap;
+//! The reference pages agree with the code: the settings with `lameduck sidecar --help`, the metrics with the source.
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// What is said of a setting: its default, without marks and quotes.
@@ -14,8 +14,8 @@ fn plain(default: &str) -> String {
     default.replace(['`', '◆'], "").trim().to_owned()
 }
 
-fn in_readme() -> Settings {
-    let rows = include_str!("../README.md").lines().filter_map(|line| line.strip_prefix("| `--"));
+fn in_docs() -> Settings {
+    let rows = include_str!("../../docs/settings.md").lines().filter_map(|line| line.strip_prefix("| `--"));
     rows.map(|row| {
         let mut cells = row.split(" | ");
         let flag = cells.next().unwrap().trim_end_matches('`').to_owned();
@@ -53,10 +53,10 @@ fn in_help() -> Settings {
 }
 
 #[test]
-fn the_readme_names_every_setting_with_its_true_default() {
-    let (readme, help) = (in_readme(), in_help());
+fn documented_settings_match_help() {
+    let (documented, help) = (in_docs(), in_help());
     assert!(help.len() >= 21, "{help:?}");
-    assert_eq!(readme, help);
+    assert_eq!(documented, help);
 }
 
 #[test]
@@ -66,4 +66,21 @@ fn every_setting_has_an_environment_variable_of_its_name() {
         let variable = format!("[env: LAMEDUCK_{}]", flag.to_uppercase().replace('-', "_"));
         assert!(help.contains(&variable), "--{flag} has no {variable}");
     }
+}
+
+/// The names that src/io/metrics.rs passes to its functions for metric families.
+fn metric_families() -> BTreeSet<&'static str> {
+    let source = include_str!("../../src/io/metrics.rs");
+    let calls = ["family(", "gauge(", "histogram("].into_iter().flat_map(|call| source.split(call).skip(1));
+    let names = calls.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split_once('"'));
+    names.map(|(name, _)| name).collect()
+}
+
+#[test]
+fn documented_metrics_match_source() {
+    let page = include_str!("../../docs/metrics.md");
+    let (_, table) = page.split_once("## Families").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    assert_eq!(rows.map(|(name, _)| name).collect::<BTreeSet<_>>(), metric_families());
 }
