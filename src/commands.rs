@@ -62,7 +62,7 @@ impl Exit {
 pub struct CommandError {
     /// How to end.
     pub exit: Exit,
-    /// What to say, in one line.
+    /// What to print_line, in one line.
     pub message: String,
 }
 
@@ -76,7 +76,7 @@ impl CommandError {
 
 /// How long a thread of the runtime that has read a socket table waits for another. They are woken in turn, so that of
 /// many that a busy moment began none would end if they waited for longer than a few polls take.
-const IDLE_THREADS: Duration = Duration::from_millis(100);
+const THREAD_KEEP_ALIVE: Duration = Duration::from_millis(100);
 
 /// Runs a command to its end, on this thread.
 ///
@@ -86,7 +86,7 @@ pub fn block_on(command: impl Future<Output = Result<Exit, CommandError>>) -> Re
     // After each turn of a task it looks at clocks, sockets and the command itself: a long page is read by two tasks
     // that keep each other busy, and by default sixty turns of theirs would hold up a deadline.
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime = builder.thread_keep_alive(IDLE_THREADS).event_interval(1).enable_all().build();
+    let runtime = builder.thread_keep_alive(THREAD_KEEP_ALIVE).event_interval(1).enable_all().build();
     let runtime = runtime.map_err(|error| CommandError::new(Exit::Internal, format!("cannot start: {error}")))?;
     let result = runtime.block_on(command);
     // A name that is still being looked up must not hold up the end.
@@ -95,12 +95,12 @@ pub fn block_on(command: impl Future<Output = Result<Exit, CommandError>>) -> Re
 }
 
 /// Prints a line to stdout. A reader that has gone away is no reason to fail.
-pub fn say(line: &str) {
+pub fn print_line(line: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
 /// Prints a line to stderr. A reader that has gone away is no reason to fail.
-pub fn complain(line: &str) {
+pub fn eprint_line(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 

@@ -9,9 +9,9 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use lameduck::commands::inject::InjectArgs;
 use lameduck::commands::status::watch;
-use lameduck::commands::{CommandError, Exit, check, complain, drain, inject, install, say, sidecar, status};
+use lameduck::commands::{CommandError, Exit, check, drain, eprint_line, inject, install, print_line, sidecar, status};
 use lameduck::settings::args::{AddressArgs, SidecarArgs};
-use lameduck::settings::drain::{DrainArgs, refuse_vain_flags, select_variables};
+use lameduck::settings::drain::{DrainArgs, reject_unused_flags, scope_env_vars};
 
 /// Lets a pod with long-lived streams leave without cutting anybody off.
 #[derive(Parser)]
@@ -76,7 +76,7 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let exit = result.unwrap_or_else(|CommandError { exit, message }| {
-        complain(&format!("error: {message}"));
+        eprint_line(&format!("error: {message}"));
         exit
     });
     ExitCode::from(exit.code())
@@ -86,10 +86,10 @@ fn parse() -> Result<Cli, clap::Error> {
     // The environment's values are not help, and may be secret.
     let mut command = Cli::command().mut_subcommands(|command| command.mut_args(|arg| arg.hide_env_values(true)));
     let words: Vec<OsString> = std::env::args_os().collect();
-    command = command.mut_subcommand("drain", |drain| select_variables(drain, &words));
+    command = command.mut_subcommand("drain", |drain| scope_env_vars(drain, &words));
     let matches = command.try_get_matches_from_mut(words)?;
     if let (Some(drain), Some(typed)) = (command.find_subcommand("drain"), matches.subcommand_matches("drain")) {
-        refuse_vain_flags(drain, typed)
+        reject_unused_flags(drain, typed)
             .map_err(|message| Cli::command().error(ErrorKind::ArgumentConflict, message))?;
     }
     Cli::from_arg_matches(&matches)
@@ -110,9 +110,9 @@ fn run(command: &Command) -> Result<Exit, CommandError> {
 /// Help and version go to stdout and are no errors; clap's own exit code for an error is not ours.
 fn usage(error: &clap::Error) -> ExitCode {
     if error.use_stderr() {
-        complain(error.to_string().trim_end());
+        eprint_line(error.to_string().trim_end());
         return ExitCode::from(Exit::Usage.code());
     }
-    say(error.to_string().trim_end());
+    print_line(error.to_string().trim_end());
     ExitCode::from(Exit::Success.code())
 }

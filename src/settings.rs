@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use crate::io::process::Matcher;
 use crate::settings::args::{SidecarArgs, SigtermArg, WaitFor};
 use crate::settings::sources::Sources;
-use crate::settings::values::Choice;
+use crate::settings::values::OrNone;
 use lameduck_machine::drain_times::{DrainTimes, TimeArgs};
 use lameduck_machine::policy::SigtermPolicy;
 
@@ -106,7 +106,7 @@ impl Settings {
 
     /// What is drained, in words that differ where the settings do.
     #[must_use]
-    pub fn subject(&self) -> String {
+    pub fn identity(&self) -> String {
         let page = self.sources.page.as_ref().map(|(url, _)| url.to_string());
         format!("{:?} {:?} {:?} {:?}", self.matcher, self.signal, page, self.sources.streams_ports)
     }
@@ -128,9 +128,9 @@ fn times(args: &SidecarArgs) -> Result<TimeArgs, String> {
     })
 }
 
-fn state_dir(chosen: Option<&Choice<PathBuf>>) -> Option<PathBuf> {
+fn state_dir(chosen: Option<&OrNone<PathBuf>>) -> Option<PathBuf> {
     match chosen {
-        Some(Choice(dir)) => dir.clone(),
+        Some(OrNone(dir)) => dir.clone(),
         None => Some(PathBuf::from("/dev/shm")).filter(|dir| is_writable(dir)),
     }
 }

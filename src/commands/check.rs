@@ -5,7 +5,7 @@
 use std::env;
 use std::io::{IsTerminal, stdout};
 
-use crate::commands::{CommandError, Exit, block_on, say};
+use crate::commands::{CommandError, Exit, block_on, print_line};
 use crate::settings::Settings;
 use crate::settings::args::{SidecarArgs, unknown_variables};
 use report::{Check, Report};
@@ -30,9 +30,9 @@ pub fn run(args: &SidecarArgs, json: bool) -> Result<Exit, CommandError> {
             Err(message) => vec![settings::refused(&message)],
         });
         if json {
-            say(&report.to_json());
+            print_line(&report.to_json());
         } else {
-            say(report.to_text(wants_colours()).trim_end());
+            print_line(report.to_text(wants_colours()).trim_end());
         }
         Ok(report.exit())
     })

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::commands::status::{fetch, page};
-use crate::commands::{CommandError, Exit, block_on, complain, startup};
+use crate::commands::{CommandError, Exit, block_on, eprint_line, startup};
 use crate::io::http::Url;
 use crate::io::report::OutcomeReport;
 use crate::settings::drain::DrainArgs;
@@ -40,7 +40,7 @@ async fn drain(address: &Url, hook: bool, display: &mut Display) -> Result<Outco
     if !hook {
         // It is said of a sidecar that is there.
         fetch(address).await?;
-        complain(
+        eprint_line(
             "draining this pod's target; when it has ended, the kubelet restarts its container, and lameduck is ready again",
         );
     }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
-use crate::commands::{CommandError, Exit, complain};
+use crate::commands::{CommandError, Exit, eprint_line};
 use crate::settings::Settings;
 use crate::settings::args::{Preset, SidecarArgs};
-use crate::settings::drain::objection_to_standalone;
-use crate::settings::values::{self, Choice};
+use crate::settings::drain::unsupported_standalone_reason;
+use crate::settings::values::{self, OrNone};
 use lameduck_manifests::select::ContainerSelector;
 use lameduck_manifests::sidecar_spec::Mode;
 use lameduck_manifests::{self, Done, Request, Setting, remove};
@@ -134,7 +134,7 @@ pub fn run(args: &InjectArgs) -> Result<Exit, CommandError> {
     }
     .map_err(usage)?;
     for line in &told {
-        complain(line);
+        eprint_line(line);
     }
     let mut stdout = std::io::stdout().lock();
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
@@ -154,7 +154,7 @@ fn nothing_else(args: &InjectArgs) -> Result<(), String> {
 
 fn manifests() -> Result<String, String> {
     if std::io::stdin().is_terminal() {
-        complain("reading manifests from the terminal; end them with Ctrl-D");
+        eprint_line("reading manifests from the terminal; end them with Ctrl-D");
     }
     let mut bytes = Vec::new();
     let read = std::io::stdin().lock().read_to_end(&mut bytes);
@@ -175,14 +175,14 @@ fn request(args: &InjectArgs) -> Result<Request, String> {
     if let Some(uid) = args.run_as_user.filter(|uid| *uid > lameduck_manifests::LARGEST_ID) {
         return Err(format!("--run-as-user {uid}: Kubernetes takes uids up to {}", lameduck_manifests::LARGEST_ID));
     }
-    if let Some(Choice(Some(path))) = &settings.token_file
+    if let Some(OrNone(Some(path))) = &settings.token_file
         && !args.standalone
     {
         return Err(format!("--token-file {}: {NO_TOKEN}", path.display()));
     }
     if args.standalone {
         for Setting { flag, .. } in &args.settings.typed {
-            objection_to_standalone(flag).map_or(Ok(()), |why| Err(format!("--{flag}: {why}")))?;
+            unsupported_standalone_reason(flag).map_or(Ok(()), |why| Err(format!("--{flag}: {why}")))?;
         }
     }
     Ok(Request {

@@ -142,7 +142,7 @@ fn state_file(settings: &Settings, listener: &TcpListener) -> Option<StateFile> 
         warn!("no state dir: a sidecar that restarts in a drain will not know of it");
         return None;
     };
-    let state = StateFile::for_port(dir, port, &settings.subject());
+    let state = StateFile::for_port(dir, port, &settings.identity());
     if let Err(error) = state.probe() {
         warn!(path = %dir.display(), %error, "no drain can be noted in the state dir: {UNNOTED}");
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Limited};
 use hyper::StatusCode;
 
-use crate::commands::{CommandError, Exit, block_on, say};
+use crate::commands::{CommandError, Exit, block_on, print_line};
 use crate::io::http::{self, Url};
 use crate::io::report::StatusReport;
 
@@ -30,9 +30,9 @@ pub fn run(address: &Url, json: bool) -> Result<Exit, CommandError> {
     block_on(async {
         let text = page(address, "/status", PATIENCE).await?;
         if json {
-            say(text.trim_end());
+            print_line(text.trim_end());
         } else {
-            say(text::render(&parse(address, &text)?).trim_end());
+            print_line(text::render(&parse(address, &text)?).trim_end());
         }
         Ok(Exit::Success)
     })

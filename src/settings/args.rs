@@ -11,14 +11,14 @@ use tracing::level_filters::LevelFilter;
 
 use crate::io::http::Url;
 use crate::io::log;
-use crate::settings::values::{self, Choice, Level, Listen, Ports, Selectors};
+use crate::settings::values::{self, Level, Listen, OrNone, Ports, Selectors};
 use lameduck_manifests::sidecar_spec::SHARED_BEFORE;
 
 /// Where the sidecar listens if nothing is said.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 8089);
 
 /// What a client is told, and what `lameduck inject` leaves for itself.
-const OF_OTHERS: [&str; 2] = ["LAMEDUCK_ADDRESS", SHARED_BEFORE];
+const NON_SIDECAR_VARS: [&str; 2] = ["LAMEDUCK_ADDRESS", SHARED_BEFORE];
 
 /// Every setting of `lameduck sidecar`, as typed.
 #[derive(Args, Clone, Debug)]
@@ -61,7 +61,7 @@ pub struct SidecarArgs {
 
     /// The signal that tells the target to take no more and finish; none: only count and wait [preset: SIGINT]
     #[arg(long, env = "LAMEDUCK_SIGNAL", value_name = "SIGNAL", value_parser = values::signal)]
-    pub signal: Option<Choice<Signal>>,
+    pub signal: Option<OrNone<Signal>>,
 
     /// What ends a drain: zero streams, or only the target's own exit [preset: zero]
     #[arg(long, env = "LAMEDUCK_WAIT_FOR", value_name = "WHAT")]
@@ -93,7 +93,7 @@ pub struct SidecarArgs {
 
     /// When no stream that is left has worked for this long, the drain is over, as idle [default: off]
     #[arg(long, env = "LAMEDUCK_IDLE_AFTER", value_name = "DURATION", value_parser = values::idle_after)]
-    pub idle_after: Option<Choice<Duration>>,
+    pub idle_after: Option<OrNone<Duration>>,
 
     /// Below so many bytes a second, received on a connection, it carries no data: keep-alives are not work
     #[arg(long, env = "LAMEDUCK_IDLE_RATE", value_name = "BYTES", default_value = "256", value_parser = values::rate)]
@@ -113,7 +113,7 @@ pub struct SidecarArgs {
 
     /// A file with the token that a /prestop from another host must carry in its header Authorization: Bearer …; without it a call is held, but starts no drain [default: none]
     #[arg(long, env = "LAMEDUCK_TOKEN_FILE", value_name = "FILE", value_parser = values::path_or_none)]
-    pub token_file: Option<Choice<PathBuf>>,
+    pub token_file: Option<OrNone<PathBuf>>,
 
     /// What SIGTERM to the sidecar means
     #[arg(long, env = "LAMEDUCK_ON_SIGTERM", value_name = "POLICY", default_value = "auto")]
@@ -121,7 +121,7 @@ pub struct SidecarArgs {
 
     /// Where a drain is noted for a restarted sidecar; none switches it off [default: /dev/shm where it can be written]
     #[arg(long, env = "LAMEDUCK_STATE_DIR", value_name = "DIR", value_parser = values::state_dir)]
-    pub state_dir: Option<Choice<PathBuf>>,
+    pub state_dir: Option<OrNone<PathBuf>>,
 
     /// Where the outcome is left for the kubelet, as one JSON line [default: /dev/termination-log where it is there]
     #[arg(long, env = "LAMEDUCK_TERMINATION_LOG", value_name = "FILE", value_parser = values::termination_log)]
@@ -220,7 +220,7 @@ impl AddressArgs {
     #[must_use]
     pub fn resolve(&self) -> Url {
         let listen = std::env::var("LAMEDUCK_LISTEN").ok().and_then(|listen| listen.parse::<Listen>().ok());
-        self.address.clone().unwrap_or_else(|| beside(listen.map_or(DEFAULT_LISTEN, |listen| listen.0)))
+        self.address.clone().unwrap_or_else(|| sidecar_url(listen.map_or(DEFAULT_LISTEN, |listen| listen.0)))
     }
 }
 
@@ -230,7 +230,7 @@ pub fn unknown_variables() -> Vec<String> {
     let command = SidecarArgs::augment_args(Command::new("sidecar"));
     let known: Vec<_> = command.get_arguments().filter_map(|arg| arg.get_env()?.to_str()).collect();
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let ours = names.filter(|name| name.starts_with("LAMEDUCK_") && !OF_OTHERS.contains(&name.as_str()));
+    let ours = names.filter(|name| name.starts_with("LAMEDUCK_") && !NON_SIDECAR_VARS.contains(&name.as_str()));
     ours.filter(|name| !known.contains(&name.as_str()) && !is_service_link(name)).collect()
 }
 
@@ -241,7 +241,7 @@ fn is_service_link(name: &str) -> bool {
 
 /// Where a sidecar that listens there is reached from its own pod.
 #[must_use]
-pub fn beside(listen: SocketAddr) -> Url {
+pub fn sidecar_url(listen: SocketAddr) -> Url {
     let host = if listen.ip().is_unspecified() { IpAddr::from([127, 0, 0, 1]) } else { listen.ip() };
     Url::new(&host.to_string(), listen.port(), "/")
 }
@@ -267,7 +267,7 @@ mod tests {
             ("[::1]:9", "http://[::1]:9/"),
             ("10.0.0.7:9", "http://10.0.0.7:9/"),
         ] {
-            assert_eq!(beside(listen.parse().unwrap()).to_string(), url);
+            assert_eq!(sidecar_url(listen.parse().unwrap()).to_string(), url);
         }
     }
 }

@@ -42,7 +42,7 @@ pub struct DrainArgs {
 /// Leaves only those variables to `drain` that mean something to it: one list serves a pod's containers alike, and a
 /// hook that fails for a setting that it has no use for would cut every stream.
 #[must_use]
-pub fn select_variables(drain: Command, words: &[impl AsRef<OsStr>]) -> Command {
+pub fn scope_env_vars(drain: Command, words: &[impl AsRef<OsStr>]) -> Command {
     let typed = |word: &str| words.iter().any(|typed| typed.as_ref() == word);
     let (standalone, help) = (typed("--standalone"), typed("--help") || typed("-h"));
     drain.mut_arg(STATE_DIR, |arg| arg.value_parser(values::path_or_none)).mut_args(|arg| {
@@ -59,32 +59,32 @@ pub fn select_variables(drain: Command, words: &[impl AsRef<OsStr>]) -> Command 
 ///
 /// # Errors
 /// Names the flag, and why it means nothing here.
-pub fn refuse_vain_flags(drain: &Command, matches: &ArgMatches) -> Result<(), String> {
+pub fn reject_unused_flags(drain: &Command, matches: &ArgMatches) -> Result<(), String> {
     let standalone = matches.get_flag("standalone");
     for arg in drain.get_arguments() {
         let id = arg.get_id().as_str();
         let is_typed = matches.value_source(id) == Some(ValueSource::CommandLine);
-        if let Some(why) = objection(id, standalone).filter(|_| is_typed) {
+        if let Some(why) = unsupported_reason(id, standalone).filter(|_| is_typed) {
             return Err(format!("--{}: {why}", id.replace('_', "-")));
         }
     }
     Ok(())
 }
 
-fn objection(id: &str, standalone: bool) -> Option<&'static str> {
+fn unsupported_reason(id: &str, standalone: bool) -> Option<&'static str> {
     if !standalone {
         let vain = "the sidecar has its own settings; set it there, or do without a sidecar by --standalone";
         return (!CLIENT.contains(&id)).then_some(vain);
     }
     match id {
         ADDRESS => Some("--standalone asks no sidecar; keep one of the two"),
-        _ => objection_to_standalone(id),
+        _ => unsupported_standalone_reason(id),
     }
 }
 
 /// What stands against a setting of a sidecar, by its id or flag, where there is none.
 #[must_use]
-pub fn objection_to_standalone(setting: &str) -> Option<&'static str> {
+pub fn unsupported_standalone_reason(setting: &str) -> Option<&'static str> {
     match setting.replace('-', "_").as_str() {
         IDLE_AFTER => Some(
             "--standalone cannot end a target that then stays for its idle streams, so it waits for them; leave it out, or use a sidecar",

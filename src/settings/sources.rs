@@ -17,9 +17,9 @@ use lameduck_parsers::selector::Selector;
 /// The series that tells how many streams Deepgram's Engine takes; 0 is no limit.
 const CAPACITY: &str = "engine_max_active_requests";
 /// The window in which idle streams are told apart for people, where idle streams end no drain.
-const SHOWN_WINDOW: Duration = Duration::from_secs(60);
+const DEFAULT_IDLE_WINDOW: Duration = Duration::from_secs(60);
 /// The shortest stretch that is work is a second, and two looks must see it.
-const SHORTEST_WINDOW: Duration = Duration::from_secs(2);
+const MIN_IDLE_WINDOW: Duration = Duration::from_secs(2);
 
 /// What counts the streams.
 #[derive(Clone, Debug)]
@@ -101,7 +101,7 @@ impl Sources {
     fn check_idleness(&self, args: &SidecarArgs, wait_for: WaitFor) -> Result<(), String> {
         let Some(window) = args.idle_after.as_ref().and_then(|choice| choice.0) else { return Ok(()) };
         let refuse = |mend: &str| Err(format!("--idle-after {window:?}: {mend}"));
-        if window < SHORTEST_WINDOW {
+        if window < MIN_IDLE_WINDOW {
             return refuse("a keep-alive or a short pause would pass for idleness; at least 2s, e.g. 60s");
         }
         if self.idleness.ports.is_empty() {
@@ -134,7 +134,7 @@ fn ports(chosen: &[Ports], preset: &[u16]) -> Vec<u16> {
 
 fn idleness(args: &SidecarArgs, ports: Vec<u16>) -> IdlePolicy {
     let window = args.idle_after.as_ref().and_then(|choice| choice.0);
-    let rule = IdleRule { window: window.unwrap_or(SHOWN_WINDOW), rate: args.idle_rate };
+    let rule = IdleRule { window: window.unwrap_or(DEFAULT_IDLE_WINDOW), rate: args.idle_rate };
     IdlePolicy { ports, rule, ends_drain: window.is_some() }
 }
 

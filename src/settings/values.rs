@@ -16,7 +16,7 @@ use lameduck_parsers::selector::Selector;
 
 /// A value, or `none`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Choice<T>(pub Option<T>);
+pub struct OrNone<T>(pub Option<T>);
 
 /// The selectors of one occurrence: an environment variable holds one a line.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,11 +108,11 @@ pub fn ports(text: &str) -> Result<Ports, String> {
 ///
 /// # Errors
 /// Says how to write it.
-pub fn idle_after(text: &str) -> Result<Choice<Duration>, String> {
+pub fn idle_after(text: &str) -> Result<OrNone<Duration>, String> {
     if text.eq_ignore_ascii_case("off") {
-        return Ok(Choice(None));
+        return Ok(OrNone(None));
     }
-    duration(text).map(|window| Choice(Some(window)))
+    duration(text).map(|window| OrNone(Some(window)))
 }
 
 /// Reads a rate in bytes a second.
@@ -141,9 +141,9 @@ pub fn accept_below(text: &str) -> Result<AcceptBelowArg, String> {
 ///
 /// # Errors
 /// Says what is wrong with it.
-pub fn signal(text: &str) -> Result<Choice<Signal>, String> {
+pub fn signal(text: &str) -> Result<OrNone<Signal>, String> {
     if text.eq_ignore_ascii_case("none") {
-        return Ok(Choice(None));
+        return Ok(OrNone(None));
     }
     let upper = text.to_ascii_uppercase();
     let name = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
@@ -153,7 +153,7 @@ pub fn signal(text: &str) -> Result<Choice<Signal>, String> {
     if matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) {
         return Err("no process can catch it, so it would cut every stream; write e.g. SIGINT or SIGTERM".into());
     }
-    Ok(Choice(Some(signal)))
+    Ok(OrNone(Some(signal)))
 }
 
 /// Reads the path of the termination message.
@@ -173,10 +173,10 @@ pub fn termination_log(text: &str) -> Result<PathBuf, String> {
 ///
 /// # Errors
 /// Refuses one that cannot be written, so that it is known at start.
-pub fn state_dir(text: &str) -> Result<Choice<PathBuf>, String> {
+pub fn state_dir(text: &str) -> Result<OrNone<PathBuf>, String> {
     match text {
-        "none" => Ok(Choice(None)),
-        _ if is_writable(Path::new(text)) => Ok(Choice(Some(text.into()))),
+        "none" => Ok(OrNone(None)),
+        _ if is_writable(Path::new(text)) => Ok(OrNone(Some(text.into()))),
         _ => Err("not a directory that this user can write; mount one there, or write none".into()),
     }
 }
@@ -185,8 +185,8 @@ pub fn state_dir(text: &str) -> Result<Choice<PathBuf>, String> {
 ///
 /// # Errors
 /// Never.
-pub fn path_or_none(text: &str) -> Result<Choice<PathBuf>, String> {
-    Ok(Choice((text != "none").then(|| text.into())))
+pub fn path_or_none(text: &str) -> Result<OrNone<PathBuf>, String> {
+    Ok(OrNone((text != "none").then(|| text.into())))
 }
 
 /// Reads where the sidecar is, as `host:port` or a URL.
@@ -241,9 +241,9 @@ mod tests {
     #[test]
     fn signals_are_read_by_name_with_or_without_sig_and_by_number() {
         for text in ["SIGINT", "INT", "int", "2"] {
-            assert_eq!(signal(text), Ok(Choice(Some(Signal::SIGINT))), "{text}");
+            assert_eq!(signal(text), Ok(OrNone(Some(Signal::SIGINT))), "{text}");
         }
-        assert_eq!(signal("none"), Ok(Choice(None)));
+        assert_eq!(signal("none"), Ok(OrNone(None)));
         assert!(signal("SIGKILL").unwrap_err().contains("no process can catch it"));
         assert!(signal("SIGFOO").unwrap_err().contains("no such signal"));
         assert!(signal("0").unwrap_err().contains("no such signal"));

@@ -12,13 +12,13 @@ use crate::io::clock::Clock;
 use crate::io::nonblocking::open_nonblocking;
 use crate::io::private_file;
 use crate::io::report::StatusReport;
-use crate::settings::args::beside;
+use crate::settings::args::sidecar_url;
 use crate::settings::{Settings, is_writable};
 use lameduck_machine::reading::Count;
 
 /// Whether a sidecar answers at the address, or else could.
 pub(super) async fn listen(settings: &Settings) -> Check {
-    let address = beside(settings.listen);
+    let address = sidecar_url(settings.listen);
     let requested_at = tokio::time::timeout(settings.plan.scrape_timeout, status::fetch(&address)).await;
     if let Ok(Ok(status)) = requested_at {
         return Check::well("listen", format!("a sidecar answers at {address}: {}", describe(&status)));

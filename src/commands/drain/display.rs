@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use tracing::info;
 
 use crate::commands::status::text::{describe_outcome, known};
-use crate::commands::{complain, say};
+use crate::commands::{eprint_line, print_line};
 use crate::io::log::Nullable;
 use crate::io::report::{OutcomeReport, StatusReport};
 
@@ -47,9 +47,9 @@ impl Display {
 
     /// Prints the outcome to stdout, and in words to a person.
     pub(super) fn tell_outcome(&self, outcome: &OutcomeReport) {
-        say(&outcome.to_json());
+        print_line(&outcome.to_json());
         if self.terminal {
-            complain(&describe_outcome(outcome));
+            eprint_line(&describe_outcome(outcome));
         }
     }
 }

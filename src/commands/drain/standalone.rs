@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use crate::commands::drain::REFRESH;
 use crate::commands::drain::display::Display;
 use crate::commands::drain::provisional::LastWords;
-use crate::commands::{CommandError, Exit, block_on, complain, startup};
+use crate::commands::{CommandError, Exit, block_on, eprint_line, startup};
 use crate::io::clock::Clock;
 use crate::io::drain_lock::{DrainLock, LockHolder};
 use crate::io::liveness::is_alive;
@@ -50,7 +50,7 @@ async fn drain(settings: &Settings, trigger: Trigger) -> Result<Exit, CommandErr
     // A pod's grace period runs while its hook is still being started; a person has no such clock, and may have a shell
     // become this process.
     let started_at = if trigger == Trigger::Hook { started } else { clock.now() };
-    let state = settings.state_dir.as_deref().map(|dir| StateFile::for_pid_namespace(dir, &settings.subject()));
+    let state = settings.state_dir.as_deref().map(|dir| StateFile::for_pid_namespace(dir, &settings.identity()));
     let place = match &state {
         Some(state) => queue_up(state.path(), trigger, &clock, started_at + settings.plan.budget()).await,
         None => Place::alone(),
@@ -96,7 +96,7 @@ async fn supervise(
 
 fn tell_start(settings: &Settings, trigger: Trigger) {
     if trigger == Trigger::Cli {
-        complain("draining this container's target; when it has ended, the kubelet restarts the container");
+        eprint_line("draining this container's target; when it has ended, the kubelet restarts the container");
     }
     info!(
         version = env!("CARGO_PKG_VERSION"),

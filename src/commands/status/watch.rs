@@ -13,7 +13,7 @@ use crate::commands::status::screen::{Screen, may_stop};
 use crate::commands::status::text::{describe_change, harmless, people};
 use crate::commands::status::view::{self, Seen};
 use crate::commands::status::{PATIENCE, page, parse};
-use crate::commands::{CommandError, Exit, block_on, complain};
+use crate::commands::{CommandError, Exit, block_on, eprint_line};
 use crate::io::clock::Clock;
 use crate::io::http::Url;
 use crate::io::report::StatusReport;
@@ -79,7 +79,7 @@ async fn print_json(first: Told, mut answers: Receiver<Answer>) -> io::Result<()
         let was_silent = std::mem::replace(&mut silent, told.is_err());
         match told {
             Ok((text, _)) => print(&text.trim_end().replace(['\r', '\n'], " "))?,
-            Err(failure) if !was_silent => complain(&failure.message),
+            Err(failure) if !was_silent => eprint_line(&failure.message),
             Err(_) => {}
         }
         answer = answers.recv().await;
