@@ -9,8 +9,8 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
 use crate::commands::{CommandError, Exit, eprint_line};
 use crate::settings::Settings;
-use crate::settings::args::{Preset, SidecarArgs};
-use crate::settings::drain::unsupported_standalone_reason;
+use crate::settings::args::SidecarArgs;
+use crate::settings::drain::unsupported_standalone;
 use crate::settings::values::{self, OrNone};
 use lameduck_manifests::select::ContainerSelector;
 use lameduck_manifests::sidecar_spec::Mode;
@@ -182,7 +182,7 @@ fn request(args: &InjectArgs) -> Result<Request, String> {
     }
     if args.standalone {
         for Setting { flag, .. } in &args.settings.typed {
-            unsupported_standalone_reason(flag).map_or(Ok(()), |why| Err(format!("--{flag}: {why}")))?;
+            unsupported_standalone(flag).map_or(Ok(()), |error| Err(error.to_string()))?;
         }
     }
     Ok(Request {
@@ -217,17 +217,12 @@ fn port(args: &InjectArgs) -> Result<u16, String> {
 
 fn wanted(args: &InjectArgs) -> ContainerSelector {
     let settings = &args.settings.args;
-    let (program, image) = match settings.preset {
-        Preset::DeepgramEngine => (Some("impeller"), Some("self-hosted-engine")),
-        Preset::DeepgramApi => (Some("stem"), Some("self-hosted-api")),
-        Preset::Generic => (None, None),
-    };
     ContainerSelector {
         workloads: args.workload.clone(),
         container: args.container.clone(),
         hold: args.hold.clone(),
-        program: settings.target.clone().or(program.map(str::to_owned)),
-        image: image.filter(|_| settings.target.is_none()),
+        program: settings.target.clone().or(settings.preset.target().map(str::to_owned)),
+        image: settings.preset.image().filter(|_| settings.target.is_none()),
     }
 }
 
@@ -242,7 +237,7 @@ fn whole_seconds(grace_period: Duration) -> Result<u64, String> {
 /// Whether the sidecar would start with these settings.
 fn check(args: &SidecarArgs, grace_period: u64) -> Result<(), String> {
     let grace_period = Some(Duration::from_secs(grace_period));
-    Settings::new(&SidecarArgs { grace_period, ..args.clone() }).map(drop)
+    Settings::new(&SidecarArgs { grace_period, ..args.clone() }).map(drop).map_err(|error| error.to_string())
 }
 
 fn workload(text: &str) -> Result<String, String> {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use prometheus_parse::{Sample, Scrape, Value};
 
-use super::similarity::{is_likely, percent};
+use super::similarity::{is_similar, percent};
 use lameduck_parsers::exposition::{Format, Page};
 use lameduck_parsers::selector::Selector;
 
@@ -63,7 +63,7 @@ impl<'a> Gauges<'a> {
         self.gauges.iter().for_each(|sample| *counts.entry(&sample.metric).or_default() += 1);
         let typed = selector.name().unwrap_or_default();
         let names = ranked(typed, counts.keys().map(|name| (*name).to_owned()).collect());
-        let likely = names.iter().filter(|name| is_likely(typed, name));
+        let likely = names.iter().filter(|name| is_similar(typed, name));
         // With the same labels if that matches.
         let meant = likely.flat_map(|name| [selector.to_string().replacen(typed, name, 1), name.clone()]);
         let meant = meant.into_iter().find(|written| self.matches(written));
