@@ -87,7 +87,7 @@ impl MetricsPage {
         };
         PageReadings {
             readings: self.sources().into_iter().map(|source| (source, reading(source))).collect(),
-            capacity: sums.ok().and_then(|sums| sums.get(self.steady + self.lazy).copied()?).map(|sum| sum.all),
+            capacity: sums.ok().and_then(|sums| sums.get(self.steady + self.lazy).copied()?).map(|sum| sum.total),
         }
     }
 
@@ -101,7 +101,7 @@ impl MetricsPage {
 
     async fn fetch(&self, connection: Result<TcpStream, ReadError>) -> Result<Vec<Option<Sum>>, ReadError> {
         let mut answer = PageResponse::over(connection?, &self.url).await?;
-        let mut page = Page::new(&self.selectors, answer.format).telling_apart(&self.idle);
+        let mut page = Page::new(&self.selectors, answer.format).with_idle_selectors(&self.idle);
         while let Some(bytes) = answer.next().await? {
             page.feed(&bytes).map_err(unreadable)?;
         }
@@ -157,7 +157,7 @@ fn unreadable(error: impl fmt::Display) -> ReadError {
 
 /// A series that is told apart can be idle; the others work without receiving a byte, for all that is known.
 const fn count(sum: Sum) -> Count {
-    Count { streams: sum.all, never_idle: sum.others }
+    Count { streams: sum.total, never_idle: sum.non_idle }
 }
 
 fn check(response: &Response<Incoming>) -> Result<Format, ReadError> {

@@ -1,7 +1,7 @@
-//! The page reader against whole pages, hostile lines, cuts and limits, and a second opinion.
+//! The parser of metrics pages: complete pages, invalid lines, truncation, limits, and a second opinion.
 
 mod ends;
-mod hostile;
+mod invalid_lines;
 mod limits;
 mod properties;
 
@@ -15,7 +15,7 @@ const DIALECT: &[u8] = include_bytes!("../fixtures/dialect.prom");
 const HTML: &str = "line 1: looks like HTML, not like metrics";
 
 #[test]
-fn reads_a_page_of_the_engine() {
+fn engine_page_is_parsed() {
     let selectors = selectors(&[
         "engine_active_requests",
         r#"engine_active_requests{kind="stream"}"#,
@@ -28,30 +28,30 @@ fn reads_a_page_of_the_engine() {
     ]);
     let sums = vec![Some(44), Some(37), Some(2), Some(54), Some(0), Some(12), None, None];
     for format in [Format::Text, Format::OpenMetrics] {
-        assert_eq!(read(&selectors, format, true, &[DEEPGRAM]), Ok(sums.clone()));
+        assert_eq!(parse(&selectors, format, true, &[DEEPGRAM]), Ok(sums.clone()));
     }
 }
 
 #[test]
-fn reads_every_form_of_the_dialect() {
+fn every_form_of_the_dialect_is_parsed() {
     let selectors = selectors(&["active", r#"{"active",form=~"quoted.*"}"#, "idle"]);
-    assert_eq!(read(&selectors, Format::Text, true, &[DIALECT]), Ok(vec![Some(21), Some(3), Some(3)]));
+    assert_eq!(parse(&selectors, Format::Text, true, &[DIALECT]), Ok(vec![Some(21), Some(3), Some(3)]));
 }
 
 #[test]
-fn a_value_matters_only_where_the_labels_match() {
+fn values_of_unmatched_series_are_ignored() {
     for (page, outcome) in [
         ("active{kind=\"a\"} NaN\nactive{kind=\"b\"} 2\n", Ok(Some(2))),
         ("active{kind=\"a\"} x\nactive{kind=\"b\"} 2\n", Err("line 1: value x is not a number")),
         ("active{kind=\"a\"} 1\nactive{kind=\"a\"} 1\nactive{kind=\"b\"} 2\n", Ok(Some(2))),
         ("active{kind=\"b\"} 2\nactive{kind=\"b\"} NaN\n", Err("line 2: value NaN is not a count")),
     ] {
-        assert_eq!(verdict(r#"active{kind="b"}"#, Format::Text, page), expected(outcome), "{page:?}");
+        assert_eq!(parse_text(r#"active{kind="b"}"#, page), expected(outcome), "{page:?}");
     }
 }
 
 #[test]
-fn equal_series_are_refused_however_they_are_written() {
+fn duplicate_series_are_rejected_in_any_notation() {
     for (first, second) in [
         ("active", "active{}"),
         ("active", "active{a=\"\"}"),
@@ -59,32 +59,34 @@ fn equal_series_are_refused_however_they_are_written() {
         ("active{a=\"b\",c=\"d\"}", "active{ c=\"d\",\"a\"=\"b\", }"),
         ("active{a=\"\\n\"}", "{a=\"\\n\",\"active\"}"),
     ] {
-        let outcome = verdict("active", Format::Text, &format!("{first} 1\n{second} 2\n"));
-        assert_eq!(outcome, Err("line 2: a series of active is given twice".to_owned()), "{first} {second}");
+        let outcome = parse_text("active", &format!("{first} 1\n{second} 2\n"));
+        assert_eq!(outcome, Err("line 2: duplicate series of active".to_owned()), "{first} {second}");
     }
-    assert_eq!(verdict("active", Format::Text, "active{a=\"bc\"} 1\nactive{ab=\"c\"} 2\n"), Ok(Some(3)));
+    assert_eq!(parse_text("active", "active{a=\"bc\"} 1\nactive{ab=\"c\"} 2\n"), Ok(Some(3)));
 }
 
 #[test]
-fn a_series_counts_once_for_each_selector() {
+fn series_counts_once_per_selector() {
     let page = b"active{kind=\"a\"} 1\nactive{kind=\"b\"} 2\n";
     let selectors = selectors(&["active", r#"active{kind="b"}"#, "active"]);
-    assert_eq!(read(&selectors, Format::Text, true, &[page]), Ok(vec![Some(3), Some(2), Some(3)]));
+    assert_eq!(parse(&selectors, Format::Text, true, &[page]), Ok(vec![Some(3), Some(2), Some(3)]));
 }
 
 #[test]
-fn some_series_are_told_apart_in_every_sum() {
+fn idle_series_are_summed_separately() {
     let page = b"active{kind=\"a\"} 1\nactive{kind=\"b\"} 2\nactive{kind=\"c\"} 4\nother 8\n";
-    let (wanted, apart) = (selectors(&["active", "other"]), selectors(&[r#"active{kind="b"}"#, "active{kind='c'}"]));
-    let mut reader = Page::new(&wanted, Format::Text).telling_apart(&apart);
-    reader.feed(page).unwrap();
-    let sums =
-        [Some(Sum { all: 7, others: 1, series: 3, apart: 2 }), Some(Sum { all: 8, others: 8, series: 1, apart: 0 })];
-    assert_eq!(reader.finish(true).unwrap(), sums);
+    let (selected, idle) = (selectors(&["active", "other"]), selectors(&[r#"active{kind="b"}"#, "active{kind='c'}"]));
+    let mut parser = Page::new(&selected, Format::Text).with_idle_selectors(&idle);
+    parser.feed(page).unwrap();
+    let sums = [
+        Some(Sum { total: 7, non_idle: 1, series: 3, idle_series: 2 }),
+        Some(Sum { total: 8, non_idle: 8, series: 1, idle_series: 0 }),
+    ];
+    assert_eq!(parser.finish(true).unwrap(), sums);
 }
 
 #[test]
-fn an_error_is_returned_ever_after() {
+fn first_error_is_returned_again() {
     let selectors = selectors(&["active"]);
     let mut page = Page::new(&selectors, Format::Text);
     let error = page.feed(b"active 1\nactive x\nactive NaN\n").unwrap_err();
@@ -97,21 +99,21 @@ fn selectors(texts: &[&str]) -> Vec<Selector> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
 }
 
-fn read(selectors: &[Selector], format: Format, whole: bool, pieces: &[&[u8]]) -> Reading {
+fn parse(selectors: &[Selector], format: Format, complete: bool, chunks: &[&[u8]]) -> Reading {
     let mut page = Page::new(selectors, format);
-    let fed = pieces.iter().try_for_each(|piece| page.feed(piece));
-    let sums = page.finish(whole);
-    let reading = sums.map(|sums| sums.iter().map(|sum| sum.map(|sum| sum.all)).collect());
-    // What was refused on the way must stay refused.
+    let fed = chunks.iter().try_for_each(|chunk| page.feed(chunk));
+    let sums = page.finish(complete);
+    let reading = sums.map(|sums| sums.iter().map(|sum| sum.map(|sum| sum.total)).collect());
+    // An error of `feed` must be returned by `finish` too.
     assert!(fed.is_ok() || fed.err() == reading.as_ref().err().cloned());
     reading
 }
 
-fn verdict(selector: &str, format: Format, page: &str) -> Result<Option<u64>, String> {
-    shown(read(&selectors(&[selector]), format, true, &[page.as_bytes()]))
+fn parse_text(selector: &str, page: &str) -> Result<Option<u64>, String> {
+    first_sum(parse(&selectors(&[selector]), Format::Text, true, &[page.as_bytes()]))
 }
 
-fn shown(reading: Reading) -> Result<Option<u64>, String> {
+fn first_sum(reading: Reading) -> Result<Option<u64>, String> {
     reading.map(|sums| sums[0]).map_err(|error| error.to_string())
 }
 

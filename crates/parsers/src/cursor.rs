@@ -1,6 +1,6 @@
-//! The small steps that the selector grammar and the sample grammar have in common.
+//! Lexing steps that the selector grammar and the sample grammar share.
 
-/// A place in a text.
+/// A position in a text.
 #[derive(Debug, Clone)]
 pub(super) struct Cursor<'a> {
     text: &'a str,
@@ -12,12 +12,12 @@ impl<'a> Cursor<'a> {
         Self { text, rest: text }
     }
 
-    /// Returns what has not been read yet.
+    /// Returns the unread text.
     pub(super) fn rest(&self) -> &'a str {
         self.rest
     }
 
-    /// Returns the place as a person counts it: in characters, from one.
+    /// Returns the position as an error message shows it: in characters, from one.
     pub(super) fn column(&self) -> usize {
         self.text.chars().count() - self.rest.chars().count() + 1
     }
@@ -35,9 +35,10 @@ impl<'a> Cursor<'a> {
         next
     }
 
+    /// Consumes `token` if the rest starts with it.
     #[inline]
-    pub(super) fn eat(&mut self, wanted: &str) -> bool {
-        let after = self.rest.strip_prefix(wanted);
+    pub(super) fn eat(&mut self, token: &str) -> bool {
+        let after = self.rest.strip_prefix(token);
         self.rest = after.unwrap_or(self.rest);
         after.is_some()
     }
@@ -47,23 +48,25 @@ impl<'a> Cursor<'a> {
         self.take(self.rest.find(|next| !belongs(next)).unwrap_or(self.rest.len()))
     }
 
-    /// Takes a bare metric name, which is empty when none stands here.
+    /// Consumes an unquoted metric name; returns an empty string if there is none.
     pub(super) fn metric_name(&mut self) -> &'a str {
         self.identifier(|next| next == b'_' || next == b':')
     }
 
-    /// Takes a bare label name, which is empty when none stands here.
+    /// Consumes an unquoted label name; returns an empty string if there is none.
     pub(super) fn label_name(&mut self) -> &'a str {
         self.identifier(|next| next == b'_')
     }
 
-    fn identifier(&mut self, mark: impl Fn(u8) -> bool) -> &'a str {
+    fn identifier(&mut self, is_punctuation: impl Fn(u8) -> bool) -> &'a str {
         let mut bytes = self.rest.bytes();
-        let length = bytes.position(|next| !next.is_ascii_alphanumeric() && !mark(next)).unwrap_or(self.rest.len());
-        let starts = !self.rest.starts_with(|first: char| first.is_ascii_digit());
-        self.take(if starts { length } else { 0 })
+        let end = bytes.position(|next| !next.is_ascii_alphanumeric() && !is_punctuation(next));
+        let length = end.unwrap_or(self.rest.len());
+        let starts_with_digit = self.rest.starts_with(|first: char| first.is_ascii_digit());
+        self.take(if starts_with_digit { 0 } else { length })
     }
 
+    /// Consumes `length` bytes.
     fn take(&mut self, length: usize) -> &'a str {
         let (taken, rest) = self.rest.split_at(length);
         self.rest = rest;
@@ -76,13 +79,13 @@ mod tests {
     use super::Cursor;
 
     #[test]
-    fn colons_belong_to_metric_names_only() {
+    fn only_metric_names_contain_colons() {
         assert_eq!(Cursor::new("job:rate_5m{").metric_name(), "job:rate_5m");
         assert_eq!(Cursor::new("job:rate").label_name(), "job");
     }
 
     #[test]
-    fn names_do_not_start_with_a_digit() {
+    fn names_do_not_start_with_digit() {
         assert_eq!(Cursor::new("5xx").metric_name(), "");
         assert_eq!(Cursor::new("_5xx").label_name(), "_5xx");
     }

@@ -1,16 +1,17 @@
-//! A strict reader of metrics pages, for one purpose: to say how many streams there are, or that it cannot tell.
+//! A strict parser of metrics pages that answers one question: how many streams there are, or that it is unknown.
 //!
-//! Parsers made for dashboards drop what they do not understand. Here a dropped line would be a stream that nobody
-//! counts, and a wrong zero cuts its call. So whatever looks like one of the wanted series must be sound, and no line
-//! of another family is worth more than a glance.
+//! Parsers made for dashboards drop lines that they do not understand. Here a dropped line would be an uncounted
+//! stream, and a wrong zero cuts its call. So any line that may belong to a selected series must be valid; the lines
+//! of all other series are skipped after a look at their names.
 //!
-//! Prometheus text 0.0.4 and `OpenMetrics` 1.0 are read as one dialect, with the quoted UTF-8 names of Prometheus 3.
-//! The page is read as it arrives; only a line that spans two pieces is held.
+//! Prometheus text 0.0.4 and `OpenMetrics` 1.0 are parsed as one dialect, with the quoted UTF-8 names of Prometheus 3.
+//! The page is parsed as it arrives; only a line that spans two chunks is buffered.
 
 mod error;
+mod gauges;
 mod names;
 mod sample;
-mod tally;
+mod sums;
 
 use std::mem;
 
@@ -19,18 +20,19 @@ use memchr::memchr;
 use crate::selector::Selector;
 use error::excerpt;
 pub use error::{Error, Reason};
-use names::{Names, Sort};
+pub use gauges::{Gauge, MAX_GAUGES, gauges};
+use names::{LineKind, Names};
 use sample::{Malformed, Sample};
-use tally::StreamCount;
-pub use tally::Sum;
+pub use sums::Sum;
+use sums::Sums;
 
-/// The most bytes that a page may have.
+/// Maximum size of a page, in bytes.
 pub const MAX_PAGE: usize = 64 << 20;
 
-/// The most bytes that the line of a wanted series may have.
+/// Maximum length of a line of a selected series, in bytes.
 pub const MAX_LINE: usize = 64 << 10;
 
-/// The most series that may match on one page.
+/// Maximum number of matching series on one page.
 pub const MAX_SERIES: usize = 10_000;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
@@ -44,21 +46,21 @@ pub enum Format {
     OpenMetrics,
 }
 
-/// A page on its way in.
+/// A page that is being received.
 ///
-/// [`feed`](Self::feed) takes the bytes as they arrive, [`finish`](Self::finish) gives the reading.
+/// [`feed`](Self::feed) parses the bytes as they arrive, [`finish`](Self::finish) returns the sums.
 #[derive(Debug)]
 pub struct Page<'s> {
     format: Format,
     names: Names<'s>,
-    tally: StreamCount<'s>,
-    /// The start of a line whose end has not arrived, at most one byte longer than a line may be.
+    sums: Sums<'s>,
+    /// The start of a line whose end has not arrived, at most one byte longer than [`MAX_LINE`].
     partial: Vec<u8>,
-    /// The number of the line being read.
+    /// The number of the current line, from one.
     line: u64,
     size: usize,
     ended: bool,
-    failed: Option<Error>,
+    error: Option<Error>,
 }
 
 impl<'s> Page<'s> {
@@ -68,173 +70,174 @@ impl<'s> Page<'s> {
         Self {
             format,
             names: Names::new(selectors),
-            tally: StreamCount::new(selectors),
+            sums: Sums::new(selectors),
             partial: Vec::new(),
             line: 1,
             size: 0,
             ended: false,
-            failed: None,
+            error: None,
         }
     }
 
-    /// Tells these series apart from the others in every sum.
+    /// Sets the selectors of idle streams: every [`Sum`] counts the series that match one of them separately.
     #[must_use]
-    pub fn telling_apart(mut self, apart: &'s [Selector]) -> Self {
-        self.tally.tell_apart(apart);
+    pub fn with_idle_selectors(mut self, idle: &'s [Selector]) -> Self {
+        self.sums.set_idle_selectors(idle);
         self
     }
 
-    /// Reads the next piece of the page.
+    /// Parses the next chunk of the page.
     ///
     /// # Errors
     ///
-    /// The first fault is returned as soon as it has arrived, and again ever after.
-    pub fn feed(&mut self, piece: &[u8]) -> Result<(), Error> {
-        self.guard(|page| page.pieces(piece))
+    /// Returns the first error of the page as soon as it has arrived, and the same error from every later call.
+    pub fn feed(&mut self, chunk: &[u8]) -> Result<(), Error> {
+        self.unless_failed(|page| page.parse_chunk(chunk))
     }
 
-    /// Returns, for each selector, the sum of its series, or `None` when nothing on the page matched it.
+    /// Returns, for each selector, the sum of its series, or `None` if no series on the page matched.
     ///
-    /// `whole` says that the transport proved the body complete. Without that proof a line without its newline counts
-    /// as cut off; a text page that stopped between two lines does not show it.
+    /// `complete` says that the transport proved the body complete. Without that proof a line without its newline
+    /// counts as truncated; a text page that was cut between two lines goes unnoticed.
     ///
     /// # Errors
     ///
-    /// A page with a fault, or without its end, has no reading.
-    pub fn finish(mut self, whole: bool) -> Result<Vec<Option<Sum>>, Error> {
-        self.guard(|page| page.end(whole))?;
-        Ok(self.tally.into_sums())
+    /// Fails if any chunk had an error, or if the end of the page is missing.
+    pub fn finish(mut self, complete: bool) -> Result<Vec<Option<Sum>>, Error> {
+        self.unless_failed(|page| page.parse_end(complete))?;
+        Ok(self.sums.into_vec())
     }
 
-    fn guard(&mut self, step: impl FnOnce(&mut Self) -> Result<(), Reason>) -> Result<(), Error> {
-        if let Some(error) = &self.failed {
+    fn unless_failed(&mut self, step: impl FnOnce(&mut Self) -> Result<(), Reason>) -> Result<(), Error> {
+        if let Some(error) = &self.error {
             return Err(error.clone());
         }
-        step(self).map_err(|reason| self.failed.insert(Error { line: self.line, reason }).clone())
+        step(self).map_err(|reason| self.error.insert(Error { line: self.line, reason }).clone())
     }
 
-    fn pieces(&mut self, piece: &[u8]) -> Result<(), Reason> {
+    fn parse_chunk(&mut self, chunk: &[u8]) -> Result<(), Reason> {
         let room = MAX_PAGE - self.size;
-        self.size += piece.len().min(room);
-        self.lines(&piece[..piece.len().min(room)])?;
-        if piece.len() > room { Err(Reason::LongPage) } else { Ok(()) }
+        self.size += chunk.len().min(room);
+        self.parse_lines(&chunk[..chunk.len().min(room)])?;
+        if chunk.len() > room { Err(Reason::PageTooLong) } else { Ok(()) }
     }
 
-    fn lines(&mut self, mut piece: &[u8]) -> Result<(), Reason> {
+    fn parse_lines(&mut self, mut chunk: &[u8]) -> Result<(), Reason> {
         loop {
             if self.partial.is_empty() && !self.ended {
-                piece = self.skip_foreign(piece);
+                chunk = self.skip_irrelevant(chunk);
             }
-            let Some(end) = memchr(b'\n', piece) else { return self.hold(piece) };
-            self.full_line(&piece[..end])?;
+            let Some(end) = memchr(b'\n', chunk) else { return self.buffer(chunk) };
+            self.end_line(&chunk[..end])?;
             self.line += 1;
-            piece = &piece[end + 1..];
+            chunk = &chunk[end + 1..];
         }
     }
 
-    /// Passes over the lines that cannot matter, which are nearly all, as fast as they can be told.
-    fn skip_foreign<'a>(&mut self, mut piece: &'a [u8]) -> &'a [u8] {
-        while let Some(end) = memchr(b'\n', piece)
-            && self.names.is_foreign(&piece[..end])
+    /// Skips the lines that cannot matter, which are nearly all, without parsing them.
+    fn skip_irrelevant<'a>(&mut self, mut chunk: &'a [u8]) -> &'a [u8] {
+        while let Some(end) = memchr(b'\n', chunk)
+            && self.names.is_irrelevant(&chunk[..end])
         {
             self.line += 1;
-            piece = &piece[end + 1..];
+            chunk = &chunk[end + 1..];
         }
-        piece
+        chunk
     }
 
-    fn full_line(&mut self, line: &[u8]) -> Result<(), Reason> {
+    /// Parses a line whose end has arrived; its start may be in the buffer.
+    fn end_line(&mut self, rest: &[u8]) -> Result<(), Reason> {
         if self.partial.is_empty() {
-            return self.line(line);
+            return self.parse_line(rest);
         }
-        self.hold(line)?;
-        self.judge_held()?;
+        self.buffer(rest)?;
+        self.parse_partial()?;
         self.partial.clear();
         Ok(())
     }
 
-    /// Keeps the start of a line, and judges the line as soon as it is too long.
-    fn hold(&mut self, start: &[u8]) -> Result<(), Reason> {
+    /// Buffers the start of a line, and parses it as soon as the line is too long.
+    fn buffer(&mut self, start: &[u8]) -> Result<(), Reason> {
         if self.ended && !start.is_empty() {
             return Err(Reason::AfterEof);
         }
         let room = MAX_LINE + 1 - self.partial.len();
         self.partial.extend_from_slice(&start[..start.len().min(room)]);
-        if room > 0 && start.len() >= room { self.judge_held() } else { Ok(()) }
+        if room > 0 && start.len() >= room { self.parse_partial() } else { Ok(()) }
     }
 
-    fn judge_held(&mut self) -> Result<(), Reason> {
-        let held = mem::take(&mut self.partial);
-        let judged = self.line(&held);
-        self.partial = held;
-        judged
+    fn parse_partial(&mut self) -> Result<(), Reason> {
+        let partial = mem::take(&mut self.partial);
+        let parsed = self.parse_line(&partial);
+        self.partial = partial;
+        parsed
     }
 
-    fn end(&mut self, whole: bool) -> Result<(), Reason> {
+    fn parse_end(&mut self, complete: bool) -> Result<(), Reason> {
         if !self.partial.is_empty() {
-            if !whole {
-                return Err(Reason::CutOff);
+            if !complete {
+                return Err(Reason::Truncated);
             }
-            self.judge_held()?;
+            self.parse_partial()?;
         }
         match self.format {
-            Format::OpenMetrics if !self.ended => Err(Reason::NoEof),
+            Format::OpenMetrics if !self.ended => Err(Reason::MissingEof),
             Format::OpenMetrics | Format::Text => Ok(()),
         }
     }
 
-    fn line(&mut self, line: &[u8]) -> Result<(), Reason> {
+    fn parse_line(&mut self, line: &[u8]) -> Result<(), Reason> {
         if self.ended {
             return Err(Reason::AfterEof);
         }
         if line.len() > MAX_LINE {
-            return self.long_line(trim(self.unmark(&line[..MAX_LINE])));
+            return self.parse_long_line(trim_start(self.strip_bom(&line[..MAX_LINE])));
         }
-        let line = self.unmark(line.strip_suffix(b"\r").unwrap_or(line));
-        let start = trim(line);
-        match self.names.sort(start) {
-            Sort::Other => Ok(()),
-            Sort::Comment => {
+        let line = self.strip_bom(line.strip_suffix(b"\r").unwrap_or(line));
+        let start = trim_start(line);
+        match self.names.classify(start) {
+            LineKind::Other => Ok(()),
+            LineKind::Comment => {
                 self.ended = self.format == Format::OpenMetrics && line == b"# EOF";
                 Ok(())
             }
-            Sort::Html => Err(Reason::Html),
-            Sort::Wanted => self.sample(start, None),
+            LineKind::Html => Err(Reason::Html),
+            LineKind::Relevant => self.add_sample(start, None),
         }
     }
 
-    /// Judges a line too long by its start.
-    fn long_line(&mut self, start: &[u8]) -> Result<(), Reason> {
-        match self.names.sort(start) {
-            Sort::Html => Err(Reason::Html),
-            Sort::Wanted => self.sample(start, Some(Reason::LongLine)),
-            Sort::Other if self.names.is_unknown(start) => Err(Reason::LongLine),
-            Sort::Comment | Sort::Other => Ok(()),
+    /// Decides from its start whether a line that is too long may be skipped.
+    fn parse_long_line(&mut self, start: &[u8]) -> Result<(), Reason> {
+        match self.names.classify(start) {
+            LineKind::Html => Err(Reason::Html),
+            LineKind::Relevant => self.add_sample(start, Some(Reason::LineTooLong)),
+            LineKind::Other if self.names.is_incomplete(start) => Err(Reason::LineTooLong),
+            LineKind::Comment | LineKind::Other => Ok(()),
         }
     }
 
-    /// Reads a line that seems to be wanted; `flaw` is what is wrong with it beyond the text at hand.
-    fn sample(&mut self, line: &[u8], flaw: Option<Reason>) -> Result<(), Reason> {
-        let (text, flaw) = match str::from_utf8(line) {
-            Ok(text) => (text, flaw),
-            Err(_) => (line.utf8_chunks().next().map_or("", |chunk| chunk.valid()), flaw.or(Some(Reason::NotUtf8))),
+    /// Parses a line that may belong to a selected series; `defect` is an error that `line` itself does not show.
+    fn add_sample(&mut self, line: &[u8], defect: Option<Reason>) -> Result<(), Reason> {
+        let (text, defect) = match str::from_utf8(line) {
+            Ok(text) => (text, defect),
+            Err(_) => (line.utf8_chunks().next().map_or("", |chunk| chunk.valid()), defect.or(Some(Reason::NotUtf8))),
         };
-        match (Sample::parse(text), flaw) {
-            (Ok(sample), None) => self.tally.add(&sample),
-            (Ok(sample), Some(_)) if !self.names.wants(&sample.name) => Ok(()),
-            (Ok(_), Some(flaw)) => Err(flaw),
-            (Err(Malformed { quoted_name: Some(name), .. }), _) if !self.names.wants(&name) => Ok(()),
-            (Err(malformed), flaw) => Err(flaw.unwrap_or(malformed.reason)),
+        match (Sample::parse(text), defect) {
+            (Ok(sample), None) => self.sums.add(&sample),
+            (Ok(sample), Some(_)) if !self.names.could_match(&sample.name) => Ok(()),
+            (Ok(_), Some(defect)) => Err(defect),
+            (Err(Malformed { quoted_name: Some(name), .. }), _) if !self.names.could_match(&name) => Ok(()),
+            (Err(malformed), defect) => Err(defect.unwrap_or(malformed.reason)),
         }
     }
 
-    /// Strips the byte order mark that a first line may carry.
-    fn unmark<'a>(&self, line: &'a [u8]) -> &'a [u8] {
+    /// Strips the byte order mark that the first line may start with.
+    fn strip_bom<'a>(&self, line: &'a [u8]) -> &'a [u8] {
         if self.line == 1 { line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line) } else { line }
     }
 }
 
-fn trim(mut line: &[u8]) -> &[u8] {
+fn trim_start(mut line: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = line {
         line = rest;
     }
@@ -246,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_selector_without_series_is_not_zero() {
+    fn unmatched_selector_is_none_not_zero() {
         let selectors = ["active", "idle"].map(|text| text.parse().unwrap());
         let mut page = Page::new(&selectors, Format::Text);
         assert_eq!(page.feed(b"idle 0\n"), Ok(()));
@@ -254,17 +257,17 @@ mod tests {
     }
 
     #[test]
-    fn a_line_may_come_in_pieces() {
+    fn lines_may_span_chunks() {
         let selectors = ["active".parse().unwrap()];
         let mut page = Page::new(&selectors, Format::OpenMetrics);
-        for piece in ["act", "", "ive 1", "2\nother", " 3\n# E", "OF\n"] {
-            assert_eq!(page.feed(piece.as_bytes()), Ok(()), "{piece}");
+        for chunk in ["act", "", "ive 1", "2\nother", " 3\n# E", "OF\n"] {
+            assert_eq!(page.feed(chunk.as_bytes()), Ok(()), "{chunk}");
         }
-        assert_eq!(page.finish(false), Ok(vec![Some(Sum { all: 12, others: 12, series: 1, apart: 0 })]));
+        assert_eq!(page.finish(false), Ok(vec![Some(Sum { total: 12, non_idle: 12, series: 1, idle_series: 0 })]));
     }
 
     #[test]
-    fn the_first_byte_after_the_end_is_refused_at_once() {
+    fn first_byte_after_eof_is_an_error() {
         let mut page = Page::new(&[], Format::OpenMetrics);
         assert_eq!(page.feed(b"# EOF\n"), Ok(()));
         assert_eq!(page.feed(b""), Ok(()));
@@ -272,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_held_than_a_line_may_have() {
+    fn buffer_is_limited_to_one_line() {
         let mut page = Page::new(&[], Format::Text);
         for _ in 0..8 {
             assert_eq!(page.feed(&vec![b'x'; MAX_LINE]), Ok(()));

@@ -1,4 +1,4 @@
-//! Pure readers of what the outside world says: no I/O, no clock.
+//! Pure parsers of outside input: metrics pages, selectors, `/proc` and the kernel's socket tables. No I/O, no clock.
 
 #![forbid(unsafe_code)]
 

@@ -1,6 +1,7 @@
 //! The lines of `/proc/net/tcp` and `/proc/net/tcp6` (proc(5); Linux, `Documentation/networking/proc_net_tcp.rst`).
 //!
-//! They show neither cookies nor bytes, and a socket twice or not at all while others come and go.
+//! They contain neither cookies nor byte counts. While sockets open and close, the files may list a socket twice or
+//! omit it.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -8,29 +9,29 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use crate::tcp::Entry;
 use lameduck_machine::socket_table::{Connection, SocketTable};
 
-/// A line that is not of the form that the kernel writes.
+/// A line that the kernel would not write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a line that is not of the kernel's form")
+        write!(f, "malformed line")
     }
 }
 
-/// Whether this is the line of titles that comes before all others.
+/// Returns whether this is the header, which is the first line.
 #[must_use]
 pub fn is_header(line: &str) -> bool {
     line.trim_start().starts_with("sl ") && line.contains("local_address")
 }
 
-/// Enters one line, with its line end, into the table, if it is about one of the ports.
+/// Parses one line, including its newline, and adds the socket to the table if its local port is one of `ports`.
 ///
 /// # Errors
-/// Fails where the line is cut short, or of another form.
+/// Fails if the line is truncated or malformed.
 pub fn read_line(line: &str, ports: &[u16], table: &mut SocketTable) -> Result<(), Malformed> {
     let fields = line.strip_suffix('\n').ok_or(Malformed)?.split_ascii_whitespace();
-    entry(fields).ok_or(Malformed)?.enter(ports, table);
+    entry(fields).ok_or(Malformed)?.insert_into(table, ports);
     Ok(())
 }
 
@@ -40,12 +41,17 @@ fn entry<'a>(mut fields: impl Iterator<Item = &'a str>) -> Option<Entry> {
     let state = u8::from_str_radix(fields.next()?, 16).ok()?;
     let (unacknowledged, _) = fields.next()?.split_once(':')?;
     let unacknowledged = u32::from_str_radix(unacknowledged, 16).ok()?;
-    // The inode is the last of the fields that every kernel has written.
-    let held = fields.nth(4)?.parse::<u64>().ok()? != 0;
-    Some(Entry { state, unacknowledged, held, connection: Connection { local, peer, cookie: None, received: None } })
+    // The inode is the last field that every kernel version writes.
+    let has_inode = fields.nth(4)?.parse::<u64>().ok()? != 0;
+    Some(Entry {
+        state,
+        unacknowledged,
+        has_inode,
+        connection: Connection { local, peer, cookie: None, received: None },
+    })
 }
 
-/// Reads an address such as `0100007F:1F90`: words of the network's bytes, each printed as a number of this machine.
+/// Parses an address such as `0100007F:1F90`: words in network byte order, each printed as a number of this machine.
 fn address(field: &str) -> Option<SocketAddr> {
     let (address, port) = field.split_once(':')?;
     let word = |at: usize| Some(u32::from_str_radix(address.get(at..at + 8)?, 16).ok()?.to_ne_bytes());
@@ -89,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_and_listeners_of_both_families_are_read() {
+    fn parses_connections_and_listeners_of_both_families() {
         let table = read(&[LISTENER, OPEN, MAPPED, SIX], &[8080]).unwrap();
         assert_eq!(peers(&table), ["127.0.0.2:40000", "127.0.0.2:40001", "[2001:db8::1]:40002"]);
         assert_eq!(table.listening, [8080]);
@@ -99,20 +105,20 @@ mod tests {
     }
 
     #[test]
-    fn an_end_alone_that_waits_to_be_acknowledged_is_no_stream() {
+    fn unacknowledged_fin_alone_is_not_a_stream() {
         let line = SIX.replace("00000002:", "00000001:");
         assert_eq!(peers(&read(&[&line.replace("4714", "0")], &[8080]).unwrap()).len(), 0);
-        // One that a process still holds only ended its own sending.
+        // A process still holds this socket and has only closed its sending side.
         assert_eq!(peers(&read(&[&line], &[8080]).unwrap()).len(), 1);
     }
 
     #[test]
-    fn other_ports_are_passed_over() {
+    fn other_ports_are_ignored() {
         assert_eq!(read(&[LISTENER, OPEN], &[40000, 80]), Ok(SocketTable::default()));
     }
 
     #[test]
-    fn a_line_cut_short_is_refused_wherever_it_was_cut() {
+    fn truncated_lines_are_rejected() {
         for line in [LISTENER, OPEN, MAPPED, SIX] {
             for end in 0..line.len() {
                 assert_eq!(read(&[&line[..end]], &[8080]), Err(Malformed), "{}", &line[..end]);
@@ -121,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_another_form_is_refused() {
+    fn malformed_lines_are_rejected() {
         let others = ["\n".to_owned(), OPEN.replace(":1F90", ":1F90F"), OPEN.replace("0100007F", "0100007")];
         for line in others.iter().chain(&[OPEN.replace(" 01 ", " XX "), OPEN.replace("4712", "-")]) {
             assert_eq!(read(&[line], &[8080]), Err(Malformed), "{line}");
@@ -129,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_of_titles_is_known() {
+    fn header_is_recognized() {
         assert!(is_header("  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"));
         assert!(is_header("  sl  local_address                         remote_address                        st\n"));
         assert!(!is_header(OPEN) && !is_header(""));
@@ -137,12 +143,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_line_is_fatal(line in "\\PC*\n?", cut in any::<prop::sample::Index>(), letter in any::<char>()) {
+        fn no_line_panics(line in "\\PC*\n?", position in any::<prop::sample::Index>(), letter in any::<char>()) {
             let _ = read(&[&line], &[8080]);
-            let mut bent: Vec<char> = MAPPED.chars().collect();
-            let place = cut.index(bent.len());
-            bent[place] = letter;
-            let _ = read(&[&bent.into_iter().collect::<String>()], &[8080]);
+            let mut changed: Vec<char> = MAPPED.chars().collect();
+            let index = position.index(changed.len());
+            changed[index] = letter;
+            let _ = read(&[&changed.into_iter().collect::<String>()], &[8080]);
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Which series count as streams: `PromQL` instant selectors, as an operator knows them from dashboards and alerts.
+//! Which series count as streams: `PromQL` instant selectors, as operators know them from dashboards and alerts.
 //!
-//! Only the selector is spoken here. Whatever asks for history or arithmetic is refused by name, because a page shows
-//! one moment and its matching series are summed anyway.
+//! Ranges, offsets, functions and operators are rejected with an error that names them: a page shows one moment, and
+//! its matching series are summed anyway.
 
 mod error;
 mod parse;
@@ -15,17 +15,17 @@ use regex_lite::{Regex, RegexBuilder};
 use super::cursor::Cursor;
 pub use error::{Error, Reason};
 
-/// The label under which `PromQL` keeps the metric name.
+/// The label that holds the metric name in `PromQL`.
 const NAME: &str = "__name__";
 
-/// How large a pattern may become, in bytes: each of its steps is tried at every character of a value.
-const PATTERN_SIZE: usize = 64 * 1024;
+/// Maximum size of a compiled pattern, in bytes: each of its steps may run at every character of a value.
+const MAX_PATTERN_SIZE: usize = 64 * 1024;
 
-/// Picks series off a page by metric name and labels.
+/// Selects series of a page by metric name and labels.
 ///
-/// Written as in `PromQL`: `active{kind="stream"}`, `{__name__=~"active_.+"}`, `{"active.streams", kind!="batch"}`.
-/// Regular expressions must match the whole value, and a label that is not there is equal to the empty string. Their
-/// `(?i)` folds ASCII letters only.
+/// The syntax is that of `PromQL`: `active{kind="stream"}`, `{__name__=~"active_.+"}`,
+/// `{"active.streams", kind!="batch"}`. Regular expressions must match the whole value, and a missing label equals the
+/// empty string. `(?i)` folds ASCII letters only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selector {
     name: Option<String>,
@@ -46,28 +46,36 @@ enum Test {
     NoMatch(Pattern),
 }
 
-/// A regular expression that remembers how it was written.
+/// A regular expression and its source text.
 #[derive(Debug, Clone)]
 struct Pattern {
     source: String,
-    whole: Regex,
+    anchored: Regex,
 }
 
 impl Selector {
-    /// Returns the one metric name that this selector can match, if it names one.
+    /// Creates the selector that matches series of this name with these labels. Empty label values are left out.
+    #[must_use]
+    pub fn exact<'a>(name: &str, labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let matcher = |(label, value): (&str, &str)| Matcher { label: label.into(), test: Test::Equal(value.into()) };
+        let matchers = labels.into_iter().filter(|(_, value)| !value.is_empty()).map(matcher).collect();
+        Self { name: Some(name.into()), matchers }
+    }
+
+    /// Returns the only metric name that this selector can match, if it has a fixed one.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
-    /// Tells whether a series of this name could match, whatever its labels.
+    /// Returns whether a series of this name could match, depending on its labels.
     #[must_use]
     pub fn could_match(&self, name: &str) -> bool {
         self.name().is_none_or(|only| only == name)
             && self.matchers.iter().filter(|matcher| matcher.label == NAME).all(|matcher| matcher.test.holds(name))
     }
 
-    /// Tells whether a series matches; `label` returns a label's value by its name.
+    /// Returns whether a series matches; `label` returns the value of a label by its name.
     #[must_use]
     pub fn matches<'a>(&self, name: &str, label: impl Fn(&str) -> Option<&'a str>) -> bool {
         self.could_match(name)
@@ -89,17 +97,17 @@ impl FromStr for Selector {
 
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut inside: Vec<String> = self.matchers.iter().map(Matcher::to_string).collect();
+        let mut matchers: Vec<String> = self.matchers.iter().map(Matcher::to_string).collect();
         match self.name() {
-            // A second matcher on the name may only stand beside `__name__`.
+            // Further matchers on the name are valid only with `__name__`, not with a bare or quoted name.
             Some(name) if self.matchers.iter().any(|matcher| matcher.label == NAME) => {
-                inside.insert(0, format!("{NAME}={}", quoted::write(name)));
+                matchers.insert(0, format!("{NAME}={}", quoted::write(name)));
             }
             Some(name) if is_bare_name(name) => f.write_str(name)?,
-            Some(name) => inside.insert(0, quoted::write(name)),
+            Some(name) => matchers.insert(0, quoted::write(name)),
             None => {}
         }
-        if inside.is_empty() { Ok(()) } else { write!(f, "{{{}}}", inside.join(",")) }
+        if matchers.is_empty() { Ok(()) } else { write!(f, "{{{}}}", matchers.join(",")) }
     }
 }
 
@@ -122,10 +130,10 @@ impl fmt::Display for Matcher {
 impl Test {
     fn holds(&self, value: &str) -> bool {
         match self {
-            Self::Equal(wanted) => wanted == value,
-            Self::NotEqual(unwanted) => unwanted != value,
-            Self::Match(pattern) => pattern.whole.is_match(value),
-            Self::NoMatch(pattern) => !pattern.whole.is_match(value),
+            Self::Equal(expected) => expected == value,
+            Self::NotEqual(excluded) => excluded != value,
+            Self::Match(pattern) => pattern.anchored.is_match(value),
+            Self::NoMatch(pattern) => !pattern.anchored.is_match(value),
         }
     }
 }
@@ -133,14 +141,14 @@ impl Test {
 impl Pattern {
     fn new(source: String) -> Result<Self, Reason> {
         if let Some(escape) = [r"\<", r"\>", r"\b{"].into_iter().find(|escape| has_escape(&source, escape)) {
-            return Err(Reason::ForeignEscape(escape));
+            return Err(Reason::UnsupportedEscape(escape));
         }
-        let refused = |error: regex_lite::Error| Reason::Pattern(error.to_string());
-        // Alone first: `a)|(b` is sound only inside the group, where it would undo the anchors.
-        let regex = |pattern: &str| RegexBuilder::new(pattern).size_limit(PATTERN_SIZE).build().map_err(refused);
+        let invalid = |error: regex_lite::Error| Reason::InvalidPattern(error.to_string());
+        // Compile it alone first: `a)|(b` is valid only inside the group, where it would break the anchors.
+        let regex = |pattern: &str| RegexBuilder::new(pattern).size_limit(MAX_PATTERN_SIZE).build().map_err(invalid);
         regex(&source)?;
-        let whole = regex(&format!("^(?s:{source})$"))?;
-        Ok(Self { source, whole })
+        let anchored = regex(&format!("^(?s:{source})$"))?;
+        Ok(Self { source, anchored })
     }
 }
 
@@ -152,7 +160,7 @@ impl PartialEq for Pattern {
 
 impl Eq for Pattern {}
 
-/// Looks for an escape whose own backslash is not escaped.
+/// Returns whether the pattern contains this escape, with a backslash that is not itself escaped.
 fn has_escape(pattern: &str, escape: &str) -> bool {
     let mut rest = pattern;
     while let Some(at) = rest.find('\\') {
@@ -179,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_alone_matches_any_labels_of_that_name_only() {
+    fn bare_name_matches_any_labels() {
         let selector = selector("active");
         assert_eq!(selector.name(), Some("active"));
         assert!(selector.matches("active", |_| Some("x")));
@@ -188,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_label_is_the_empty_string() {
+    fn missing_label_equals_empty_string() {
         for (text, missing, empty, x) in [
             (r#"m{a=""}"#, true, true, false),
             (r#"m{a!=""}"#, false, false, true),
@@ -199,8 +207,8 @@ mod tests {
             (r#"m{a!~"x"}"#, true, true, false),
         ] {
             let selector = selector(text);
-            let of = |value| selector.matches("m", |label| if label == "a" { value } else { None });
-            assert_eq!((of(None), of(Some("")), of(Some("x"))), (missing, empty, x), "{text}");
+            let matches = |value| selector.matches("m", |label| if label == "a" { value } else { None });
+            assert_eq!((matches(None), matches(Some("")), matches(Some("x"))), (missing, empty, x), "{text}");
         }
     }
 
@@ -214,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_match_whole_values_and_dots_match_newlines() {
+    fn patterns_match_whole_values_and_dot_matches_newline() {
         for (pattern, value, holds) in [
             ("b|c", "abc", false),
             ("ab|c", "abc", false),
@@ -232,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn names_may_be_matched_by_pattern() {
+    fn name_patterns_match_several_names() {
         let selector = selector(r#"{__name__=~"active_.+",__name__!="active_max"}"#);
         assert_eq!(selector.name(), None);
         assert!(selector.could_match("active_streams"));
@@ -241,15 +249,15 @@ mod tests {
     }
 
     #[test]
-    fn a_fixed_name_and_name_matchers_must_agree() {
+    fn fixed_name_must_satisfy_name_matchers() {
         let selector = selector(r#"{__name__="a",__name__!~"a|b"}"#);
         assert_eq!(selector.name(), Some("a"));
         assert!(!selector.could_match("a"));
     }
 
     #[test]
-    fn displays_in_a_form_that_reads_back() {
-        for (text, shown) in [
+    fn display_round_trips() {
+        for (text, displayed) in [
             (" active ", "active"),
             ("active{}", "active"),
             (r"{ __name__ = 'a:b' }", "a:b"),
@@ -259,16 +267,22 @@ mod tests {
             (r#"{a="b", c!=""}"#, r#"{a="b",c!=""}"#),
             (r#"{__name__!~"b", __name__="a"}"#, r#"{__name__="a",__name__!~"b"}"#),
         ] {
-            let read = selector(text);
-            assert_eq!(read.to_string(), shown);
-            assert_eq!(selector(shown), read);
+            let parsed = selector(text);
+            assert_eq!(parsed.to_string(), displayed);
+            assert_eq!(selector(displayed), parsed);
         }
     }
 
     #[test]
-    fn selectors_differ_by_test_and_value() {
+    fn equality_compares_test_and_value() {
         assert_ne!(selector(r#"m{a="b"}"#), selector(r#"m{a=~"b"}"#));
         assert_ne!(selector(r#"m{a=~"b"}"#), selector(r#"m{a=~"c"}"#));
+    }
+
+    #[test]
+    fn exact_selector_names_every_nonempty_label() {
+        let series = Selector::exact("m", [("a", "1"), ("b", ""), ("c.d", "\"")]);
+        assert_eq!(series, selector(r#"m{a="1","c.d"="\""}"#));
     }
 
     fn selector(text: &str) -> Selector {

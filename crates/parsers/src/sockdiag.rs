@@ -1,8 +1,8 @@
-//! The kernel's socket table as netlink tells it: the question, and the reading of the answer.
+//! The kernel's socket table over netlink: encoding of the request and parsing of the response.
 //!
 //! Sources: `sock_diag(7)`, `netlink(7)`; Linux, `include/uapi/linux/{netlink,sock_diag,inet_diag,tcp}.h`, and
-//! `net/ipv4/inet_diag.c` for the filter. Numbers are in the byte order of the machine, ports and addresses in the
-//! network's.
+//! `net/ipv4/inet_diag.c` for the filter. Numbers are in host byte order, ports and addresses in
+//! network byte order.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::{fmt, io};
@@ -19,19 +19,19 @@ const NLMSG_OVERRUN: u16 = 4;
 const NLM_F_REQUEST: u16 = 1;
 const NLM_F_DUMP_INTR: u16 = 0x10;
 const NLM_F_DUMP: u16 = 0x300;
-/// The length of `struct nlmsghdr`.
+/// Size of `struct nlmsghdr`.
 const HEADER: usize = 16;
-/// The length of `struct inet_diag_req_v2`.
+/// Size of `struct inet_diag_req_v2`.
 const REQUEST: usize = 56;
-/// The length of `struct inet_diag_msg`.
+/// Size of `struct inet_diag_msg`.
 const SOCKET: usize = 72;
 const INET_DIAG_REQ_BYTECODE: u16 = 1;
 const INET_DIAG_INFO: u16 = 2;
-/// Where `tcpi_bytes_received` stands in `struct tcp_info`; kernels before 4.1 do not have it.
+/// Offset of `tcpi_bytes_received` in `struct tcp_info`; kernels before 4.1 do not have it.
 const BYTES_RECEIVED: usize = 128;
-/// How many ports one question can be about: the jumps of its filter are 16 bits wide.
+/// Maximum number of ports in one request: the jump offsets of its filter are 16 bits wide.
 pub const MAX_PORTS: usize = 1000;
-/// The states worth showing: those of open streams, or of what may be one, and of listeners.
+/// The requested states: of connections that are or may be streams, and of listeners.
 const STATES: u32 = 1 << state::ESTABLISHED
     | 1 << state::FIN_WAIT1
     | 1 << state::FIN_WAIT2
@@ -40,7 +40,7 @@ const STATES: u32 = 1 << state::ESTABLISHED
     | 1 << state::LISTEN
     | 1 << state::CLOSING;
 
-/// An address family, by the kernel's number. One that serves both shows its IPv4 clients under [`Family::V6`] alone.
+/// An address family, with its kernel number. A dual-stack socket lists its IPv4 clients only under [`Family::V6`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// `AF_INET`.
@@ -49,59 +49,59 @@ pub enum Family {
     V6 = 10,
 }
 
-/// One question for the sockets of one family that are on one of some ports.
+/// A request for the sockets of one family on some local ports.
 #[derive(Clone, Copy, Debug)]
 pub struct DumpRequest<'a> {
-    /// The family.
+    /// The address family.
     pub family: Family,
-    /// The local ports, at least one of them and at most [`MOST_PORTS`].
+    /// The local ports: at least one, at most [`MAX_PORTS`].
     pub ports: &'a [u16],
-    /// Whether the bytes that each connection has received are wanted.
+    /// Whether to request the number of bytes that each connection has received.
     pub with_bytes: bool,
-    /// The number of this question, which its answer bears too.
+    /// The sequence number, which the response repeats.
     pub sequence: u32,
-    /// The netlink port id of the socket that asks, which the answer bears too.
+    /// The netlink port id of the requesting socket, which the response repeats.
     pub port_id: u32,
 }
 
-/// How far an answer has come.
+/// Whether the response is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// There is more to be received.
+    /// More datagrams follow.
     More,
-    /// It is whole.
+    /// The response is complete.
     Done,
 }
 
-/// Why an answer does not tell what is in the table.
+/// Why a response is not usable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// The kernel has refused, or could not finish (an errno).
+    /// The kernel rejected the request or could not complete it (an errno).
     Kernel(i32),
-    /// The table has changed in a way that makes the answer worthless.
+    /// The table changed during the dump, so the dump is inconsistent.
     Interrupted,
-    /// The kernel has lost a part of the answer.
+    /// The kernel lost part of the response.
     Overrun,
-    /// It answers another question.
-    Foreign,
-    /// It is not of the form that the kernel writes.
+    /// It is the response to another request.
+    Mismatched,
+    /// The kernel would not write this.
     Malformed(&'static str),
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Kernel(errno) => write!(f, "the kernel answers: {}", io::Error::from_raw_os_error(*errno)),
-            Self::Interrupted => write!(f, "the table changed while the kernel showed it"),
-            Self::Overrun => write!(f, "the kernel lost a part of its answer"),
-            Self::Foreign => write!(f, "an answer to another question"),
-            Self::Malformed(what) => write!(f, "an answer that cannot be read: {what}"),
+            Self::Kernel(errno) => write!(f, "the kernel returned: {}", io::Error::from_raw_os_error(*errno)),
+            Self::Interrupted => write!(f, "the socket table changed during the dump"),
+            Self::Overrun => write!(f, "the kernel lost part of its response"),
+            Self::Mismatched => write!(f, "response to another request"),
+            Self::Malformed(what) => write!(f, "malformed response: {what}"),
         }
     }
 }
 
 impl DumpRequest<'_> {
-    /// The message that asks for it.
+    /// Encodes the netlink message.
     #[must_use]
     pub fn request(&self) -> Vec<u8> {
         let filter = filter(self.ports);
@@ -115,7 +115,7 @@ impl DumpRequest<'_> {
         let extensions = u8::from(self.with_bytes) << (INET_DIAG_INFO - 1);
         message.extend([self.family as u8, IPPROTO_TCP, extensions, 0]);
         message.extend(STATES.to_ne_bytes());
-        // No address and no cookie: any socket. The filter is an attribute behind it.
+        // Zero address and cookie match any socket. The filter follows as an attribute.
         message.resize(HEADER + REQUEST, 0);
         message.extend(offset(4 + filter.len()).to_ne_bytes());
         message.extend(INET_DIAG_REQ_BYTECODE.to_ne_bytes());
@@ -123,31 +123,31 @@ impl DumpRequest<'_> {
         message
     }
 
-    /// Enters what one datagram of the answer says into the table.
+    /// Parses one datagram of the response and adds its sockets to the table.
     ///
     /// # Errors
-    /// Fails unless every message in it is whole and of the kernel's form; the table is then worth nothing.
+    /// Fails if any message in it is incomplete, malformed or an error; the table is then unusable.
     pub fn read(&self, mut datagram: &[u8], table: &mut SocketTable) -> Result<Progress, Error> {
         if datagram.is_empty() {
-            return Err(Error::Malformed("an empty datagram"));
+            return Err(Error::Malformed("empty datagram"));
         }
         while !datagram.is_empty() {
             let (message, rest) = record(datagram, u32_at(datagram, 0).map(|length| length as usize), HEADER)
-                .ok_or(Error::Malformed("the length of a message"))?;
+                .ok_or(Error::Malformed("message length"))?;
             datagram = rest;
             if self.read_message(message, table)? == Progress::Done {
                 let nothing_follows = datagram.is_empty();
-                return if nothing_follows { Ok(Progress::Done) } else { Err(Error::Malformed("more after the end")) };
+                return if nothing_follows { Ok(Progress::Done) } else { Err(Error::Malformed("data after the end")) };
             }
         }
         Ok(Progress::More)
     }
 
     fn read_message(&self, message: &[u8], table: &mut SocketTable) -> Result<Progress, Error> {
-        const SHORT: Error = Error::Malformed("a short message");
+        const SHORT: Error = Error::Malformed("short message");
         let kind = u16_at(message, 4).ok_or(SHORT)?;
         if u32_at(message, 8) != Some(self.sequence) || u32_at(message, 12) != Some(self.port_id) {
-            return Err(Error::Foreign);
+            return Err(Error::Mismatched);
         }
         if u16_at(message, 6).ok_or(SHORT)? & NLM_F_DUMP_INTR != 0 {
             return Err(Error::Interrupted);
@@ -156,20 +156,19 @@ impl DumpRequest<'_> {
         let number = || u32_at(payload, 0).map(u32::cast_signed).ok_or(SHORT);
         match kind {
             NLMSG_NOOP => Ok(Progress::More),
-            NLMSG_ERROR => Err(errno(number()?).unwrap_or(Error::Malformed("an error without a number"))),
-            // A kernel that cannot look at TCP sockets ends an empty list with ENOENT: that is no zero.
+            NLMSG_ERROR => Err(errno(number()?).unwrap_or(Error::Malformed("error without a number"))),
+            // A kernel without the TCP diag module ends an empty list with ENOENT, which must not count as zero.
             NLMSG_DONE => errno(number()?).map_or(Ok(Progress::Done), Err),
             NLMSG_OVERRUN => Err(Error::Overrun),
             SOCK_DIAG_BY_FAMILY => self.read_socket(payload, table).map(|()| Progress::More),
-            _ => Err(Error::Malformed("a message of an unknown kind")),
+            _ => Err(Error::Malformed("unknown message type")),
         }
     }
 
     fn read_socket(&self, payload: &[u8], table: &mut SocketTable) -> Result<(), Error> {
-        let (socket, attributes) =
-            payload.split_first_chunk::<SOCKET>().ok_or(Error::Malformed("the length of a socket"))?;
+        let (socket, attributes) = payload.split_first_chunk::<SOCKET>().ok_or(Error::Malformed("socket length"))?;
         if socket[0] != self.family as u8 {
-            return Err(Error::Malformed("a socket of another family"));
+            return Err(Error::Malformed("socket of another family"));
         }
         let [low, high] = [44, 48].map(|at| u64::from(u32_of(socket, at)));
         let connection = Connection {
@@ -178,12 +177,12 @@ impl DumpRequest<'_> {
             cookie: Some(high << 32 | low),
             received: bytes_received(attributes)?,
         };
-        let (unacknowledged, held) = (u32_of(socket, 60), u32_of(socket, 68) != 0);
-        Entry { state: socket[1], unacknowledged, held, connection }.enter(self.ports, table);
+        let (unacknowledged, has_inode) = (u32_of(socket, 60), u32_of(socket, 68) != 0);
+        Entry { state: socket[1], unacknowledged, has_inode, connection }.insert_into(table, self.ports);
         Ok(())
     }
 
-    /// The port and the address that stand at these places.
+    /// Decodes the port and the address at these offsets.
     fn address(&self, socket: &[u8; SOCKET], port: usize, address: usize) -> SocketAddr {
         let bytes: [u8; 16] = std::array::from_fn(|index| socket[address + index]);
         let ip = match self.family {
@@ -194,10 +193,10 @@ impl DumpRequest<'_> {
     }
 }
 
-/// The program by which the kernel leaves out the sockets of other ports.
+/// Encodes the filter program with which the kernel skips the sockets of other ports.
 ///
-/// For each port: go on to the next unless it is at least this; and unless it is at most this; else jump to the end.
-/// Beyond the end, by one word, is where a socket is refused. A test for equality would need Linux 4.18 or later.
+/// For each port: if the socket's port is lower or higher, continue with the next port; otherwise jump to the end,
+/// which accepts the socket. An offset one word beyond the end rejects it. A test for equality would need Linux 4.18.
 fn filter(ports: &[u16]) -> Vec<u8> {
     const JUMP: u8 = 1;
     const AT_LEAST: u8 = 2;
@@ -209,29 +208,29 @@ fn filter(ports: &[u16]) -> Vec<u8> {
     };
     let mut program = Vec::with_capacity(STEPS * ports.len());
     for (index, port) in ports.iter().enumerate() {
-        // From the jump, which is the last word of its port's steps; the last port has none.
+        // Relative to the jump, which is the last word of a port's steps. The last port needs none.
         let to_end = STEPS * (ports.len() - index - 1);
         let operand = step(0, 0, *port);
         for step in [step(AT_LEAST, 8, 20), operand, step(AT_MOST, 8, 12), operand, step(JUMP, 4, offset(to_end))] {
             program.extend(step);
         }
     }
-    // Nothing comes after the last port to jump over.
+    // Drop the jump of the last port.
     program.truncate(program.len().saturating_sub(4));
     program
 }
 
-/// An offset of so many bytes; the kernel refuses one that is too large, as it refuses the largest.
+/// Converts a number of bytes to an offset; one that is too large saturates, and the kernel rejects it.
 fn offset(bytes: usize) -> u16 {
     u16::try_from(bytes).unwrap_or(u16::MAX)
 }
 
-/// The bytes that `struct tcp_info` among these attributes tells.
+/// Returns the number of received bytes from the `struct tcp_info` among these attributes.
 fn bytes_received(mut attributes: &[u8]) -> Result<Option<u64>, Error> {
     let mut received = None;
     while !attributes.is_empty() {
         let (attribute, rest) = record(attributes, u16_at(attributes, 0).map(usize::from), 4)
-            .ok_or(Error::Malformed("the length of an attribute"))?;
+            .ok_or(Error::Malformed("attribute length"))?;
         if u16_at(attribute, 2) == Some(INET_DIAG_INFO) {
             let number = attribute.get(4 + BYTES_RECEIVED..).and_then(|bytes| bytes.first_chunk());
             received = number.map(|bytes| u64::from_ne_bytes(*bytes));
@@ -241,7 +240,7 @@ fn bytes_received(mut attributes: &[u8]) -> Result<Option<u64>, Error> {
     Ok(received)
 }
 
-/// Splits off a record of this length, at least that of its header; the next one begins at a multiple of four.
+/// Splits off a record of `length` bytes, at least its header; the next record is aligned to four bytes.
 fn record(bytes: &[u8], length: Option<usize>, header: usize) -> Option<(&[u8], &[u8])> {
     let length = length.filter(|length| *length >= header)?;
     let record = bytes.get(..length)?;
@@ -265,6 +264,6 @@ const fn u32_of(socket: &[u8; SOCKET], at: usize) -> u32 {
 }
 
 #[cfg(test)]
-// What was captured is in the byte order of the machine that it was captured on.
+// The fixtures are in the byte order of the machine that they were captured on.
 #[cfg(target_endian = "little")]
 mod tests;

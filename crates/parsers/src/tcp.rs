@@ -1,8 +1,8 @@
-//! What both forms of the kernel's TCP table have in common: which states count as an open stream.
+//! Which TCP sockets count as open streams, for both forms of the kernel's socket table.
 
 use lameduck_machine::socket_table::{Connection, SocketTable};
 
-/// The states of a TCP socket (Linux, `include/net/tcp_states.h`) that matter here.
+/// The relevant TCP states (Linux, `include/net/tcp_states.h`).
 pub(super) mod state {
     pub(crate) const ESTABLISHED: u8 = 1;
     pub(crate) const FIN_WAIT1: u8 = 4;
@@ -13,19 +13,19 @@ pub(super) mod state {
     pub(crate) const CLOSING: u8 = 11;
 }
 
-/// One socket, as the table shows it.
+/// One row of the socket table.
 pub(super) struct Entry {
     pub(super) state: u8,
-    /// The bytes that were sent, or wait to be sent, and that the peer has not acknowledged.
+    /// Number of bytes, sent or queued, that the peer has not acknowledged. A FIN counts as one byte.
     pub(super) unacknowledged: u32,
-    /// Whether a process still holds it: the kernel shows an inode then, and none of what was closed.
-    pub(super) held: bool,
+    /// Whether a process still holds the socket: the kernel shows an inode only then.
+    pub(super) has_inode: bool,
     pub(super) connection: Connection,
 }
 
 impl Entry {
-    /// Enters it into the table, if it is about one of the ports.
-    pub(super) fn enter(self, ports: &[u16], table: &mut SocketTable) {
+    /// Adds the socket to the table if its local port is one of `ports`.
+    pub(super) fn insert_into(self, table: &mut SocketTable, ports: &[u16]) {
         let port = self.connection.port();
         if !ports.contains(&port) {
             return;
@@ -37,16 +37,16 @@ impl Entry {
         }
     }
 
-    /// Whether there is work that must not be cut.
+    /// Returns whether the connection still carries work that must not be cut.
     ///
-    /// Where our side has been closed there is, as long as more than the end itself (a FIN, which counts as one byte)
-    /// has still to reach the peer, or the target has ended its own sending only and goes on receiving. A connection
-    /// not yet made, or with nothing left to send, is no stream.
+    /// After the target has closed its sending side, that is the case while more than the FIN is unacknowledged, or
+    /// while the target still receives. A connection that is not established yet, or has nothing left to send, is not
+    /// a stream.
     const fn is_open(&self) -> bool {
         match self.state {
             state::ESTABLISHED | state::CLOSE_WAIT => true,
-            state::FIN_WAIT1 => self.held || self.unacknowledged > 1,
-            state::FIN_WAIT2 => self.held,
+            state::FIN_WAIT1 => self.has_inode || self.unacknowledged > 1,
+            state::FIN_WAIT2 => self.has_inode,
             state::CLOSING | state::LAST_ACK => self.unacknowledged > 1,
             _ => false,
         }
@@ -57,17 +57,17 @@ impl Entry {
 mod tests {
     use super::*;
 
-    fn counts(state: u8, unacknowledged: u32, held: bool) -> bool {
+    fn counts(state: u8, unacknowledged: u32, has_inode: bool) -> bool {
         let [local, peer] = ["127.0.0.1:8080", "127.0.0.1:40000"].map(|address| address.parse().unwrap());
         let connection = Connection { local, peer, cookie: None, received: None };
         let mut table = SocketTable::default();
-        Entry { state, unacknowledged, held, connection }.enter(&[8080], &mut table);
+        Entry { state, unacknowledged, has_inode, connection }.insert_into(&mut table, &[8080]);
         assert_eq!(table.listening.is_empty(), state != state::LISTEN);
         !table.connections.is_empty()
     }
 
     #[test]
-    fn a_stream_is_what_still_carries_work() {
+    fn open_states_and_pending_data_count_as_streams() {
         let open: Vec<u8> = (0..=255).filter(|state| counts(*state, 0, false)).collect();
         assert_eq!(open, [state::ESTABLISHED, state::CLOSE_WAIT]);
         let flushing: Vec<u8> = (0..=255).filter(|state| counts(*state, 2, false)).collect();
@@ -75,13 +75,13 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_is_not_acknowledged_is_no_work() {
+    fn unacknowledged_fin_is_not_a_stream() {
         let counts = |state| counts(state, 1, false);
         assert!(!counts(state::FIN_WAIT1) && !counts(state::CLOSING) && !counts(state::LAST_ACK));
     }
 
     #[test]
-    fn a_target_that_only_ended_its_own_sending_still_receives() {
+    fn half_closed_target_still_receives() {
         let open: Vec<u8> = (0..=255).filter(|state| counts(*state, 0, true)).collect();
         assert_eq!(open, [state::ESTABLISHED, state::FIN_WAIT1, state::FIN_WAIT2, state::CLOSE_WAIT]);
     }

@@ -1,109 +1,90 @@
-//! What a page offers to a selector that matches nothing on it, for a person to choose from.
+//! Suggestions for a selector that matches nothing: the gauges of the page, and the one that was probably meant.
 //!
-//! Here `prometheus-parse` reads: it passes over lines that it does not know, which is well enough for advice, and would
-//! not be for a count. What is advised is tried on the page by the reader that counts.
+//! Every suggested selector is tried on the page with the strict parser that counts streams.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-
-use prometheus_parse::{Sample, Scrape, Value};
+use std::slice;
 
 use super::similarity::{is_similar, percent};
-use lameduck_parsers::exposition::{Format, Page};
+use lameduck_parsers::exposition::{Format, Gauge, Page, gauges};
 use lameduck_parsers::selector::Selector;
 
-/// How many names a line may hold.
-const SHOWN: usize = 12;
+/// Maximum number of names or series in one line of output.
+const MAX_LISTED: usize = 12;
 
 /// The gauges of a page, and the page.
 pub(super) struct Gauges<'a> {
     page: &'a [u8],
-    gauges: Vec<Sample>,
+    gauges: Vec<Gauge<'a>>,
 }
 
-/// What a selector that matches nothing could have meant.
+/// What to use instead of a selector that matches nothing.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Advice {
-    /// What the page has.
-    pub(super) offer: String,
-    /// The selector that was probably meant: it matches.
-    pub(super) meant: Option<String>,
+pub(super) struct Suggestion {
+    /// The gauges of the page, as a clause of a message.
+    pub(super) available: String,
+    /// The selector that was probably meant. It matches.
+    pub(super) best: Option<String>,
 }
 
 impl<'a> Gauges<'a> {
-    /// Reads a page; a series without a type may be a gauge.
+    /// Lists the gauges of a page.
     pub(super) fn read(page: &'a [u8]) -> Self {
-        let text = String::from_utf8_lossy(page);
-        let scrape = Scrape::parse(text.lines().map(|line| Ok(line.to_owned())));
-        let samples = scrape.map(|scrape| scrape.samples).unwrap_or_default();
-        Self { page, gauges: samples.into_iter().filter(may_be_gauge).collect() }
+        Self { page, gauges: gauges(page) }
     }
 
-    /// What this selector could have meant.
-    pub(super) fn advise(&self, selector: &Selector) -> Advice {
-        let named: Vec<&Sample> = self.gauges.iter().filter(|sample| selector.could_match(&sample.metric)).collect();
+    /// Returns what to use instead of this selector.
+    pub(super) fn suggest(&self, selector: &Selector) -> Suggestion {
+        let same_name: Vec<_> = self.gauges.iter().filter(|gauge| selector.could_match(&gauge.name)).collect();
         if self.gauges.is_empty() {
-            Advice { offer: "it has no gauges".to_owned(), meant: None }
-        } else if named.is_empty() {
-            self.advise_names(selector)
+            Suggestion { available: "the page has no gauges".to_owned(), best: None }
+        } else if same_name.is_empty() {
+            self.suggest_names(selector)
         } else {
-            self.advise_series(selector, &named)
+            self.suggest_series(selector, &same_name)
         }
     }
 
-    /// The name is right, so the labels are not.
-    fn advise_series(&self, selector: &Selector, named: &[&Sample]) -> Advice {
-        let series = ranked(&selector.to_string(), named.iter().map(|sample| write(sample)).collect());
-        let meant = series.iter().find(|written| self.matches(written)).cloned();
-        Advice { offer: format!("of its name the page has {}", list(&series)), meant }
+    /// Suggests series, because the name of the selector matches and so its labels do not.
+    fn suggest_series(&self, selector: &Selector, same_name: &[&Gauge]) -> Suggestion {
+        let series = same_name.iter().map(|gauge| gauge.selector().to_string()).collect();
+        let series = sorted_by_similarity(&selector.to_string(), series);
+        let best = series.iter().find(|text| self.matches(text)).cloned();
+        Suggestion { available: format!("the page's series of this name are {}", list(&series)), best }
     }
 
-    fn advise_names(&self, selector: &Selector) -> Advice {
-        let mut counts = BTreeMap::<&str, usize>::new();
-        self.gauges.iter().for_each(|sample| *counts.entry(&sample.metric).or_default() += 1);
+    fn suggest_names(&self, selector: &Selector) -> Suggestion {
+        // By name, as a selector writes it.
+        let names: BTreeMap<String, &str> =
+            self.gauges.iter().map(|gauge| (Selector::exact(&gauge.name, []).to_string(), &*gauge.name)).collect();
         let typed = selector.name().unwrap_or_default();
-        let names = ranked(typed, counts.keys().map(|name| (*name).to_owned()).collect());
-        let likely = names.iter().filter(|name| is_similar(typed, name));
-        // With the same labels if that matches.
-        let meant = likely.flat_map(|name| [selector.to_string().replacen(typed, name, 1), name.clone()]);
-        let meant = meant.into_iter().find(|written| self.matches(written));
-        Advice { offer: format!("the page's gauges are {}", list(&names)), meant }
+        let written = sorted_by_similarity(typed, names.keys().cloned().collect());
+        let similar = written.iter().filter(|text| is_similar(typed, names[*text]));
+        // With the labels that were typed, if that matches.
+        let candidates = similar.flat_map(|text| [selector.to_string().replacen(typed, text, 1), text.clone()]);
+        let best = candidates.into_iter().find(|text| self.matches(text));
+        Suggestion { available: format!("the page's gauges are {}", list(&written)), best }
     }
 
-    /// Whether a selector matches on the page, by the reader that counts.
-    pub(super) fn matches(&self, written: &str) -> bool {
-        let Ok(selector) = written.parse::<Selector>() else { return false };
-        let selectors = [selector];
-        let mut page = Page::new(&selectors, Format::Text);
+    /// Returns whether a selector matches a countable series of the page.
+    pub(super) fn matches(&self, selector: &str) -> bool {
+        let Ok(selector) = selector.parse::<Selector>() else { return false };
+        let mut page = Page::new(slice::from_ref(&selector), Format::Text);
         page.feed(self.page).is_ok() && page.finish(true).is_ok_and(|sums| sums[0].is_some())
     }
 }
 
-/// Parts of counters and histograms come without a type as well: the type is that of their family.
-fn may_be_gauge(sample: &Sample) -> bool {
-    const PARTS: [&str; 6] = ["_total", "_sum", "_count", "_bucket", "_created", "_info"];
-    match sample.value {
-        Value::Gauge(_) => true,
-        Value::Untyped(_) => !PARTS.iter().any(|part| sample.metric.ends_with(part)),
-        Value::Counter(_) | Value::Histogram(_) | Value::Summary(_) => false,
-    }
-}
-
-fn write(sample: &Sample) -> String {
-    let Sample { metric, labels, .. } = sample;
-    if labels.is_empty() { metric.clone() } else { format!("{metric}{{{labels}}}") }
-}
-
-/// The most alike first.
-fn ranked(typed: &str, mut names: Vec<String>) -> Vec<String> {
+/// Sorts by similarity to what was typed, the most similar first.
+fn sorted_by_similarity(typed: &str, mut names: Vec<String>) -> Vec<String> {
     names.sort_by_cached_key(|name| (Reverse(percent(typed, name)), name.clone()));
     names
 }
 
 fn list(names: &[String]) -> String {
-    let more = names.len().saturating_sub(SHOWN);
+    let more = names.len().saturating_sub(MAX_LISTED);
     let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-    names[..names.len().min(SHOWN)].join(", ") + &rest
+    names[..names.len().min(MAX_LISTED)].join(", ") + &rest
 }
 
 #[cfg(test)]
@@ -112,58 +93,74 @@ mod tests {
 
     const ENGINE: &[u8] = include_bytes!("../../../tests/fixtures/deepgram-engine.prom");
 
-    fn advise(page: &[u8], selector: &str) -> Advice {
-        Gauges::read(page).advise(&selector.parse().unwrap())
+    fn suggest(page: &[u8], selector: &str) -> Suggestion {
+        Gauges::read(page).suggest(&selector.parse().unwrap())
     }
 
-    fn meant(selector: &str) -> Option<String> {
-        advise(ENGINE, selector).meant
+    fn best(selector: &str) -> Option<String> {
+        suggest(ENGINE, selector).best
     }
 
     #[test]
-    fn a_slip_in_the_name_is_mended_and_the_labels_are_kept() {
-        assert_eq!(meant("engine_active_request").as_deref(), Some("engine_active_requests"));
-        let labelled = meant(r#"engine_requests_active{kind="stream"}"#);
+    fn misspelled_name_is_corrected_and_labels_are_kept() {
+        assert_eq!(best("engine_active_request").as_deref(), Some("engine_active_requests"));
+        let labelled = best(r#"engine_requests_active{kind="stream"}"#);
         assert_eq!(labelled.as_deref(), Some(r#"engine_active_requests{kind="stream"}"#));
-        assert_eq!(meant(r#"active_requests{king="stream"}"#).as_deref(), Some("engine_active_requests"));
+        assert_eq!(best(r#"active_requests{king="stream"}"#).as_deref(), Some("engine_active_requests"));
     }
 
     #[test]
-    fn a_slip_in_a_label_is_mended() {
+    fn misspelled_label_is_corrected() {
         let selector = r#"engine_active_requests{kind="streem"}"#;
-        let advice = advise(ENGINE, selector);
-        assert_eq!(advice.meant.as_deref(), Some(r#"engine_active_requests{kind="stream"}"#));
-        assert!(advice.offer.contains(r#"engine_active_requests{kind="batch"}"#), "{advice:?}");
-        assert!(!advice.offer.contains("flux"), "{advice:?}");
+        let suggestion = suggest(ENGINE, selector);
+        assert_eq!(suggestion.best.as_deref(), Some(r#"engine_active_requests{kind="stream"}"#));
+        assert!(suggestion.available.contains(r#"engine_active_requests{kind="batch"}"#), "{suggestion:?}");
+        assert!(!suggestion.available.contains("flux"), "{suggestion:?}");
     }
 
     #[test]
-    fn what_is_like_nothing_gets_the_list_and_no_guess() {
-        let advice = advise(ENGINE, "nginx_connections_waiting");
-        assert_eq!(advice.meant, None);
-        assert!(advice.offer.contains("engine_max_active_requests"), "{advice:?}");
-        assert!(!advice.offer.contains("_total") && !advice.offer.contains("_bucket"), "{advice:?}");
+    fn dissimilar_name_gets_list_without_suggestion() {
+        let suggestion = suggest(ENGINE, "nginx_connections_waiting");
+        assert_eq!(suggestion.best, None);
+        assert!(suggestion.available.contains("engine_max_active_requests"), "{suggestion:?}");
+        assert!(
+            !suggestion.available.contains("_total") && !suggestion.available.contains("_bucket"),
+            "{suggestion:?}"
+        );
     }
 
     #[test]
-    fn parts_of_other_families_are_no_gauges() {
+    fn parts_of_histograms_and_counters_are_not_listed() {
         let page = b"# TYPE a_seconds histogram\na_seconds_bucket{le=\"1\"} 1\na_seconds_sum 1\na_seconds_count 1\n\
             # TYPE a counter\na_total 1\n# TYPE b gauge\nb_count 1\nb 1\n# EOF\n";
-        let advice = advise(page, "c");
-        assert_eq!(advice, Advice { offer: "the page's gauges are b".to_owned(), meant: None });
-        assert_eq!(advise(page, "b{x=\"1\"}").meant.as_deref(), Some("b"));
+        let suggestion = suggest(page, "c");
+        assert_eq!(suggestion, Suggestion { available: "the page's gauges are b".to_owned(), best: None });
+        assert_eq!(suggest(page, "b{x=\"1\"}").best.as_deref(), Some("b"));
     }
 
     #[test]
-    fn a_page_without_gauges_says_so() {
-        let advice = advise(b"# TYPE a counter\na 1\n", "a_streams");
-        assert_eq!(advice, Advice { offer: "it has no gauges".to_owned(), meant: None });
+    fn page_without_gauges_is_reported() {
+        let suggestion = suggest(b"# TYPE a counter\na 1\n", "a_streams");
+        assert_eq!(suggestion, Suggestion { available: "the page has no gauges".to_owned(), best: None });
     }
 
     #[test]
-    fn nothing_is_advised_that_would_not_match() {
-        // prometheus-parse takes the value as far as its comma.
-        let advice = advise(b"calls{queue=\"a,b\"} 1\n", r#"calls{queue="a,c"}"#);
-        assert_eq!(advice.meant, None, "{advice:?}");
+    fn label_values_may_contain_commas() {
+        let suggestion = suggest(b"calls{queue=\"a,b\"} 1\n", r#"calls{queue="a,c"}"#);
+        assert_eq!(suggestion.best.as_deref(), Some(r#"calls{queue="a,b"}"#));
+    }
+
+    #[test]
+    fn quoted_names_are_suggested_in_quotes() {
+        let suggestion = suggest(b"{\"my.calls\",a=\"b\"} 1\n", r#"{"my.call"}"#);
+        assert_eq!(suggestion.best.as_deref(), Some(r#"{"my.calls"}"#));
+        assert_eq!(suggestion.available, r#"the page's gauges are {"my.calls"}"#);
+    }
+
+    #[test]
+    fn uncountable_series_are_listed_but_not_suggested() {
+        let suggestion = suggest(b"calls{queue=\"a\"} 0.5\n", r#"calls{queue="b"}"#);
+        assert_eq!(suggestion.best, None);
+        assert!(suggestion.available.ends_with(r#"calls{queue="a"}"#), "{suggestion:?}");
     }
 }

@@ -3,7 +3,7 @@
 use std::slice;
 use std::time::Duration;
 
-use super::gauges::{Advice, Gauges};
+use super::gauges::{Gauges, Suggestion};
 use super::ports::streams;
 use super::report::{Cause, Check};
 use crate::io::http::Url;
@@ -51,7 +51,7 @@ async fn fetch(url: &Url, selectors: &PageSelectors) -> Result<Observed, ReadErr
     let all: Vec<Selector> = counted.iter().chain(&selectors.capacity).cloned().collect();
     let mut response = PageResponse::get(url).await?;
     let mut page = Page::new(&all, response.format);
-    let with_idle = |idle| Page::new(&counted, response.format).telling_apart(slice::from_ref(idle));
+    let with_idle = |idle| Page::new(&counted, response.format).with_idle_selectors(slice::from_ref(idle));
     let mut idle_pages: Vec<Page<'_>> = selectors.idle.iter().map(with_idle).collect();
     let mut text = Vec::new();
     while let Some(bytes) = response.next().await? {
@@ -66,7 +66,7 @@ async fn fetch(url: &Url, selectors: &PageSelectors) -> Result<Observed, ReadErr
     let mut idle_series = Vec::new();
     for page in idle_pages {
         let sums = page.finish(response.framed).map_err(invalid)?;
-        idle_series.push(sums.into_iter().flatten().map(|sum| sum.apart).sum());
+        idle_series.push(sums.into_iter().flatten().map(|sum| sum.idle_series).sum());
     }
     text.truncate(text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
     Ok(Observed { eager: sums, lazy, capacity, idle_series, text })
@@ -101,7 +101,7 @@ fn evaluate(settings: &Settings, url: &Url, selectors: &PageSelectors, observed:
 
 /// Describes how many streams the page counts, as the sidecar does: unknown while a selector matches nothing.
 fn total(observed: &Observed) -> String {
-    let sum = |sums: &[Option<Sum>]| sums.iter().flatten().fold(0_u64, |total, sum| total.saturating_add(sum.all));
+    let sum = |sums: &[Option<Sum>]| sums.iter().flatten().fold(0_u64, |total, sum| total.saturating_add(sum.total));
     if observed.eager.contains(&None) {
         return "streams unknown, because a selector matches nothing".to_owned();
     }
@@ -113,12 +113,12 @@ fn eager(selector: &Selector, sum: Option<Sum>, observed: &Observed) -> Check {
     if let Some(sum) = sum {
         return Check::pass("streams", matched(selector, sum));
     }
-    let Advice { offer, meant } = Gauges::read(&observed.text).advise(selector);
+    let Suggestion { available, best } = Gauges::read(&observed.text).suggest(selector);
     Check::fail(
         "streams",
         Cause::Environment,
-        format!("{selector} matches nothing on the page; {offer}"),
-        fix("--streams", meant, "name the series that count streams with --streams, or correct --metrics-url"),
+        format!("{selector} matches nothing on the page; {available}"),
+        fix("--streams", best, "name the series that count streams with --streams, or correct --metrics-url"),
     )
 }
 
@@ -135,24 +135,24 @@ fn idle_streams(selector: &Selector, series: usize, observed: &Observed) -> Chec
         return Check::pass(NAME, format!("{selector} matches {series} of the counted series"));
     }
     let gauges = Gauges::read(&observed.text);
-    let Advice { offer, meant } = if gauges.matches(&selector.to_string()) {
-        Advice { offer: "it matches others, which --streams does not count".to_owned(), meant: None }
+    let Suggestion { available, best } = if gauges.matches(&selector.to_string()) {
+        Suggestion { available: "it matches others, which --streams does not count".to_owned(), best: None }
     } else {
-        gauges.advise(selector)
+        gauges.suggest(selector)
     };
     Check::fail(
         NAME,
         Cause::Environment,
-        format!("{selector} matches none of the counted series, so none of them can be idle; {offer}"),
-        fix("--idle-streams", meant, "name the counted series that can be idle with --idle-streams"),
+        format!("{selector} matches none of the counted series, so none of them can be idle; {available}"),
+        fix("--idle-streams", best, "name the counted series that can be idle with --idle-streams"),
     )
 }
 
 fn capacity(selector: &Selector, observed: &Observed) -> Check {
     const NAME: &str = "capacity";
     match observed.capacity {
-        Some(Sum { all: 0, .. }) => Check::pass(NAME, format!("{selector} is 0: the target accepts any number")),
-        Some(Sum { all, .. }) => Check::pass(NAME, format!("{selector} is {all}")),
+        Some(Sum { total: 0, .. }) => Check::pass(NAME, format!("{selector} is 0: the target accepts any number")),
+        Some(Sum { total, .. }) => Check::pass(NAME, format!("{selector} is {total}")),
         None => Check::fail(
             NAME,
             Cause::Environment,
@@ -163,7 +163,7 @@ fn capacity(selector: &Selector, observed: &Observed) -> Check {
 }
 
 fn matched(selector: &Selector, sum: Sum) -> String {
-    format!("{selector} matches {} series, whose sum is {}", sum.series, sum.all)
+    format!("{selector} matches {} series, whose sum is {}", sum.series, sum.total)
 }
 
 fn fix(flag: &str, intended: Option<String>, otherwise: &str) -> String {

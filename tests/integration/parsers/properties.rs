@@ -1,4 +1,4 @@
-//! What holds for all pages.
+//! Properties of all pages and selectors.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -7,21 +7,21 @@ use lameduck_parsers::exposition::Format;
 use lameduck_parsers::selector::Selector;
 use proptest::prelude::*;
 
-use crate::parsers::{read, selectors};
+use crate::parsers::{parse, selectors};
 
 proptest! {
     #[test]
-    fn pieces_make_no_difference(
+    fn chunk_boundaries_make_no_difference(
         selectors in selector_sets(),
         page in page(),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
         format in format(),
-        whole: bool,
+        complete: bool,
     ) {
-        let at_once = read(&selectors, format, whole, &[&page]);
-        prop_assert_eq!(&read(&selectors, format, whole, &pieces(&page, &cuts)), &at_once);
+        let at_once = parse(&selectors, format, complete, &[&page]);
+        prop_assert_eq!(&parse(&selectors, format, complete, &chunks(&page, &cuts)), &at_once);
         let bytes: Vec<&[u8]> = page.chunks(1).collect();
-        prop_assert_eq!(&read(&selectors, format, whole, &bytes), &at_once);
+        prop_assert_eq!(&parse(&selectors, format, complete, &bytes), &at_once);
     }
 
     #[test]
@@ -30,18 +30,18 @@ proptest! {
         page in prop::collection::vec(any::<u8>(), 0..200),
         format in format(),
     ) {
-        let _ = read(&selectors, format, true, &[&page]);
+        let _ = parse(&selectors, format, true, &[&page]);
     }
 
     #[test]
-    fn no_selector_panics_and_what_is_shown_reads_back(text in r#"[a-z_:{}=!~"'`,.\\ \[(|*+)\]]{0,20}|\PC{0,20}"#) {
+    fn no_selector_panics_and_display_round_trips(text in r#"[a-z_:{}=!~"'`,.\\ \[(|*+)\]]{0,20}|\PC{0,20}"#) {
         if let Ok(selector) = text.parse::<Selector>() {
             prop_assert_eq!(selector.to_string().parse::<Selector>(), Ok(selector));
         }
     }
 
     #[test]
-    fn the_order_of_labels_makes_no_difference(
+    fn label_order_makes_no_difference(
         selectors in selector_sets(),
         (sorted, shuffled) in labels().prop_flat_map(|labels| {
             let pairs: Vec<_> = labels.into_iter().collect();
@@ -49,10 +49,10 @@ proptest! {
         }),
     ) {
         let (sorted, shuffled) = (line("active", &sorted, 3), line("active", &shuffled, 3));
-        let of = |page: &str| read(&selectors, Format::Text, true, &[page.as_bytes()]);
-        prop_assert_eq!(of(&sorted), of(&shuffled));
-        let twice = of(&format!("{sorted}{shuffled}")).unwrap_err();
-        prop_assert_eq!(twice.to_string(), "line 2: a series of active is given twice");
+        let sums = |page: &str| parse(&selectors, Format::Text, true, &[page.as_bytes()]);
+        prop_assert_eq!(sums(&sorted), sums(&shuffled));
+        let duplicate = sums(&format!("{sorted}{shuffled}")).unwrap_err();
+        prop_assert_eq!(duplicate.to_string(), "line 2: duplicate series of active");
     }
 
     #[test]
@@ -65,18 +65,18 @@ proptest! {
         let page = plain_page(&series, typed, timed);
         let scrape = prometheus_parse::Scrape::parse(page.lines().map(|line| Ok(line.to_owned()))).unwrap();
         let theirs: Vec<_> = selectors.iter().map(|selector| their_sum(&scrape, selector)).collect();
-        prop_assert_eq!(read(&selectors, Format::Text, true, &[page.as_bytes()]), Ok(theirs));
+        prop_assert_eq!(parse(&selectors, Format::Text, true, &[page.as_bytes()]), Ok(theirs));
     }
 }
 
-/// With names that are all fixed most lines are only glanced at; without, every line is looked into.
+/// With fixed names only, most lines are skipped unparsed; with an open selector, every line is parsed.
 fn selector_sets() -> impl Strategy<Value = Vec<Selector>> {
     let fixed = ["active", r#"active{kind="a"}"#, r#"active{kind!~"a|b",tier=~"a?b*"}"#, r#"active_total{le!=""}"#];
     let open = ["active", r#"{__name__=~"active.+",tier!=""}"#];
     prop_oneof![Just(selectors(&fixed)), Just(selectors(&open))]
 }
 
-fn pieces<'a>(page: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
+fn chunks<'a>(page: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
     let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(page.len() + 1)).collect();
     at.extend([0, page.len()]);
     at.sort_unstable();
@@ -96,7 +96,7 @@ fn labels() -> impl Strategy<Value = BTreeMap<String, String>> {
     prop::collection::btree_map(label, "[a-c]{1,2}", 0..4)
 }
 
-/// Lines that a page may hold, with series of their own.
+/// Lines of distinct series.
 const LINES: &[&str] = &[
     "active{id=\"N\"} N\n",
     "active{kind=\"a\",id=\"N\"} N\r\n",
@@ -108,19 +108,19 @@ const LINES: &[&str] = &[
     "\n",
 ];
 
-/// Pieces of lines, most of which do harm.
+/// Parts of lines, most of which make a page invalid.
 const SCRAPS: &[&str] = &[
     "active", "{", "}", "\"", "\\", "kind=", " ", "\t", "\r", "\n", "<", "#", "# EOF", "# EOF\n", ",", "1", "é", "NaN",
     "-", "\u{feff}",
 ];
 
-/// Strings together lines with a few scraps among them.
+/// Joins lines with a few scraps among them.
 fn page() -> impl Strategy<Value = Vec<u8>> {
     let line =
         (prop::sample::select(LINES), 0..500_u32).prop_map(|(line, n)| line.replace('N', &n.to_string()).into_bytes());
     let scrap = prop::sample::select(SCRAPS).prop_map(|scrap| scrap.as_bytes().to_vec());
     let bytes = prop::collection::vec(any::<u8>(), 1..4);
-    prop::collection::vec(prop_oneof![8 => line, 2 => scrap, 1 => bytes], 0..12).prop_map(|pieces| pieces.concat())
+    prop::collection::vec(prop_oneof![8 => line, 2 => scrap, 1 => bytes], 0..12).prop_map(|parts| parts.concat())
 }
 
 fn plain_page(series: &BTreeMap<(String, BTreeMap<String, String>), u64>, typed: bool, timed: bool) -> String {
@@ -138,7 +138,7 @@ fn plain_page(series: &BTreeMap<(String, BTreeMap<String, String>), u64>, typed:
 
 fn line(name: &str, labels: &[(String, String)], value: u64) -> String {
     let pairs: Vec<_> = labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
-    // The second opinion cannot read empty braces.
+    // prometheus-parse does not accept empty braces.
     let braces = if pairs.is_empty() { String::new() } else { format!("{{{}}}", pairs.join(",")) };
     format!("{name}{braces} {value}\n")
 }

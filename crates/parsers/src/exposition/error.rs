@@ -1,67 +1,67 @@
-//! Why a page gives no reading.
+//! Why a page is rejected.
 
 use std::fmt;
 
 use super::{MAX_LINE, MAX_PAGE, MAX_SERIES};
 
-/// A page that cannot be trusted, and the line that says so.
+/// The first error on a page, and its line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
-    /// The line, counted from one.
+    /// The line number, from one.
     pub line: u64,
-    /// What is wrong with it.
+    /// What is wrong with the line.
     pub reason: Reason,
 }
 
-/// What makes a page untrustworthy.
+/// What makes a page unreadable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
-    /// A line starts with `<`, as the error page of some proxy does.
+    /// A line starts with `<`, as the error page of a proxy does.
     Html,
-    /// A line is too long to be held.
-    LongLine,
-    /// The page is too long to be read to its end.
-    LongPage,
-    /// The page stopped inside a line.
-    CutOff,
-    /// An `OpenMetrics` page stopped before its mark of the end.
-    NoEof,
-    /// An `OpenMetrics` page goes on after its mark of the end.
+    /// A line is longer than [`MAX_LINE`].
+    LineTooLong,
+    /// The page is longer than [`MAX_PAGE`].
+    PageTooLong,
+    /// The page ends inside a line.
+    Truncated,
+    /// An `OpenMetrics` page ends without `# EOF`.
+    MissingEof,
+    /// An `OpenMetrics` page continues after `# EOF`.
     AfterEof,
     /// A line is not UTF-8.
     NotUtf8,
-    /// A metric name is missing, given twice, or followed by what cannot follow it.
-    Name,
+    /// A metric name is missing, duplicated, or followed by an invalid character.
+    InvalidName,
     /// The labels are malformed.
-    Labels,
-    /// A label stands twice on one line.
-    LabelTwice(String),
+    InvalidLabels,
+    /// A line has the same label twice.
+    DuplicateLabel(String),
     /// An escape other than `\\`, `\"` and `\n`.
-    Escape,
+    InvalidEscape,
     /// There is no value.
-    NoValue,
+    MissingValue,
     /// The value is not a number.
     NotANumber(String),
-    /// The value is a number that cannot count anything.
+    /// The value is a number, but not an exact count: negative, fractional, or 2⁵³ and more.
     NotACount(String),
     /// The timestamp is not a number.
-    Timestamp(String),
-    /// The line goes on after its sample.
-    Trailing(String),
+    InvalidTimestamp(String),
+    /// The line continues after its sample.
+    TrailingText(String),
     /// The exemplar is malformed.
-    Exemplar,
-    /// A series stands on the page twice.
-    SeriesTwice(String),
-    /// More series match than are remembered.
-    ManySeries,
-    /// The sum does not fit.
+    InvalidExemplar,
+    /// The page has the same series twice.
+    DuplicateSeries(String),
+    /// More than [`MAX_SERIES`] series match.
+    TooManySeries,
+    /// The sum does not fit into 64 bits.
     Overflow,
 }
 
-/// Returns a piece of a page, short enough for a log line.
+/// Returns the start of a text, escaped and short enough for a log line.
 pub(super) fn excerpt(text: &str) -> String {
-    const LONGEST: usize = 40;
-    match text.char_indices().nth(LONGEST) {
+    const MAX_CHARS: usize = 40;
+    match text.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", text[..end].escape_debug()),
         None => text.escape_debug().to_string(),
     }
@@ -79,24 +79,24 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Html => f.write_str("looks like HTML, not like metrics"),
-            Self::LongLine => write!(f, "longer than {} KiB", MAX_LINE >> 10),
-            Self::LongPage => write!(f, "the page is longer than {} MiB", MAX_PAGE >> 20),
-            Self::CutOff => f.write_str("cut off inside the line"),
-            Self::NoEof => f.write_str("cut off, for `# EOF` is missing"),
-            Self::AfterEof => f.write_str("the page goes on after `# EOF`"),
+            Self::LineTooLong => write!(f, "longer than {} KiB", MAX_LINE >> 10),
+            Self::PageTooLong => write!(f, "the page is longer than {} MiB", MAX_PAGE >> 20),
+            Self::Truncated => f.write_str("truncated inside the line"),
+            Self::MissingEof => f.write_str("truncated: `# EOF` is missing"),
+            Self::AfterEof => f.write_str("the page continues after `# EOF`"),
             Self::NotUtf8 => f.write_str("not UTF-8"),
-            Self::Name => f.write_str("malformed metric name"),
-            Self::Labels => f.write_str("malformed labels"),
-            Self::LabelTwice(label) => write!(f, "label {label} is given twice"),
-            Self::Escape => f.write_str("unknown escape in quotes"),
-            Self::NoValue => f.write_str("no value"),
+            Self::InvalidName => f.write_str("malformed metric name"),
+            Self::InvalidLabels => f.write_str("malformed labels"),
+            Self::DuplicateLabel(label) => write!(f, "duplicate label {label}"),
+            Self::InvalidEscape => f.write_str("unknown escape in a quoted string"),
+            Self::MissingValue => f.write_str("no value"),
             Self::NotANumber(value) => write!(f, "value {value} is not a number"),
             Self::NotACount(value) => write!(f, "value {value} is not a count"),
-            Self::Timestamp(time) => write!(f, "{time} is not a timestamp"),
-            Self::Trailing(rest) => write!(f, "{rest} after the end of the sample"),
-            Self::Exemplar => f.write_str("malformed exemplar"),
-            Self::SeriesTwice(name) => write!(f, "a series of {name} is given twice"),
-            Self::ManySeries => write!(f, "more than {MAX_SERIES} series match"),
+            Self::InvalidTimestamp(time) => write!(f, "{time} is not a timestamp"),
+            Self::TrailingText(rest) => write!(f, "{rest} after the end of the sample"),
+            Self::InvalidExemplar => f.write_str("malformed exemplar"),
+            Self::DuplicateSeries(name) => write!(f, "duplicate series of {name}"),
+            Self::TooManySeries => write!(f, "more than {MAX_SERIES} series match"),
             Self::Overflow => f.write_str("the sum does not fit into 64 bits"),
         }
     }

@@ -1,4 +1,4 @@
-//! One sample line, in what the Prometheus text format and `OpenMetrics` allow together.
+//! The grammar of a sample line: the union of the Prometheus text format and `OpenMetrics`.
 
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -7,10 +7,10 @@ use super::Reason;
 use super::error::excerpt;
 use crate::cursor::Cursor;
 
-/// Above this, neighbouring whole numbers share one floating-point value.
+/// From 2⁵³ on, neighbouring whole numbers share one floating-point value.
 const MAX_COUNT: f64 = 9_007_199_254_740_992.0;
 
-/// A sample whose line is sound throughout.
+/// A sample whose whole line is valid.
 #[derive(Debug)]
 pub(super) struct Sample<'a> {
     pub(super) name: Cow<'a, str>,
@@ -18,22 +18,22 @@ pub(super) struct Sample<'a> {
     value: Value<'a>,
 }
 
-/// A number, and how it was written.
+/// A number, and its text on the page.
 #[derive(Debug, Clone, Copy)]
 struct Value<'a> {
     number: f64,
     text: &'a str,
 }
 
-/// A line that is not sound.
+/// A line that is not a valid sample.
 #[derive(Debug)]
 pub(super) struct Malformed<'a> {
-    /// The metric name, if it stood inside the braces and could be read.
+    /// The metric name, if it was inside the braces and valid.
     pub(super) quoted_name: Option<Cow<'a, str>>,
     pub(super) reason: Reason,
 }
 
-/// What stands between braces; the labels are sorted by name.
+/// The content of the braces; `pairs` is sorted by name.
 #[derive(Debug, Default)]
 struct Labels<'a> {
     name: Option<Cow<'a, str>>,
@@ -43,20 +43,29 @@ struct Labels<'a> {
 impl<'a> Sample<'a> {
     pub(super) fn parse(line: &'a str) -> Result<Self, Malformed<'a>> {
         let mut labels = Labels::default();
-        match head(line, &mut labels) {
+        match parse_sample(line, &mut labels) {
             Ok((name, value)) => Ok(Self { name, labels, value }),
             Err(reason) => Err(Malformed { quoted_name: labels.name.filter(|_| line.starts_with('{')), reason }),
         }
+    }
+
+    /// Returns the labels, sorted by name.
+    pub(super) fn labels(&self) -> &[(Cow<'a, str>, Cow<'a, str>)] {
+        &self.labels.pairs
+    }
+
+    pub(super) fn value(&self) -> f64 {
+        self.value.number
     }
 
     pub(super) fn label(&self, name: &str) -> Option<&str> {
         self.labels.pairs.iter().find(|(label, _)| label == name).map(|(_, value)| value.as_ref())
     }
 
-    /// Returns the value if it can be a number of streams.
+    /// Returns the value if it is an exact number of streams.
     pub(super) fn count(&self) -> Result<u64, Reason> {
         let Value { number, text } = self.value;
-        let exact = number != 0.0 || spells_zero(text);
+        let exact = number != 0.0 || is_literal_zero(text);
         if number.is_sign_positive() && number < MAX_COUNT && number.fract() == 0.0 && exact {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole and within 0..2^53")]
             return Ok(number as u64);
@@ -64,11 +73,11 @@ impl<'a> Sample<'a> {
         Err(Reason::NotACount(excerpt(text)))
     }
 
-    /// Returns the same for equal series, in whatever order their labels are written.
+    /// Returns a hash that is equal for equal series, regardless of label order.
     pub(super) fn identity(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.name.hash(&mut hasher);
-        // An empty label is a missing label.
+        // A label with an empty value equals a missing label.
         for pair in self.labels.pairs.iter().filter(|(_, value)| !value.is_empty()) {
             pair.hash(&mut hasher);
         }
@@ -76,20 +85,20 @@ impl<'a> Sample<'a> {
     }
 }
 
-/// Reads the name and the value, and makes sure of all that follows.
-fn head<'a>(line: &'a str, labels: &mut Labels<'a>) -> Result<(Cow<'a, str>, Value<'a>), Reason> {
+/// Parses the name and the value, and validates the rest of the line.
+fn parse_sample<'a>(line: &'a str, labels: &mut Labels<'a>) -> Result<(Cow<'a, str>, Value<'a>), Reason> {
     let mut cursor = Cursor::new(line);
     let bare = cursor.metric_name();
-    if !cursor.peek().is_none_or(|next| is_blank(next) || next == '{') {
-        return Err(Reason::Name);
+    if !cursor.peek().is_none_or(|next| is_whitespace(next) || next == '{') {
+        return Err(Reason::InvalidName);
     }
-    blanks(&mut cursor);
+    skip_whitespace(&mut cursor);
     if cursor.eat("{") {
-        labels.read(&mut cursor)?;
+        labels.parse(&mut cursor)?;
     }
     let name = match (bare, labels.name.clone()) {
         ("", Some(quoted)) => quoted,
-        ("", None) | (_, Some(_)) => return Err(Reason::Name),
+        ("", None) | (_, Some(_)) => return Err(Reason::InvalidName),
         (bare, None) => Cow::Borrowed(bare),
     };
     let value = value(&mut cursor)?;
@@ -99,84 +108,84 @@ fn head<'a>(line: &'a str, labels: &mut Labels<'a>) -> Result<(Cow<'a, str>, Val
 }
 
 fn value<'a>(cursor: &mut Cursor<'a>) -> Result<Value<'a>, Reason> {
-    let text = word(cursor);
+    let text = token(cursor);
     if text.is_empty() {
-        return Err(Reason::NoValue);
+        return Err(Reason::MissingValue);
     }
     let number = text.parse().map_err(|_| Reason::NotANumber(excerpt(text)))?;
     Ok(Value { number, text })
 }
 
 fn timestamp(cursor: &mut Cursor<'_>) -> Result<(), Reason> {
-    blanks(cursor);
+    skip_whitespace(cursor);
     if matches!(cursor.peek(), None | Some('#')) {
         return Ok(());
     }
-    let time = word(cursor);
-    if time.parse().is_ok_and(f64::is_finite) { Ok(()) } else { Err(Reason::Timestamp(excerpt(time))) }
+    let time = token(cursor);
+    if time.parse().is_ok_and(f64::is_finite) { Ok(()) } else { Err(Reason::InvalidTimestamp(excerpt(time))) }
 }
 
-/// Reads the ` # {…} value [timestamp]` that may end a line, and makes sure that the line ends there.
+/// Validates the optional exemplar ` # {…} value [timestamp]`, after which the line must end.
 fn exemplar(cursor: &mut Cursor<'_>) -> Result<(), Reason> {
-    blanks(cursor);
+    skip_whitespace(cursor);
     if cursor.peek().is_none() {
         return Ok(());
     }
     if !cursor.eat("#") {
-        return Err(Reason::Trailing(excerpt(cursor.rest())));
+        return Err(Reason::TrailingText(excerpt(cursor.rest())));
     }
-    blanks(cursor);
+    skip_whitespace(cursor);
     let mut labels = Labels::default();
     if !cursor.eat("{") {
-        return Err(Reason::Exemplar);
+        return Err(Reason::InvalidExemplar);
     }
-    labels.read(cursor)?;
+    labels.parse(cursor)?;
     value(cursor)?;
     timestamp(cursor)?;
-    blanks(cursor);
-    if labels.name.is_some() || cursor.peek().is_some() { Err(Reason::Exemplar) } else { Ok(()) }
+    skip_whitespace(cursor);
+    if labels.name.is_some() || cursor.peek().is_some() { Err(Reason::InvalidExemplar) } else { Ok(()) }
 }
 
 impl<'a> Labels<'a> {
-    /// Reads up to and over the closing brace.
-    fn read(&mut self, cursor: &mut Cursor<'a>) -> Result<(), Reason> {
+    /// Parses up to and including the closing brace.
+    fn parse(&mut self, cursor: &mut Cursor<'a>) -> Result<(), Reason> {
         loop {
-            blanks(cursor);
+            skip_whitespace(cursor);
             if cursor.eat("}") {
                 break;
             }
             self.entry(cursor)?;
-            blanks(cursor);
+            skip_whitespace(cursor);
             if !cursor.eat(",") {
                 if cursor.eat("}") {
                     break;
                 }
-                return Err(Reason::Labels);
+                return Err(Reason::InvalidLabels);
             }
         }
         self.sort()
     }
 
-    /// Reads a label with its value, or the metric name in quotes.
+    /// Parses a label with its value, or the quoted metric name.
     fn entry(&mut self, cursor: &mut Cursor<'a>) -> Result<(), Reason> {
         let quoted = quoted(cursor)?;
-        blanks(cursor);
+        skip_whitespace(cursor);
         match quoted {
             Some(name) if matches!(cursor.peek(), Some(',' | '}')) => self.metric_name(name),
             Some(label) => self.pair(label, cursor),
             None => {
                 let label = cursor.label_name();
-                blanks(cursor);
+                skip_whitespace(cursor);
                 self.pair(Cow::Borrowed(label), cursor)
             }
         }
     }
 
     fn metric_name(&mut self, name: Cow<'a, str>) -> Result<(), Reason> {
-        // Of two names either may be meant, so that neither is known.
-        let known = self.name.take().is_some();
-        if known || name.is_empty() {
-            return Err(Reason::Name);
+        // Of two names either may be the right one, so neither is kept.
+        let is_duplicate = self.name.take().is_some();
+        if is_duplicate || name.is_empty() {
+            return Err(Reason::InvalidName);
         }
         self.name = Some(name);
         Ok(())
@@ -184,10 +193,10 @@ impl<'a> Labels<'a> {
 
     fn pair(&mut self, label: Cow<'a, str>, cursor: &mut Cursor<'a>) -> Result<(), Reason> {
         if label.is_empty() || label == "__name__" || !cursor.eat("=") {
-            return Err(Reason::Labels);
+            return Err(Reason::InvalidLabels);
         }
-        blanks(cursor);
-        let value = quoted(cursor)?.ok_or(Reason::Labels)?;
+        skip_whitespace(cursor);
+        let value = quoted(cursor)?.ok_or(Reason::InvalidLabels)?;
         self.pairs.push((label, value));
         Ok(())
     }
@@ -195,51 +204,51 @@ impl<'a> Labels<'a> {
     fn sort(&mut self) -> Result<(), Reason> {
         self.pairs.sort_unstable();
         match self.pairs.windows(2).find(|pairs| pairs[0].0 == pairs[1].0) {
-            Some(twice) => Err(Reason::LabelTwice(excerpt(&twice[0].0))),
+            Some(duplicate) => Err(Reason::DuplicateLabel(excerpt(&duplicate[0].0))),
             None => Ok(()),
         }
     }
 }
 
-/// Reads a string in quotes, or nothing when none stands here.
-fn quoted<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Cow<'a, str>>, Reason> {
+/// Parses a quoted string; `None` if the next character is not a quote.
+pub(super) fn quoted<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Cow<'a, str>>, Reason> {
     if !cursor.eat("\"") {
         return Ok(None);
     }
-    let mut text = Cow::Borrowed(plain(cursor));
+    let mut text = Cow::Borrowed(unescaped(cursor));
     while !cursor.eat("\"") {
-        cursor.next().ok_or(Reason::Labels)?;
+        cursor.next().ok_or(Reason::InvalidLabels)?;
         let text = text.to_mut();
         text.push(match cursor.next() {
             Some('n') => '\n',
             Some(next @ ('\\' | '"')) => next,
-            Some(_) | None => return Err(Reason::Escape),
+            Some(_) | None => return Err(Reason::InvalidEscape),
         });
-        text.push_str(plain(cursor));
+        text.push_str(unescaped(cursor));
     }
     Ok(Some(text))
 }
 
-fn plain<'a>(cursor: &mut Cursor<'a>) -> &'a str {
+fn unescaped<'a>(cursor: &mut Cursor<'a>) -> &'a str {
     cursor.take_while(|next| !matches!(next, '"' | '\\'))
 }
 
-/// Reads up to the next blank.
-fn word<'a>(cursor: &mut Cursor<'a>) -> &'a str {
-    blanks(cursor);
-    cursor.take_while(|next| !is_blank(next))
+/// Skips whitespace and consumes up to the next whitespace.
+pub(super) fn token<'a>(cursor: &mut Cursor<'a>) -> &'a str {
+    skip_whitespace(cursor);
+    cursor.take_while(|next| !is_whitespace(next))
 }
 
-fn blanks(cursor: &mut Cursor<'_>) {
+pub(super) fn skip_whitespace(cursor: &mut Cursor<'_>) {
     while cursor.eat(" ") || cursor.eat("\t") {}
 }
 
-fn is_blank(next: char) -> bool {
+fn is_whitespace(next: char) -> bool {
     matches!(next, ' ' | '\t')
 }
 
-/// Tells a written zero from a number so small that it was rounded to zero.
-fn spells_zero(number: &str) -> bool {
+/// Distinguishes a literal zero from a number so small that it was rounded to zero.
+fn is_literal_zero(number: &str) -> bool {
     let digits = number.split(['e', 'E']).next().unwrap_or_default();
     !digits.contains(|digit| matches!(digit, '1'..='9'))
 }
@@ -249,14 +258,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_labels_and_values_are_read() {
+    fn parses_name_labels_and_value() {
         let sample = Sample::parse(r#"a:b{cd="d\n\"\\",e="",} 3.0"#).unwrap();
         assert_eq!((sample.name.as_ref(), sample.label("cd"), sample.label("e")), ("a:b", Some("d\n\"\\"), Some("")));
         assert_eq!((sample.label("c"), sample.count()), (None, Ok(3)));
     }
 
     #[test]
-    fn malformed_lines_tell_a_name_from_inside_the_braces_only() {
+    fn malformed_line_returns_only_quoted_name() {
         for (line, name) in [
             ("a{b} 3", None),
             (r#"a{"b", c} 3"#, None),
@@ -271,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn only_whole_numbers_that_are_exact_count() {
+    fn only_exact_whole_numbers_are_counts() {
         for (value, count) in [
             ("0", Some(0)),
             ("+0.0e5", Some(0)),
@@ -291,11 +300,11 @@ mod tests {
     }
 
     #[test]
-    fn equal_series_have_one_identity() {
-        let of = |line| Sample::parse(line).unwrap().identity();
-        assert_eq!(of(r#"a{b="c",d="e"} 1"#), of(r#"{"d"="e",b="c",f="","a"} 2"#));
-        assert_ne!(of(r#"a{b="c"} 1"#), of(r#"a{b="d"} 1"#));
-        assert_ne!(of(r#"a{b="c"} 1"#), of(r#"b{b="c"} 1"#));
-        assert_ne!(of(r#"a{bc="d"} 1"#), of(r#"a{b="cd"} 1"#));
+    fn equal_series_have_equal_identity() {
+        let identity = |line| Sample::parse(line).unwrap().identity();
+        assert_eq!(identity(r#"a{b="c",d="e"} 1"#), identity(r#"{"d"="e",b="c",f="","a"} 2"#));
+        assert_ne!(identity(r#"a{b="c"} 1"#), identity(r#"a{b="d"} 1"#));
+        assert_ne!(identity(r#"a{b="c"} 1"#), identity(r#"b{b="c"} 1"#));
+        assert_ne!(identity(r#"a{bc="d"} 1"#), identity(r#"a{b="cd"} 1"#));
     }
 }

@@ -1,42 +1,42 @@
-//! What can be wrong with a selector, in words that say how to mend it.
+//! Why a selector is invalid, with messages that say how to fix it.
 
 use std::fmt;
 
-/// A selector that cannot be used, and where it goes wrong.
+/// An invalid selector, and the position of the error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
-    /// The offending character, counted from one.
+    /// The position of the error in characters, from one.
     pub column: usize,
-    /// What is wrong there.
+    /// What is wrong at this position.
     pub reason: Reason,
 }
 
 /// What is wrong with a selector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
-    /// There is nothing to read.
+    /// The text is empty.
     Empty,
-    /// It asks for more than the series of this moment.
+    /// It is an expression, or a range or offset selector.
     NotInstant(&'static str),
-    /// Something else had to stand here.
+    /// Something else is required here.
     Expected(&'static str),
     /// The metric name is empty.
     EmptyName,
-    /// A bare name holds a character that it may hold only in quotes.
+    /// An unquoted name contains a character that is valid only in quotes.
     NeedsQuotes(char),
     /// There are two metric names.
-    NameTwice,
+    DuplicateName,
     /// A string has no closing quote.
-    OpenString(char),
-    /// A string holds an escape that does not exist.
-    Escape,
-    /// The escapes of a string give bytes that are not UTF-8.
+    UnterminatedString(char),
+    /// A string contains an unknown escape.
+    InvalidEscape,
+    /// The escapes of a string produce bytes that are not UTF-8.
     NotUtf8,
-    /// A regular expression is not sound, or uses what is not supported.
-    Pattern(String),
-    /// A regular expression uses an escape that Prometheus reads in another way.
-    ForeignEscape(&'static str),
-    /// Every series of a page could match.
+    /// A regular expression is invalid, too large, or uses an unsupported feature.
+    InvalidPattern(String),
+    /// A regular expression uses an escape that has another meaning in Prometheus.
+    UnsupportedEscape(&'static str),
+    /// Every series of a page matches.
     MatchesEverything,
 }
 
@@ -52,23 +52,25 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("the selector is empty: name a metric, such as `engine_active_requests`"),
-            Self::NotInstant(what) => write!(f, "an instant selector only: leave out {what}"),
+            Self::NotInstant(what) => write!(f, "only instant selectors are supported: remove {what}"),
             Self::Expected(what) => write!(f, "expected {what}"),
             Self::EmptyName => f.write_str("the metric name is empty: write it between the quotes"),
-            Self::NeedsQuotes(odd) => {
-                write!(f, "`{}` cannot stand in a bare name: write `{{\"the name\"}}`", odd.escape_debug())
+            Self::NeedsQuotes(character) => {
+                write!(f, "`{}` is not valid in an unquoted name: write `{{\"the name\"}}`", character.escape_debug())
             }
-            Self::NameTwice => f.write_str("the metric name is given twice: keep one"),
-            Self::OpenString(quote) => write!(f, "the string is never closed: add {quote} on the same line"),
-            Self::Escape => f.write_str("no such escape: write a backslash twice, or the string in backticks"),
-            Self::NotUtf8 => f.write_str("the escapes in this string do not make UTF-8: use `\\u` for a character"),
-            Self::Pattern(refusal) => write!(f, "the regular expression is refused: {refusal}"),
-            Self::ForeignEscape(escape) => {
-                write!(f, "`{escape}` means something else in Prometheus: say it without this escape")
+            Self::DuplicateName => f.write_str("duplicate metric name: keep one"),
+            Self::UnterminatedString(quote) => write!(f, "unterminated string: add {quote} on the same line"),
+            Self::InvalidEscape => f.write_str("unknown escape: write the backslash twice, or the string in backticks"),
+            Self::NotUtf8 => {
+                f.write_str("the escapes in this string do not produce UTF-8: write the character as `\\u`")
             }
-            Self::MatchesEverything => {
-                f.write_str("it matches everything: add a metric name, or a matcher that a missing label fails")
+            Self::InvalidPattern(error) => write!(f, "invalid regular expression: {error}"),
+            Self::UnsupportedEscape(escape) => {
+                write!(f, "`{escape}` has another meaning in Prometheus: write the pattern without it")
             }
+            Self::MatchesEverything => f.write_str(
+                "it matches every series: add a metric name, or a matcher that a missing label does not satisfy",
+            ),
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::cursor::Cursor;
 
 type Build = fn(String) -> Result<Test, Reason>;
 
-/// The longer ones first, for `=` begins one of them.
+/// Longer operators first, because `=` is a prefix of `=~`.
 const OPERATORS: [(&str, Build); 4] = [
     ("=~", |value| Pattern::new(value).map(Test::Match)),
     ("!~", |value| Pattern::new(value).map(Test::NoMatch)),
@@ -13,16 +13,16 @@ const OPERATORS: [(&str, Build); 4] = [
     ("=", |value| Ok(Test::Equal(value))),
 ];
 
-/// Reads a whole selector.
+/// Parses a whole selector.
 pub(super) fn selector(text: &str) -> Result<Selector, Error> {
     let mut parser = Parser { cursor: Cursor::new(text), name: None, matchers: Vec::new() };
-    match parser.selector() {
+    match parser.parse() {
         Ok(()) => Ok(Selector { name: parser.name, matchers: parser.matchers }),
         Err(reason) => Err(Error { column: parser.cursor.column(), reason }),
     }
 }
 
-/// Whatever fails leaves the cursor at the offence.
+/// A method that fails leaves the cursor at the error position.
 struct Parser<'a> {
     cursor: Cursor<'a>,
     name: Option<String>,
@@ -30,22 +30,22 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    fn selector(&mut self) -> Result<(), Reason> {
-        self.blanks();
+    fn parse(&mut self) -> Result<(), Reason> {
+        self.skip_whitespace();
         let start = self.cursor.clone();
         let bare = self.cursor.metric_name();
         self.name = Some(bare.to_owned()).filter(|name| !name.is_empty());
-        self.blanks();
+        self.skip_whitespace();
         if self.cursor.eat("{") {
             self.braces()?;
         } else if self.name.is_none() {
-            return Err(self.no_selector());
+            return Err(self.missing_selector());
         }
-        self.end()?;
-        self.settle().inspect_err(|_| self.cursor = start)
+        self.expect_end()?;
+        self.check_name().inspect_err(|_| self.cursor = start)
     }
 
-    fn no_selector(&self) -> Reason {
+    fn missing_selector(&self) -> Reason {
         match self.cursor.peek() {
             None => Reason::Empty,
             Some('(') => Reason::NotInstant("the parentheses"),
@@ -55,23 +55,23 @@ impl Parser<'_> {
 
     fn braces(&mut self) -> Result<(), Reason> {
         loop {
-            self.blanks();
+            self.skip_whitespace();
             if self.cursor.eat("}") {
                 return Ok(());
             }
             self.entry()?;
-            self.blanks();
+            self.skip_whitespace();
             if !self.cursor.eat(",") {
                 return if self.cursor.eat("}") { Ok(()) } else { Err(Reason::Expected("`,` or `}`")) };
             }
         }
     }
 
-    /// Reads a matcher, or the metric name in quotes.
+    /// Parses a matcher, or the quoted metric name.
     fn entry(&mut self) -> Result<(), Reason> {
         let start = self.cursor.clone();
-        let quoted = quoted::read(&mut self.cursor)?;
-        self.blanks();
+        let quoted = quoted::parse(&mut self.cursor)?;
+        self.skip_whitespace();
         match quoted {
             Some(name) if matches!(self.cursor.peek(), Some(',' | '}')) => {
                 self.quoted_name(name).inspect_err(|_| self.cursor = start)
@@ -82,7 +82,7 @@ impl Parser<'_> {
                 if label.is_empty() {
                     return Err(Reason::Expected("a label name or `}`"));
                 }
-                self.blanks();
+                self.skip_whitespace();
                 self.matcher(label.to_owned())
             }
         }
@@ -94,59 +94,59 @@ impl Parser<'_> {
         }
         match self.name.replace(name) {
             None => Ok(()),
-            Some(_) => Err(Reason::NameTwice),
+            Some(_) => Err(Reason::DuplicateName),
         }
     }
 
-    /// Reads the operator and the value after a label.
+    /// Parses the operator and the value after a label.
     fn matcher(&mut self, label: String) -> Result<(), Reason> {
         let Some((_, build)) = OPERATORS.into_iter().find(|(operator, _)| self.cursor.eat(operator)) else {
-            return Err(self.odd_character().unwrap_or(Reason::Expected("one of `=`, `!=`, `=~`, `!~`")));
+            return Err(self.unquotable_char().unwrap_or(Reason::Expected("one of `=`, `!=`, `=~`, `!~`")));
         };
-        self.blanks();
+        self.skip_whitespace();
         let start = self.cursor.clone();
-        let value = quoted::read(&mut self.cursor)?.ok_or(Reason::Expected("a value in quotes"))?;
+        let value = quoted::parse(&mut self.cursor)?.ok_or(Reason::Expected("a value in quotes"))?;
         let test = build(value).inspect_err(|_| self.cursor = start)?;
         self.matchers.push(Matcher { label, test });
         Ok(())
     }
 
-    /// Names what follows the selector, if anything does.
-    fn end(&mut self) -> Result<(), Reason> {
-        self.blanks();
+    /// Fails if anything follows the selector, and names it.
+    fn expect_end(&mut self) -> Result<(), Reason> {
+        self.skip_whitespace();
         let Some(next) = self.cursor.peek() else { return Ok(()) };
-        if let Some(odd) = self.odd_character() {
-            return Err(odd);
+        if let Some(reason) = self.unquotable_char() {
+            return Err(reason);
         }
         Err(Reason::NotInstant(match next {
             '[' => "the range such as `[5m]`",
             '@' => "the `@` and its time",
-            '(' => "the function, for matching series are summed anyway",
+            '(' => "the function; matching series are summed anyway",
             '{' => "the second pair of braces",
             _ if self.cursor.rest().starts_with("offset") => "the offset",
-            _ => "what follows the selector: operators and modifiers make an expression",
+            _ => "what follows the selector: operators and modifiers are not supported",
         }))
     }
 
-    /// Returns the fault when a character stands here that only a quoted name may hold.
-    fn odd_character(&self) -> Option<Reason> {
+    /// Returns an error if the next character is valid only in a quoted name.
+    fn unquotable_char(&self) -> Option<Reason> {
         self.cursor.peek().filter(|next| matches!(next, '.' | ':') || !next.is_ascii()).map(Reason::NeedsQuotes)
     }
 
-    /// Finds the name that `__name__` fixes, and refuses what is named twice or not at all.
-    fn settle(&mut self) -> Result<(), Reason> {
+    /// Takes the name from a `__name__=` matcher, and rejects selectors with two names and those that match everything.
+    fn check_name(&mut self) -> Result<(), Reason> {
         if self.name.is_some() {
-            let again = self.matchers.iter().any(|matcher| matcher.label == NAME);
-            return if again { Err(Reason::NameTwice) } else { Ok(()) };
+            let is_duplicate = self.matchers.iter().any(|matcher| matcher.label == NAME);
+            return if is_duplicate { Err(Reason::DuplicateName) } else { Ok(()) };
         }
         if self.matchers.iter().all(|matcher| matcher.test.holds("")) {
             return Err(Reason::MatchesEverything);
         }
-        self.name = self.take_fixed_name();
+        self.name = self.remove_fixed_name();
         if self.name.as_deref() == Some("") { Err(Reason::EmptyName) } else { Ok(()) }
     }
 
-    fn take_fixed_name(&mut self) -> Option<String> {
+    fn remove_fixed_name(&mut self) -> Option<String> {
         let fixes = |matcher: &mut Matcher| matcher.label == NAME && matches!(&matcher.test, Test::Equal(_));
         match self.matchers.extract_if(.., fixes).next()?.test {
             Test::Equal(name) => Some(name),
@@ -154,7 +154,7 @@ impl Parser<'_> {
         }
     }
 
-    fn blanks(&mut self) {
+    fn skip_whitespace(&mut self) {
         self.cursor.take_while(|next| matches!(next, ' ' | '\t' | '\n' | '\r'));
     }
 }
@@ -164,15 +164,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blanks_are_free_between_tokens() {
+    fn whitespace_between_tokens_is_ignored() {
         let spaced = selector("\t{\n\"m\" , a\r=~ 'b' , 'c.d' != `e` , }\n").unwrap();
         assert_eq!(spaced, selector(r#"{"m",a=~"b","c.d"!="e"}"#).unwrap());
         assert_eq!(selector("m { }").unwrap(), selector("m").unwrap());
     }
 
     #[test]
-    fn more_than_an_instant_selector_is_refused_by_name() {
-        for (text, column, word) in [
+    fn expressions_are_rejected_by_name() {
+        for (text, column, name) in [
             ("m[5m]", 2, "the range"),
             ("m{a=\"b\"} offset 5m", 10, "the offset"),
             ("m @ 1", 3, "the `@`"),
@@ -184,22 +184,22 @@ mod tests {
             ("m{a=\"b\"}{}", 9, "the second"),
         ] {
             let error = selector(text).unwrap_err();
-            let start = format!("at character {column}: an instant selector only: leave out {word}");
+            let start = format!("at character {column}: only instant selectors are supported: remove {name}");
             assert!(error.to_string().starts_with(&start), "{text}: {error}");
         }
     }
 
     #[test]
-    fn offences_are_named_where_they_stand() {
+    fn errors_have_position_and_message() {
         for (text, column, start) in [
             ("", 1, "the selector is empty"),
             ("  ", 3, "the selector is empty"),
             ("5xx", 1, "expected a metric name or `{`"),
             ("\"m\"", 1, "expected a metric name or `{`"),
-            ("my.metric", 3, "`.` cannot stand in a bare name"),
-            ("mé", 2, "`é` cannot stand in a bare name"),
-            ("m{a:b=\"c\"}", 4, "`:` cannot stand in a bare name"),
-            ("m{a.b=\"c\"}", 4, "`.` cannot stand in a bare name"),
+            ("my.metric", 3, "`.` is not valid in an unquoted name"),
+            ("mé", 2, "`é` is not valid in an unquoted name"),
+            ("m{a:b=\"c\"}", 4, "`:` is not valid in an unquoted name"),
+            ("m{a.b=\"c\"}", 4, "`.` is not valid in an unquoted name"),
             ("m{a}", 4, "expected one of `=`"),
             ("m{a==\"b\"}", 5, "expected a value in quotes"),
             ("m{a=b}", 5, "expected a value in quotes"),
@@ -208,8 +208,8 @@ mod tests {
             ("m{", 3, "expected a label name or `}`"),
             ("m{,}", 3, "expected a label name or `}`"),
             ("m{a=\"b\",,}", 9, "expected a label name or `}`"),
-            ("m{a=\"b}", 8, "the string is never closed: add \""),
-            ("m{a=\"\\d\"}", 6, "no such escape"),
+            ("m{a=\"b}", 8, "unterminated string: add \""),
+            ("m{a=\"\\d\"}", 6, "unknown escape"),
             ("{\"\"}", 2, "the metric name is empty"),
             ("{__name__=\"\",a=\"b\"}", 1, "the metric name is empty"),
         ] {
@@ -219,14 +219,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_given_once() {
+    fn duplicate_names_are_rejected() {
         for text in [r#"m{__name__=~"m"}"#, r#"{"m","n"}"#, r#"m{"m"}"#, r#"{__name__="m","m"}"#] {
-            assert_eq!(selector(text).unwrap_err().reason, Reason::NameTwice, "{text}");
+            assert_eq!(selector(text).unwrap_err().reason, Reason::DuplicateName, "{text}");
         }
     }
 
     #[test]
-    fn selectors_of_everything_are_refused() {
+    fn selectors_that_match_everything_are_rejected() {
         for text in ["{}", r#"{a=~".*"}"#, r#"{a!="b"}"#, r#"{a=""}"#, r#"{__name__=~".*"}"#] {
             assert_eq!(selector(text).unwrap_err(), Error { column: 1, reason: Reason::MatchesEverything });
         }
@@ -236,19 +236,19 @@ mod tests {
     }
 
     #[test]
-    fn unsound_and_foreign_patterns_are_refused_at_their_quote() {
+    fn invalid_patterns_are_rejected_at_their_quote() {
         for pattern in ["(", "a)|(b", r"\p{L}", r"[a&&b]", r"(?x)a #", r"\<a", r"a\>", r"\\\b{start}"] {
             let error = selector(&format!("m{{a=~`{pattern}`}}")).unwrap_err();
-            let refused = matches!(error.reason, Reason::Pattern(_) | Reason::ForeignEscape(_));
-            assert!(refused && error.column == 6, "{pattern}: {error}");
+            let rejected = matches!(error.reason, Reason::InvalidPattern(_) | Reason::UnsupportedEscape(_));
+            assert!(rejected && error.column == 6, "{pattern}: {error}");
         }
         assert!(selector(r"m{a!~`\w+\.\d{2}\\<`}").is_ok());
     }
 
     #[test]
-    fn patterns_that_would_take_long_are_refused_and_long_lists_of_names_are_not() {
+    fn slow_patterns_are_rejected_but_long_name_lists_are_not() {
         let error = selector("m{a=~`(?:.{0,50}){50}`}").unwrap_err();
-        assert!(error.to_string().starts_with("at character 6: the regular expression is refused"), "{error}");
+        assert!(error.to_string().starts_with("at character 6: invalid regular expression"), "{error}");
         let names = vec!["engine-7d9f8c6b5-x2x4z"; 50].join("|");
         assert!(selector(&format!("m{{a=~`{names}`}}")).is_ok());
     }

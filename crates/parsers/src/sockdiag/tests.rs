@@ -2,14 +2,14 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Answers that Linux 6.18 gave: one datagram each, made of those that came.
+/// Responses of Linux 6.18, each joined into one datagram.
 const INET: &[u8] = include_bytes!("../../fixtures/sockdiag-inet.bin");
 const INET6: &[u8] = include_bytes!("../../fixtures/sockdiag-inet6.bin");
-/// What was asked for in them.
+/// The requests for them.
 const V4: DumpRequest =
     DumpRequest { family: Family::V4, ports: &[8080, 8081, 9090], with_bytes: true, sequence: 1, port_id: 4711 };
 const V6: DumpRequest = DumpRequest { family: Family::V6, sequence: 2, ..V4 };
-/// The length of the message that ends an answer.
+/// Size of the message that ends a response.
 const END: usize = 20;
 
 fn read(dump: DumpRequest<'_>, datagram: &[u8]) -> Result<(Progress, SocketTable), Error> {
@@ -24,7 +24,7 @@ fn rows(table: &SocketTable) -> Vec<(u16, String, Option<u64>)> {
     rows
 }
 
-/// A message of the answer to [`V4`].
+/// A message of the response to [`V4`].
 fn message(kind: u16, flags: u16, payload: &[u8]) -> Vec<u8> {
     let mut message = u32::try_from(HEADER + payload.len()).unwrap().to_ne_bytes().to_vec();
     message.extend([kind.to_ne_bytes(), flags.to_ne_bytes()].concat());
@@ -33,7 +33,7 @@ fn message(kind: u16, flags: u16, payload: &[u8]) -> Vec<u8> {
     message
 }
 
-/// A connection to port 8080, with these attributes behind it.
+/// A connection to port 8080, followed by these attributes.
 fn socket(attributes: &[u8]) -> Vec<u8> {
     let mut payload = vec![0; SOCKET];
     payload[..2].copy_from_slice(&[2, state::ESTABLISHED]);
@@ -53,11 +53,11 @@ fn received(attributes: &[u8]) -> Result<Option<u64>, Error> {
 }
 
 #[test]
-fn an_answer_of_the_kernel_is_read_to_the_byte() {
+fn captured_response_is_parsed() {
     let (progress, table) = read(V4, INET).unwrap();
     assert_eq!(progress, Progress::Done);
     let client = |port, received| (8080, format!("127.0.0.2:{port}"), Some(received));
-    // The second has ended its side, which counts as a byte.
+    // The second client has sent a FIN, which counts as a byte.
     assert_eq!(rows(&table), [client(40001, 5), client(40002, 1), client(40003, 0)]);
     assert_eq!(table.connections[0].local, "127.0.0.1:8080".parse().unwrap());
     let cookies: std::collections::HashSet<_> = table.connections.iter().filter_map(|it| it.cookie).collect();
@@ -68,7 +68,7 @@ fn an_answer_of_the_kernel_is_read_to_the_byte() {
 }
 
 #[test]
-fn the_ipv4_clients_of_a_socket_of_both_families_are_among_its_ipv6_clients() {
+fn dual_stack_socket_lists_ipv4_clients_under_ipv6() {
     let (_, table) = read(V6, INET6).unwrap();
     let rows = rows(&table);
     assert_eq!(rows, [(9090, "127.0.0.2:40004".into(), Some(1000)), (9090, "[::1]:40005".into(), Some(0))]);
@@ -76,28 +76,28 @@ fn the_ipv4_clients_of_a_socket_of_both_families_are_among_its_ipv6_clients() {
 }
 
 #[test]
-fn a_kernel_that_ignored_the_filter_adds_nothing() {
+fn other_ports_are_ignored_even_if_kernel_sends_them() {
     let (_, table) = read(DumpRequest { ports: &[8081], ..V4 }, INET).unwrap();
     assert_eq!((table.connections.len(), table.listening), (0, vec![8081]));
 }
 
 #[test]
-fn an_answer_without_its_end_is_not_done() {
+fn response_without_end_is_not_done() {
     let (progress, table) = read(V4, &INET[..INET.len() - END]).unwrap();
     assert_eq!((progress, table.connections.len()), (Progress::More, 3));
 }
 
 #[test]
-fn an_answer_cut_within_a_message_is_refused_wherever_it_was_cut() {
-    let whole: Vec<usize> = [0, 408, 816, 1224, 1632, 2040].into();
-    for cut in (0..INET.len()).filter(|cut| !whole.contains(cut)) {
+fn datagram_cut_within_message_is_rejected() {
+    let boundaries: Vec<usize> = [0, 408, 816, 1224, 1632, 2040].into();
+    for cut in (0..INET.len()).filter(|cut| !boundaries.contains(cut)) {
         assert!(read(V4, &INET[..cut]).is_err(), "cut at {cut}");
     }
-    assert_eq!(read(V4, &[]), Err(Error::Malformed("an empty datagram")));
+    assert_eq!(read(V4, &[]), Err(Error::Malformed("empty datagram")));
 }
 
 #[test]
-fn an_empty_list_that_ends_with_an_error_is_no_zero() {
+fn empty_list_that_ends_with_error_is_not_zero() {
     let end = |number: i32| read(V4, &message(NLMSG_DONE, 2, &number.to_ne_bytes()));
     assert_eq!(end(-2), Err(Error::Kernel(2)));
     assert_eq!(end(i32::MIN), Err(Error::Kernel(i32::MAX)));
@@ -106,15 +106,15 @@ fn an_empty_list_that_ends_with_an_error_is_no_zero() {
 }
 
 #[test]
-fn an_error_of_the_kernel_is_an_error() {
-    let answer = |payload: &[u8]| read(V4, &message(NLMSG_ERROR, 0, payload)).unwrap_err();
-    assert_eq!(answer(&[(-22_i32).to_ne_bytes().as_slice(), &INET[..HEADER]].concat()), Error::Kernel(22));
-    assert!(matches!(answer(&0_i32.to_ne_bytes()), Error::Malformed(_)));
-    assert!(matches!(answer(&[255]), Error::Malformed(_)));
+fn kernel_error_is_returned() {
+    let error = |payload: &[u8]| read(V4, &message(NLMSG_ERROR, 0, payload)).unwrap_err();
+    assert_eq!(error(&[(-22_i32).to_ne_bytes().as_slice(), &INET[..HEADER]].concat()), Error::Kernel(22));
+    assert!(matches!(error(&0_i32.to_ne_bytes()), Error::Malformed(_)));
+    assert!(matches!(error(&[255]), Error::Malformed(_)));
 }
 
 #[test]
-fn an_answer_that_the_kernel_calls_inconsistent_is_refused_even_at_its_end() {
+fn interrupted_dump_is_rejected_even_at_its_end() {
     for kind in [NLMSG_DONE, NLMSG_NOOP, SOCK_DIAG_BY_FAMILY] {
         assert_eq!(read(V4, &message(kind, 2 | NLM_F_DUMP_INTR, &[0; SOCKET])), Err(Error::Interrupted));
     }
@@ -122,15 +122,15 @@ fn an_answer_that_the_kernel_calls_inconsistent_is_refused_even_at_its_end() {
 }
 
 #[test]
-fn an_answer_to_another_question_is_refused() {
-    assert_eq!(read(DumpRequest { sequence: 2, ..V4 }, INET), Err(Error::Foreign));
-    assert_eq!(read(DumpRequest { port_id: 4712, ..V4 }, INET), Err(Error::Foreign));
+fn response_to_another_request_is_rejected() {
+    assert_eq!(read(DumpRequest { sequence: 2, ..V4 }, INET), Err(Error::Mismatched));
+    assert_eq!(read(DumpRequest { port_id: 4712, ..V4 }, INET), Err(Error::Mismatched));
     assert!(matches!(read(DumpRequest { sequence: 1, ..V6 }, INET), Err(Error::Malformed(_))));
     assert!(matches!(read(V4, &message(21, 2, &[0; SOCKET])), Err(Error::Malformed(_))));
 }
 
 #[test]
-fn lengths_that_lie_are_refused() {
+fn wrong_lengths_are_rejected() {
     for length in [0, 1, 15, 21, 24, u32::MAX] {
         let mut end = message(NLMSG_DONE, 2, &[0; 4]);
         end[..4].copy_from_slice(&length.to_ne_bytes());
@@ -141,12 +141,12 @@ fn lengths_that_lie_are_refused() {
         assert!(received(&attribute(8, length, &[0; 4])).is_err(), "{length}");
     }
     assert!(received(&[4]).is_err());
-    let twice = message(NLMSG_DONE, 2, &[0; 4]).repeat(2);
-    assert_eq!(read(V4, &twice), Err(Error::Malformed("more after the end")));
+    let two_ends = message(NLMSG_DONE, 2, &[0; 4]).repeat(2);
+    assert_eq!(read(V4, &two_ends), Err(Error::Malformed("data after the end")));
 }
 
 #[test]
-fn a_shorter_or_longer_tcp_info_is_understood() {
+fn tcp_info_of_any_kernel_version_is_parsed() {
     let info = |length: usize| {
         let mut info = vec![0; length];
         if let Some(field) = info.get_mut(BYTES_RECEIVED..BYTES_RECEIVED + 8) {
@@ -162,7 +162,7 @@ fn a_shorter_or_longer_tcp_info_is_understood() {
 }
 
 #[test]
-fn a_cookie_is_of_two_words_the_low_one_first() {
+fn cookie_has_low_word_first() {
     let mut message = socket(&[]);
     message[HEADER + 44..HEADER + 52].copy_from_slice(&[1, 0, 0, 0, 2, 0, 0, 0]);
     let (_, table) = read(V4, &message).unwrap();
@@ -170,7 +170,7 @@ fn a_cookie_is_of_two_words_the_low_one_first() {
 }
 
 #[test]
-fn unknown_attributes_are_passed_over() {
+fn unknown_attributes_are_ignored() {
     // The first is padded to a multiple of four, the last is not.
     let unknown = [attribute(77, 5, &[1, 0, 0, 0]), attribute(8, 5, &[1])].concat();
     assert_eq!(received(&unknown), Ok(None));
@@ -178,13 +178,13 @@ fn unknown_attributes_are_passed_over() {
 }
 
 #[test]
-fn bytes_are_asked_for_only_where_they_are_wanted() {
+fn received_bytes_are_requested_only_if_wanted() {
     assert_eq!(V4.request()[HEADER..HEADER + 4], [2, 6, 2, 0]);
     assert_eq!(DumpRequest { with_bytes: false, ..V6 }.request()[HEADER..HEADER + 4], [10, 6, 0, 0]);
 }
 
 #[test]
-fn a_request_tells_its_length_its_number_and_who_asks() {
+fn request_has_length_sequence_port_id_and_filter() {
     let request = V6.request();
     assert_eq!(u32_at(&request, 0), u32::try_from(request.len()).ok());
     assert_eq!((u16_at(&request, 4), u16_at(&request, 6)), (Some(20), Some(0x301)));
@@ -193,19 +193,19 @@ fn a_request_tells_its_length_its_number_and_who_asks() {
     assert_eq!(u16_at(&request, HEADER + REQUEST), u16::try_from(request.len() - HEADER - REQUEST).ok());
 }
 
-/// Runs the program as the kernel does (`inet_diag_bc_run`), and checks it as it does (`inet_diag_bc_audit`).
-fn lets_through(program: &[u8], port: u16) -> bool {
+/// Checks the program like `inet_diag_bc_audit`, and runs it like `inet_diag_bc_run`.
+fn accepts(program: &[u8], port: u16) -> bool {
     let mut at = 0;
     while at < program.len() {
         let (code, yes) = (program[at], usize::from(program[at + 1]));
         let no = usize::from(u16_at(program, at + 2).unwrap());
-        let shortest = if code == 1 { 4 } else { 8 };
-        assert!(yes >= shortest && no >= shortest && at + no.max(yes) <= program.len() + 4);
+        let min = if code == 1 { 4 } else { 8 };
+        assert!(yes >= min && no >= min && at + no.max(yes) <= program.len() + 4);
         let passes = match code {
             1 => false,
             2 => port >= u16_at(program, at + 6).unwrap(),
             3 => port <= u16_at(program, at + 6).unwrap(),
-            _ => panic!("an unknown step: {code}"),
+            _ => panic!("unknown code: {code}"),
         };
         at += if passes { yes } else { no };
     }
@@ -214,30 +214,30 @@ fn lets_through(program: &[u8], port: u16) -> bool {
 
 proptest! {
     #[test]
-    fn the_filter_lets_through_the_asked_ports_and_no_others(
+    fn filter_accepts_exactly_the_requested_ports(
         ports in prop::collection::vec(any::<u16>(), 1..300), other in any::<u16>()
     ) {
         let program = filter(&ports);
         for port in &ports {
-            prop_assert!(lets_through(&program, *port));
+            prop_assert!(accepts(&program, *port));
         }
         for near in [other, ports[0].wrapping_add(1), ports[0].wrapping_sub(1)] {
-            prop_assert_eq!(lets_through(&program, near), ports.contains(&near));
+            prop_assert_eq!(accepts(&program, near), ports.contains(&near));
         }
     }
 
     #[test]
-    fn no_bytes_are_fatal(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
         let _ = read(V4, &bytes);
         let _ = read(V4, &socket(&bytes));
         let _ = read(V4, &message(SOCK_DIAG_BY_FAMILY, 2, &bytes));
     }
 
     #[test]
-    fn no_bent_answer_is_fatal(place in 0..INET.len(), bits in any::<u8>(), cut in 0..=INET.len()) {
-        let mut bent = INET.to_vec();
-        bent[place] ^= bits;
-        let _ = read(V4, &bent);
-        let _ = read(V4, &bent[..cut]);
+    fn no_corrupted_response_panics(place in 0..INET.len(), bits in any::<u8>(), cut in 0..=INET.len()) {
+        let mut corrupted = INET.to_vec();
+        corrupted[place] ^= bits;
+        let _ = read(V4, &corrupted);
+        let _ = read(V4, &corrupted[..cut]);
     }
 }
