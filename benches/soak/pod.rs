@@ -214,7 +214,7 @@ impl Pod {
         println!("time                         {:>8} s", time.as_secs());
         println!("readings                     {:>8}", sum("lameduck_source_readings_total"));
         println!("streams opened               {:>8}", self.end_streams()?);
-        println!("  seen whole by the sidecar  {:>8}", sum("lameduck_stream_seconds_count"));
+        println!("  seen whole by the sidecar  {:>8}", sum("lameduck_stream_duration_seconds_count"));
         println!("engines, one after another   {:>8}", self.lives);
         println!("drains                       {:>8}  {:?}", self.drains.values().sum::<u64>(), self.drains);
         println!("requests answered            {answered:>8}");

@@ -99,7 +99,7 @@ fn is_said(note: &SavedDrain, text: &[u8]) {
         };
         Duration::from_secs(secs.as_u64().unwrap()).checked_add(Duration::from_nanos(nanos.as_u64().unwrap()))
     };
-    assert_eq!(json["scope"]["subject"], "subject");
+    assert_eq!(json["identity"]["target"], "subject");
     assert_eq!(json["trigger"], note.trigger.name());
     assert_eq!(json["signalled"].as_bool(), Some(note.signalled));
     assert_eq!(time(&json["started_at"]), Some(note.started_at.as_duration()));
@@ -107,7 +107,7 @@ fn is_said(note: &SavedDrain, text: &[u8]) {
     let pid = json["pid"].as_u64().zip(json["started"].as_u64());
     assert_eq!(pid, note.incarnation.map(|incarnation| (incarnation.pid.into(), incarnation.started)));
     let outcome = note.over.map(|over| over.result.outcome.name());
-    assert_eq!(json["over"]["outcome"].as_str(), outcome);
+    assert_eq!(json["result"]["outcome"].as_str(), outcome);
 }
 
 /// Whatever the note says, a hook that is called now is answered within the budget, and never by a busy loop.

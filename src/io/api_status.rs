@@ -1,17 +1,16 @@
-//! The JSON status page of Deepgram's API: it is served on the port that streams come to, and goes with it.
+//! The JSON status page of Deepgram's API. It is on the same port as the streams, and closes with it.
 
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
-use hyper::StatusCode;
 use serde::Deserialize;
 use tokio::net::TcpStream;
 
 use crate::io::http::{self, Url};
 use lameduck_machine::reading::{Count, ReadError, ReadErrorKind, Reading};
 
-/// The largest page that is read, in bytes.
-const LARGEST: usize = 64 * 1024;
+/// The maximum size of the page, in bytes.
+const MAX_BYTES: usize = 64 * 1024;
 
 /// A status page.
 #[derive(Clone, Debug)]
@@ -19,7 +18,8 @@ pub struct StatusPage {
     url: Url,
 }
 
-/// The fields that count (Deepgram, "Status endpoint" of a self-hosted deployment). The last came with release 260319.
+/// The fields with counts (Deepgram, "Status endpoint" of a self-hosted deployment). `listen_v2` exists since release
+/// 260319.
 #[derive(Debug, Deserialize)]
 struct Fields {
     #[serde(rename = "active_batch_requests")]
@@ -37,18 +37,17 @@ impl StatusPage {
         Self { url }
     }
 
-    /// Where it is.
+    /// The page's URL.
     #[must_use]
     pub const fn url(&self) -> &Url {
         &self.url
     }
 
-    /// Reads the page over this connection, for at most `bound`.
-    pub async fn read(&self, connection: Result<TcpStream, ReadError>, bound: Duration) -> Reading {
-        let late = || Err(ReadError::new(ReadErrorKind::NoResponse, format!("no whole page within {bound:?}")));
-        match tokio::time::timeout(bound, self.fetch(connection)).await.unwrap_or_else(|_| late()) {
+    /// Reads the page over this connection, for at most `timeout`.
+    pub async fn read(&self, connection: Result<TcpStream, ReadError>, timeout: Duration) -> Reading {
+        match http::with_timeout(&self.url, timeout, self.fetch(connection)).await {
             Ok(fields) => Reading::Counts(vec![fields.count()]),
-            Err(fault) => Reading::Unknown(ReadError { message: format!("{}: {}", self.url, fault.message), ..fault }),
+            Err(error) => Reading::Unknown(error),
         }
     }
 
@@ -56,18 +55,16 @@ impl StatusPage {
         let response = http::request(connection?, &self.url, "application/json")
             .await
             .map_err(|error| http::read_error(&error))?;
-        let status = response.status();
-        if status != StatusCode::OK {
-            return Err(ReadError::new(ReadErrorKind::NoResponse, format!("status {status}, not 200 OK")));
-        }
-        let body = Limited::new(response.into_body(), LARGEST).collect().await;
-        let body = body.map_err(|error| ReadError::new(ReadErrorKind::Invalid, format!("page cut off: {error}")))?;
+        http::check_status(&response)?;
+        let body = Limited::new(response.into_body(), MAX_BYTES).collect().await;
+        let body = body.map_err(|error| ReadError::new(ReadErrorKind::Invalid, format!("cannot read the page: {error}")))?;
         serde_json::from_slice(&body.to_bytes()).map_err(|error| ReadError::new(ReadErrorKind::Invalid, error))
     }
 }
 
 impl Fields {
-    /// What they count; `None` where none is there. A batch works without receiving a byte, and is never idle.
+    /// The sum of all fields; `None` if the page has none of them. A batch request works without receiving bytes, so it is
+    /// never idle.
     fn count(&self) -> Option<Count> {
         let batch = self.batch.map(|batch| Count { streams: batch, never_idle: batch });
         let streams = [self.streams, self.listen_v2].map(|streams| streams.map(Count::of));
@@ -84,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn the_three_counts_are_added_and_a_batch_is_never_idle() {
+    fn sums_all_fields_and_batch_is_never_idle() {
         let page = r#"{"system_health":"Healthy","active_batch_requests":1,"active_stream_requests":2,
             "active_listen_v2_stream_requests":4}"#;
         assert_eq!(count(page), Some(Count { streams: 7, never_idle: 1 }));
@@ -92,15 +89,15 @@ mod tests {
     }
 
     #[test]
-    fn a_page_without_counts_is_absent_and_never_zero() {
+    fn page_without_fields_is_absent_not_zero() {
         assert_eq!(count(r#"{"system_health":"Healthy"}"#), None);
     }
 
     #[test]
-    fn a_count_that_is_no_whole_number_is_refused() {
-        for wrong in ["-1", "0.5", "\"3\"", "true"] {
-            let page = format!(r#"{{"active_stream_requests":{wrong}}}"#);
-            assert!(serde_json::from_str::<Fields>(&page).is_err(), "{wrong}");
+    fn non_integer_count_is_rejected() {
+        for invalid in ["-1", "0.5", "\"3\"", "true"] {
+            let page = format!(r#"{{"active_stream_requests":{invalid}}}"#);
+            assert!(serde_json::from_str::<Fields>(&page).is_err(), "{invalid}");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The hook server: the preStop hook, probes, status and metrics, over HTTP/1.1.
 //!
-//! Every answer comes from the event loop, so that a probe that succeeds proves that the loop turns. The kubelet never
-//! looks at a hook's status code and stops waiting once it has read 10 KiB, so a held call is sent nothing until the
-//! drain is over (kubernetes, `pkg/kubelet/lifecycle/handlers.go`).
+//! Every response comes from the event loop, so a successful probe proves that the loop runs. The kubelet ignores a
+//! hook's status code and stops waiting after 10 KiB of response, so a held call is sent nothing until the drain is over
+//! (kubernetes, `pkg/kubelet/lifecycle/handlers.go`).
 
 use std::convert::Infallible;
 use std::io;
@@ -10,13 +10,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::Full;
-use hyper::body::{Body, Bytes, Incoming};
-use hyper::header::{ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use hyper::body::{Body, Incoming};
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioTimer;
+use rustix::io::Errno;
 use rustix::net::sockopt::set_ipv6_v6only;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot};
@@ -25,38 +25,36 @@ use tracing::{debug, warn};
 use crate::queue::{Event, Question};
 use lameduck_machine::result::Trigger;
 
-use self::connection_slots::{ConnectionSlots, Place};
+use self::connection_slots::{ConnectionSlots, Slot};
+use self::response::{HttpResponse, json, method_not_allowed, metrics, shutting_down, text, with_connection_close};
 use self::socket::Socket;
 use self::token::{TokenFile, is_loopback};
 
 pub mod connection_slots;
+mod response;
 mod socket;
 pub mod token;
 
-/// How long a caller may take to send its request's head.
+/// How long a client may take to send a request head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How large a request's head may be, in bytes: the least that hyper allows.
-const HEAD_SIZE: usize = 8 * 1024;
-/// What the kernel may keep for each connection, in bytes, on its way in and out: it counts as the pod's memory.
-const KERNEL_BUFFER: u32 = 16 * 1024;
-
-/// How much of a wrong path is shown, in characters.
-const PATH_SHOWN: usize = 100;
+/// The maximum size of a request head, in bytes. hyper allows no lower limit.
+const MAX_HEAD_BYTES: usize = 8 * 1024;
+/// The size of each of the kernel's two buffers per connection, in bytes. They count as the pod's memory.
+const KERNEL_BUFFER_BYTES: u32 = 16 * 1024;
+/// How much of an unknown path is logged, in characters.
+const MAX_PATH_CHARS: usize = 100;
 
 type Queue = mpsc::Sender<Event>;
-type Answer = Response<Full<Bytes>>;
 
-/// Binds the listener. An IPv6 address serves IPv4 too; where IPv6 is switched off, `[::]` becomes `0.0.0.0`.
+/// Binds the listener. An IPv6 address serves IPv4 too; if IPv6 is disabled, `[::]` becomes `0.0.0.0`.
 ///
 /// # Errors
-/// What the kernel says: the address is in use, not ours, or not permitted.
+/// Returns the kernel's error: the address is in use, not local, or not permitted.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let no_ipv6 = |error: &io::Error| {
-        let code = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
-        matches!(code, Some(rustix::io::Errno::AFNOSUPPORT | rustix::io::Errno::ADDRNOTAVAIL))
-    };
+    let ipv6_is_disabled =
+        |error: &io::Error| matches!(Errno::from_io_error(error), Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL));
     match listen(address) {
-        Err(error) if address.is_ipv6() && address.ip().is_unspecified() && no_ipv6(&error) => {
+        Err(error) if address.is_ipv6() && address.ip().is_unspecified() && ipv6_is_disabled(&error) => {
             listen(SocketAddr::from(([0, 0, 0, 0], address.port())))
         }
         result => result,
@@ -69,32 +67,32 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         set_ipv6_v6only(&socket, false)?;
     }
     socket.set_reuseaddr(true)?;
-    socket.set_recv_buffer_size(KERNEL_BUFFER)?;
-    socket.set_send_buffer_size(KERNEL_BUFFER)?;
+    socket.set_recv_buffer_size(KERNEL_BUFFER_BYTES)?;
+    socket.set_send_buffer_size(KERNEL_BUFFER_BYTES)?;
     socket.bind(address)?;
     socket.listen(1024)
 }
 
-/// Whom callers meet: the way to the loop, and what a caller from another host must know.
+/// What all connections of the server share.
 #[derive(Debug)]
 pub struct ServerState {
-    /// The way to the loop.
+    /// The queue of the event loop.
     pub queue: Queue,
-    /// The token that a hook call from another host must carry, if one is wanted.
+    /// The tokens for hook calls from other hosts, if they need one.
     pub token: Option<TokenFile>,
 }
 
-/// Serves until the task is dropped.
-pub async fn serve(listener: TcpListener, desk: ServerState, places: ConnectionSlots) {
-    let desk = Arc::new(desk);
+/// Accepts and serves connections until the task is dropped.
+pub async fn serve(listener: TcpListener, state: ServerState, slots: ConnectionSlots) {
+    let state = Arc::new(state);
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let Some(place) = places.take(peer.ip()).await else { return };
-                tokio::spawn(converse(stream, peer.ip(), Arc::clone(&desk), place));
+                let Some(slot) = slots.acquire(peer.ip()).await else { return };
+                tokio::spawn(serve_connection(stream, peer.ip(), Arc::clone(&state), slot));
             }
             Err(error) => {
-                // Out of descriptors, most likely: they come back when callers leave.
+                // Most likely out of file descriptors: some are free again when clients disconnect.
                 warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
@@ -102,181 +100,160 @@ pub async fn serve(listener: TcpListener, desk: ServerState, places: ConnectionS
     }
 }
 
-async fn converse(stream: TcpStream, peer: IpAddr, desk: Arc<ServerState>, place: Place) {
+async fn serve_connection(stream: TcpStream, peer: IpAddr, state: Arc<ServerState>, slot: Slot) {
     let socket = Socket(Arc::new(stream));
-    let caller = Caller { peer, socket: socket.clone(), place };
-    let (desk, caller) = (&*desk, &caller);
-    let service = service_fn(move |request| async move { Ok::<_, Infallible>(attend(&request, caller, desk).await) });
-    // Half-closed callers are gone: then hyper drops the call at once, and its place among the waiting is freed.
+    let client = Client { peer, socket: socket.clone(), slot };
+    let (state, client) = (&*state, &client);
+    let service = service_fn(move |request| async move { Ok::<_, Infallible>(handle(&request, client, state).await) });
+    // Without half-close, hyper drops a call as soon as its client disconnects. That ends a held hook call.
     let connection = http1::Builder::new()
         .half_close(false)
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_SIZE)
+        .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(socket, service);
-    // The connection comes first: what it has asked for already is answered.
+    // The connection is polled first: a request that has already arrived gets its response.
     tokio::select! {
         biased;
-        served = connection => if let Err(error) = served {
+        result = connection => if let Err(error) = result {
             debug!(%error, "connection ended");
         },
-        () = caller.place.sent_away() => debug!(%peer, "a caller is sent away, to make place for others"),
+        () = client.slot.evicted() => debug!(%peer, "connection evicted: all slots are taken"),
     }
 }
 
-/// One who has connected.
-struct Caller {
+/// A connected client.
+struct Client {
     peer: IpAddr,
     socket: Socket,
-    place: Place,
+    slot: Slot,
 }
 
-async fn attend(request: &Request<Incoming>, caller: &Caller, desk: &ServerState) -> Answer {
-    caller.place.is_served();
+async fn handle(request: &Request<Incoming>, client: &Client, state: &ServerState) -> HttpResponse {
+    client.slot.mark_responding();
     if is_prestop(request) {
-        caller.place.is_held();
-        return last(prestop(request, caller, desk).await);
+        client.slot.mark_held();
+        return with_connection_close(prestop(request, client, state).await);
     }
-    let answer = respond(request, &desk.queue).await;
-    caller.place.is_silent();
-    // Where a body ends is what proxies disagree about: what follows it is nobody's request.
-    if request.body().is_end_stream() { answer } else { last(answer) }
+    let response = respond(request, &state.queue).await;
+    client.slot.mark_idle();
+    // Proxies disagree about where a body ends, so nothing after a body is taken for a request.
+    if request.body().is_end_stream() { response } else { with_connection_close(response) }
 }
 
 fn is_prestop(request: &Request<Incoming>) -> bool {
     request.method() == Method::GET && request.uri().path() == "/prestop"
 }
 
-async fn respond(request: &Request<Incoming>, queue: &Queue) -> Answer {
-    let reading = request.method() == Method::GET || request.method() == Method::HEAD;
+async fn respond(request: &Request<Incoming>, queue: &Queue) -> HttpResponse {
+    let is_read = request.method() == Method::GET || request.method() == Method::HEAD;
     match request.uri().path() {
-        "/prestop" => not_allowed("GET"),
-        "/readyz" | "/accepting" | "/livez" | "/status" | "/metrics" if !reading => not_allowed("GET, HEAD"),
+        "/prestop" => method_not_allowed("GET"),
+        "/readyz" | "/accepting" | "/livez" | "/status" | "/metrics" if !is_read => method_not_allowed("GET, HEAD"),
         "/readyz" => readiness(queue, Question::Ready, "ready").await,
         "/accepting" => readiness(queue, Question::Accepting, "accepting").await,
-        "/livez" => match ask(queue, Question::Live).await {
-            Some(()) => text(StatusCode::OK, "ok"),
-            None => leaving(),
-        },
-        "/status" => match ask(queue, Question::Status).await {
-            Some(status) => body(StatusCode::OK, "application/json", status + "\n"),
-            None => leaving(),
-        },
-        "/metrics" => match ask(queue, Question::Metrics).await {
-            Some(page) => body(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", page),
-            None => leaving(),
-        },
+        "/livez" => {
+            let reply = query(queue, Question::Live).await;
+            reply.map_or_else(shutting_down, |()| text(StatusCode::OK, "ok"))
+        }
+        "/status" => query(queue, Question::Status).await.map_or_else(shutting_down, |status| json(&status)),
+        "/metrics" => query(queue, Question::Metrics).await.map_or_else(shutting_down, metrics),
         _ => not_found(request, queue),
     }
 }
 
-/// Holds the caller until the drain is over. One who may not ask for it is held all the same: the kubelet takes a
-/// refusal for the hook's end, and goes on to its SIGTERM at once.
-async fn prestop(request: &Request<Incoming>, caller: &Caller, desk: &ServerState) -> Answer {
+/// What a `/prestop` call comes to.
+enum HookReply {
+    /// The outcome of the drain, as JSON.
+    Outcome(String),
+    /// Too many unauthorized callers are held already.
+    TooManyUnauthorized,
+    /// The event loop has ended.
+    ShuttingDown,
+}
+
+/// Holds the caller until the drain is over. Unauthorized callers are held too, not rejected: the kubelet would take a
+/// rejection for the end of the hook, and send SIGTERM at once.
+async fn prestop(request: &Request<Incoming>, client: &Client, state: &ServerState) -> HttpResponse {
     let trigger = match request.uri().query() {
         Some("trigger=cli") => Trigger::Cli,
         Some(_) | None => Trigger::Hook,
     };
-    let mut guard = HangupGuard(Some(&desk.queue));
-    let outcome = tokio::select! {
-        outcome = hold(request, trigger, caller.peer, desk) => outcome,
-        () = caller.socket.hung_up() => return leaving(),
+    let mut guard = HangupGuard(Some(&state.queue));
+    let reply = tokio::select! {
+        reply = state.call_hook(request.headers(), trigger, client.peer) => reply,
+        () = client.socket.hung_up() => return shutting_down(),
     };
     guard.0 = None;
-    match outcome {
-        Some(Some(outcome)) => body(StatusCode::OK, "application/json", outcome + "\n"),
-        Some(None) => text(StatusCode::SERVICE_UNAVAILABLE, "too many callers without the token wait already"),
-        None => leaving(),
-    }
-}
-
-/// The outcome, when there is one; `Some(None)` where too many wait already.
-async fn hold(
-    request: &Request<Incoming>,
-    trigger: Trigger,
-    peer: IpAddr,
-    desk: &ServerState,
-) -> Option<Option<String>> {
-    if desk.may_ask(request.headers(), peer) {
-        ask(&desk.queue, |reply| Question::Prestop(trigger, reply)).await.map(Some)
-    } else {
-        ask(&desk.queue, |reply| Question::Wait(peer, reply)).await
+    match reply {
+        HookReply::Outcome(outcome) => json(&outcome),
+        HookReply::TooManyUnauthorized => {
+            text(StatusCode::SERVICE_UNAVAILABLE, "too many callers without the token are held already")
+        }
+        HookReply::ShuttingDown => shutting_down(),
     }
 }
 
 impl ServerState {
-    /// Whether a caller from there may ask for a drain.
-    fn may_ask(&self, headers: &HeaderMap, peer: IpAddr) -> bool {
+    /// Starts the drain if the caller is authorized, and waits for its outcome in any case.
+    async fn call_hook(&self, headers: &HeaderMap, trigger: Trigger, peer: IpAddr) -> HookReply {
+        let reply = if self.is_authorized(headers, peer) {
+            query(&self.queue, |reply| Question::Prestop(trigger, reply)).await.map(Some)
+        } else {
+            query(&self.queue, |reply| Question::Wait(peer, reply)).await
+        };
+        match reply {
+            Some(Some(outcome)) => HookReply::Outcome(outcome),
+            Some(None) => HookReply::TooManyUnauthorized,
+            None => HookReply::ShuttingDown,
+        }
+    }
+
+    /// Whether a caller from `peer` may start a drain.
+    fn is_authorized(&self, headers: &HeaderMap, peer: IpAddr) -> bool {
         let Some(token) = &self.token else { return true };
         is_loopback(peer) || token.authorizes(headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes))
     }
 }
 
-/// Tells the loop when a held call is dropped: its caller has left, or was sent away.
+/// Tells the event loop that a held call was dropped: its client disconnected or was evicted.
 struct HangupGuard<'a>(Option<&'a Queue>);
 
 impl Drop for HangupGuard<'_> {
     fn drop(&mut self) {
         if let Some(queue) = self.0 {
-            // The loop also looks for callers that have left before it counts them, so a full queue does no harm.
+            // A full queue does no harm: the loop also checks for disconnected callers before it counts them.
             let _ = queue.try_send(Event::Question(Question::Hangup));
         }
     }
 }
 
-type WhyNot = oneshot::Sender<Option<String>>;
+/// Where the loop sends the reason why the pod is not ready; `None` if it is.
+type NotReadyReply = oneshot::Sender<Option<String>>;
 
-async fn readiness(queue: &Queue, question: fn(WhyNot) -> Question, yes: &str) -> Answer {
-    match ask(queue, question).await {
-        Some(None) => text(StatusCode::OK, yes),
+async fn readiness(queue: &Queue, question: fn(NotReadyReply) -> Question, ok: &str) -> HttpResponse {
+    match query(queue, question).await {
+        Some(None) => text(StatusCode::OK, ok),
         Some(Some(reason)) => text(StatusCode::SERVICE_UNAVAILABLE, &reason),
-        None => leaving(),
+        None => shutting_down(),
     }
 }
 
-async fn ask<T>(queue: &Queue, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Option<T> {
-    let (reply, answer) = oneshot::channel();
-    queue.send(Event::Question(question(reply))).await.ok()?;
-    answer.await.ok()
+/// Sends a request to the event loop and waits for its reply; `None` if the loop has ended.
+async fn query<T>(queue: &Queue, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Option<T> {
+    let (sender, reply) = oneshot::channel();
+    queue.send(Event::Question(question(sender))).await.ok()?;
+    reply.await.ok()
 }
 
-fn not_found(request: &Request<Incoming>, queue: &Queue) -> Answer {
+fn not_found(request: &Request<Incoming>, queue: &Queue) -> HttpResponse {
     let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("");
     if agent.starts_with("kube-lifecycle/") {
-        let path = request.uri().path().chars().take(PATH_SHOWN).collect();
-        // A full queue has more to do than to tell of this.
+        let path = request.uri().path().chars().take(MAX_PATH_CHARS).collect();
+        // If the queue is full, this is not important enough to wait.
         let _ = queue.try_send(Event::Question(Question::Astray(path)));
     }
-    text(StatusCode::NOT_FOUND, "not found; there are /prestop /readyz /accepting /livez /status /metrics")
-}
-
-fn not_allowed(allowed: &'static str) -> Answer {
-    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, &format!("only {allowed}"));
-    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
-    answer
-}
-
-/// The same answer, after which the connection is closed.
-fn last(mut answer: Answer) -> Answer {
-    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    answer
-}
-
-fn leaving() -> Answer {
-    text(StatusCode::SERVICE_UNAVAILABLE, "leaving")
-}
-
-fn text(status: StatusCode, line: &str) -> Answer {
-    body(status, "text/plain; charset=utf-8", format!("{line}\n"))
-}
-
-fn body(status: StatusCode, kind: &'static str, content: String) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(content)));
-    *answer.status_mut() = status;
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(HeaderName::from_static("cache-control"), HeaderValue::from_static("no-store"));
-    answer
+    text(StatusCode::NOT_FOUND, "not found; the paths are /prestop /readyz /accepting /livez /status /metrics")
 }
 
 #[cfg(test)]
@@ -284,17 +261,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stranger_may_ask_for_a_drain_with_the_token_alone() {
-        let path = std::env::temp_dir().join(format!("lameduck-desk-{}", std::process::id()));
+    fn remote_caller_needs_token_to_start_drain() {
+        let path = std::env::temp_dir().join(format!("lameduck-server-state-{}", std::process::id()));
         std::fs::write(&path, "token").unwrap();
-        let desk = |token| ServerState { queue: mpsc::channel(1).0, token };
-        let guarded = desk(Some(TokenFile::open(&path).unwrap()));
-        let with = |value| HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(value))]);
-        let [stranger, own] = ["10.0.0.7", "127.0.0.1"].map(|peer| peer.parse::<IpAddr>().unwrap());
-        assert!(!guarded.may_ask(&HeaderMap::new(), stranger));
-        assert!(!guarded.may_ask(&with("Bearer toke"), stranger));
-        assert!(guarded.may_ask(&with("Bearer token"), stranger));
-        assert!(guarded.may_ask(&HeaderMap::new(), own));
-        assert!(desk(None).may_ask(&HeaderMap::new(), stranger));
+        let state = |token| ServerState { queue: mpsc::channel(1).0, token };
+        let with_token = state(Some(TokenFile::open(&path).unwrap()));
+        let header = |value| HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(value))]);
+        let [remote, local] = ["10.0.0.7", "127.0.0.1"].map(|peer| peer.parse::<IpAddr>().unwrap());
+        assert!(!with_token.is_authorized(&HeaderMap::new(), remote));
+        assert!(!with_token.is_authorized(&header("Bearer toke"), remote));
+        assert!(with_token.is_authorized(&header("Bearer token"), remote));
+        assert!(with_token.is_authorized(&HeaderMap::new(), local));
+        assert!(state(None).is_authorized(&HeaderMap::new(), remote));
     }
 }

@@ -1,4 +1,4 @@
-//! One GET over a connection of its own.
+//! An HTTP client for one GET request per connection.
 
 use std::fmt;
 use std::io;
@@ -8,13 +8,13 @@ use std::time::Duration;
 use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, HOST, HeaderValue, USER_AGENT};
-use hyper::{Request, Response, Uri};
+use hyper::{Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use lameduck_machine::reading::{ReadError, ReadErrorKind};
 
-/// Where a page is: `http://host[:port]/path`.
+/// The URL of a page: `http://host[:port]/path`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
     host: String,
@@ -62,7 +62,7 @@ impl FromStr for Url {
             .filter(|host| !host.is_empty())
             .ok_or("has no host; write e.g. http://127.0.0.1:9991/metrics")?;
         if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err("names a user, and none can be told to the page; leave that out".into());
+            return Err("must not contain a user name: the page is read without authentication".into());
         }
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -70,11 +70,11 @@ impl FromStr for Url {
     }
 }
 
-/// The port as it is written: [`Uri::port`] takes one that is out of range for none.
+/// The port as it is written. [`Uri::port`] ignores a port that is out of range.
 fn port_of(uri: &Uri) -> Result<u16, String> {
     let authority = uri.authority().map_or("", |authority| authority.as_str());
-    let behind_host = authority.rsplit(']').next().unwrap_or("");
-    match behind_host.rsplit_once(':') {
+    let after_host = authority.rsplit(']').next().unwrap_or("");
+    match after_host.rsplit_once(':') {
         None | Some((_, "")) => Ok(80),
         Some((_, port)) => {
             let number = port.parse().ok().filter(|number| *number != 0);
@@ -89,14 +89,14 @@ impl fmt::Display for Url {
     }
 }
 
-/// Why there was no answer.
+/// Why there is no response.
 #[derive(Debug)]
 pub enum Error {
-    /// Nobody listens there.
+    /// Nothing listens on the port.
     Refused,
-    /// The connection failed otherwise.
+    /// The connection failed for another reason.
     Connect(io::Error),
-    /// The exchange failed.
+    /// The connection broke, or the response is not HTTP.
     Exchange(hyper::Error),
 }
 
@@ -105,14 +105,14 @@ impl fmt::Display for Error {
         match self {
             Self::Refused => write!(f, "connection refused"),
             Self::Connect(error) => write!(f, "cannot connect: {error}"),
-            Self::Exchange(error) => write!(f, "no answer: {error}"),
+            Self::Exchange(error) => write!(f, "no response: {error}"),
         }
     }
 }
 
 impl std::error::Error for Error {}
 
-/// What it means for a source that there was no answer.
+/// The same error as that of a source.
 #[must_use]
 pub fn read_error(error: &Error) -> ReadError {
     match error {
@@ -121,18 +121,19 @@ pub fn read_error(error: &Error) -> ReadError {
     }
 }
 
-/// Asks for the page; the answer comes with its body still to be read. Redirects are not followed.
+/// Sends a GET request, and returns the response before its body has arrived. Redirects are not followed. There is no
+/// timeout: the caller sets one.
 ///
 /// # Errors
-/// Fails where there is no HTTP answer. There is no timeout here: the caller has the bound.
+/// Fails if there is no HTTP response.
 pub async fn get(url: &Url, accept: &'static str) -> Result<Response<Incoming>, Error> {
     request(connect(url).await?, url, accept).await
 }
 
-/// Connects to where the page is.
+/// Connects to the URL's host and port.
 ///
 /// # Errors
-/// Fails where nobody can be reached.
+/// Fails if there is no connection.
 pub async fn connect(url: &Url) -> Result<TcpStream, Error> {
     TcpStream::connect((url.host.as_str(), url.port)).await.map_err(|error| {
         let refused = error.kind() == io::ErrorKind::ConnectionRefused;
@@ -140,21 +141,46 @@ pub async fn connect(url: &Url) -> Result<TcpStream, Error> {
     })
 }
 
-/// Connects to where the page of a source is. Whoever counts connections must know this one, for it is no stream.
+/// Connects to the page of a source. The reader of the socket table must know this connection: it is not a stream.
 ///
 /// # Errors
-/// Says why nobody can be reached within `bound`.
-pub async fn connect_timeout(url: &Url, bound: Duration) -> Result<TcpStream, ReadError> {
-    match tokio::time::timeout(bound, connect(url)).await {
+/// Fails if there is no connection within `timeout`.
+pub async fn connect_timeout(url: &Url, timeout: Duration) -> Result<TcpStream, ReadError> {
+    match tokio::time::timeout(timeout, connect(url)).await {
         Ok(connection) => connection.map_err(|error| read_error(&error)),
-        Err(_) => Err(ReadError::new(ReadErrorKind::NoResponse, format!("no connection within {bound:?}"))),
+        Err(_) => Err(ReadError::new(ReadErrorKind::NoResponse, format!("no connection within {timeout:?}"))),
     }
 }
 
-/// Asks for the page over this connection.
+/// Runs `read` on the page of a source for at most `timeout`. The error's message names the URL.
 ///
 /// # Errors
-/// Fails where there is no HTTP answer.
+/// Fails if `read` fails or takes too long.
+pub async fn with_timeout<T>(
+    url: &Url,
+    timeout: Duration,
+    read: impl Future<Output = Result<T, ReadError>>,
+) -> Result<T, ReadError> {
+    let elapsed = || Err(ReadError::new(ReadErrorKind::NoResponse, format!("no complete response within {timeout:?}")));
+    let result = tokio::time::timeout(timeout, read).await.unwrap_or_else(|_| elapsed());
+    result.map_err(|error| ReadError { message: format!("{url}: {}", error.message), ..error })
+}
+
+/// Checks that a source's response has status 200.
+///
+/// # Errors
+/// Fails with every other status.
+pub fn check_status<T>(response: &Response<T>) -> Result<(), ReadError> {
+    match response.status() {
+        StatusCode::OK => Ok(()),
+        status => Err(ReadError::new(ReadErrorKind::NoResponse, format!("status {status}, not 200 OK"))),
+    }
+}
+
+/// Sends a GET request over this connection.
+///
+/// # Errors
+/// Fails if there is no HTTP response.
 pub async fn request(stream: TcpStream, url: &Url, accept: &'static str) -> Result<Response<Incoming>, Error> {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(Error::Exchange)?;
@@ -164,7 +190,7 @@ pub async fn request(stream: TcpStream, url: &Url, accept: &'static str) -> Resu
 
 fn build_request(url: &Url, accept: &'static str) -> Request<Empty<Bytes>> {
     let mut request = Request::new(Empty::new());
-    // Both were parts of a URL that has been parsed, or are our own.
+    // The path and the authority come from a parsed URL or from this crate, so neither fallback is ever used.
     *request.uri_mut() = url.path.parse().unwrap_or_default();
     let headers = request.headers_mut();
     headers.insert(HOST, HeaderValue::from_str(&url.authority()).unwrap_or(HeaderValue::from_static("localhost")));
@@ -180,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_says_where_the_page_is() {
+    fn url_is_parsed_and_displayed() {
         let url: Url = "http://127.0.0.1:9991/metrics?x=1".parse().unwrap();
         assert_eq!(url, Url::new("127.0.0.1", 9991, "/metrics?x=1"));
         assert_eq!("http://[::1]:9/".parse::<Url>().unwrap().to_string(), "http://[::1]:9/");
@@ -189,19 +215,19 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_refused_with_the_mend() {
-        for (text, word) in [
+    fn invalid_url_is_rejected_with_fix() {
+        for (text, reason) in [
             ("https://127.0.0.1/metrics", "https is not supported"),
             ("127.0.0.1:9991/metrics", "http://"),
             ("/metrics", "must begin with http://"),
             ("", "http://"),
             ("http://127.0.0.1:0/", "port 0 is not"),
             ("http://[::1]:70000/", "port 70000 is not"),
-            ("http://user:secret@127.0.0.1/", "names a user"),
+            ("http://user:secret@127.0.0.1/", "must not contain a user name"),
             ("http://127.0.0.1:99999/metrics", "port 99999 is not a number from 1 to 65535"),
         ] {
             let error = text.parse::<Url>().unwrap_err();
-            assert!(error.contains(word), "{text}: {error}");
+            assert!(error.contains(reason), "{text}: {error}");
         }
     }
 }

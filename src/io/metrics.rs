@@ -13,10 +13,10 @@ use lameduck_machine::source_state::State;
 #[derive(Debug)]
 pub struct Metrics {
     readings: BTreeMap<(Source, &'static str), u64>,
-    reading_seconds: Histogram,
+    source_read_durations: Histogram,
     drains: BTreeMap<&'static str, u64>,
-    drain_seconds: Histogram,
-    stream_seconds: Histogram,
+    drain_durations: Histogram,
+    stream_durations: Histogram,
     stragglers: u64,
     signals: BTreeMap<(String, &'static str), u64>,
 }
@@ -28,10 +28,10 @@ impl Metrics {
         let results = ["ok", "absent", "unknown"];
         Self {
             readings: sources.iter().flat_map(|s| results.map(|result| ((*s, result), 0))).collect(),
-            reading_seconds: Histogram::new(&[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0]),
+            source_read_durations: Histogram::new(&[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0]),
             drains: Outcome::ALL.into_iter().map(|outcome| (outcome.name(), 0)).collect(),
-            drain_seconds: Histogram::new(&[1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0]),
-            stream_seconds: Histogram::new(&[
+            drain_durations: Histogram::new(&[1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0]),
+            stream_durations: Histogram::new(&[
                 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0, 14400.0,
             ]),
             stragglers: 0,
@@ -47,19 +47,19 @@ impl Metrics {
             State::NotPolled | State::Unknown(_) => "unknown",
         };
         *self.readings.entry((source, result)).or_default() += 1;
-        self.reading_seconds.observe(took);
+        self.source_read_durations.observe(took);
     }
 
     /// Counts a drain that is over.
     pub fn record_drain(&mut self, result: &DrainResult) {
         *self.drains.entry(result.outcome.name()).or_default() += 1;
-        self.drain_seconds.observe(result.took);
+        self.drain_durations.observe(result.took);
         self.stragglers = self.stragglers.saturating_add(result.stragglers.unwrap_or(0));
     }
 
     /// Counts a stream that was seen from its beginning to its end.
     pub fn record_stream_duration(&mut self, life: Duration) {
-        self.stream_seconds.observe(life);
+        self.stream_durations.observe(life);
     }
 
     /// Counts a signal and what the kernel said.
@@ -72,21 +72,29 @@ impl Metrics {
     pub fn render(&self, now: &Snapshot, epoch: Duration) -> String {
         let mut page = Page::default();
         page.state(now, epoch);
-        page.family("source_readings_total", "counter", "Readings, by what they gave.");
+        page.family("source_readings_total", "counter", "Number of source readings, by source and result.");
         for ((source, result), count) in &self.readings {
             page.sample(&format!("source_readings_total{{source=\"{}\",result=\"{result}\"}}", source.name()), count);
         }
-        page.histogram("source_seconds", "How long readings took.", &self.reading_seconds);
-        page.family("drains_total", "counter", "Drains that are over, by outcome.");
+        page.histogram("source_read_duration_seconds", "Time to read a source.", &self.source_read_durations);
+        page.family("drains_total", "counter", "Number of finished drains, by outcome.");
         for (outcome, count) in &self.drains {
             page.sample(&format!("drains_total{{outcome=\"{outcome}\"}}"), count);
         }
-        page.histogram("drain_seconds", "How long drains took.", &self.drain_seconds);
-        page.histogram("stream_seconds", "How long streams lasted that were seen whole.", &self.stream_seconds);
-        page.family("stragglers_total", "counter", "Streams known to have been alive at a deadline or a target's end.");
+        page.histogram("drain_duration_seconds", "Duration of finished drains.", &self.drain_durations);
+        page.histogram(
+            "stream_duration_seconds",
+            "Duration of streams observed from start to end.",
+            &self.stream_durations,
+        );
+        page.family(
+            "stragglers_total",
+            "counter",
+            "Number of streams known to have been open at a drain deadline or when the target ended.",
+        );
         page.sample("stragglers_total", self.stragglers);
         if !self.signals.is_empty() {
-            page.family("signals_total", "counter", "Signals to the target, by what the kernel said.");
+            page.family("signals_total", "counter", "Number of signals to the target, by signal and result.");
         }
         for ((signal, result), count) in &self.signals {
             page.sample(&format!("signals_total{{signal=\"{signal}\",result=\"{result}\"}}"), count);
@@ -114,28 +122,28 @@ impl Page {
 
     fn state(&mut self, now: &Snapshot, epoch: Duration) {
         if let Some(streams) = now.streams {
-            self.gauge("streams", "Streams that are open; left out while unknown.", streams);
+            self.gauge("streams", "Number of open streams. Omitted if unknown.", streams);
         }
         if let Some(idle) = now.idle_streams {
-            self.gauge("idle_streams", "Of these, the idle ones; left out where they are not told apart.", idle);
+            self.gauge("idle_streams", "Number of idle streams. Omitted if unknown.", idle);
         }
-        self.family("source_up", "gauge", "Whether the source's last reading gave a count.");
+        self.family("source_up", "gauge", "1 if the last reading of the source returned a count, otherwise 0.");
         for witness in &now.sources {
             let up = u8::from(matches!(witness.state, State::Counted(_)));
             self.sample(&format!("source_up{{source=\"{}\"}}", witness.source.name()), up);
         }
-        self.family("phase", "gauge", "The phase: the one that is 1.");
+        self.family("phase", "gauge", "1 for the current phase, 0 for all others.");
         for phase in Phase::ALL {
             self.sample(&format!("phase{{phase=\"{}\"}}", phase.name()), u8::from(phase == now.phase));
         }
         let alive = now.target.as_ref().is_some_and(|target| target.alive);
-        self.gauge("target_up", "Whether the target is in sight and alive.", u8::from(alive));
-        self.gauge("hook_callers", "Hook callers that wait.", now.hooks);
+        self.gauge("target_up", "1 if the target is visible and alive, otherwise 0.", u8::from(alive));
+        self.gauge("hook_callers", "Number of waiting hook callers.", now.hooks);
         if let Some(drain) = &now.drain {
             let deadline = (epoch + drain.deadline.as_duration()).as_secs_f64();
-            self.gauge("drain_deadline_timestamp_seconds", "When the drain's budget is spent.", Seconds(deadline));
+            self.gauge("drain_deadline_timestamp_seconds", "Unix time of the drain deadline.", Seconds(deadline));
         }
-        self.family("build_info", "gauge", "The version that runs.");
+        self.family("build_info", "gauge", "Version of the running lameduck. Always 1.");
         self.sample(concat!("build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), 1);
     }
 

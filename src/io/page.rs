@@ -1,12 +1,12 @@
-//! The metrics page: one GET, read line by line as the bytes arrive.
+//! The metrics page: one GET, parsed line by line as the bytes arrive.
 
 use std::fmt;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
+use hyper::Response;
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
-use hyper::{Response, StatusCode};
 use tokio::net::TcpStream;
 
 use crate::io::http::{self, Url};
@@ -16,133 +16,149 @@ use lameduck_parsers::selector::Selector;
 
 const ACCEPT: &str = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
 
-/// A metrics page and what is to be found on it.
+/// A metrics page and the selectors of its series.
 #[derive(Clone, Debug)]
 pub struct MetricsPage {
     url: Url,
-    /// The steady ones, the lazy ones, and the one of the limit, if it is looked for.
-    selectors: Vec<Selector>,
-    steady: usize,
-    lazy: usize,
-    /// Which streams can be idle at all.
-    idle: Vec<Selector>,
+    selectors: PageSelectors,
+    /// The same selectors as one list, for the parser.
+    list: Vec<Selector>,
 }
 
-/// What is to be found on a page.
+/// The series that are read from a page.
 #[derive(Clone, Debug, Default)]
 pub struct PageSelectors {
-    /// The series that are there from the start.
+    /// The series that exist from the start.
     pub eager: Vec<Selector>,
     /// The series that appear with the first request.
     pub lazy: Vec<Selector>,
     /// Which of both count streams that can be idle.
     pub idle: Vec<Selector>,
-    /// The series that tells the target's own limit.
+    /// The series with the target's own limit of streams.
     pub capacity: Option<Selector>,
 }
 
-/// What was found.
+/// The sums of a page, by the kind of their selectors. A sum is `None` if no series matches its selector.
+#[derive(Clone, Debug)]
+pub struct PageSums {
+    /// One for each of [`PageSelectors::eager`].
+    pub eager: Vec<Option<Sum>>,
+    /// One for each of [`PageSelectors::lazy`].
+    pub lazy: Vec<Option<Sum>>,
+    /// The sum of [`PageSelectors::capacity`].
+    pub capacity: Option<Sum>,
+}
+
+/// The result of reading a page.
 #[derive(Clone, Debug)]
 pub struct PageReadings {
-    /// Every source's answer.
+    /// The reading of every source on the page.
     pub readings: Vec<(Source, Reading)>,
-    /// The target's own limit of streams, where it is looked for and told.
+    /// The target's own limit of streams, if there is a selector for it and it matches.
     pub capacity: Option<u64>,
+}
+
+impl PageSelectors {
+    /// The selectors of all sums, as one list for the parser.
+    #[must_use]
+    pub fn to_list(&self) -> Vec<Selector> {
+        self.eager.iter().chain(&self.lazy).chain(&self.capacity).cloned().collect()
+    }
+
+    /// Sorts the parser's sums for [`to_list`](Self::to_list).
+    #[must_use]
+    pub fn sort(&self, sums: Vec<Option<Sum>>) -> PageSums {
+        let mut sums = sums.into_iter();
+        PageSums {
+            eager: sums.by_ref().take(self.eager.len()).collect(),
+            lazy: sums.by_ref().take(self.lazy.len()).collect(),
+            capacity: sums.next().flatten(),
+        }
+    }
 }
 
 impl MetricsPage {
     /// The page at `url`.
     #[must_use]
-    pub fn new(url: Url, wanted: PageSelectors) -> Self {
-        let PageSelectors { eager: steady, lazy, idle, capacity } = wanted;
-        let (steadies, lazies) = (steady.len(), lazy.len());
-        let selectors = steady.into_iter().chain(lazy).chain(capacity).collect();
-        Self { url, selectors, steady: steadies, lazy: lazies, idle }
+    pub fn new(url: Url, selectors: PageSelectors) -> Self {
+        let list = selectors.to_list();
+        Self { url, selectors, list }
     }
 
-    /// The sources that this page is read for.
-    fn sources(&self) -> Vec<Source> {
-        [(Source::Metrics, self.steady > 0), (Source::Lazy, self.lazy > 0)]
-            .into_iter()
-            .filter_map(|(source, has)| has.then_some(source))
-            .collect()
-    }
-
-    /// Where it is.
+    /// The page's URL.
     #[must_use]
     pub const fn url(&self) -> &Url {
         &self.url
     }
 
-    /// Reads the page over this connection, for at most `bound`; every source gets an answer.
-    pub async fn read(&self, connection: Result<TcpStream, ReadError>, bound: Duration) -> PageReadings {
-        let result = match tokio::time::timeout(bound, self.fetch(connection)).await {
-            Ok(result) => result,
-            Err(_) => Err(ReadError::new(ReadErrorKind::NoResponse, format!("no whole page within {bound:?}"))),
-        };
-        let sums = result.map_err(|fault| ReadError { message: format!("{}: {}", self.url, fault.message), ..fault });
-        let reading = |source| match &sums {
-            Ok(sums) => Reading::Counts(self.part_of(source, sums).iter().map(|sum| sum.map(count)).collect()),
-            Err(fault) => Reading::Unknown(fault.clone()),
-        };
-        PageReadings {
-            readings: self.sources().into_iter().map(|source| (source, reading(source))).collect(),
-            capacity: sums.ok().and_then(|sums| sums.get(self.steady + self.lazy).copied()?).map(|sum| sum.total),
+    /// Reads the page over this connection, for at most `timeout`. Every source of the page gets a reading.
+    pub async fn read(&self, connection: Result<TcpStream, ReadError>, timeout: Duration) -> PageReadings {
+        match http::with_timeout(&self.url, timeout, self.fetch(connection)).await {
+            Ok(PageSums { eager, lazy, capacity }) => PageReadings {
+                readings: self.readings(&Reading::Counts(counts(&eager)), &Reading::Counts(counts(&lazy))),
+                capacity: capacity.map(|sum| sum.total),
+            },
+            Err(error) => {
+                let unknown = Reading::Unknown(error);
+                PageReadings { readings: self.readings(&unknown, &unknown), capacity: None }
+            }
         }
     }
 
-    fn part_of<'a>(&self, source: Source, sums: &'a [Option<Sum>]) -> &'a [Option<Sum>] {
-        match source {
-            Source::Metrics => &sums[..self.steady],
-            Source::Lazy => &sums[self.steady..self.steady + self.lazy],
-            Source::Sockets | Source::Status => &[],
-        }
+    /// The readings of the sources that have selectors.
+    fn readings(&self, eager: &Reading, lazy: &Reading) -> Vec<(Source, Reading)> {
+        let PageSelectors { eager: eager_selectors, lazy: lazy_selectors, .. } = &self.selectors;
+        [(Source::Metrics, eager_selectors, eager), (Source::Lazy, lazy_selectors, lazy)]
+            .into_iter()
+            .filter(|(_, selectors, _)| !selectors.is_empty())
+            .map(|(source, _, reading)| (source, reading.clone()))
+            .collect()
     }
 
-    async fn fetch(&self, connection: Result<TcpStream, ReadError>) -> Result<Vec<Option<Sum>>, ReadError> {
-        let mut answer = PageResponse::over(connection?, &self.url).await?;
-        let mut page = Page::new(&self.selectors, answer.format).with_idle_selectors(&self.idle);
-        while let Some(bytes) = answer.next().await? {
-            page.feed(&bytes).map_err(unreadable)?;
+    async fn fetch(&self, connection: Result<TcpStream, ReadError>) -> Result<PageSums, ReadError> {
+        let mut response = PageResponse::request(connection?, &self.url).await?;
+        let mut page = Page::new(&self.list, response.format).with_idle_selectors(&self.selectors.idle);
+        while let Some(bytes) = response.next().await? {
+            page.feed(&bytes).map_err(invalid)?;
         }
-        page.finish(answer.framed).map_err(unreadable)
+        Ok(self.selectors.sort(page.finish(response.framed).map_err(invalid)?))
     }
 }
 
-/// A metrics page on its way in.
+/// The response with a metrics page, whose body is still arriving.
 #[derive(Debug)]
 pub struct PageResponse {
     body: Incoming,
-    /// The format that it is served as.
+    /// The format of the page, by its `Content-Type`.
     pub format: Format,
-    /// Whether the transport tells a whole body from one that was cut off.
+    /// Whether the transport detects a truncated body.
     pub framed: bool,
 }
 
 impl PageResponse {
-    /// Asks for the page at `url`.
+    /// Requests the page at `url`. There is no timeout: the caller sets one.
     ///
     /// # Errors
-    /// Says why there is none. There is no timeout here: the caller has the bound.
+    /// Fails if there is no response with a metrics page.
     pub async fn get(url: &Url) -> Result<Self, ReadError> {
-        Self::over(http::connect(url).await.map_err(|error| http::read_error(&error))?, url).await
+        Self::request(http::connect(url).await.map_err(|error| http::read_error(&error))?, url).await
     }
 
-    async fn over(stream: TcpStream, url: &Url) -> Result<Self, ReadError> {
+    async fn request(stream: TcpStream, url: &Url) -> Result<Self, ReadError> {
         let response = http::request(stream, url, ACCEPT).await.map_err(|error| http::read_error(&error))?;
         let format = check(&response)?;
-        // Chunked, or of a stated length: then hyper fails when the body ends too soon. Otherwise nothing tells.
+        // With a chunked body or a known length, hyper fails if the body ends too soon. Otherwise nothing detects that.
         let framed = response.body().size_hint().exact().is_some() || is_chunked(response.headers());
         Ok(Self { body: response.into_body(), format, framed })
     }
 
-    /// The next piece of the page; `None` at its end.
+    /// The next chunk of the page; `None` at its end.
     ///
     /// # Errors
-    /// Fails where the page is cut off.
+    /// Fails if the page is truncated.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ReadError> {
         while let Some(frame) = self.body.frame().await {
-            let frame = frame.map_err(|error| unreadable(format!("page cut off: {error}")))?;
+            let frame = frame.map_err(|error| invalid(format!("page is truncated: {error}")))?;
             if let Ok(bytes) = frame.into_data() {
                 return Ok(Some(bytes));
             }
@@ -151,40 +167,55 @@ impl PageResponse {
     }
 }
 
-fn unreadable(error: impl fmt::Display) -> ReadError {
+fn invalid(error: impl fmt::Display) -> ReadError {
     ReadError::new(ReadErrorKind::Invalid, error)
 }
 
-/// A series that is told apart can be idle; the others work without receiving a byte, for all that is known.
-const fn count(sum: Sum) -> Count {
-    Count { streams: sum.total, never_idle: sum.non_idle }
+/// The stream counts of these sums. A series that no idle selector matches may do work that receives no bytes, so its
+/// streams are never idle.
+fn counts(sums: &[Option<Sum>]) -> Vec<Option<Count>> {
+    let count = |sum: Sum| Count { streams: sum.total, never_idle: sum.non_idle };
+    sums.iter().map(|sum| sum.map(count)).collect()
 }
 
+/// Checks that the response is a page, and returns its format.
 fn check(response: &Response<Incoming>) -> Result<Format, ReadError> {
-    let status = response.status();
-    if status != StatusCode::OK {
-        return Err(ReadError::new(ReadErrorKind::NoResponse, format!("status {status}, not 200 OK")));
-    }
+    http::check_status(response)?;
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
     let encoding = header(CONTENT_ENCODING);
     if !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity") {
-        return Err(ReadError::new(
-            ReadErrorKind::Invalid,
-            format!("Content-Encoding {encoding}, which was not asked for"),
-        ));
+        return Err(invalid(format!("unsupported Content-Encoding {encoding}")));
     }
-    let kind = header(CONTENT_TYPE).split(';').next().unwrap_or("").trim().to_ascii_lowercase();
-    match kind.as_str() {
-        "text/html" => Err(ReadError::new(ReadErrorKind::Invalid, "an HTML page, not metrics; is the path right?")),
+    let content_type = header(CONTENT_TYPE).split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    match content_type.as_str() {
+        "text/html" => Err(invalid("an HTML page, not metrics; is the path right?")),
         "application/openmetrics-text" => Ok(Format::OpenMetrics),
         _ => Ok(Format::Text),
     }
 }
 
-/// Whether the body's end is marked (RFC 9112, 6.1: `chunked` comes last).
+/// Whether the body is chunked, so that its end is marked (RFC 9112, section 6.1: `chunked` is the last coding).
 fn is_chunked(headers: &HeaderMap) -> bool {
     let codings = headers.get_all(TRANSFER_ENCODING).iter().next_back().and_then(|value| value.to_str().ok());
     codings
         .and_then(|codings| codings.rsplit(',').next())
         .is_some_and(|last| last.trim().eq_ignore_ascii_case("chunked"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_are_sorted_by_selector_kind() {
+        let selector = |name: &str| name.parse::<Selector>().unwrap();
+        let sum = |total| Some(Sum { total, ..Sum::default() });
+        let (eager, lazy) = (vec![selector("a"), selector("b")], vec![selector("c")]);
+        let selectors = PageSelectors { eager, lazy, idle: vec![selector("a")], capacity: Some(selector("d")) };
+        assert_eq!(selectors.to_list(), ["a", "b", "c", "d"].map(selector));
+        let sums = selectors.sort(vec![sum(1), None, sum(3), sum(4)]);
+        assert_eq!((sums.eager, sums.lazy, sums.capacity), (vec![sum(1), None], vec![sum(3)], sum(4)));
+        let without_capacity = PageSelectors { capacity: None, ..selectors };
+        assert_eq!(without_capacity.sort(vec![sum(1), sum(2), sum(3)]).capacity, None);
+    }
 }

@@ -1,4 +1,4 @@
-//! Files of our own in a directory where anybody may put theirs, as in a pod's `/dev/shm`.
+//! Private files in a directory that other users may write to, such as a pod's `/dev/shm`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -10,23 +10,23 @@ use rustix::process::geteuid;
 
 use crate::io::nonblocking::open_nonblocking_nofollow;
 
-/// What we make is for us alone.
+/// Only the owner may read and write.
 const MODE: u32 = 0o600;
 
-/// Opens a file, if it is our own. What is no file is not waited for, and a link is not followed.
+/// Opens a file that only this user can access. It never blocks on a FIFO and never follows a symbolic link.
 ///
 /// # Errors
-/// Fails where there is none, where it cannot be opened, and where somebody else may have a hand in it.
+/// Fails if the file does not exist, cannot be opened, or is accessible to other users.
 pub fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let file = open_any(path, options)?;
-    // It is asked of what was opened: the path may lead to another file by now.
+    // Checks the open file, because the path may lead to another one by now.
     check(&file).map(|()| file)
 }
 
-/// Makes a file that is not there.
+/// Creates a new file that only this user can access.
 ///
 /// # Errors
-/// Fails where something is there, and where a file that is made does not become ours alone, as on some network disks.
+/// Fails if the path exists, or if the new file is accessible to other users, as on some network file systems.
 pub fn create(path: &Path) -> io::Result<File> {
     let file = open_any(path, OpenOptions::new().write(true).create_new(true))?;
     check(&file).inspect_err(|_| drop(fs::remove_file(path))).map(|()| file)
@@ -39,20 +39,20 @@ fn open_any(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     })
 }
 
-/// Whether a file is as we make ours. One that was replaced since it was opened has no name any more, and is still ours.
+/// Checks that only this user can access the file. A link count of zero is fine: the file was replaced while it was open.
 fn check(file: &File) -> io::Result<()> {
-    let found = file.metadata()?;
-    let (theirs, ours) = (found.uid(), geteuid().as_raw());
-    let why = if !found.is_file() {
-        "it is no regular file".to_owned()
-    } else if theirs != ours {
-        format!("it belongs to user {theirs}, and we are user {ours}")
-    } else if found.nlink() > 1 {
-        "it has a second name (a hard link)".to_owned()
-    } else if found.mode() & 0o077 != 0 {
-        format!("others may open it: its mode is {:03o}", found.mode() & 0o777)
+    let metadata = file.metadata()?;
+    let (owner, user) = (metadata.uid(), geteuid().as_raw());
+    let reason = if !metadata.is_file() {
+        "it is not a regular file".to_owned()
+    } else if owner != user {
+        format!("it belongs to user {owner}, but this process runs as user {user}")
+    } else if metadata.nlink() > 1 {
+        "it has another hard link".to_owned()
+    } else if metadata.mode() & 0o077 != 0 {
+        format!("its mode {:03o} gives other users access", metadata.mode() & 0o777)
     } else {
         return Ok(());
     };
-    Err(io::Error::other(why))
+    Err(io::Error::other(reason))
 }

@@ -1,230 +1,263 @@
-//! ConnectionSlots for connections: there are only so many, and nobody keeps others from one.
+//! Slots for connections: a fixed number may be open at once, and no client can keep others out.
 //!
-//! Where all are taken and somebody comes, one caller is sent away: of the address that has the most connections, so
-//! that a crowd from one host, or from a few, never costs another its place. Of those the longest silent goes, and the
-//! last that came to be held where none is silent.
+//! If a client connects while all slots are taken, one connection is evicted. It is chosen from the address with the most
+//! connections, so that one host, or a few, cannot take every slot. Of these connections, the one that has been idle for
+//! longest goes; if none is idle, the one that was held last.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// So many callers of one address may be held before any is sent away rather than a silent one of another: a pod has
-/// few hooks.
-const HOOKS: usize = 8;
+/// How many held connections an address may have beyond those of an idle client's address, before one of them is evicted
+/// instead of the idle client: a pod has few hooks.
+const MAX_HELD_PER_ADDRESS: usize = 8;
 
 /// The connections that may be open at once.
 #[derive(Clone, Debug)]
 pub struct ConnectionSlots {
     count: u32,
     free: Arc<Semaphore>,
-    guests: Arc<Mutex<Guests>>,
-    /// Told when the guest that was to go stays, or when another one can go.
+    clients: Arc<Mutex<Clients>>,
+    /// Notified when a client changes its state: the evicted client may stay after all, or another may be evicted now.
     changed: Arc<Notify>,
 }
 
-/// Those who have a place, in the order in which they last changed what they do.
-type Guests = Vec<Guest>;
+/// The connected clients.
+#[derive(Debug, Default)]
+struct Clients {
+    /// In the order of their last state changes.
+    by_last_change: Vec<Client>,
+    /// How many of them there are per address. No count is zero.
+    per_address: HashMap<IpAddr, usize>,
+    next_id: u64,
+}
 
+/// One connection.
 #[derive(Debug)]
-struct Guest {
-    /// Shared by all guests from there, and by nobody else: its count is theirs.
-    address: Arc<IpAddr>,
-    does: Does,
-    leave: Arc<Notify>,
+struct Client {
+    id: u64,
+    address: IpAddr,
+    state: ClientState,
+    evict: Arc<Notify>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Does {
-    /// Has not (yet) asked for anything, or has been answered.
-    Nothing,
-    /// Has asked for something that is answered at once.
-    Ask,
+enum ClientState {
+    /// Has no request in progress.
+    Idle,
+    /// Waits for a response that comes at once.
+    Responding,
     /// Is held until the drain is over.
-    Wait,
-    /// Is to leave.
-    Leave,
+    Held,
+    /// Must close its connection.
+    Evicting,
 }
 
-/// The place of one connection.
+/// The slot of one connection. It is free again when this is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
-    places: ConnectionSlots,
-    leave: Arc<Notify>,
-    _taken: OwnedSemaphorePermit,
+pub(super) struct Slot {
+    slots: ConnectionSlots,
+    id: u64,
+    evict: Arc<Notify>,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl ConnectionSlots {
-    /// This many of them.
+    /// This many slots.
     #[must_use]
     pub fn new(count: u32) -> Self {
         let free = Arc::new(Semaphore::new(count as usize));
-        Self { count, free, guests: Arc::default(), changed: Arc::default() }
+        Self { count, free, clients: Arc::default(), changed: Arc::default() }
     }
 
-    /// Waits until every connection is closed, so that answers that are on their way get out; `patience` at the longest.
-    pub async fn wait_until_free(&self, patience: Duration) {
-        drop(tokio::time::timeout(patience, self.free.acquire_many(self.count)).await);
+    /// Waits until every connection is closed, so that responses in progress are sent; for at most `timeout`.
+    pub async fn wait_until_free(&self, timeout: Duration) {
+        drop(tokio::time::timeout(timeout, self.free.acquire_many(self.count)).await);
     }
 
-    /// Takes a place for a caller from there; where there is none, another caller is sent away. `None` if there will
-    /// never be one.
-    pub(super) async fn take(&self, address: IpAddr) -> Option<Place> {
-        let taken = loop {
+    /// Waits for a slot for a client from `address`, and evicts another client if all are taken. `None` if the server
+    /// is shutting down.
+    pub(super) async fn acquire(&self, address: IpAddr) -> Option<Slot> {
+        let permit = loop {
             if self.free.available_permits() == 0 {
-                self.send_one_away();
+                self.clients().evict_one();
             }
             tokio::select! {
                 biased;
-                taken = Arc::clone(&self.free).acquire_owned() => break taken.ok()?,
+                permit = Arc::clone(&self.free).acquire_owned() => break permit.ok()?,
                 () = self.changed.notified() => {}
             }
         };
-        Some(Place { places: self.clone(), leave: self.welcome(address.to_canonical()), _taken: taken })
+        let (id, evict) = self.clients().register(address.to_canonical());
+        Some(Slot { slots: self.clone(), id, evict, _permit: permit })
     }
 
-    fn welcome(&self, address: IpAddr) -> Arc<Notify> {
-        let mut guests = self.guests();
-        let known = guests.iter().find(|guest| *guest.address == address);
-        let address = known.map_or_else(|| Arc::new(address), |guest| Arc::clone(&guest.address));
-        let leave = Arc::new(Notify::new());
-        guests.push(Guest { address, does: Does::Nothing, leave: Arc::clone(&leave) });
-        leave
+    fn clients(&self) -> MutexGuard<'_, Clients> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clients {
+    /// Adds an idle client. The `Notify` tells it that it is evicted.
+    fn register(&mut self, address: IpAddr) -> (u64, Arc<Notify>) {
+        let (id, evict) = (self.next_id, Arc::new(Notify::new()));
+        self.next_id += 1;
+        *self.per_address.entry(address).or_default() += 1;
+        self.by_last_change.push(Client { id, address, state: ClientState::Idle, evict: Arc::clone(&evict) });
+        (id, evict)
     }
 
-    /// Sends one away, if nobody is on the way out already.
-    fn send_one_away(&self) {
-        let mut guests = self.guests();
-        if guests.iter().all(|guest| guest.does != Does::Leave)
-            && let Some(index) = superfluous(&guests)
+    fn unregister(&mut self, id: u64) {
+        let Some(index) = self.position(id) else { return };
+        let Client { address, .. } = self.by_last_change.remove(index);
+        let count = self.connections_of(address).saturating_sub(1);
+        if count == 0 {
+            self.per_address.remove(&address);
+        } else {
+            self.per_address.insert(address, count);
+        }
+    }
+
+    /// Sets a client's state, and makes it the last one that changed.
+    fn set_state(&mut self, id: u64, state: ClientState) {
+        if let Some(index) = self.position(id) {
+            let client = self.by_last_change.remove(index);
+            self.by_last_change.push(Client { state, ..client });
+        }
+    }
+
+    /// Evicts a client, unless one is being evicted already.
+    fn evict_one(&mut self) {
+        if self.by_last_change.iter().all(|client| client.state != ClientState::Evicting)
+            && let Some(index) = self.eviction_candidate()
         {
-            guests[index].does = Does::Leave;
-            guests[index].leave.notify_one();
+            let client = &mut self.by_last_change[index];
+            client.state = ClientState::Evicting;
+            client.evict.notify_one();
         }
     }
 
-    fn guests(&self) -> MutexGuard<'_, Guests> {
-        self.guests.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Who is to go first.
-fn superfluous(guests: &[Guest]) -> Option<usize> {
-    let company = |index: &usize| Arc::strong_count(&guests[*index].address);
-    let those = |does: Does| (0..guests.len()).filter(move |index| guests[*index].does == does);
-    // Of several that are the most, the last is taken.
-    let silent = those(Does::Nothing).rev().max_by_key(company);
-    let held = those(Does::Wait).max_by_key(company);
-    match (silent, held) {
-        (Some(silent), Some(held)) if company(&held).saturating_sub(HOOKS) > company(&silent) => Some(held),
-        (silent, held) => silent.or(held),
-    }
-}
-
-impl Place {
-    /// The caller has asked for nothing, or has been answered.
-    pub(super) fn is_silent(&self) {
-        self.does(Does::Nothing);
-    }
-
-    /// The caller has asked for something, and is not sent away before it is answered.
-    pub(super) fn is_served(&self) {
-        self.does(Does::Ask);
-    }
-
-    /// The caller is held.
-    pub(super) fn is_held(&self) {
-        self.does(Does::Wait);
-    }
-
-    fn does(&self, what: Does) {
-        let mut guests = self.places.guests();
-        if let Some(mut guest) = self.take_out(&mut guests) {
-            guest.does = what;
-            guests.push(guest);
-        }
-        self.places.changed.notify_one();
-    }
-
-    fn take_out(&self, guests: &mut Guests) -> Option<Guest> {
-        let index = guests.iter().position(|guest| Arc::ptr_eq(&guest.leave, &self.leave))?;
-        Some(guests.remove(index))
-    }
-
-    /// Waits until the caller is to be sent away: one that has asked for something in the meantime is not.
-    pub(super) async fn sent_away(&self) {
-        loop {
-            self.leave.notified().await;
-            if self
-                .places
-                .guests()
-                .iter()
-                .any(|guest| Arc::ptr_eq(&guest.leave, &self.leave) && guest.does == Does::Leave)
+    /// The index of the client to evict.
+    fn eviction_candidate(&self) -> Option<usize> {
+        let clients = &self.by_last_change;
+        let with_state = |state| (0..clients.len()).filter(move |index| clients[*index].state == state);
+        let connections = |index: &usize| self.connections_of(clients[*index].address);
+        // `max_by_key` returns the last of several equal ones.
+        let idle = with_state(ClientState::Idle).rev().max_by_key(connections);
+        let held = with_state(ClientState::Held).max_by_key(connections);
+        match (idle, held) {
+            (Some(idle), Some(held))
+                if connections(&held).saturating_sub(MAX_HELD_PER_ADDRESS) > connections(&idle) =>
             {
+                Some(held)
+            }
+            (idle, held) => idle.or(held),
+        }
+    }
+
+    fn connections_of(&self, address: IpAddr) -> usize {
+        self.per_address.get(&address).copied().unwrap_or_default()
+    }
+
+    fn position(&self, id: u64) -> Option<usize> {
+        self.by_last_change.iter().position(|client| client.id == id)
+    }
+}
+
+impl Slot {
+    /// The client has no request in progress.
+    pub(super) fn mark_idle(&self) {
+        self.set_state(ClientState::Idle);
+    }
+
+    /// The client has sent a request, and is not evicted before its response.
+    pub(super) fn mark_responding(&self) {
+        self.set_state(ClientState::Responding);
+    }
+
+    /// The client is held until the drain is over.
+    pub(super) fn mark_held(&self) {
+        self.set_state(ClientState::Held);
+    }
+
+    fn set_state(&self, state: ClientState) {
+        self.slots.clients().set_state(self.id, state);
+        self.slots.changed.notify_one();
+    }
+
+    /// Waits until the client is evicted. A client that sends a request in the meantime stays.
+    pub(super) async fn evicted(&self) {
+        loop {
+            self.evict.notified().await;
+            let clients = self.slots.clients();
+            let client = clients.position(self.id).map(|index| &clients.by_last_change[index]);
+            if client.is_some_and(|client| client.state == ClientState::Evicting) {
                 return;
             }
         }
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
-        drop(self.take_out(&mut self.places.guests()));
+        self.slots.clients().unregister(self.id);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Does::{Ask, Leave, Nothing, Wait};
+    use ClientState::{Evicting, Held, Idle, Responding};
 
-    /// Guests by the last number of their address, and what they do.
-    fn guests(them: &[(u8, Does)]) -> Guests {
-        let places = ConnectionSlots::new(1);
-        for (index, (last, does)) in them.iter().enumerate() {
-            places.welcome(IpAddr::from([10, 0, 0, *last]));
-            places.guests()[index].does = *does;
+    /// The candidate among clients with these last bytes of their addresses, and these states.
+    fn candidate(clients: &[(u8, ClientState)]) -> Option<usize> {
+        let mut registered = Clients::default();
+        for (last_byte, state) in clients {
+            let (id, _) = registered.register(IpAddr::from([10, 0, 0, *last_byte]));
+            registered.set_state(id, *state);
         }
-        std::mem::take(&mut places.guests())
-    }
-
-    fn goes(them: &[(u8, Does)]) -> Option<usize> {
-        superfluous(&guests(them))
+        registered.eviction_candidate()
     }
 
     #[test]
-    fn the_longest_silent_goes_of_those_who_are_the_most() {
-        assert_eq!(goes(&[(1, Nothing), (2, Nothing), (3, Nothing)]), Some(0));
-        assert_eq!(goes(&[(1, Nothing), (2, Nothing), (2, Nothing)]), Some(1));
-        assert_eq!(goes(&[(1, Nothing), (2, Ask), (2, Nothing), (2, Nothing)]), Some(2));
-        assert_eq!(goes(&[(1, Nothing), (1, Nothing), (2, Leave), (2, Ask), (2, Ask)]), Some(0));
+    fn evicts_longest_idle_client_of_busiest_address() {
+        assert_eq!(candidate(&[(1, Idle), (2, Idle), (3, Idle)]), Some(0));
+        assert_eq!(candidate(&[(1, Idle), (2, Idle), (2, Idle)]), Some(1));
+        assert_eq!(candidate(&[(1, Idle), (2, Responding), (2, Idle), (2, Idle)]), Some(2));
+        assert_eq!(candidate(&[(1, Idle), (1, Idle), (2, Evicting), (2, Responding), (2, Responding)]), Some(0));
     }
 
     #[test]
-    fn few_who_are_held_stay_as_long_as_anybody_is_silent() {
-        let mut them = vec![(1, Wait); 8];
-        them.push((2, Nothing));
-        assert_eq!(goes(&them), Some(8));
-        them.splice(0..0, [(1, Wait); 2]);
-        assert_eq!(goes(&them), Some(9), "the last that came to be held");
+    fn few_held_clients_stay_while_any_client_is_idle() {
+        let mut clients = vec![(1, Held); 8];
+        clients.push((2, Idle));
+        assert_eq!(candidate(&clients), Some(8));
+        clients.splice(0..0, [(1, Held); 2]);
+        assert_eq!(candidate(&clients), Some(9), "the one that was held last");
     }
 
     #[test]
-    fn who_is_held_goes_where_nobody_is_silent_and_who_is_answered_never() {
-        assert_eq!(goes(&[(1, Wait), (2, Wait), (2, Wait), (3, Ask)]), Some(2));
-        assert_eq!(goes(&[(1, Ask), (2, Leave)]), None);
-        assert_eq!(goes(&[]), None);
+    fn evicts_held_client_only_if_none_is_idle() {
+        assert_eq!(candidate(&[(1, Held), (2, Held), (2, Held), (3, Responding)]), Some(2));
+        assert_eq!(candidate(&[(1, Responding), (2, Evicting)]), None);
+        assert_eq!(candidate(&[]), None);
     }
 
     #[test]
-    fn address_is_counted_over_both_protocols_and_forgotten_with_its_last_guest() {
-        let places = ConnectionSlots::new(9);
+    fn ipv4_mapped_addresses_count_as_ipv4_and_are_forgotten() {
+        let slots = ConnectionSlots::new(9);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let take = |address: &str| runtime.block_on(places.take(address.parse().unwrap())).unwrap();
-        let both = [take("10.0.0.1"), take("::ffff:10.0.0.1"), take("10.0.0.2")];
-        assert_eq!(Arc::strong_count(&places.guests()[0].address), 2);
-        drop(both);
-        assert!(places.guests().is_empty());
+        let acquire = |address: &str| runtime.block_on(slots.acquire(address.parse().unwrap())).unwrap();
+        let mut acquired = vec![acquire("10.0.0.1"), acquire("::ffff:10.0.0.1"), acquire("10.0.0.2")];
+        let connections = |address: [u8; 4]| slots.clients().connections_of(IpAddr::from(address));
+        assert_eq!([connections([10, 0, 0, 1]), connections([10, 0, 0, 2])], [2, 1]);
+        acquired.remove(0);
+        assert_eq!([connections([10, 0, 0, 1]), connections([10, 0, 0, 2])], [1, 1]);
+        drop(acquired);
+        assert!(slots.clients().by_last_change.is_empty());
+        assert!(slots.clients().per_address.is_empty());
     }
 }

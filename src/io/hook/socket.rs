@@ -1,7 +1,7 @@
-//! A caller's socket, which hyper reads and writes, and beside it the handler of a held call.
+//! A client's socket, shared by hyper and the handler of a held call.
 //!
-//! hyper does not look at a socket again once it has read something behind a request that it has not answered, so it
-//! would not notice that such a caller leaves.
+//! hyper stops reading a socket once it has read anything after a request that has no response yet. It would then not
+//! notice that the client disconnects.
 
 use std::io;
 use std::pin::Pin;
@@ -12,21 +12,21 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use rustix::net::Shutdown;
 use tokio::net::TcpStream;
 
-/// How much a held caller may still send, in bytes, before it is taken for gone: a hook sends nothing.
-const PATIENCE: usize = 64 * 1024;
+/// How much a held client may send after its request, in bytes, before it is disconnected. A hook sends nothing.
+const MAX_EXTRA_BYTES: usize = 64 * 1024;
 
-/// A socket that both hold.
+/// A shared socket.
 #[derive(Clone)]
 pub(super) struct Socket(pub(super) Arc<TcpStream>);
 
 impl Socket {
-    /// Waits until the caller has left, or has sent more than anybody has to say.
+    /// Waits until the client has disconnected, or has sent more than [`MAX_EXTRA_BYTES`].
     pub(super) async fn hung_up(&self) {
-        let mut sent = 0;
-        while sent < PATIENCE {
+        let mut received = 0;
+        while received < MAX_EXTRA_BYTES {
             match self.0.readable().await.and_then(|()| self.0.try_read(&mut [0; 1024])) {
                 Ok(0) => return,
-                Ok(count) => sent += count,
+                Ok(count) => received += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => return,
             }
@@ -37,10 +37,10 @@ impl Socket {
 impl Read for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let mut chunk = [0; 2048];
-        let room = chunk.len().min(buffer.remaining());
+        let length = chunk.len().min(buffer.remaining());
         loop {
             ready!(self.0.poll_read_ready(cx))?;
-            match self.0.try_read(&mut chunk[..room]) {
+            match self.0.try_read(&mut chunk[..length]) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 read => return Poll::Ready(read.map(|count| buffer.put_slice(&chunk[..count]))),
             }

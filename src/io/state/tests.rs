@@ -1,16 +1,20 @@
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use lameduck_machine::result::{DrainResult, Outcome, Trigger};
+use lameduck_machine::saved_drain::SavedResult;
+use lameduck_machine::target::Incarnation;
+
 use super::*;
 
 fn at(seconds: u64) -> Time {
     Time::since_boot(Duration::from_secs(seconds))
 }
 
-/// When the note below is read: the drain has been over for a while.
+/// When the drains below are loaded: some time after they finished.
 const NOW: Time = Time::since_boot(Duration::from_secs(200));
 
-fn note(pid: Option<u32>) -> SavedDrain {
+fn drain(pid: Option<u32>) -> SavedDrain {
     let result = DrainResult {
         outcome: Outcome::Expired,
         streams_at_start: Some(3),
@@ -34,248 +38,296 @@ fn file(name: &str) -> StateFile {
     let dir = std::env::temp_dir().join(format!("lameduck-state-{}-{name}", std::process::id()));
     let _ = fs::remove_dir_all(&dir);
     fs::create_dir_all(&dir).unwrap();
-    StateFile::new(&dir, "8089", "subject")
+    StateFile::new(&dir, "8089", "target")
 }
 
 #[test]
-fn a_note_comes_back_as_it_was_written() {
-    let file = file("back");
+fn written_drain_is_loaded_unchanged() {
+    let file = file("unchanged");
     assert_eq!(file.load(at(0)).unwrap(), None);
-    file.write(&note(Some(17))).unwrap();
-    file.write(&note(Some(18))).unwrap();
-    assert_eq!(file.load(at(999)).unwrap(), Some(note(Some(18))));
+    file.write(&drain(Some(17))).unwrap();
+    file.write(&drain(Some(18))).unwrap();
+    assert_eq!(file.load(at(999)).unwrap(), Some(drain(Some(18))));
     file.erase().unwrap();
     file.erase().unwrap();
     assert_eq!(file.load(at(0)).unwrap(), None);
 }
 
-/// Why the file is not believed.
-fn refusal(file: &StateFile) -> String {
+/// Why the file is rejected.
+fn rejection(file: &StateFile) -> String {
     file.load(NOW).unwrap_err().to_string()
 }
 
 #[test]
-fn a_note_about_another_subject_boot_or_clock_is_not_believed() {
+fn other_boot_target_or_time_namespace_is_rejected() {
     let file = file("another");
-    file.write(&note(Some(17))).unwrap();
-    let others: [fn(&mut Scope); 3] = [
-        |scope| scope.subject = "another".into(),
-        |scope| scope.boot = "another".into(),
-        |scope| scope.time_namespace = "another".into(),
+    file.write(&drain(Some(17))).unwrap();
+    let others: [fn(&mut Identity); 3] = [
+        |identity| identity.target = "another".into(),
+        |identity| identity.boot_id = "another".into(),
+        |identity| identity.time_namespace = "another".into(),
     ];
     for change in others {
         let mut other = file.clone();
-        change(&mut other.scope);
-        assert!(refusal(&other).contains("another boot"));
+        change(&mut other.identity);
+        assert!(rejection(&other).contains("another boot"));
     }
-    assert_eq!(file.load(NOW).unwrap(), Some(note(Some(17))));
+    assert_eq!(file.load(NOW).unwrap(), Some(drain(Some(17))));
 }
 
 #[test]
-fn a_note_of_times_to_come_is_not_believed() {
+fn future_timestamps_are_rejected() {
     let file = file("future");
-    let plain = note(Some(17));
-    let over = plain.over.unwrap();
+    let valid = drain(Some(17));
+    let result = valid.over.unwrap();
     let far = NOW + MAX_GRACE_PERIOD + Duration::from_secs(2);
     for future in [
-        SavedDrain { started_at: at(202), ..plain },
-        SavedDrain { deadline: far, ..plain },
-        SavedDrain { over: Some(SavedResult { at: at(202), ..over }), ..plain },
+        SavedDrain { started_at: at(202), ..valid },
+        SavedDrain { deadline: far, ..valid },
+        SavedDrain { over: Some(SavedResult { at: at(202), ..result }), ..valid },
     ] {
         file.write(&future).unwrap();
-        assert!(refusal(&file).contains("still to come"), "{future:?}");
-        assert!(file.load(far).unwrap().is_some(), "its time has come");
+        assert!(rejection(&file).contains("timestamps are in the future"), "{future:?}");
+        assert!(file.load(far).unwrap().is_some(), "no longer in the future");
     }
     for now in
-        [SavedDrain { deadline: NOW + MAX_GRACE_PERIOD, ..plain }, SavedDrain { started_at: NOW, over: None, ..plain }]
+        [SavedDrain { deadline: NOW + MAX_GRACE_PERIOD, ..valid }, SavedDrain { started_at: NOW, over: None, ..valid }]
     {
         file.write(&now).unwrap();
         assert_eq!(file.load(NOW).unwrap(), Some(now));
     }
 }
 
+/// Replaces a part of the content, and gives the result a matching checksum.
+fn edit(file: &StateFile, old: &str, new: &str) {
+    let content = fs::read_to_string(file.path()).unwrap();
+    let (body, _) = content.split_once(",\"checksum\"").unwrap();
+    let edited = body.replacen(old, new, 1);
+    assert_ne!(edited, body);
+    fs::write(file.path(), record::with_checksum(edited.into_bytes())).unwrap();
+}
+
 #[test]
-fn a_note_that_says_more_or_other_than_this_version_knows_is_not_believed() {
+fn unknown_fields_and_values_are_rejected() {
     let file = file("newer");
-    file.write(&note(Some(17))).unwrap();
-    let whole = fs::read_to_string(file.path()).unwrap();
-    for (old, new, why) in [
+    for (old, new, reason) in [
         ("\"pid\"", "\"phase\":2,\"pid\"", "unknown field"),
         ("\"at\"", "\"by\":2,\"at\"", "unknown field"),
-        ("\"boot\"", "\"node\":\"n\",\"boot\"", "unknown field"),
+        ("\"boot_id\"", "\"node\":\"n\",\"boot_id\"", "unknown field"),
         ("\"hook\"", "\"probe\"", "unknown trigger"),
         ("\"expired\"", "\"handed_over\"", "unknown trigger or outcome"),
         ("\"signalled\":true", "\"signalled\":\"twice\"", "invalid type"),
         ("\"nanos\":0", "\"nanos\":0.5", "invalid type"),
         ("\"secs\":130", "\"secs\":18446744073709551616", "invalid type"),
     ] {
-        let text = whole.replacen(old, new, 1);
-        assert_ne!(text, whole);
-        fs::write(file.path(), text).unwrap();
-        assert!(refusal(&file).contains(why), "{new}: {}", refusal(&file));
+        file.write(&drain(Some(17))).unwrap();
+        edit(&file, old, new);
+        assert!(rejection(&file).contains(reason), "{new}: {}", rejection(&file));
     }
 }
 
-/// Among the changes are all from digit to digit: what is believed is what was written.
 #[test]
-fn a_note_with_one_byte_changed_is_not_believed_as_another() {
+fn unknown_version_is_rejected() {
+    let file = file("version");
+    for (new, reason) in [
+        ("\"version\":7", "unknown format version 7"),
+        ("\"version\":0", "unknown format version 0"),
+        ("\"version\":7,\"phase\":2", "unknown format version 7"),
+        ("\"edition\":1", "missing field `version`"),
+        ("\"version\":\"1\"", "invalid type"),
+    ] {
+        file.write(&drain(Some(17))).unwrap();
+        edit(&file, "\"version\":1", new);
+        assert!(rejection(&file).contains(reason), "{new}: {}", rejection(&file));
+    }
+}
+
+/// A file of an earlier build must be readable by a later one, so neither the content nor the name may change.
+#[test]
+fn content_and_name_are_the_same_in_every_build() {
+    let identity = Identity { boot_id: "b".into(), time_namespace: "t".into(), target: "n".into() };
+    let text = record::encode(&identity, &drain(Some(17))).unwrap();
+    let expected = concat!(
+        r#"{"version":1,"identity":{"boot_id":"b","time_namespace":"t","target":"n"},"pid":17,"started":5,"#,
+        r#""trigger":"hook","started_at":{"secs":100,"nanos":0},"deadline":{"secs":130,"nanos":0},"#,
+        r#""streams_at_start":3,"signalled":true,"result":{"at":{"secs":130,"nanos":0},"outcome":"expired","#,
+        r#""stragglers":null,"idle_streams":0,"took":{"secs":0,"nanos":7000000},"signalled":true,"reported":false},"#,
+        r#""checksum":"b318159213fbc604"}"#
+    );
+    assert_eq!(String::from_utf8(text).unwrap(), expected);
+    let path = StateFile::for_pid_namespace(Path::new("/dir"), "foobar").path;
+    assert!(path.to_str().unwrap().ends_with("-85944171f73967e8.json"), "{}", path.display());
+}
+
+/// The changes turn every digit into every other one.
+#[test]
+fn changed_byte_never_yields_another_drain() {
     let file = file("flipped");
-    for note in [note(Some(17)), SavedDrain { over: None, signalled: false, ..note(None) }] {
-        let whole = serde_json::to_vec(&Record::new(file.scope.clone(), &note).seal()).unwrap();
-        assert_eq!(file.believe(&whole, at(131)).unwrap(), note);
-        for place in 0..whole.len() {
-            let mut text = whole.clone();
+    for drain in [drain(Some(17)), SavedDrain { over: None, signalled: false, ..drain(None) }] {
+        let original = record::encode(&file.identity, &drain).unwrap();
+        assert_eq!(file.validate(&original, at(131)).unwrap(), drain);
+        for index in 0..original.len() {
+            let mut text = original.clone();
             for change in (1..16).chain([16, 32, 64, 128]) {
-                text[place] = whole[place] ^ change;
-                let believed = file.believe(&text, NOW).unwrap_or(note);
-                assert_eq!(believed, note, "{}", String::from_utf8_lossy(&text));
+                text[index] = original[index] ^ change;
+                let loaded = file.validate(&text, NOW).unwrap_or(drain);
+                assert_eq!(loaded, drain, "{}", String::from_utf8_lossy(&text));
             }
         }
     }
 }
 
 #[test]
-fn what_others_may_have_a_hand_in_is_not_believed() {
+fn wrong_checksum_is_rejected() {
+    let file = file("checksum");
+    file.write(&drain(Some(17))).unwrap();
+    let content = fs::read_to_string(file.path()).unwrap();
+    fs::write(file.path(), content.replacen("\"pid\":17", "\"pid\":18", 1)).unwrap();
+    assert_eq!(rejection(&file), "checksum mismatch");
+}
+
+#[test]
+fn file_accessible_to_others_is_rejected() {
     let file = file("others");
     let elsewhere = file.path().with_extension("elsewhere");
-    let lay = || {
+    let place = || {
         let _ = fs::remove_file(&elsewhere);
-        file.write(&note(Some(17))).unwrap();
+        file.write(&drain(Some(17))).unwrap();
         assert!(file.load(NOW).unwrap().is_some());
     };
     for mode in [0o620, 0o602, 0o644, 0o666, 0o777] {
-        lay();
+        place();
         fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).unwrap();
-        assert!(refusal(&file).contains(&format!("{mode:o}")), "{}", refusal(&file));
+        assert!(rejection(&file).contains(&format!("{mode:o}")), "{}", rejection(&file));
     }
-    lay();
+    place();
     fs::rename(file.path(), &elsewhere).unwrap();
     symlink(&elsewhere, file.path()).unwrap();
-    assert!(refusal(&file).contains("symbolic link"));
-    lay();
+    assert!(rejection(&file).contains("symbolic link"));
+    place();
     fs::hard_link(file.path(), &elsewhere).unwrap();
-    assert!(refusal(&file).contains("hard link"));
-    lay();
+    assert!(rejection(&file).contains("hard link"));
+    place();
     if chown(file.path(), Some(65534), None).is_ok() {
-        assert!(refusal(&file).contains("belongs to user 65534"));
+        assert!(rejection(&file).contains("belongs to user 65534"));
     }
-    lay();
+    place();
     fs::remove_file(file.path()).unwrap();
     fs::create_dir(file.path()).unwrap();
-    assert!(refusal(&file).contains("no regular file"));
+    assert!(rejection(&file).contains("not a regular file"));
     fs::remove_dir(file.path()).unwrap();
 }
 
 #[test]
-fn what_is_set_aside_makes_room_whatever_it_is() {
-    let file = file("aside");
-    let aside = file.path().with_extension("aside");
-    let lays: [fn(&Path); 4] = [
+fn quarantine_frees_path_for_any_file_type() {
+    let file = file("invalid");
+    let quarantined = file.path().with_extension("invalid");
+    let obstacles: [fn(&Path); 4] = [
         |path| fs::write(path, "garbage").unwrap(),
         |path| symlink("/no/where", path).unwrap(),
         |path| fs::create_dir(path).unwrap(),
-        |path| fs::write(path, "garbage, and no room for it").unwrap(),
+        |path| fs::write(path, "garbage, with the quarantine path taken by a directory").unwrap(),
     ];
-    for lay in lays {
-        lay(file.path());
+    for place in obstacles {
+        place(file.path());
         assert!(file.load(NOW).is_err());
         file.quarantine().unwrap();
         assert_eq!(file.load(NOW).unwrap(), None);
-        file.write(&note(Some(17))).unwrap();
+        file.write(&drain(Some(17))).unwrap();
         file.erase().unwrap();
-        if aside.is_symlink() {
-            // A directory moves only where nothing is, and nothing but a directory to where one is.
-            fs::remove_file(&aside).unwrap();
+        if quarantined.is_symlink() {
+            // rename(2) replaces a file with a file and a directory with a directory, nothing else.
+            fs::remove_file(&quarantined).unwrap();
         }
     }
-    assert!(aside.is_dir());
+    assert!(quarantined.is_dir());
 }
 
 #[test]
-fn what_lies_in_the_way_of_a_write_neither_stops_it_nor_is_written_to() {
-    let file = file("way");
+fn obstructing_file_neither_blocks_write_nor_is_changed() {
+    let file = file("obstacles");
     let (temporary, victim) = (file.path().with_extension("tmp"), file.path().with_extension("victim"));
     fs::write(&victim, "precious").unwrap();
-    let lays: [&dyn Fn(); 4] = [
-        &|| fs::write(&temporary, "left by one who died").unwrap(),
+    let obstacles: [&dyn Fn(); 4] = [
+        &|| fs::write(&temporary, "left by a crashed process").unwrap(),
         &|| symlink(&victim, &temporary).unwrap(),
         &|| fs::hard_link(&victim, &temporary).unwrap(),
-        // That cannot be removed, like another's file in a directory with the sticky bit.
+        // Cannot be unlinked, like another user's file in a directory with the sticky bit.
         &|| fs::create_dir(&temporary).unwrap(),
     ];
-    for lay in lays {
-        lay();
+    for place in obstacles {
+        place();
         file.probe().unwrap();
-        file.write(&note(Some(17))).unwrap();
-        assert_eq!(file.load(NOW).unwrap(), Some(note(Some(17))));
+        file.write(&drain(Some(17))).unwrap();
+        assert_eq!(file.load(NOW).unwrap(), Some(drain(Some(17))));
         assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
     }
     let left = fs::read_dir(file.path().parent().unwrap()).unwrap().count();
-    assert_eq!(left, 3, "the note, the victim and what lay in the way");
+    assert_eq!(left, 3, "the state file, the victim and the last obstacle");
 }
 
 #[test]
-fn a_note_that_cannot_be_replaced_is_overwritten() {
+fn overwrite_replaces_content_of_own_file_only() {
     let file = file("overwritten");
-    file.write(&note(Some(4_000_000))).unwrap();
-    let text = serde_json::to_vec(&Record::new(file.scope.clone(), &note(Some(17))).seal()).unwrap();
+    file.write(&drain(Some(4_000_000))).unwrap();
+    let text = record::encode(&file.identity, &drain(Some(17))).unwrap();
     file.overwrite(&text).unwrap();
-    assert_eq!(file.load(NOW).unwrap(), Some(note(Some(17))));
+    assert_eq!(file.load(NOW).unwrap(), Some(drain(Some(17))));
     fs::set_permissions(file.path(), fs::Permissions::from_mode(0o666)).unwrap();
-    assert!(file.overwrite(&text).is_err(), "it may be somebody else's");
+    assert!(file.overwrite(&text).is_err(), "others may write to it");
 }
 
 #[test]
-fn who_reads_while_another_writes_has_one_note_or_the_other() {
+fn concurrent_reader_sees_old_or_new_drain() {
     let file = file("atomic");
-    let notes = [note(Some(17)), SavedDrain { over: None, ..note(Some(4_000_000)) }];
-    file.write(&notes[0]).unwrap();
-    let (whole, mut opened) = (fs::read(file.path()).unwrap(), File::open(file.path()).unwrap());
-    file.write(&notes[1]).unwrap();
+    let drains = [drain(Some(17)), SavedDrain { over: None, ..drain(Some(4_000_000)) }];
+    file.write(&drains[0]).unwrap();
+    let (before, mut opened) = (fs::read(file.path()).unwrap(), File::open(file.path()).unwrap());
+    file.write(&drains[1]).unwrap();
     let mut read = Vec::new();
     opened.read_to_end(&mut read).unwrap();
-    assert_eq!(read, whole, "what was opened before is changed under the reader");
+    assert_eq!(read, before, "an open file changed under its reader");
 
-    let ends = AtomicBool::new(false);
+    let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            for turn in 0..2000 {
-                file.write(&notes[turn % 2]).unwrap();
+            for round in 0..2000 {
+                file.write(&drains[round % 2]).unwrap();
             }
-            ends.store(true, Ordering::Relaxed);
+            done.store(true, Ordering::Relaxed);
         });
-        while !ends.load(Ordering::Relaxed) {
+        while !done.load(Ordering::Relaxed) {
             let read = file.load(NOW).unwrap().unwrap();
-            assert!(notes.contains(&read), "{read:?}");
+            assert!(drains.contains(&read), "{read:?}");
         }
     });
 }
 
 #[test]
-fn a_torn_note_is_an_error_and_not_a_panic() {
-    let file = file("torn");
-    file.write(&note(Some(17))).unwrap();
-    let whole = fs::read(file.path()).unwrap();
-    for length in 0..whole.len() {
-        fs::write(file.path(), &whole[..length]).unwrap();
-        assert!(file.load(at(0)).is_err(), "{length} bytes were believed");
+fn truncated_file_is_rejected() {
+    let file = file("truncated");
+    file.write(&drain(Some(17))).unwrap();
+    let content = fs::read(file.path()).unwrap();
+    for length in 0..content.len() {
+        fs::write(file.path(), &content[..length]).unwrap();
+        assert!(file.load(at(0)).is_err(), "{length} bytes were accepted");
     }
 }
 
 #[test]
-fn a_pipe_in_the_place_of_a_note_is_an_error_and_not_waited_for() {
+fn fifo_is_rejected_without_blocking() {
     let file = file("pipe");
     let _ = fs::remove_file(file.path());
     assert!(std::process::Command::new("mkfifo").arg(file.path()).status().unwrap().success());
     assert!(file.load(NOW).is_err());
-    file.write(&note(Some(17))).unwrap();
-    assert_eq!(file.load(NOW).unwrap(), Some(note(Some(17))));
+    file.write(&drain(Some(17))).unwrap();
+    assert_eq!(file.load(NOW).unwrap(), Some(drain(Some(17))));
 }
 
 #[test]
-fn a_drain_of_nobody_in_particular_is_over_with_its_deadline() {
-    let file = file("nobody");
-    file.write(&note(None)).unwrap();
-    assert_eq!(file.load(at(129)).unwrap(), Some(note(None)));
+fn saved_drain_without_target_expires_at_deadline() {
+    let file = file("no-target");
+    file.write(&drain(None)).unwrap();
+    assert_eq!(file.load(at(129)).unwrap(), Some(drain(None)));
     assert_eq!(file.load(at(130)).unwrap(), None);
 }

@@ -128,12 +128,12 @@ fn goes_on(pod: &Pod, mut sidecar: Sidecar, left: &Value) {
     for kept in ["started_at", "deadline", "trigger", "pid", "started", "streams_at_start"] {
         assert_eq!(now[kept], left[kept], "{kept}");
     }
-    assert_eq!(now["over"]["told"], true);
+    assert_eq!(now["result"]["reported"], true);
     assert_eq!(pod.termination_message(), Some(outcome));
 
-    let told = left["over"]["told"] == true;
-    if !left["over"].is_null() {
-        assert_eq!((&now["over"]["at"], &now["over"]["took"]), (&left["over"]["at"], &left["over"]["took"]));
+    let told = left["result"]["reported"] == true;
+    if !left["result"].is_null() {
+        assert_eq!((&now["result"]["at"], &now["result"]["took"]), (&left["result"]["at"], &left["result"]["took"]));
     }
     let counted = sidecar.metric("lameduck_drains_total{outcome=\"drained\"}").unwrap_or(0.0);
     assert_eq!(counted > 0.0, !told, "{left}");

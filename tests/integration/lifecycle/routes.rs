@@ -82,7 +82,7 @@ fn metrics_are_a_sound_page_before_in_and_after_a_drain() {
     scene.page.count(0);
     hook.outcome();
     check_page(&sidecar, "done");
-    assert_eq!(sidecar.metric("lameduck_drain_seconds_count"), Some(1.0));
+    assert_eq!(sidecar.metric("lameduck_drain_duration_seconds_count"), Some(1.0));
 }
 
 fn check_page(sidecar: &Sidecar, phase: &str) {

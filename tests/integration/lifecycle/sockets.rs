@@ -184,9 +184,9 @@ fn durations_are_seen_and_a_grace_period_is_recommended() {
         (&durations["low_sample_count"], &durations["recommended_grace_period_seconds"]),
         (&json!(true), &json!(30.0))
     );
-    assert_eq!(sidecar.metric("lameduck_stream_seconds_count"), Some(4.0));
-    assert_eq!(sidecar.metric("lameduck_stream_seconds_bucket{le=\"1\"}"), Some(0.0));
-    assert_eq!(sidecar.metric("lameduck_stream_seconds_bucket{le=\"14400\"}"), Some(4.0));
+    assert_eq!(sidecar.metric("lameduck_stream_duration_seconds_count"), Some(4.0));
+    assert_eq!(sidecar.metric("lameduck_stream_duration_seconds_bucket{le=\"1\"}"), Some(0.0));
+    assert_eq!(sidecar.metric("lameduck_stream_duration_seconds_bucket{le=\"14400\"}"), Some(4.0));
     let (_, text, _) = pod.client(&["status"]);
     assert!(text.contains("4 streams from beginning to end: p50 2") && text.contains("grace period 30s"), "{text}");
 }

@@ -22,7 +22,7 @@ use lameduck_test_support::sim::{Program, wait_until};
 /// The state file of the sidecar that has left its note here.
 fn state_file(pod: &Pod) -> StateFile {
     let left: Value = serde_json::from_slice(&fs::read(note(pod)).unwrap()).unwrap();
-    StateFile::for_port(&pod.dir, pod.address.port(), left["scope"]["subject"].as_str().unwrap())
+    StateFile::for_port(&pod.dir, pod.address.port(), left["identity"]["target"].as_str().unwrap())
 }
 
 /// Makes what is made in a directory its maker's alone, as in a pod's `/dev/shm`.
@@ -51,7 +51,7 @@ fn note_of_times_to_come_is_set_aside_and_its_path_is_said() {
         let mut sidecar = scene.serve_quick();
         let said = sidecar.wait_for("set aside");
         assert_eq!(said["path"], state.path().to_str().unwrap());
-        assert!(said["error"].as_str().unwrap().contains("still to come"), "{said}");
+        assert!(said["error"].as_str().unwrap().contains("timestamps are in the future"), "{said}");
         assert_eq!(sidecar.status()["drain"], Value::Null);
         sidecar.kill();
         assert!(!note(&scene.pod).exists(), "it is not believed when its time has come");

@@ -169,7 +169,7 @@ fn a_token_that_changes_counts_at_once_and_one_that_vanishes_counts_on() {
     fs::remove_file(&guarded.token).unwrap();
     let hook = guarded.call(&bearer("another"));
     guarded.scene.target.wait_for("INT");
-    guarded.sidecar.wait_for("held last counts on");
+    guarded.sidecar.wait_for("last tokens stay valid");
     guarded.scene.page.count(0);
     assert_eq!(waiter.outcome(), hook.outcome());
 }
