@@ -10,13 +10,14 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 
-use lameduck_test_support::sim::{Program, Sim, client_of, example, first_argument, wait_until};
+use lameduck_test_support::process::{Program, example, first_argument, wait_until};
+use lameduck_test_support::sim::{EngineSim, start_client};
 
 const STREAM: &str = r#"engine_active_requests{kind="stream"} "#;
 
 #[test]
 fn sigint_closes_the_listener_and_lets_streams_finish() {
-    let mut engine = Sim::start(&["--exit-code", "3"]);
+    let mut engine = EngineSim::start(&["--exit-code", "3"]);
     let mut client = engine.client("/v1/listen", &["--streams", "2", "--durations", "3s,4s"]);
     engine.wait_for("stream 2 opened");
 
@@ -36,7 +37,7 @@ fn sigint_closes_the_listener_and_lets_streams_finish() {
 
 #[test]
 fn second_signal_cuts_streams_where_it_quits() {
-    let mut engine = Sim::start(&["--second-signal-quits"]);
+    let mut engine = EngineSim::start(&["--second-signal-quits"]);
     let mut client = engine.client("/v1/listen", &["--durations", "60s"]);
     engine.wait_for("stream 1 opened");
     engine.signal(Signal::SIGTERM);
@@ -50,7 +51,7 @@ fn second_signal_cuts_streams_where_it_quits() {
 
 #[test]
 fn quitting_engine_cuts_streams_on_the_first_signal() {
-    let mut engine = Sim::start(&["--on-signal", "quit", "--exit-code", "7"]);
+    let mut engine = EngineSim::start(&["--on-signal", "quit", "--exit-code", "7"]);
     let mut client = engine.client("/v1/listen", &["--durations", "60s"]);
     engine.wait_for("stream 1 opened");
     engine.signal(Signal::SIGTERM);
@@ -60,7 +61,7 @@ fn quitting_engine_cuts_streams_on_the_first_signal() {
 
 #[test]
 fn metrics_port_closes_with_the_signal_on_request() {
-    let mut engine = Sim::start(&["--metrics-close-on-signal"]);
+    let mut engine = EngineSim::start(&["--metrics-close-on-signal"]);
     let _client = engine.client("/v1/listen", &["--durations", "60s"]);
     engine.wait_for("stream 1 opened");
     engine.signal(Signal::SIGINT);
@@ -70,7 +71,7 @@ fn metrics_port_closes_with_the_signal_on_request() {
 
 #[test]
 fn silent_stream_is_closed_with_1011() {
-    let mut engine = Sim::start(&["--no-data-timeout", "300ms"]);
+    let mut engine = EngineSim::start(&["--no-data-timeout", "300ms"]);
     let mut client = engine.client("/v1/listen", &["--streams", "1:silent", "--durations", "60s"]);
     client.wait_for("closed with 1011 NET-0001");
     engine.wait_for("stream 1 closed after");
@@ -78,7 +79,7 @@ fn silent_stream_is_closed_with_1011() {
 
 #[test]
 fn keep_alive_holds_a_stream_without_being_work() {
-    let mut engine = Sim::start(&["--no-data-timeout", "1s"]);
+    let mut engine = EngineSim::start(&["--no-data-timeout", "1s"]);
     let idle = ["--streams", "1:keepalive", "--keepalive-every", "100ms", "--durations", "2s"];
     let mut client = engine.client("/v1/listen", &idle);
     client.wait_for("stream 1 ended cleanly");
@@ -87,7 +88,7 @@ fn keep_alive_holds_a_stream_without_being_work() {
 
 #[test]
 fn batch_and_speech_synthesis_go_on_without_receiving_a_byte() {
-    let engine = Sim::start(&["--no-data-timeout", "300ms"]);
+    let engine = EngineSim::start(&["--no-data-timeout", "300ms"]);
     for path in ["/batch", "/v1/speak"] {
         let mut client = engine.client(path, &["--streams", "1:silent", "--durations", "1s"]);
         client.wait_for("stream 1 ended cleanly");
@@ -99,10 +100,10 @@ fn listens_on_ipv4_on_ipv6_and_on_both_at_once() {
     for (listen, loopbacks) in
         [("127.0.0.1:0", &["127.0.0.1"][..]), ("[::1]:0", &["[::1]"]), ("[::]:0", &["127.0.0.1", "[::1]"])]
     {
-        let mut engine = Sim::start(&["--listen", listen]);
+        let mut engine = EngineSim::start(&["--listen", listen]);
         let port = engine.ws.rsplit(':').next().expect("a port").to_owned();
         for loopback in loopbacks {
-            let _client = client_of(&format!("{loopback}:{port}"), "/v1/listen", &["--durations", "60s"]);
+            let _client = start_client(&format!("{loopback}:{port}"), "/v1/listen", &["--durations", "60s"]);
             engine.wait_for(" opened kind=stream");
         }
     }
@@ -110,7 +111,7 @@ fn listens_on_ipv4_on_ipv6_and_on_both_at_once() {
 
 #[test]
 fn full_engine_refuses_streams_with_503() {
-    let mut engine = Sim::start(&["--max-active", "1"]);
+    let mut engine = EngineSim::start(&["--max-active", "1"]);
     let _client = engine.client("/v1/listen", &["--durations", "60s"]);
     engine.wait_for("stream 1 opened");
     engine.client("/v1/listen", &[]).wait_for("stream 1 REFUSED: HTTP 503");
@@ -119,7 +120,7 @@ fn full_engine_refuses_streams_with_503() {
 
 #[test]
 fn listener_goes_away_alone_on_sigusr1() {
-    let mut engine = Sim::start(&[]);
+    let mut engine = EngineSim::start(&[]);
     let mut client = engine.client("/v1/listen", &["--durations", "60s"]);
     engine.wait_for("stream 1 opened");
     engine.signal(Signal::SIGUSR1);
@@ -135,7 +136,7 @@ fn listener_goes_away_alone_on_sigusr1() {
 
 #[test]
 fn crash_cuts_streams_in_the_middle_on_sigusr2() {
-    let mut engine = Sim::start(&[]);
+    let mut engine = EngineSim::start(&[]);
     let mut client = engine.client("/v1/listen", &["--durations", "60s"]);
     engine.wait_for("stream 1 opened");
     engine.signal(Signal::SIGUSR2);
@@ -156,7 +157,7 @@ fn image_starts_it_as_it_starts_a_real_engine() {
 
 #[test]
 fn default_mode_installs_no_handler_and_a_signal_kills() {
-    let mut engine = Sim::start(&["--on-signal", "default"]);
+    let mut engine = EngineSim::start(&["--on-signal", "default"]);
     assert!(!engine.has_signal("SigCgt", Signal::SIGINT) && !engine.has_signal("SigCgt", Signal::SIGTERM));
     engine.signal(Signal::SIGINT);
     assert_eq!(engine.exit_code(), None);
@@ -164,7 +165,7 @@ fn default_mode_installs_no_handler_and_a_signal_kills() {
 
 #[test]
 fn ignore_mode_is_ignored_by_the_kernel_under_the_same_name_and_pid() {
-    let engine = Sim::start(&["--on-signal", "ignore"]);
+    let engine = EngineSim::start(&["--on-signal", "ignore"]);
     assert!(engine.has_signal("SigIgn", Signal::SIGINT) && engine.has_signal("SigIgn", Signal::SIGTERM));
     assert_eq!(first_argument(engine.pid()).as_deref(), Some("impeller"));
     assert!(engine.listening.ends_with(&format!(" pid={}", engine.pid())));
@@ -172,7 +173,7 @@ fn ignore_mode_is_ignored_by_the_kernel_under_the_same_name_and_pid() {
 
 #[test]
 fn child_has_the_same_name_and_dies_with_its_parent() {
-    let engine = Sim::start(&["--child"]);
+    let engine = EngineSim::start(&["--child"]);
     let child = engine.program.seen.iter().find_map(|line| line.strip_prefix("engine: child pid="));
     let child: i32 = child.and_then(|pid| pid.parse().ok()).expect("a line with the child's pid");
     // A process that has just been executed has no arguments yet.

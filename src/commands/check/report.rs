@@ -194,7 +194,8 @@ mod tests {
 
     #[test]
     fn every_check_is_a_line_and_every_mend_another() {
-        let report = Report::new(vec![Check::well("a_b", "fine"), amiss(Cause::Environment), Check::open("page", "none")]);
+        let report =
+            Report::new(vec![Check::well("a_b", "fine"), amiss(Cause::Environment), Check::open("page", "none")]);
         let text = "✓ a b     fine\n✗ target  gone\n          mend: bring it back\n– page    none\n\
             not as it should be: 1 ✓, 1 ✗, 1 –\n";
         assert_eq!(report.to_text(false), text);

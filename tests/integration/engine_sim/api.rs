@@ -6,11 +6,11 @@ use std::net::TcpStream;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use lameduck_test_support::sim::Sim;
+use lameduck_test_support::sim::EngineSim;
 
 #[test]
 fn api_counts_truly_and_its_page_goes_with_the_listener() {
-    let mut api = Sim::named("stem", &["--role", "api"]);
+    let mut api = EngineSim::start_as("stem", &["--role", "api"]);
     let paths = ["/v1/listen", "/v2/listen", "/batch"];
     assert_eq!(counts(&api.status()), [0, 0, 0]);
     let clients = paths.map(|path| {
@@ -32,7 +32,7 @@ fn api_counts_truly_and_its_page_goes_with_the_listener() {
 
 #[test]
 fn kept_connection_to_the_page_goes_with_the_listener() {
-    let mut api = Sim::start(&["--role", "api"]);
+    let mut api = EngineSim::start(&["--role", "api"]);
     let _client = api.client("/v1/listen", &["--durations", "60s"]);
     api.wait_for("stream 1 opened");
     let mut tcp = TcpStream::connect(&api.metrics).expect("the port is open");

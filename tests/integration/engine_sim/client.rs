@@ -7,7 +7,8 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 
-use lameduck_test_support::sim::{Program, Sim, client_of};
+use lameduck_test_support::process::Program;
+use lameduck_test_support::sim::{EngineSim, start_client};
 
 /// A server that only listens, to one client.
 struct Ear {
@@ -40,7 +41,7 @@ impl Ear {
     fn open(args: &[&str]) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
-        let client = client_of(&address, "/v1/listen", args);
+        let client = start_client(&address, "/v1/listen", args);
         let (tcp, _) = listener.accept().expect("a connection");
         tcp.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
         let mut socket = tungstenite::accept(Counted(tcp, 0)).expect("a handshake");
@@ -123,7 +124,7 @@ fn stream_changes_over_in_the_order_of_its_course() {
 
 #[test]
 fn one_client_mixes_streams_that_work_with_streams_that_do_not() {
-    let mut engine = Sim::start(&[]);
+    let mut engine = EngineSim::start(&[]);
     let mix = ["--streams", "2:audio@2000", "--streams", "1:keepalive@260", "--streams", "1:silent"];
     let mut client = engine.client("/v1/listen", &[&mix[..], &["--durations", "2s"]].concat());
     client.wait_for("4 streams: 4 clean");
@@ -141,7 +142,7 @@ fn one_client_mixes_streams_that_work_with_streams_that_do_not() {
 
 #[test]
 fn streams_end_cleanly_when_told() {
-    let mut engine = Sim::start(&[]);
+    let mut engine = EngineSim::start(&[]);
     let mut client =
         engine.client("/v1/listen", &["--streams", "1:audio", "--streams", "1:silent", "--durations", "1h"]);
     engine.wait_for("stream 2 opened");
@@ -152,7 +153,7 @@ fn streams_end_cleanly_when_told() {
 
 #[test]
 fn arrivals_come_as_often_as_asked_for_and_each_is_a_connection_of_its_own() {
-    let mut engine = Sim::start(&[]);
+    let mut engine = EngineSim::start(&[]);
     let arrivals = ["--arrivals", "20/s", "--arrivals-for", "1s", "--durations", "1s"];
     let mut client =
         engine.client("/v1/listen", &[&arrivals[..], &["--streams", "3:audio", "--streams", "1:silent"]].concat());
@@ -172,7 +173,7 @@ fn arrivals_that_nobody_listens_to_are_refused_and_not_tried_again() {
     let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
     socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a port");
     let address = socket.local_addr().expect("an address").to_string();
-    let mut client = client_of(&address, "/v1/listen", &["--arrivals", "600/m", "--arrivals-for", "1s"]);
+    let mut client = start_client(&address, "/v1/listen", &["--arrivals", "600/m", "--arrivals-for", "1s"]);
     let causes = json!({"connection refused": 10});
     assert_eq!(
         totals(&mut client),
@@ -183,7 +184,7 @@ fn arrivals_that_nobody_listens_to_are_refused_and_not_tried_again() {
 
 #[test]
 fn arrivals_that_were_cut_are_told_from_those_that_were_refused() {
-    let engine = Sim::start(&["--max-active", "5"]);
+    let engine = EngineSim::start(&["--max-active", "5"]);
     let mut client = engine.client("/v1/listen", &["--arrivals", "50/s", "--arrivals-for", "30s", "--durations", "1h"]);
     client.wait_for("REFUSED: HTTP 503");
     engine.signal(Signal::SIGUSR2);
@@ -199,7 +200,7 @@ fn arrivals_that_were_cut_are_told_from_those_that_were_refused() {
 #[test]
 fn stream_counts_that_make_no_sense_are_refused() {
     for streams in ["x", "1:nonsense", "1:audio@0", "1:silent@5", "1:audio:5s", "1:audio:soon:silent"] {
-        let refused = client_of("127.0.0.1:9", "/", &["--streams", streams]).exit_code();
+        let refused = start_client("127.0.0.1:9", "/", &["--streams", streams]).exit_code();
         assert_eq!(refused, Some(2), "{streams}");
     }
 }

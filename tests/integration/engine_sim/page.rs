@@ -3,11 +3,12 @@
 use nix::sys::signal::Signal;
 
 use crate::engine_sim::STREAM;
-use lameduck_test_support::sim::{Sim, wait_until};
+use lameduck_test_support::process::wait_until;
+use lameduck_test_support::sim::EngineSim;
 
 #[test]
 fn page_counts_what_is_open_and_forgets_what_has_ended() {
-    let mut engine = Sim::start(&[]);
+    let mut engine = EngineSim::start(&[]);
     assert!(engine.page().contains(&format!("{STREAM}0\n")));
     assert!(!engine.page().contains("engine_requests_total"));
 
@@ -27,7 +28,7 @@ fn page_counts_what_is_open_and_forgets_what_has_ended() {
 
 #[test]
 fn kinds_of_work_are_counted_apart_and_flux_by_its_own_gauge() {
-    let mut engine = Sim::start(&["--flux-names", "bare"]);
+    let mut engine = EngineSim::start(&["--flux-names", "bare"]);
     assert!(!engine.page().contains("flux_used_streams"));
     let _clients = ["/batch", "/v1/speak", "/v2/listen"].map(|path| engine.client(path, &["--durations", "60s"]));
     for _ in 0..3 {
@@ -42,7 +43,7 @@ fn kinds_of_work_are_counted_apart_and_flux_by_its_own_gauge() {
 
 #[test]
 fn page_breaks_with_the_signal_on_request() {
-    let mut engine = Sim::start(&["--page-after-signal", "empty", "--exit-delay", "60s"]);
+    let mut engine = EngineSim::start(&["--page-after-signal", "empty", "--exit-delay", "60s"]);
     assert!(engine.page().contains(&format!("{STREAM}0\n")));
     engine.signal(Signal::SIGINT);
     engine.wait_for("listener closed, 0 streams open");
@@ -51,7 +52,7 @@ fn page_breaks_with_the_signal_on_request() {
 
 #[test]
 fn gauge_can_drop_before_the_last_bytes_are_out() {
-    let mut engine = Sim::start(&["--gauge-drops-early", "60s"]);
+    let mut engine = EngineSim::start(&["--gauge-drops-early", "60s"]);
     let mut client = engine.client("/v1/listen", &["--durations", "500ms"]);
     engine.wait_for("stream 1 opened");
     wait_until(|| engine.page().contains(&format!("{STREAM}0\n")));
@@ -62,7 +63,7 @@ fn gauge_can_drop_before_the_last_bytes_are_out() {
 
 #[test]
 fn page_can_be_broken_and_mended_at_run_time() {
-    let engine = Sim::start(&["--page", "html"]);
+    let engine = EngineSim::start(&["--page", "html"]);
     assert!(engine.page().contains("text/html"));
     assert!(engine.put_page("nan").contains("200 OK"));
     assert!(engine.page().contains(&format!("{STREAM}NaN\n")));
@@ -77,7 +78,7 @@ fn page_can_be_broken_and_mended_at_run_time() {
 
 #[test]
 fn padded_page_is_large_and_complete() {
-    let engine = Sim::start(&["--pad-page", "5000000"]);
+    let engine = EngineSim::start(&["--pad-page", "5000000"]);
     let page = engine.page();
     assert!(page.len() > 5_000_000);
     assert!(page.contains(&format!("{STREAM}0\n")));
@@ -85,7 +86,7 @@ fn padded_page_is_large_and_complete() {
 
 #[test]
 fn page_lies_whatever_is_open() {
-    let mut engine = Sim::start(&["--page", "says:0", "--flux-as-stream"]);
+    let mut engine = EngineSim::start(&["--page", "says:0", "--flux-as-stream"]);
     let _clients = ["/v1/listen", "/batch", "/v2/listen"].map(|path| engine.client(path, &["--durations", "60s"]));
     for _ in 0..3 {
         engine.wait_for(" opened kind=");
@@ -104,7 +105,7 @@ fn page_lies_whatever_is_open() {
 
 #[test]
 fn page_freezes_with_the_signal_on_request() {
-    let mut engine = Sim::start(&["--page-after-signal", "frozen", "--exit-delay", "60s"]);
+    let mut engine = EngineSim::start(&["--page-after-signal", "frozen", "--exit-delay", "60s"]);
     let mut client = engine.client("/v1/listen", &["--durations", "60s"]);
     engine.wait_for("stream 1 opened");
     engine.signal(Signal::SIGINT);

@@ -14,10 +14,10 @@ use nix::unistd::Pid;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use serde_json::Value;
 
-use crate::lifecycle::Scene;
-use crate::lifecycle::standalone::Hook;
+use crate::lifecycle::Fixture;
+use crate::lifecycle::standalone::StandaloneHook;
 use lameduck_test_support::http::Call;
-use lameduck_test_support::sidecar::{Pod, Sidecar};
+use lameduck_test_support::sidecar::{Sidecar, SidecarEnv};
 
 /// More changes than any drain makes, and fewer.
 const MANY: usize = 100;
@@ -71,21 +71,21 @@ fn dies_at(nth: usize, changes: Changes, pid: i32, dir: &Path, wait: impl FnOnce
 }
 
 /// What the dead left noted; whole, if there is anything.
-fn left_note(pod: &Pod) -> Option<Value> {
-    let mut files = fs::read_dir(&pod.dir).unwrap().map(|entry| entry.unwrap().path());
+fn saved_state(env: &SidecarEnv) -> Option<Value> {
+    let mut files = fs::read_dir(&env.dir).unwrap().map(|entry| entry.unwrap().path());
     let note = files.find(|path| path.extension().is_some_and(|extension| extension == "json"))?;
     Some(serde_json::from_slice(&fs::read(note).unwrap()).unwrap())
 }
 
 /// One signal, unless the dead had noted one and died before it went out.
-fn assert_signalled_once(scene: Scene, left: Option<&Value>) {
+fn assert_signalled_once(fixture: Fixture, left: Option<&Value>) {
     let noted = left.is_some_and(|note| note["signalled"] == true);
-    let signals = scene.target.signals();
+    let signals = fixture.target.into_signal_count();
     assert!(signals == 1 || (noted && signals == 0), "{signals} signals after {left:?}");
 }
 
-fn assert_nothing_is_left_over(pod: &Pod) {
-    let mut files = fs::read_dir(&pod.dir).unwrap().map(|entry| entry.unwrap().path());
+fn assert_nothing_is_left_over(env: &SidecarEnv) {
+    let mut files = fs::read_dir(&env.dir).unwrap().map(|entry| entry.unwrap().path());
     assert!(files.all(|path| path.extension().is_none_or(|extension| extension == "json" || extension == "lock")));
 }
 
@@ -97,39 +97,39 @@ fn sidecar_is_killed_at_every_change_that_it_makes() {
 
 /// Whether it made so many changes; otherwise it dies when it has answered.
 fn a_sidecar_dies_at(nth: usize) -> bool {
-    let scene = Scene::with_streams(0);
-    let mut first = scene.serve(&TIMES);
-    let (changes, address) = (Changes::of(&scene.pod.dir), scene.pod.address);
-    let died = dies_at(nth, changes, first.pid(), &scene.pod.dir, || drop(Call::get(address, "/prestop").bytes()));
+    let fixture = Fixture::with_streams(0);
+    let mut first = fixture.start_ready(&TIMES);
+    let (changes, address) = (Changes::of(&fixture.env.dir), fixture.env.address);
+    let died = dies_at(nth, changes, first.pid(), &fixture.env.dir, || drop(Call::get(address, "/prestop").bytes()));
     if !died {
         first.signal(Signal::SIGKILL);
     }
     assert_eq!(first.exit_code(), None);
 
-    let left = left_note(&scene.pod);
-    let second = scene.pod.start(&TIMES);
+    let left = saved_state(&fixture.env);
+    let second = fixture.env.start(&TIMES);
     if let Some(note) = &left {
-        goes_on(&scene.pod, second, note);
+        goes_on(&fixture.env, second, note);
     } else {
         second.wait_for_ready();
-        assert_eq!(second.hook().outcome()["outcome"], "drained");
+        assert_eq!(second.call_hook().outcome()["outcome"], "drained");
     }
-    assert_nothing_is_left_over(&scene.pod);
-    assert_signalled_once(scene, left.as_ref());
+    assert_nothing_is_left_over(&fixture.env);
+    assert_signalled_once(fixture, left.as_ref());
     died
 }
 
 /// Without any caller it comes to the same outcome, which is told once: by the dead, if they noted that, or by this one.
-fn goes_on(pod: &Pod, mut sidecar: Sidecar, left: &Value) {
-    sidecar.wait_for("going on with a drain");
+fn goes_on(env: &SidecarEnv, mut sidecar: Sidecar, left: &Value) {
+    sidecar.wait_for_log("going on with a drain");
     sidecar.wait_for_status("/outcome/outcome", "drained");
-    let outcome = sidecar.hook().outcome();
-    let now = left_note(pod).unwrap();
+    let outcome = sidecar.call_hook().outcome();
+    let now = saved_state(env).unwrap();
     for kept in ["started_at", "deadline", "trigger", "pid", "started", "streams_at_start"] {
         assert_eq!(now[kept], left[kept], "{kept}");
     }
     assert_eq!(now["over"]["told"], true);
-    assert_eq!(pod.termination_message(), Some(outcome));
+    assert_eq!(env.termination_message(), Some(outcome));
 
     let told = left["over"]["told"] == true;
     if !left["over"].is_null() {
@@ -149,20 +149,20 @@ fn hook_is_killed_at_every_change_that_it_makes() {
 }
 
 fn a_hook_dies_at(nth: usize) -> bool {
-    let scene = Scene::with_streams(0);
-    let changes = Changes::of(&scene.pod.dir);
-    let mut first = Hook::start(&scene.pod, &TIMES);
+    let fixture = Fixture::with_streams(0);
+    let changes = Changes::of(&fixture.env.dir);
+    let mut first = StandaloneHook::start(&fixture.env, &TIMES);
     let pid = first.process.pid();
     let died =
-        dies_at(nth, changes, pid, &scene.pod.dir, || assert!(matches!(first.process.exit_code(), None | Some(0))));
-    let left = left_note(&scene.pod);
-    let (code, outcome) = Hook::start(&scene.pod, &TIMES).end();
+        dies_at(nth, changes, pid, &fixture.env.dir, || assert!(matches!(first.process.exit_code(), None | Some(0))));
+    let left = saved_state(&fixture.env);
+    let (code, outcome) = StandaloneHook::start(&fixture.env, &TIMES).finish();
     assert_eq!((code, outcome["outcome"].as_str()), (Some(0), Some("drained")));
-    assert_eq!(scene.pod.termination_message().as_ref(), Some(&outcome));
+    assert_eq!(fixture.env.termination_message().as_ref(), Some(&outcome));
     if !died {
-        assert_eq!(first.end(), (code, outcome));
+        assert_eq!(first.finish(), (code, outcome));
     }
-    assert_nothing_is_left_over(&scene.pod);
-    assert_signalled_once(scene, left.as_ref());
+    assert_nothing_is_left_over(&fixture.env);
+    assert_signalled_once(fixture, left.as_ref());
     died
 }

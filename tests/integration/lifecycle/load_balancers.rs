@@ -8,24 +8,25 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use crate::lifecycle::engine;
-use lameduck_test_support::sidecar::{Pod, QUICK, Sidecar, free_address};
-use lameduck_test_support::sim::{Running, Sim, client_of, wait_until};
+use crate::lifecycle::start_engine;
+use lameduck_test_support::process::{KillOnDrop, free_address, wait_until};
+use lameduck_test_support::sidecar::{QUICK_TIMES, Sidecar, SidecarEnv};
+use lameduck_test_support::sim::{EngineSim, start_client};
 
 /// As many streams as a pod accepts.
 const MOST: &str = "2";
 
 /// Two pods, and a balancer in front of them.
 struct Site {
-    engines: [Sim; 2],
+    engines: [EngineSim; 2],
     sidecars: [Sidecar; 2],
-    _pods: [Pod; 2],
+    _pods: [SidecarEnv; 2],
     front: String,
-    _balancer: Running,
+    _balancer: KillOnDrop,
 }
 
 /// How the configuration writes a server.
-type Server = fn(&Sim, &Pod) -> String;
+type Server = fn(&EngineSim, &SidecarEnv) -> String;
 
 /// The program, where it is installed.
 fn installed(name: &str) -> Option<PathBuf> {
@@ -40,24 +41,24 @@ fn installed(name: &str) -> Option<PathBuf> {
 impl Site {
     /// The example's configuration with this site's addresses in it, run by the program.
     fn open(program: &Path, config: &str, server: Server, run: impl Fn(&mut Command, &Path)) -> Self {
-        let pods = [(); 2].map(|()| engine(&[]));
+        let pods = [(); 2].map(|()| start_engine(&[]));
         let sidecars =
-            [&pods[0], &pods[1]].map(|(_, pod)| pod.start(&[&QUICK[..], &["--accept-below", MOST]].concat()));
+            [&pods[0], &pods[1]].map(|(_, env)| env.start(&[&QUICK_TIMES[..], &["--accept-below", MOST]].concat()));
         let front = free_address();
         let mut config =
             config.replace("bind :8000", &format!("bind {front}")).replace("listen 8000", &format!("listen {front}"));
-        for (number, (engine, pod)) in (1..).zip(&pods) {
+        for (number, (engine, env)) in (1..).zip(&pods) {
             let host = format!("10.0.0.1{number}");
             config = config
-                .replace(&format!("{host}:8080"), &server(engine, pod))
-                .replace(&format!("{host}:8089"), &pod.address.to_string())
+                .replace(&format!("{host}:8080"), &server(engine, env))
+                .replace(&format!("{host}:8089"), &env.address.to_string())
                 .replace(&format!("127.0.0.1:800{number}"), &free_address().to_string());
         }
         let path = pods[0].1.dir.join("balancer.conf");
         fs::write(&path, config).unwrap();
         let mut command = Command::new(program);
         run(&mut command, &path);
-        let balancer = Running(command.process_group(0).stdin(Stdio::null()).spawn().unwrap());
+        let balancer = KillOnDrop(command.process_group(0).stdin(Stdio::null()).spawn().unwrap());
         wait_until(|| TcpStream::connect(front).is_ok());
         let [(one, first), (other, second)] = pods;
         sidecars.iter().for_each(Sidecar::wait_for_ready);
@@ -70,7 +71,7 @@ impl Site {
 
     /// A stream through the balancer is open on the first pod, which is then filled; what comes goes to the other.
     fn sends_nobody_to_the_full(mut self, notices: impl Fn(&Self)) {
-        let through = |durations| client_of(&self.front, "/v1/listen", &["--durations", durations]);
+        let through = |durations| start_client(&self.front, "/v1/listen", &["--durations", durations]);
         let mut early = Vec::new();
         while self.streams()[0] == json!(0) {
             early.push(through("20s"));
@@ -107,7 +108,7 @@ fn haproxy_sends_new_streams_only_to_pods_that_accept_them() {
     let config = config
         .replace("check port 8089", "check")
         .replace("global\n", &format!("global\n    stats socket {} mode 600\n", stats.display()));
-    let server: Server = |engine, pod| format!("{} addr {} port {}", engine.ws, pod.address.ip(), pod.address.port());
+    let server: Server = |engine, env| format!("{} addr {} port {}", engine.ws, env.address.ip(), env.address.port());
     let site = Site::open(&haproxy, &config, server, |command, path| {
         command.arg("-db").arg("-f").arg(path);
     });

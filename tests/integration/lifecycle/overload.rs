@@ -7,10 +7,10 @@ use std::process::{Command, Stdio};
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::lifecycle::Scene;
-use lameduck_test_support::http::{Call, PATIENCE, request};
-use lameduck_test_support::sidecar::{QUICK, Sidecar, binary};
-use lameduck_test_support::sim::wait_until;
+use crate::lifecycle::Fixture;
+use lameduck_test_support::http::{Call, TIMEOUT, request};
+use lameduck_test_support::process::{binary, wait_until};
+use lameduck_test_support::sidecar::{QUICK_TIMES, Sidecar};
 
 /// More callers than there are places.
 const CROWD: usize = 1200;
@@ -29,7 +29,7 @@ fn connect_from(source: [u8; 4], address: SocketAddr) -> TcpStream {
 fn call_from(source: [u8; 4], address: SocketAddr, path: &str) -> Call {
     let mut stream = connect_from(source, address);
     stream.write_all(request("GET", path, "").as_bytes()).unwrap();
-    Call::over(stream)
+    Call::from_stream(stream)
 }
 
 /// As many calls as make a crowd, all from one address.
@@ -50,8 +50,8 @@ fn callers(sidecar: &Sidecar) -> Option<f64> {
 
 #[test]
 fn caller_that_sent_more_than_its_request_is_noticed_when_it_leaves() {
-    let scene = Scene::with_streams(1);
-    let sidecar = scene.serve_quick();
+    let fixture = Fixture::with_streams(1);
+    let sidecar = fixture.start_quick();
     let hook = request("GET", "/prestop", "");
     let with_body = request("GET", "/prestop", "Content-Length: 5000\r\n");
     for (name, bytes) in [
@@ -64,9 +64,9 @@ fn caller_that_sent_more_than_its_request_is_noticed_when_it_leaves() {
         ("chunks", request("GET", "/prestop", "Transfer-Encoding: chunked\r\n") + "5\r\nhello\r\n0\r\n\r\n"),
         ("much", hook + &"x".repeat(30_000)),
     ] {
-        let call = Call::send(scene.pod.address, bytes);
+        let call = Call::send(fixture.env.address, bytes);
         wait_until(|| callers(&sidecar) == Some(1.0));
-        assert!(call.is_silent(), "{name}");
+        assert!(call.is_pending(), "{name}");
         drop(call);
         println!("gone after {name}");
         wait_until(|| callers(&sidecar) == Some(0.0));
@@ -75,66 +75,66 @@ fn caller_that_sent_more_than_its_request_is_noticed_when_it_leaves() {
 
 #[test]
 fn hook_starts_the_grace_period_again_after_a_caller_that_sent_too_much() {
-    let scene = Scene::with_streams(1);
-    let sidecar = scene.serve_quick();
+    let fixture = Fixture::with_streams(1);
+    let sidecar = fixture.start_quick();
     let hook = request("GET", "/prestop", "");
-    let first = Call::send(scene.pod.address, hook.repeat(2));
+    let first = Call::send(fixture.env.address, hook.repeat(2));
     wait_until(|| callers(&sidecar) == Some(1.0));
     sidecar.wait_for_readings(3);
     let before = budget(&sidecar);
     drop(first);
     wait_until(|| callers(&sidecar) == Some(0.0));
-    let _again = sidecar.hook();
+    let _again = sidecar.call_hook();
     assert!(budget(&sidecar) > before, "{} is not more than {before}", budget(&sidecar));
 }
 
 #[test]
 fn held_caller_that_never_stops_sending_is_sent_away_and_the_drain_goes_on() {
-    let scene = Scene::with_streams(1);
-    let sidecar = scene.serve_quick();
-    let hook = sidecar.hook();
-    let mut flood = connect_from(ELSEWHERE, scene.pod.address);
+    let fixture = Fixture::with_streams(1);
+    let sidecar = fixture.start_quick();
+    let hook = sidecar.call_hook();
+    let mut flood = connect_from(ELSEWHERE, fixture.env.address);
     flood.write_all(request("GET", "/prestop", "").as_bytes()).unwrap();
     wait_until(|| callers(&sidecar) == Some(2.0));
-    flood.set_write_timeout(Some(PATIENCE)).unwrap();
+    flood.set_write_timeout(Some(TIMEOUT)).unwrap();
     // Until nobody is there to take it.
     while flood.write_all(&[b'x'; 4096]).is_ok() {}
     wait_until(|| callers(&sidecar) == Some(1.0));
-    scene.page.count(0);
+    fixture.page.set_streams(0);
     assert_eq!(hook.outcome()["outcome"], "drained");
-    assert_eq!(scene.target.signals(), 1);
+    assert_eq!(fixture.target.into_signal_count(), 1);
 }
 
 #[test]
 fn crowd_of_held_callers_leaves_room_for_probes_and_for_the_hook_of_another() {
-    let scene = Scene::with_streams(1);
-    let sidecar = scene.serve_quick();
-    let first = call_from(ELSEWHERE, scene.pod.address, "/prestop");
+    let fixture = Fixture::with_streams(1);
+    let sidecar = fixture.start_quick();
+    let first = call_from(ELSEWHERE, fixture.env.address, "/prestop");
     wait_until(|| callers(&sidecar) == Some(1.0));
     let before = budget(&sidecar);
-    let crowd = crowd(scene.pod.address, &request("GET", "/prestop", ""));
+    let crowd = crowd(fixture.env.address, &request("GET", "/prestop", ""));
     assert_eq!(sidecar.get("/livez").status, 200, "from the address of the crowd");
-    assert_eq!(call_from([127, 9, 9, 8], scene.pod.address, "/livez").response().status, 200, "from elsewhere");
-    let second = call_from([127, 9, 9, 7], scene.pod.address, "/prestop");
-    assert_eq!(call_from([127, 9, 9, 7], scene.pod.address, "/livez").response().status, 200, "behind the hook");
-    assert!(first.is_silent() && second.is_silent());
+    assert_eq!(call_from([127, 9, 9, 8], fixture.env.address, "/livez").response().status, 200, "from elsewhere");
+    let second = call_from([127, 9, 9, 7], fixture.env.address, "/prestop");
+    assert_eq!(call_from([127, 9, 9, 7], fixture.env.address, "/livez").response().status, 200, "behind the hook");
+    assert!(first.is_pending() && second.is_pending());
     assert!((budget(&sidecar) - before).abs() < 0.01, "{} is not {before}", budget(&sidecar));
-    scene.page.count(0);
+    fixture.page.set_streams(0);
     for hook in [first, second] {
         assert_eq!(hook.outcome()["outcome"], "drained");
     }
-    assert_eq!(scene.target.signals(), 1);
+    assert_eq!(fixture.target.into_signal_count(), 1);
     drop(crowd);
 }
 
 #[test]
 fn callers_that_were_held_first_are_held_to_the_end() {
-    let scene = Scene::with_streams(1);
-    let sidecar = scene.serve_quick();
-    let early: Vec<_> = (0..100).map(|_| sidecar.hook()).collect();
-    let crowd = crowd(scene.pod.address, &request("GET", "/prestop", ""));
+    let fixture = Fixture::with_streams(1);
+    let sidecar = fixture.start_quick();
+    let early: Vec<_> = (0..100).map(|_| sidecar.call_hook()).collect();
+    let crowd = crowd(fixture.env.address, &request("GET", "/prestop", ""));
     assert_eq!(sidecar.get("/livez").status, 200);
-    scene.page.count(0);
+    fixture.page.set_streams(0);
     for hook in early {
         assert_eq!(hook.outcome()["outcome"], "drained");
     }
@@ -143,13 +143,13 @@ fn callers_that_were_held_first_are_held_to_the_end() {
 
 #[test]
 fn crowd_sends_nobody_away_who_comes_from_elsewhere() {
-    let scene = Scene::with_streams(1);
-    let sidecar = scene.serve_quick();
-    let mut slow = connect_from(ELSEWHERE, scene.pod.address);
+    let fixture = Fixture::with_streams(1);
+    let sidecar = fixture.start_quick();
+    let mut slow = connect_from(ELSEWHERE, fixture.env.address);
     let probe = request("GET", "/livez", "");
     let (half, rest) = probe.split_at(20);
     slow.write_all(half.as_bytes()).unwrap();
-    let crowd = crowd(scene.pod.address, "GET /livez");
+    let crowd = crowd(fixture.env.address, "GET /livez");
     // Answered in their turn: all of the crowd has been let in.
     assert_eq!(sidecar.get("/livez").status, 200);
     slow.write_all(rest.as_bytes()).unwrap();
@@ -160,11 +160,11 @@ fn crowd_sends_nobody_away_who_comes_from_elsewhere() {
 }
 
 /// Starts a sidecar that may have so many descriptors, and no more than that later on.
-fn with_descriptors(scene: &Scene, soft: u32, hard: u32) -> Sidecar {
+fn with_descriptors(fixture: &Fixture, soft: u32, hard: u32) -> Sidecar {
     let script = format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\" \"$@\"");
-    let mut command = scene.pod.command_of(Command::new("/bin/sh"), &["-c", &script, binary(), "sidecar"]);
-    command.args(QUICK).stderr(Stdio::piped());
-    let sidecar = scene.pod.spawn(command);
+    let mut command = fixture.env.with_env(Command::new("/bin/sh"), &["-c", &script, binary(), "sidecar"]);
+    command.args(QUICK_TIMES).stderr(Stdio::piped());
+    let sidecar = fixture.env.start_command(command);
     sidecar.wait_for_ready();
     sidecar
 }
@@ -172,19 +172,19 @@ fn with_descriptors(scene: &Scene, soft: u32, hard: u32) -> Sidecar {
 #[test]
 fn few_descriptors_are_told_of_and_kept_for_what_a_drain_needs() {
     for limit in [32, 64, 256] {
-        let scene = Scene::with_streams(1);
-        let mut sidecar = with_descriptors(&scene, limit, limit);
-        assert_eq!(sidecar.wait_for("descriptors")["level"], "WARN");
-        let silent = crowd(scene.pod.address, "GET /livez");
-        let hook = call_from(ELSEWHERE, scene.pod.address, "/prestop");
+        let fixture = Fixture::with_streams(1);
+        let mut sidecar = with_descriptors(&fixture, limit, limit);
+        assert_eq!(sidecar.wait_for_log("descriptors")["level"], "WARN");
+        let silent = crowd(fixture.env.address, "GET /livez");
+        let hook = call_from(ELSEWHERE, fixture.env.address, "/prestop");
         wait_until(|| callers(&sidecar) == Some(1.0));
         sidecar.wait_for_readings(3);
         assert_eq!(sidecar.get("/livez").status, 200);
-        scene.page.count(0);
+        fixture.page.set_streams(0);
         let outcome = hook.outcome();
         assert_eq!(outcome["outcome"], "drained", "with {limit}");
-        assert_eq!(scene.pod.termination_message().unwrap(), outcome, "with {limit}");
-        assert_eq!(scene.target.signals(), 1);
+        assert_eq!(fixture.env.termination_message().unwrap(), outcome, "with {limit}");
+        assert_eq!(fixture.target.into_signal_count(), 1);
         sidecar.signal(nix::sys::signal::Signal::SIGKILL);
         let log = sidecar.log();
         assert!(log.iter().all(|line| line["message"] != "cannot accept a connection"), "with {limit}: {log:#?}");
@@ -194,18 +194,18 @@ fn few_descriptors_are_told_of_and_kept_for_what_a_drain_needs() {
 
 #[test]
 fn low_limit_of_descriptors_is_raised_where_it_may_be() {
-    let scene = Scene::with_streams(1);
-    let sidecar = with_descriptors(&scene, 64, 4096);
-    let hooks: Vec<_> = (0..300).map(|_| Call::get(scene.pod.address, "/prestop")).collect();
+    let fixture = Fixture::with_streams(1);
+    let sidecar = with_descriptors(&fixture, 64, 4096);
+    let hooks: Vec<_> = (0..300).map(|_| Call::get(fixture.env.address, "/prestop")).collect();
     wait_until(|| callers(&sidecar) == Some(300.0));
-    scene.page.count(0);
+    fixture.page.set_streams(0);
     assert!(hooks.into_iter().all(|hook| hook.outcome()["outcome"] == "drained"));
 }
 
 #[test]
 fn what_only_looks_like_the_hook_starts_no_drain() {
-    let scene = Scene::with_streams(0);
-    let sidecar = scene.serve_quick();
+    let fixture = Fixture::with_streams(0);
+    let sidecar = fixture.start_quick();
     let close = "HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     for (line, status) in [
         ("GET //prestop", "404"),
@@ -232,18 +232,18 @@ fn what_only_looks_like_the_hook_starts_no_drain() {
         ("GET  /prestop", "400"),
         ("GET /pre stop", "400"),
     ] {
-        let answer = Call::send(scene.pod.address, format!("{line} {close}")).bytes();
+        let answer = Call::send(fixture.env.address, format!("{line} {close}")).bytes();
         let answer = String::from_utf8_lossy(&answer).into_owned();
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{line}: {answer}");
         assert_eq!(sidecar.status()["phase"], "serving", "after {line}");
     }
-    assert_eq!(scene.target.signals(), 0);
+    assert_eq!(fixture.target.into_signal_count(), 0);
 }
 
 #[test]
 fn what_a_proxy_may_take_for_a_body_is_not_taken_for_the_hook() {
-    let scene = Scene::with_streams(0);
-    let sidecar = scene.serve_quick();
+    let fixture = Fixture::with_streams(0);
+    let sidecar = fixture.start_quick();
     let inner = request("GET", "/prestop", "");
     let length = inner.len();
     for (name, head, between) in [
@@ -272,29 +272,29 @@ fn what_a_proxy_may_take_for_a_body_is_not_taken_for_the_hook() {
         ("bare line feeds", format!("X: a\nContent-Length: {length}\n\n"), ""),
     ] {
         let outer = format!("GET /livez HTTP/1.1\r\nHost: a\r\n{head}{between}{inner}");
-        drop(Call::send(scene.pod.address, outer).bytes());
+        drop(Call::send(fixture.env.address, outer).bytes());
         assert_eq!(sidecar.status()["phase"], "serving", "after {name}");
     }
-    assert_eq!(scene.target.signals(), 0);
+    assert_eq!(fixture.target.into_signal_count(), 0);
 }
 
 #[test]
 fn hook_may_be_called_as_old_clients_and_proxies_do() {
     for line in ["GET /prestop HTTP/1.0", "GET http://x/prestop HTTP/1.1", "GET /prestop?x=y HTTP/1.1"] {
-        let scene = Scene::with_streams(0);
-        let _sidecar = scene.serve_quick();
-        let call = Call::send(scene.pod.address, format!("{line}\r\nHost: a\r\nHost: b\r\n\r\n"));
+        let fixture = Fixture::with_streams(0);
+        let _sidecar = fixture.start_quick();
+        let call = Call::send(fixture.env.address, format!("{line}\r\nHost: a\r\nHost: b\r\n\r\n"));
         assert_eq!(call.outcome()["outcome"], "drained", "{line}");
-        assert_eq!(scene.target.signals(), 1);
+        assert_eq!(fixture.target.into_signal_count(), 1);
     }
 }
 
 #[test]
 fn head_may_hold_the_longest_token_and_not_twice_as_much() {
-    let scene = Scene::with_streams(0);
-    let sidecar = scene.serve_quick();
+    let fixture = Fixture::with_streams(0);
+    let sidecar = fixture.start_quick();
     let head = |length: usize| format!("Authorization: Bearer {}\r\n", "x".repeat(length));
-    assert_eq!(sidecar.ask("GET", "/livez", &head(4096)).status, 200);
-    let refused = Call::send(scene.pod.address, request("GET", "/livez", &head(9000))).bytes();
+    assert_eq!(sidecar.request("GET", "/livez", &head(4096)).status, 200);
+    let refused = Call::send(fixture.env.address, request("GET", "/livez", &head(9000))).bytes();
     assert!(!refused.starts_with(b"HTTP/1.1 200 "), "{:?}", String::from_utf8_lossy(&refused));
 }

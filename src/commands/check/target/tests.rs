@@ -104,7 +104,11 @@ fn what_the_target_does_with_the_signal_is_told_apart() {
     let term = 1 << (Signal::SIGTERM as i32 - 1);
     let judge = |status: Status| caught(&found(), &status, Signal::SIGINT);
     assert!(said(&judge(status(int, 0, int))).contains("Well"));
-    assert_amiss(&judge(status(term, int, 0)), Cause::Environment, &["ignores SIGINT", "background", "it catches SIGTERM"]);
+    assert_amiss(
+        &judge(status(term, int, 0)),
+        Cause::Environment,
+        &["ignores SIGINT", "background", "it catches SIGTERM"],
+    );
     assert_amiss(&judge(status(term, 0, int)), Cause::Environment, &["blocks SIGINT", "it catches SIGTERM"]);
     assert_amiss(&judge(status(0, 0, 0)), Cause::Environment, &["would be killed", "Otherwise --signal none"]);
 }
