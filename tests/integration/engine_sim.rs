@@ -16,7 +16,7 @@ use lameduck_test_support::sim::{EngineSim, start_client};
 const STREAM: &str = r#"engine_active_requests{kind="stream"} "#;
 
 #[test]
-fn sigint_closes_the_listener_and_lets_streams_finish() {
+fn sigint_closes_listener_and_lets_streams_finish() {
     let mut engine = EngineSim::start(&["--exit-code", "3"]);
     let mut client = engine.client("/v1/listen", &["--streams", "2", "--durations", "3s,4s"]);
     engine.wait_for("stream 2 opened");
@@ -36,7 +36,7 @@ fn sigint_closes_the_listener_and_lets_streams_finish() {
 }
 
 #[test]
-fn second_signal_cuts_streams_where_it_quits() {
+fn second_signal_can_quit_and_cut_streams() {
     let mut engine = EngineSim::start(&["--second-signal-quits"]);
     let mut client = engine.client("/v1/listen", &["--durations", "60s"]);
     engine.wait_for("stream 1 opened");
@@ -50,7 +50,7 @@ fn second_signal_cuts_streams_where_it_quits() {
 }
 
 #[test]
-fn quitting_engine_cuts_streams_on_the_first_signal() {
+fn quit_mode_cuts_streams_on_first_signal() {
     let mut engine = EngineSim::start(&["--on-signal", "quit", "--exit-code", "7"]);
     let mut client = engine.client("/v1/listen", &["--durations", "60s"]);
     engine.wait_for("stream 1 opened");
@@ -60,7 +60,7 @@ fn quitting_engine_cuts_streams_on_the_first_signal() {
 }
 
 #[test]
-fn metrics_port_closes_with_the_signal_on_request() {
+fn metrics_port_can_close_on_signal() {
     let mut engine = EngineSim::start(&["--metrics-close-on-signal"]);
     let _client = engine.client("/v1/listen", &["--durations", "60s"]);
     engine.wait_for("stream 1 opened");
@@ -78,7 +78,7 @@ fn silent_stream_is_closed_with_1011() {
 }
 
 #[test]
-fn keep_alive_holds_a_stream_without_being_work() {
+fn keepalive_keeps_stream_open_without_audio() {
     let mut engine = EngineSim::start(&["--no-data-timeout", "1s"]);
     let idle = ["--streams", "1:keepalive", "--keepalive-every", "100ms", "--durations", "2s"];
     let mut client = engine.client("/v1/listen", &idle);
@@ -87,7 +87,7 @@ fn keep_alive_holds_a_stream_without_being_work() {
 }
 
 #[test]
-fn batch_and_speech_synthesis_go_on_without_receiving_a_byte() {
+fn batch_and_synthesis_need_no_incoming_data() {
     let engine = EngineSim::start(&["--no-data-timeout", "300ms"]);
     for path in ["/batch", "/v1/speak"] {
         let mut client = engine.client(path, &["--streams", "1:silent", "--durations", "1s"]);
@@ -96,7 +96,7 @@ fn batch_and_speech_synthesis_go_on_without_receiving_a_byte() {
 }
 
 #[test]
-fn listens_on_ipv4_on_ipv6_and_on_both_at_once() {
+fn listens_on_ipv4_ipv6_and_both() {
     for (listen, loopbacks) in
         [("127.0.0.1:0", &["127.0.0.1"][..]), ("[::1]:0", &["[::1]"]), ("[::]:0", &["127.0.0.1", "[::1]"])]
     {
@@ -119,7 +119,7 @@ fn full_engine_refuses_streams_with_503() {
 }
 
 #[test]
-fn listener_goes_away_alone_on_sigusr1() {
+fn sigusr1_closes_only_the_listener() {
     let mut engine = EngineSim::start(&[]);
     let mut client = engine.client("/v1/listen", &["--durations", "60s"]);
     engine.wait_for("stream 1 opened");
@@ -135,7 +135,7 @@ fn listener_goes_away_alone_on_sigusr1() {
 }
 
 #[test]
-fn crash_cuts_streams_in_the_middle_on_sigusr2() {
+fn sigusr2_crashes_engine_and_cuts_streams() {
     let mut engine = EngineSim::start(&[]);
     let mut client = engine.client("/v1/listen", &["--durations", "60s"]);
     engine.wait_for("stream 1 opened");
@@ -145,7 +145,7 @@ fn crash_cuts_streams_in_the_middle_on_sigusr2() {
 }
 
 #[test]
-fn image_starts_it_as_it_starts_a_real_engine() {
+fn accepts_command_line_of_real_engine() {
     let mut command = Command::new(example("engine_sim"));
     command.arg0("impeller").args(["-v", "serve", "/etc/config/engine.toml", "--exit-code", "5"]);
     command.env("ENGINE_SIM_ARGS", "--listen 127.0.0.1:0 --metrics 127.0.0.1:0 --exit-code 4");
@@ -156,7 +156,7 @@ fn image_starts_it_as_it_starts_a_real_engine() {
 }
 
 #[test]
-fn default_mode_installs_no_handler_and_a_signal_kills() {
+fn default_mode_installs_no_handler_and_signal_kills() {
     let mut engine = EngineSim::start(&["--on-signal", "default"]);
     assert!(!engine.has_signal("SigCgt", Signal::SIGINT) && !engine.has_signal("SigCgt", Signal::SIGTERM));
     engine.signal(Signal::SIGINT);
@@ -164,7 +164,7 @@ fn default_mode_installs_no_handler_and_a_signal_kills() {
 }
 
 #[test]
-fn ignore_mode_is_ignored_by_the_kernel_under_the_same_name_and_pid() {
+fn ignore_mode_ignores_in_kernel_with_same_name_and_pid() {
     let engine = EngineSim::start(&["--on-signal", "ignore"]);
     assert!(engine.has_signal("SigIgn", Signal::SIGINT) && engine.has_signal("SigIgn", Signal::SIGTERM));
     assert_eq!(first_argument(engine.pid()).as_deref(), Some("impeller"));
@@ -172,7 +172,7 @@ fn ignore_mode_is_ignored_by_the_kernel_under_the_same_name_and_pid() {
 }
 
 #[test]
-fn child_has_the_same_name_and_dies_with_its_parent() {
+fn child_has_same_name_and_exits_with_parent() {
     let engine = EngineSim::start(&["--child"]);
     let child = engine.program.seen.iter().find_map(|line| line.strip_prefix("engine: child pid="));
     let child: i32 = child.and_then(|pid| pid.parse().ok()).expect("a line with the child's pid");

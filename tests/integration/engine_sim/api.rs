@@ -9,7 +9,7 @@ use serde_json::Value;
 use lameduck_test_support::sim::EngineSim;
 
 #[test]
-fn api_counts_truly_and_its_page_goes_with_the_listener() {
+fn api_status_page_counts_and_closes_with_listener() {
     let mut api = EngineSim::start_as("stem", &["--role", "api"]);
     let paths = ["/v1/listen", "/v2/listen", "/batch"];
     assert_eq!(counts(&api.status()), [0, 0, 0]);
@@ -31,7 +31,7 @@ fn api_counts_truly_and_its_page_goes_with_the_listener() {
 }
 
 #[test]
-fn kept_connection_to_the_page_goes_with_the_listener() {
+fn kept_alive_page_connection_closes_with_listener() {
     let mut api = EngineSim::start(&["--role", "api"]);
     let _client = api.client("/v1/listen", &["--durations", "60s"]);
     api.wait_for("stream 1 opened");

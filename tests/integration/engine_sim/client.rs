@@ -76,7 +76,7 @@ fn is(message: &Message, kind: &str) -> bool {
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a test looks at the time from outside")]
-fn keep_alive_takes_the_bytes_a_second_that_were_asked_for_and_no_more() {
+fn keepalive_matches_requested_byte_rate() {
     let began = Instant::now();
     let mut ear = Ear::open(&["--streams", "1:keepalive@260", "--durations", "60s"]);
     for _ in 0..21 {
@@ -88,7 +88,7 @@ fn keep_alive_takes_the_bytes_a_second_that_were_asked_for_and_no_more() {
 }
 
 #[test]
-fn audio_has_its_rate_in_chunks_of_the_size_asked_for() {
+fn audio_chunks_match_rate_and_chunk_duration() {
     let mut ear = Ear::open(&["--streams", "1:audio@2002", "--chunk", "250ms", "--durations", "60s"]);
     let sizes = [(); 4].map(|()| ear.hear().into_data().len());
     assert_eq!(sizes, [500, 501, 500, 501]);
@@ -110,7 +110,7 @@ fn silent_stream_sends_nothing_before_its_end() {
 }
 
 #[test]
-fn stream_changes_over_in_the_order_of_its_course() {
+fn stream_follows_its_phases_in_order() {
     let mut ear = Ear::open(&["--streams", "1:keepalive:1s:audio:1s:keepalive", "--durations", "10s"]);
     let mut changes = Vec::new();
     while changes.len() < 3 {
@@ -123,7 +123,7 @@ fn stream_changes_over_in_the_order_of_its_course() {
 }
 
 #[test]
-fn one_client_mixes_streams_that_work_with_streams_that_do_not() {
+fn client_mixes_audio_keepalive_and_silent_streams() {
     let mut engine = EngineSim::start(&[]);
     let mix = ["--streams", "2:audio@2000", "--streams", "1:keepalive@260", "--streams", "1:silent"];
     let mut client = engine.client("/v1/listen", &[&mix[..], &["--durations", "2s"]].concat());
@@ -141,7 +141,7 @@ fn one_client_mixes_streams_that_work_with_streams_that_do_not() {
 }
 
 #[test]
-fn streams_end_cleanly_when_told() {
+fn sigterm_ends_streams_cleanly() {
     let mut engine = EngineSim::start(&[]);
     let mut client =
         engine.client("/v1/listen", &["--streams", "1:audio", "--streams", "1:silent", "--durations", "1h"]);
@@ -152,7 +152,7 @@ fn streams_end_cleanly_when_told() {
 }
 
 #[test]
-fn arrivals_come_as_often_as_asked_for_and_each_is_a_connection_of_its_own() {
+fn arrivals_match_rate_with_one_connection_each() {
     let mut engine = EngineSim::start(&[]);
     let arrivals = ["--arrivals", "20/s", "--arrivals-for", "1s", "--durations", "1s"];
     let mut client =
@@ -168,7 +168,7 @@ fn arrivals_come_as_often_as_asked_for_and_each_is_a_connection_of_its_own() {
 }
 
 #[test]
-fn arrivals_that_nobody_listens_to_are_refused_and_not_tried_again() {
+fn arrivals_at_closed_port_are_refused_without_retry() {
     // A port that is bound but does not listen: nobody else is given it.
     let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
     socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a port");
@@ -183,7 +183,7 @@ fn arrivals_that_nobody_listens_to_are_refused_and_not_tried_again() {
 }
 
 #[test]
-fn arrivals_that_were_cut_are_told_from_those_that_were_refused() {
+fn totals_distinguish_cut_from_refused_arrivals() {
     let engine = EngineSim::start(&["--max-active", "5"]);
     let mut client = engine.client("/v1/listen", &["--arrivals", "50/s", "--arrivals-for", "30s", "--durations", "1h"]);
     client.wait_for("REFUSED: HTTP 503");
@@ -198,7 +198,7 @@ fn arrivals_that_were_cut_are_told_from_those_that_were_refused() {
 }
 
 #[test]
-fn stream_counts_that_make_no_sense_are_refused() {
+fn invalid_stream_groups_are_rejected() {
     for streams in ["x", "1:nonsense", "1:audio@0", "1:silent@5", "1:audio:5s", "1:audio:soon:silent"] {
         let refused = start_client("127.0.0.1:9", "/", &["--streams", streams]).exit_code();
         assert_eq!(refused, Some(2), "{streams}");

@@ -7,7 +7,7 @@ use lameduck_test_support::process::wait_until;
 use lameduck_test_support::sim::EngineSim;
 
 #[test]
-fn page_counts_what_is_open_and_forgets_what_has_ended() {
+fn page_counts_open_streams_only() {
     let mut engine = EngineSim::start(&[]);
     assert!(engine.page().contains(&format!("{STREAM}0\n")));
     assert!(!engine.page().contains("engine_requests_total"));
@@ -27,7 +27,7 @@ fn page_counts_what_is_open_and_forgets_what_has_ended() {
 }
 
 #[test]
-fn kinds_of_work_are_counted_apart_and_flux_by_its_own_gauge() {
+fn work_kinds_are_counted_separately_flux_by_its_own_gauge() {
     let mut engine = EngineSim::start(&["--flux-names", "bare"]);
     assert!(!engine.page().contains("flux_used_streams"));
     let _clients = ["/batch", "/v1/speak", "/v2/listen"].map(|path| engine.client(path, &["--durations", "60s"]));
@@ -42,7 +42,7 @@ fn kinds_of_work_are_counted_apart_and_flux_by_its_own_gauge() {
 }
 
 #[test]
-fn page_breaks_with_the_signal_on_request() {
+fn page_can_break_on_signal() {
     let mut engine = EngineSim::start(&["--page-after-signal", "empty", "--exit-delay", "60s"]);
     assert!(engine.page().contains(&format!("{STREAM}0\n")));
     engine.signal(Signal::SIGINT);
@@ -51,7 +51,7 @@ fn page_breaks_with_the_signal_on_request() {
 }
 
 #[test]
-fn gauge_can_drop_before_the_last_bytes_are_out() {
+fn gauge_can_drop_before_last_bytes_are_sent() {
     let mut engine = EngineSim::start(&["--gauge-drops-early", "60s"]);
     let mut client = engine.client("/v1/listen", &["--durations", "500ms"]);
     engine.wait_for("stream 1 opened");
@@ -62,7 +62,7 @@ fn gauge_can_drop_before_the_last_bytes_are_out() {
 }
 
 #[test]
-fn page_can_be_broken_and_mended_at_run_time() {
+fn page_can_be_broken_and_repaired_at_run_time() {
     let engine = EngineSim::start(&["--page", "html"]);
     assert!(engine.page().contains("text/html"));
     assert!(engine.put_page("nan").contains("200 OK"));
@@ -85,7 +85,7 @@ fn padded_page_is_large_and_complete() {
 }
 
 #[test]
-fn page_lies_whatever_is_open() {
+fn page_can_report_a_false_count() {
     let mut engine = EngineSim::start(&["--page", "says:0", "--flux-as-stream"]);
     let _clients = ["/v1/listen", "/batch", "/v2/listen"].map(|path| engine.client(path, &["--durations", "60s"]));
     for _ in 0..3 {
@@ -104,7 +104,7 @@ fn page_lies_whatever_is_open() {
 }
 
 #[test]
-fn page_freezes_with_the_signal_on_request() {
+fn page_can_freeze_on_signal() {
     let mut engine = EngineSim::start(&["--page-after-signal", "frozen", "--exit-delay", "60s"]);
     let mut client = engine.client("/v1/listen", &["--durations", "60s"]);
     engine.wait_for("stream 1 opened");

@@ -28,7 +28,7 @@ fn drain(env: &SidecarEnv, sidecar: &Sidecar, args: &[&str], meddle: impl FnOnce
 }
 
 #[test]
-fn drain_of_a_person_waits_prints_the_outcome_and_warns() {
+fn manual_drain_waits_prints_outcome_and_warns() {
     let fixture = Fixture::with_streams(2);
     let sidecar = fixture.start_quick();
     let (code, outcome, stderr) = drain(&fixture.env, &sidecar, &[], || {
@@ -42,7 +42,7 @@ fn drain_of_a_person_waits_prints_the_outcome_and_warns() {
 }
 
 #[test]
-fn drain_as_a_hook_is_a_hook() {
+fn drain_with_hook_flag_counts_as_hook() {
     let fixture = Fixture::with_streams(2);
     let sidecar = fixture.start_quick();
     let (code, outcome, stderr) = drain(&fixture.env, &sidecar, &["--hook"], || {
@@ -54,7 +54,7 @@ fn drain_as_a_hook_is_a_hook() {
 }
 
 #[test]
-fn drain_says_by_its_code_what_was_cut() {
+fn drain_exit_code_reports_stragglers() {
     let fixture = Fixture::with_streams(2);
     let sidecar = fixture.start_ready(&[&SHORT[..], &["--poll-interval", "1s"]].concat());
     let (code, outcome, _) = drain(&fixture.env, &sidecar, &[], || {});
@@ -67,7 +67,7 @@ fn drain_says_by_its_code_what_was_cut() {
 }
 
 #[test]
-fn drain_of_a_person_joins_and_does_not_move_the_deadline() {
+fn manual_drain_joins_without_moving_deadline() {
     let fixture = Fixture::with_streams(2);
     let sidecar = fixture.start_quick();
     let hook = sidecar.call_hook();
@@ -77,7 +77,7 @@ fn drain_of_a_person_joins_and_does_not_move_the_deadline() {
 }
 
 #[test]
-fn sidecar_that_dies_under_a_client_is_unreachable() {
+fn sidecar_crash_during_client_drain_is_unreachable() {
     let fixture = Fixture::with_streams(2);
     let sidecar = fixture.start_quick();
     let env = &fixture.env;
@@ -92,7 +92,7 @@ fn sidecar_that_dies_under_a_client_is_unreachable() {
 }
 
 #[test]
-fn nobody_there_is_said_with_the_mend() {
+fn unreachable_sidecar_is_reported_with_fix() {
     let env = SidecarEnv::new("http://127.0.0.1:1/");
     let drains = [&["drain"][..], &["drain", "--hook"]];
     let looks = [&["status"][..], &["status", "--json"], &["status", "--watch"], &["status", "--watch", "--json"]];
@@ -104,7 +104,7 @@ fn nobody_there_is_said_with_the_mend() {
 }
 
 #[test]
-fn what_is_not_the_sidecar_is_not_taken_for_it() {
+fn other_http_server_is_not_mistaken_for_sidecar() {
     let page = lameduck_test_support::page::PageServer::with_streams(0);
     let mut env = SidecarEnv::new("");
     env.address = page.url().trim_start_matches("http://").trim_end_matches("/metrics").parse().unwrap();
@@ -116,7 +116,7 @@ fn what_is_not_the_sidecar_is_not_taken_for_it() {
 }
 
 #[test]
-fn status_is_for_people_and_with_json_for_machines() {
+fn status_prints_text_or_json() {
     let fixture = Fixture::with_streams(3);
     let sidecar = fixture.start_quick();
     let (code, text, _) = fixture.env.run_client(&["status"]);
@@ -140,7 +140,7 @@ fn status_is_for_people_and_with_json_for_machines() {
 }
 
 #[test]
-fn drain_as_a_hook_outlives_the_sidecar_and_is_held_by_the_next() {
+fn drain_hook_survives_sidecar_restart() {
     let mut fixture = Fixture::with_streams(2);
     let sidecar = fixture.start_quick();
     let address = fixture.env.address.to_string();

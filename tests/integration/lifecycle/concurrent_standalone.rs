@@ -21,7 +21,7 @@ fn saved_state(env: &SidecarEnv) -> Value {
 }
 
 #[test]
-fn hooks_at_the_same_instant_are_one_drain_with_one_signal() {
+fn simultaneous_hooks_share_one_drain_and_signal() {
     let mut fixture = Fixture::with_streams(2);
     let mut hooks: Vec<_> = (0..4).map(|_| StandaloneHook::start(&fixture.env, &QUICK_TIMES)).collect();
     fixture.target.wait_for("INT");
@@ -33,7 +33,7 @@ fn hooks_at_the_same_instant_are_one_drain_with_one_signal() {
 }
 
 #[test]
-fn second_hook_goes_on_with_the_drain_of_one_that_was_killed() {
+fn second_hook_resumes_drain_of_killed_hook() {
     let mut fixture = Fixture::with_streams(2);
     let mut first = StandaloneHook::start(&fixture.env, &QUICK_TIMES);
     first.process.wait_for_log("signal sent");
@@ -53,7 +53,7 @@ fn second_hook_goes_on_with_the_drain_of_one_that_was_killed() {
 }
 
 #[test]
-fn hook_that_comes_when_no_other_is_there_starts_the_grace_period_again() {
+fn hook_without_concurrent_hook_restarts_grace_period() {
     let mut fixture = Fixture::with_streams(2);
     let first = StandaloneHook::start(&fixture.env, &QUICK_TIMES);
     fixture.target.wait_for("INT");
@@ -72,7 +72,7 @@ fn hook_that_comes_when_no_other_is_there_starts_the_grace_period_again() {
 }
 
 #[test]
-fn deaths_at_any_moment_never_make_a_second_signal() {
+fn crash_at_any_time_never_sends_second_signal() {
     let fixture = Fixture::with_streams(1);
     let times = ["--grace-period", "10m", "--lame-duck", "150ms", "--quiet-period", "100ms", "--exit-wait", "0s"];
     for pause in 0..10 {
@@ -88,7 +88,7 @@ fn deaths_at_any_moment_never_make_a_second_signal() {
 }
 
 #[test]
-fn hook_after_the_drain_is_answered_at_once() {
+fn hook_after_drain_is_answered_immediately() {
     let fixture = Fixture::with_streams(0);
     let first = StandaloneHook::start(&fixture.env, &QUICK_TIMES).finish();
     assert_eq!(first.1["outcome"], "drained");
@@ -98,7 +98,7 @@ fn hook_after_the_drain_is_answered_at_once() {
 }
 
 #[test]
-fn hook_after_the_deadline_opens_the_drain_again_without_a_second_signal() {
+fn hook_after_deadline_reopens_drain_without_second_signal() {
     let fixture = Fixture::with_streams(2);
     assert_eq!(StandaloneHook::start(&fixture.env, &SHORT).finish().1["outcome"], "expired");
     let mut second = StandaloneHook::start(&fixture.env, &QUICK_TIMES);
@@ -110,7 +110,7 @@ fn hook_after_the_deadline_opens_the_drain_again_without_a_second_signal() {
 }
 
 #[test]
-fn hook_that_joins_a_persons_drain_is_not_bound_by_its_deadline() {
+fn hook_joining_manual_drain_has_own_deadline() {
     let mut fixture = Fixture::with_streams(2);
     let mut command = fixture.env.with_env(Command::new(binary()), &["drain", "--standalone"]);
     let person = command.args(SHORT).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -130,7 +130,7 @@ fn hook_that_joins_a_persons_drain_is_not_bound_by_its_deadline() {
 }
 
 #[test]
-fn new_life_of_the_target_inherits_nothing() {
+fn new_incarnation_inherits_nothing() {
     let mut fixture = Fixture::with_streams(0);
     assert_eq!(StandaloneHook::start(&fixture.env, &QUICK_TIMES).finish().1["outcome"], "drained");
     assert_eq!(std::mem::replace(&mut fixture.target, ShellTarget::start("somebody-else")).into_signal_count(), 1);
@@ -141,7 +141,7 @@ fn new_life_of_the_target_inherits_nothing() {
 }
 
 #[test]
-fn lock_that_cannot_be_taken_does_not_keep_a_hook_from_its_work() {
+fn unusable_lock_does_not_block_hook() {
     let fixture = Fixture::with_streams(0);
     let first = StandaloneHook::start(&fixture.env, &QUICK_TIMES).finish();
     assert_eq!(first.0, Some(0));
@@ -156,7 +156,7 @@ fn lock_that_cannot_be_taken_does_not_keep_a_hook_from_its_work() {
 }
 
 #[test]
-fn a_stopped_process_does_not_hold_the_next_hook_beyond_its_deadline() {
+fn stopped_process_does_not_hold_next_hook_past_deadline() {
     let fixture = Fixture::with_streams(1);
     let mut first = StandaloneHook::start(&fixture.env, &QUICK_TIMES);
     first.process.wait_for_log("signal sent");

@@ -17,7 +17,7 @@ const FRESH: [&str; 2] = ["--poll-interval", "1s"];
 const LATE: Duration = Duration::from_secs(10);
 
 #[test]
-fn deadline_releases_everybody_and_counts_the_stragglers() {
+fn deadline_releases_all_hooks_and_counts_stragglers() {
     let fixture = Fixture::with_streams(3);
     let sidecar = fixture.start_ready(&[&SHORT[..], &FRESH].concat());
     let elapsed = stopwatch();
@@ -36,7 +36,7 @@ fn deadline_releases_everybody_and_counts_the_stragglers() {
 }
 
 #[test]
-fn stragglers_are_unknown_where_the_page_is() {
+fn unreadable_page_makes_stragglers_unknown() {
     for answer in [PageReply::Hang, PageReply::Refuse] {
         let fixture = Fixture::with_streams(3);
         let sidecar = fixture.start_ready(&SHORT);
@@ -49,7 +49,7 @@ fn stragglers_are_unknown_where_the_page_is() {
 }
 
 #[test]
-fn hook_after_the_deadline_is_held_again_without_a_second_signal() {
+fn hook_after_deadline_is_held_without_second_signal() {
     let fixture = Fixture::with_streams(2);
     let sidecar = fixture.start_ready(&SHORT);
     assert_eq!(sidecar.call_hook().outcome()["outcome"], "expired");
@@ -63,7 +63,7 @@ fn hook_after_the_deadline_is_held_again_without_a_second_signal() {
 }
 
 #[test]
-fn zero_that_has_not_held_yet_at_the_deadline_is_no_drain() {
+fn unconfirmed_zero_at_deadline_is_expired() {
     let fixture = Fixture::with_streams(1);
     let times = ["--grace-period", "6s", "--exit-margin", "1s", "--lame-duck", "0s", "--quiet-period", "4900ms"];
     let sidecar = fixture.start_ready(&[&times[..], &FRESH].concat());

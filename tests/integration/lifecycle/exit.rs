@@ -12,7 +12,7 @@ use lameduck_test_support::shell::ShellTarget;
 use lameduck_test_support::sidecar::QUICK_TIMES;
 
 #[test]
-fn exit_of_the_target_ends_the_wait_at_once() {
+fn target_exit_releases_hook_immediately() {
     let mut took: Vec<Duration> = (0..5).map(|_| exit_to_answer()).collect();
     took.sort();
     println!("from the exit to the answer: median {:?} of {took:?}", took[2]);
@@ -33,7 +33,7 @@ fn exit_to_answer() -> Duration {
 }
 
 #[test]
-fn target_that_is_killed_in_mid_drain_is_not_clean() {
+fn target_killed_during_drain_is_not_clean() {
     let mut fixture = Fixture::with_streams(4);
     let mut sidecar = fixture.start_quick();
     let hook = sidecar.call_hook();
@@ -51,7 +51,7 @@ fn target_that_is_killed_in_mid_drain_is_not_clean() {
 }
 
 #[test]
-fn target_that_fails_in_mid_drain_leaves_nobody_knowing() {
+fn target_failure_during_drain_makes_stragglers_unknown() {
     let mut fixture = Fixture::with_streams(4);
     let mut sidecar = fixture.start_quick();
     let hook = sidecar.call_hook();
@@ -64,7 +64,7 @@ fn target_that_fails_in_mid_drain_leaves_nobody_knowing() {
 }
 
 #[test]
-fn target_that_ends_unsignalled_leaves_its_streams_as_stragglers() {
+fn exit_before_signal_counts_streams_as_stragglers() {
     let fixture = Fixture::with_streams(4);
     let mut sidecar = fixture.start_ready(&["--grace-period", "10m", "--lame-duck", "1m"]);
     let hook = sidecar.call_hook();
@@ -79,7 +79,7 @@ fn target_that_ends_unsignalled_leaves_its_streams_as_stragglers() {
 }
 
 #[test]
-fn new_incarnation_starts_over_and_can_be_drained_again() {
+fn new_incarnation_can_be_drained_again() {
     let mut fixture = Fixture::with_streams(1);
     let sidecar = fixture.start_quick();
     for outcome in ["exited", "drained"] {
@@ -106,7 +106,7 @@ fn new_incarnation_starts_over_and_can_be_drained_again() {
 }
 
 #[test]
-fn new_incarnation_waits_for_a_reading_of_its_own() {
+fn new_incarnation_needs_its_own_reading() {
     let mut fixture = Fixture::with_streams(0);
     let sidecar = fixture.start_quick();
     fixture.page.set_reply(PageReply::Refuse);
@@ -118,7 +118,7 @@ fn new_incarnation_waits_for_a_reading_of_its_own() {
 }
 
 #[test]
-fn only_the_exit_ends_a_drain_that_waits_for_it() {
+fn wait_for_exit_ignores_zero_streams() {
     let mut fixture = Fixture::with_streams(0);
     let sidecar = fixture.start_ready(&[&QUICK_TIMES[..], &["--wait-for", "exit"]].concat());
     let hook = sidecar.call_hook();
@@ -130,7 +130,7 @@ fn only_the_exit_ends_a_drain_that_waits_for_it() {
 }
 
 #[test]
-fn engine_that_quits_on_the_signal_is_not_called_clean_where_its_code_says_otherwise() {
+fn nonzero_exit_after_signal_is_not_reported_clean() {
     let (mut engine, env) = start_engine(&["--on-signal", "quit", "--exit-code", "1"]);
     let mut client = engine.client("/v1/listen", &["--durations", "60s"]);
     let sidecar = env.start(&QUICK_TIMES);

@@ -13,7 +13,7 @@ use lameduck_test_support::sidecar::QUICK_TIMES;
 const HOUR_OF_LAME_DUCK: [&str; 4] = ["--grace-period", "2h", "--lame-duck", "1h"];
 
 #[test]
-fn held_caller_is_sent_nothing_before_the_end_and_then_one_small_answer() {
+fn held_caller_gets_nothing_until_one_small_answer() {
     let mut fixture = Fixture::with_streams(2);
     let sidecar = fixture.start_quick();
     let hook = sidecar.call_hook();
@@ -37,7 +37,7 @@ fn held_caller_is_sent_nothing_before_the_end_and_then_one_small_answer() {
 }
 
 #[test]
-fn held_caller_outlives_one_that_does_not_end_its_request() {
+fn held_caller_is_exempt_from_request_timeout() {
     let fixture = Fixture::with_streams(1);
     let sidecar = fixture.start_quick();
     let hook = sidecar.call_hook();
@@ -68,7 +68,7 @@ fn fifty_callers_share_one_drain_and_one_signal() {
 }
 
 #[test]
-fn caller_that_leaves_cancels_nothing() {
+fn caller_disconnect_cancels_nothing() {
     let mut fixture = Fixture::with_streams(1);
     let sidecar = fixture.start_quick();
     drop(sidecar.call_hook());
@@ -82,7 +82,7 @@ fn caller_that_leaves_cancels_nothing() {
 }
 
 #[test]
-fn pod_is_unready_before_the_signal() {
+fn pod_is_not_ready_before_signal() {
     let fixture = Fixture::with_streams(0);
     let sidecar = fixture.start_ready(&HOUR_OF_LAME_DUCK);
     let hook = sidecar.call_hook();
@@ -96,7 +96,7 @@ fn pod_is_unready_before_the_signal() {
 }
 
 #[test]
-fn lame_duck_is_waited_for() {
+fn signal_waits_for_lame_duck() {
     let mut fixture = Fixture::with_streams(1);
     let sidecar = fixture.start_ready(&["--grace-period", "10m", "--lame-duck", "700ms"]);
     let elapsed = stopwatch();
@@ -107,7 +107,7 @@ fn lame_duck_is_waited_for() {
 }
 
 #[test]
-fn one_second_of_grace_is_enough_for_the_signal_and_an_answer() {
+fn one_second_grace_period_suffices_for_signal_and_answer() {
     let mut fixture = Fixture::with_streams(1);
     let sidecar = fixture.start_ready(&["--grace-period", "1"]);
     let elapsed = stopwatch();
@@ -138,7 +138,7 @@ fn zero_must_hold_for_the_quiet_period() {
 }
 
 #[test]
-fn hook_after_the_drain_is_answered_at_once_and_signals_nobody() {
+fn hook_after_drain_is_answered_without_signal() {
     let fixture = Fixture::with_streams(0);
     let sidecar = fixture.start_quick();
     let first = sidecar.call_hook().outcome();
@@ -150,7 +150,7 @@ fn hook_after_the_drain_is_answered_at_once_and_signals_nobody() {
 }
 
 #[test]
-fn hook_joins_and_starts_the_grace_period_again_only_if_no_other_is_held() {
+fn hook_restarts_grace_period_only_if_no_other_is_held() {
     let fixture = Fixture::with_streams(1);
     let sidecar = fixture.start_quick();
     let budget = || {
@@ -174,7 +174,7 @@ fn hook_joins_and_starts_the_grace_period_again_only_if_no_other_is_held() {
 }
 
 #[test]
-fn real_streams_end_by_themselves_before_the_hook_returns() {
+fn hook_returns_after_real_streams_end() {
     let (mut engine, env) = start_engine(&["--second-signal-quits"]);
     let sidecar = env.start(&QUICK_TIMES);
     sidecar.wait_for_ready();

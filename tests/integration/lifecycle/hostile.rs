@@ -42,7 +42,7 @@ fn abuse() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
-fn abuse_harms_neither_probes_nor_the_drain() {
+fn malformed_requests_affect_neither_probes_nor_drain() {
     let mut fixture = Fixture::with_streams(1);
     let mut sidecar = fixture.start_quick();
     let hook = sidecar.call_hook();
@@ -61,7 +61,7 @@ fn abuse_harms_neither_probes_nor_the_drain() {
 }
 
 #[test]
-fn abuse_starts_no_drain() {
+fn malformed_requests_start_no_drain() {
     let fixture = Fixture::with_streams(0);
     let sidecar = fixture.start_quick();
     for (name, bytes) in abuse() {
@@ -72,7 +72,7 @@ fn abuse_starts_no_drain() {
 }
 
 #[test]
-fn tls_is_answered_in_http_so_that_the_kubelet_tries_again_in_clear() {
+fn tls_gets_http_reply_so_kubelet_retries_in_plaintext() {
     let fixture = Fixture::with_streams(0);
     let _sidecar = fixture.start_quick();
     let answer = Call::send(fixture.env.address, TLS_HELLO).bytes();
@@ -80,7 +80,7 @@ fn tls_is_answered_in_http_so_that_the_kubelet_tries_again_in_clear() {
 }
 
 #[test]
-fn probes_are_answered_beside_a_crowd_of_held_callers() {
+fn probes_are_answered_with_many_held_callers() {
     let fixture = Fixture::with_streams(1);
     let sidecar = fixture.start_quick();
     let crowd: Vec<_> = (0..350).map(|_| Call::get(fixture.env.address, "/prestop")).collect();
@@ -95,7 +95,7 @@ fn probes_are_answered_beside_a_crowd_of_held_callers() {
 }
 
 #[test]
-fn silent_callers_are_sent_away_when_others_need_their_place() {
+fn idle_clients_are_evicted_under_pressure() {
     let fixture = Fixture::with_streams(1);
     let sidecar = fixture.start_quick();
     let hook = sidecar.call_hook();
@@ -110,7 +110,7 @@ fn silent_callers_are_sent_away_when_others_need_their_place() {
 }
 
 #[test]
-fn log_that_nobody_reads_holds_up_nothing() {
+fn unread_log_blocks_nothing() {
     let fixture = Fixture::with_streams(1);
     let (unread, mut stderr) = std::io::pipe().unwrap();
     fill(&mut stderr);
@@ -139,7 +139,7 @@ fn fill(pipe: &mut PipeWriter) {
 }
 
 #[test]
-fn log_that_is_closed_holds_up_nothing() {
+fn closed_log_blocks_nothing() {
     let fixture = Fixture::with_streams(1);
     let (reader, stderr) = std::io::pipe().unwrap();
     drop(reader);
@@ -155,7 +155,7 @@ fn log_that_is_closed_holds_up_nothing() {
 }
 
 #[test]
-fn place_for_the_outcome_that_cannot_be_written_holds_up_nothing() {
+fn unwritable_termination_log_blocks_nothing() {
     let fixture = Fixture::with_streams(0);
     // A pipe that nobody reads is not waited for.
     let pipe = fixture.env.dir.join("pipe");

@@ -20,7 +20,7 @@ fn idling(fixture: &Fixture, port: &Port) -> Sidecar {
 }
 
 #[test]
-fn silent_connections_and_keep_alives_are_idle_and_two_kilobytes_a_second_are_work() {
+fn silence_and_keepalives_are_idle_but_2kb_per_second_is_work() {
     let (fixture, port) = (Fixture::with_streams(3), Port::open());
     let sidecar = idling(&fixture, &port);
     let (silent, kept) = (port.connect(), port.connect().sending(26));
@@ -40,7 +40,7 @@ fn silent_connections_and_keep_alives_are_idle_and_two_kilobytes_a_second_are_wo
 }
 
 #[test]
-fn without_being_asked_nothing_ends_early() {
+fn idle_streams_end_no_drain_by_default() {
     let (fixture, port) = (Fixture::with_streams(1), Port::open());
     let _silent = port.connect();
     let args = ["--grace-period", "6s", "--lame-duck", "100ms", "--quiet-period", "200ms"];
@@ -52,7 +52,7 @@ fn without_being_asked_nothing_ends_early() {
 }
 
 #[test]
-fn a_batch_an_unknown_count_or_a_wrong_port_forbids_idle() {
+fn batch_unknown_count_or_wrong_port_prevents_idle() {
     let batch = "engine_active_requests{kind=\"stream\"} 1\nengine_active_requests{kind=\"batch\"} 1\n";
     for (answer, connected) in [(PageReply::text(batch), true), (PageReply::Hang, true), (PageReply::streams(2), false)]
     {
@@ -74,7 +74,7 @@ fn a_batch_an_unknown_count_or_a_wrong_port_forbids_idle() {
 }
 
 #[test]
-fn a_target_that_stays_for_idle_streams_is_killed_an_exit_margin_later() {
+fn idle_drain_kills_lingering_target_after_exit_margin() {
     let (mut engine, env) = start_engine(&["--no-data-timeout", "10m"]);
     let sidecar = idle_engine(&engine, &env, "10m");
     let _client = engine.client("/v1/listen", &["--streams", "1:keepalive", "--durations", "1h"]);
@@ -101,7 +101,7 @@ const MIXES: u64 = 100;
 const AT_ONCE: usize = 20;
 
 #[test]
-fn keep_alives_end_a_drain_as_idle_and_audio_never_does_in_a_hundred_random_mixes() {
+fn random_mixes_end_idle_unless_audio_flows() {
     let lanes: Vec<_> = (0..MIXES)
         .take(AT_ONCE)
         .map(|lane| thread::spawn(move || (lane..MIXES).step_by(AT_ONCE).for_each(mix)))
@@ -153,7 +153,7 @@ impl Random {
 }
 
 #[test]
-fn a_port_number_used_again_is_not_the_old_connection() {
+fn reused_port_number_is_a_new_connection() {
     let (fixture, port) = (Fixture::with_streams(1), Port::open());
     let sidecar = idling(&fixture, &port);
     let old: Connection = port.connect();
@@ -166,7 +166,7 @@ fn a_port_number_used_again_is_not_the_old_connection() {
 }
 
 #[test]
-fn an_engine_with_idle_streams_shows_them_without_being_asked_to_end_for_them() {
+fn idle_streams_are_shown_without_idle_after() {
     let (mut engine, env) = start_engine(&["--no-data-timeout", "10m"]);
     let port = engine.ws.rsplit(':').next().unwrap().to_owned();
     let sidecar = env.start(&[&QUICK_TIMES[..], &["--activity-port", &port]].concat());
@@ -179,7 +179,7 @@ fn an_engine_with_idle_streams_shows_them_without_being_asked_to_end_for_them() 
 }
 
 #[test]
-fn streams_on_a_port_that_nothing_tells_of_are_never_idle() {
+fn streams_without_activity_data_are_never_idle() {
     let (fixture, counted, active) = (Fixture::with_streams(0), Port::open(), Port::open());
     let [streams, activity] = [&counted, &active].map(|port| port.number().to_string());
     let (_speaks, _silent) = (counted.connect(), active.connect());

@@ -101,7 +101,7 @@ impl Site {
 }
 
 #[test]
-fn haproxy_sends_new_streams_only_to_pods_that_accept_them() {
+fn haproxy_sends_new_streams_only_to_accepting_pods() {
     let Some(haproxy) = installed("haproxy") else { return };
     let config = include_str!("../../../k8s-examples/load-balancers/haproxy.cfg");
     let stats = std::env::temp_dir().join(format!("lameduck-haproxy-{}.sock", std::process::id()));
@@ -126,7 +126,7 @@ fn haproxy_sends_new_streams_only_to_pods_that_accept_them() {
 }
 
 #[test]
-fn nginx_asks_the_gate_of_a_pod_and_goes_on_to_the_next() {
+fn nginx_skips_pod_that_does_not_accept() {
     let Some(nginx) = installed("nginx") else { return };
     let config = include_str!("../../../k8s-examples/load-balancers/nginx.conf");
     let logs = std::env::temp_dir().join(format!("lameduck-nginx-{}", std::process::id()));

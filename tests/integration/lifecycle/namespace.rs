@@ -57,7 +57,7 @@ fn unshare() -> Command {
 }
 
 #[test]
-fn first_process_is_the_target_and_what_was_brought_in_beside_it_is_not() {
+fn init_process_is_target_but_exec_session_is_not() {
     let page = PageServer::with_streams(2);
     let env = SidecarEnv::new(&page.url());
     let Some(mut container) = Container::start(&env.target_name, SCRIPT) else { return };
@@ -78,7 +78,7 @@ fn first_process_is_the_target_and_what_was_brought_in_beside_it_is_not() {
 }
 
 #[test]
-fn what_was_brought_in_is_no_target_even_where_there_is_no_other() {
+fn exec_session_alone_is_never_the_target() {
     let page = PageServer::with_streams(1);
     let env = SidecarEnv::new(&page.url());
     let Some(container) = Container::start("another", SCRIPT) else { return };
@@ -95,7 +95,7 @@ fn what_was_brought_in_is_no_target_even_where_there_is_no_other() {
 }
 
 #[test]
-fn child_of_the_first_process_is_found() {
+fn child_of_init_process_is_found() {
     let page = PageServer::with_streams(1);
     let env = SidecarEnv::new(&page.url());
     let wrapper = format!(r#"bash -c 'exec -a "$0" bash -c "$1"' {} "{SCRIPT}"; :"#, env.target_name);
@@ -107,7 +107,7 @@ fn child_of_the_first_process_is_found() {
 }
 
 #[test]
-fn first_process_that_ignores_the_signal_goes_by_count_alone() {
+fn init_process_that_ignores_signal_is_only_counted() {
     let page = PageServer::with_streams(1);
     let env = SidecarEnv::new(&page.url());
     // A shell would catch it.
@@ -123,7 +123,7 @@ fn first_process_that_ignores_the_signal_goes_by_count_alone() {
 }
 
 #[test]
-fn first_process_that_takes_the_hook_with_it_leaves_its_outcome_behind() {
+fn outcome_survives_hook_killed_with_init_process() {
     let page = PageServer::with_streams(2);
     let env = SidecarEnv::new(&page.url());
     let script = SCRIPT.replace("echo INT", "exit 0");
@@ -137,7 +137,7 @@ fn first_process_that_takes_the_hook_with_it_leaves_its_outcome_behind() {
 }
 
 #[test]
-fn last_streams_that_were_seen_to_end_are_said_to_have_ended() {
+fn termination_message_is_updated_when_last_streams_end() {
     let page = PageServer::with_streams(2);
     let env = SidecarEnv::new(&page.url());
     let Some(mut container) = Container::start(&env.target_name, SCRIPT) else { return };

@@ -17,7 +17,7 @@ use lameduck_test_support::sidecar::{QUICK_TIMES, Sidecar, SidecarEnv};
 const PATIENT: [&str; 4] = ["--grace-period", "10m", "--lame-duck", "1m"];
 
 #[test]
-fn engine_that_is_still_loading_is_signalled_and_not_waited_for() {
+fn loading_engine_is_signalled_and_not_waited_for() {
     let page = PageServer::new(PageReply::Refuse);
     let env = SidecarEnv::new(&page.url());
     let mut sidecar = env.start(&PATIENT);
@@ -38,7 +38,7 @@ fn engine_that_is_still_loading_is_signalled_and_not_waited_for() {
 }
 
 #[test]
-fn nobody_to_signal_and_nobody_who_listens_is_not_waited_for() {
+fn no_target_and_closed_port_end_drain_immediately() {
     let page = PageServer::new(PageReply::Refuse);
     let env = SidecarEnv::new(&page.url());
     let sidecar = env.start(&PATIENT);
@@ -48,7 +48,7 @@ fn nobody_to_signal_and_nobody_who_listens_is_not_waited_for() {
 }
 
 #[test]
-fn nobody_to_signal_is_waited_for_while_somebody_answers() {
+fn without_target_drain_waits_while_page_is_served() {
     let page = PageServer::with_streams(1);
     let env = SidecarEnv::new(&page.url());
     let sidecar = env.start(&QUICK_TIMES);
@@ -62,7 +62,7 @@ fn nobody_to_signal_is_waited_for_while_somebody_answers() {
 }
 
 #[test]
-fn two_to_choose_from_are_not_nobody() {
+fn ambiguous_targets_are_waited_for() {
     let fixture = Fixture::with_streams(0);
     fixture.page.set_reply(PageReply::Refuse);
     let _second = ShellTarget::start(&fixture.env.target_name);
@@ -72,7 +72,7 @@ fn two_to_choose_from_are_not_nobody() {
 }
 
 #[test]
-fn target_older_than_the_sidecar_may_have_served_and_is_waited_for() {
+fn target_older_than_sidecar_is_waited_for() {
     let fixture = Fixture::with_streams(0);
     fixture.page.set_reply(PageReply::Refuse);
     // What starts in the same tick of the clock is not known to be younger.
@@ -83,7 +83,7 @@ fn target_older_than_the_sidecar_may_have_served_and_is_waited_for() {
 }
 
 #[test]
-fn target_that_is_there_is_not_taken_for_none_where_the_hook_is_the_first_thing_to_happen() {
+fn hook_before_first_search_still_finds_target() {
     let fixture = Fixture::with_streams(0);
     fixture.page.set_reply(PageReply::Refuse);
     let mut command = fixture.env.sidecar_command();

@@ -49,7 +49,7 @@ fn callers(sidecar: &Sidecar) -> Option<f64> {
 }
 
 #[test]
-fn caller_that_sent_more_than_its_request_is_noticed_when_it_leaves() {
+fn disconnect_is_noticed_after_excess_request_bytes() {
     let fixture = Fixture::with_streams(1);
     let sidecar = fixture.start_quick();
     let hook = request("GET", "/prestop", "");
@@ -74,7 +74,7 @@ fn caller_that_sent_more_than_its_request_is_noticed_when_it_leaves() {
 }
 
 #[test]
-fn hook_starts_the_grace_period_again_after_a_caller_that_sent_too_much() {
+fn hook_restarts_grace_period_after_oversized_caller_left() {
     let fixture = Fixture::with_streams(1);
     let sidecar = fixture.start_quick();
     let hook = request("GET", "/prestop", "");
@@ -89,7 +89,7 @@ fn hook_starts_the_grace_period_again_after_a_caller_that_sent_too_much() {
 }
 
 #[test]
-fn held_caller_that_never_stops_sending_is_sent_away_and_the_drain_goes_on() {
+fn flooding_held_caller_is_evicted_and_drain_continues() {
     let fixture = Fixture::with_streams(1);
     let sidecar = fixture.start_quick();
     let hook = sidecar.call_hook();
@@ -106,7 +106,7 @@ fn held_caller_that_never_stops_sending_is_sent_away_and_the_drain_goes_on() {
 }
 
 #[test]
-fn crowd_of_held_callers_leaves_room_for_probes_and_for_the_hook_of_another() {
+fn held_callers_leave_room_for_probes_and_other_hooks() {
     let fixture = Fixture::with_streams(1);
     let sidecar = fixture.start_quick();
     let first = call_from(ELSEWHERE, fixture.env.address, "/prestop");
@@ -128,7 +128,7 @@ fn crowd_of_held_callers_leaves_room_for_probes_and_for_the_hook_of_another() {
 }
 
 #[test]
-fn callers_that_were_held_first_are_held_to_the_end() {
+fn earliest_held_callers_are_never_evicted() {
     let fixture = Fixture::with_streams(1);
     let sidecar = fixture.start_quick();
     let early: Vec<_> = (0..100).map(|_| sidecar.call_hook()).collect();
@@ -142,7 +142,7 @@ fn callers_that_were_held_first_are_held_to_the_end() {
 }
 
 #[test]
-fn crowd_sends_nobody_away_who_comes_from_elsewhere() {
+fn crowd_from_one_address_evicts_no_other_address() {
     let fixture = Fixture::with_streams(1);
     let sidecar = fixture.start_quick();
     let mut slow = connect_from(ELSEWHERE, fixture.env.address);
@@ -170,7 +170,7 @@ fn with_descriptors(fixture: &Fixture, soft: u32, hard: u32) -> Sidecar {
 }
 
 #[test]
-fn few_descriptors_are_told_of_and_kept_for_what_a_drain_needs() {
+fn low_descriptor_limit_is_logged_and_reserved_for_drain() {
     for limit in [32, 64, 256] {
         let fixture = Fixture::with_streams(1);
         let mut sidecar = with_descriptors(&fixture, limit, limit);
@@ -193,7 +193,7 @@ fn few_descriptors_are_told_of_and_kept_for_what_a_drain_needs() {
 }
 
 #[test]
-fn low_limit_of_descriptors_is_raised_where_it_may_be() {
+fn soft_descriptor_limit_is_raised() {
     let fixture = Fixture::with_streams(1);
     let sidecar = with_descriptors(&fixture, 64, 4096);
     let hooks: Vec<_> = (0..300).map(|_| Call::get(fixture.env.address, "/prestop")).collect();
@@ -203,7 +203,7 @@ fn low_limit_of_descriptors_is_raised_where_it_may_be() {
 }
 
 #[test]
-fn what_only_looks_like_the_hook_starts_no_drain() {
+fn lookalike_hook_paths_start_no_drain() {
     let fixture = Fixture::with_streams(0);
     let sidecar = fixture.start_quick();
     let close = "HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
@@ -241,7 +241,7 @@ fn what_only_looks_like_the_hook_starts_no_drain() {
 }
 
 #[test]
-fn what_a_proxy_may_take_for_a_body_is_not_taken_for_the_hook() {
+fn smuggled_request_does_not_reach_hook() {
     let fixture = Fixture::with_streams(0);
     let sidecar = fixture.start_quick();
     let inner = request("GET", "/prestop", "");
@@ -279,7 +279,7 @@ fn what_a_proxy_may_take_for_a_body_is_not_taken_for_the_hook() {
 }
 
 #[test]
-fn hook_may_be_called_as_old_clients_and_proxies_do() {
+fn hook_accepts_http10_absolute_form_and_query() {
     for line in ["GET /prestop HTTP/1.0", "GET http://x/prestop HTTP/1.1", "GET /prestop?x=y HTTP/1.1"] {
         let fixture = Fixture::with_streams(0);
         let _sidecar = fixture.start_quick();
@@ -290,7 +290,7 @@ fn hook_may_be_called_as_old_clients_and_proxies_do() {
 }
 
 #[test]
-fn head_may_hold_the_longest_token_and_not_twice_as_much() {
+fn request_head_limit_fits_longest_token() {
     let fixture = Fixture::with_streams(0);
     let sidecar = fixture.start_quick();
     let head = |length: usize| format!("Authorization: Bearer {}\r\n", "x".repeat(length));

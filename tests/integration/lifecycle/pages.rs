@@ -62,7 +62,7 @@ fn unreadable() -> Vec<(&'static str, &'static str, PageReply)> {
 }
 
 #[test]
-fn page_that_cannot_be_read_is_never_zero() {
+fn unreadable_page_never_counts_as_zero() {
     thread::scope(|scope| {
         for (name, state, answer) in unreadable() {
             let drain = move || {
@@ -96,7 +96,7 @@ fn drain_through(streams: u64, state: &str, answer: &PageReply) {
 }
 
 #[test]
-fn lazy_series_that_vanishes_is_absent_and_no_zero() {
+fn vanished_lazy_series_is_absent_not_zero() {
     let fixture = Fixture::with_streams(0);
     let sidecar = fixture.start_quick();
     let page = |lazy: &str| fixture.page.set_reply(PageReply::text(&format!("engine_active_requests 0\n{lazy}")));
@@ -116,7 +116,7 @@ fn lazy_series_that_vanishes_is_absent_and_no_zero() {
 }
 
 #[test]
-fn engine_whose_page_breaks_with_the_signal_is_waited_for_until_it_exits() {
+fn page_broken_by_signal_holds_drain_until_exit() {
     thread::scope(|scope| {
         for breaks in ["hang", "garbage", "html", "500", "empty", "truncated", "aborted", "nan", "negative", "closed"] {
             let name = thread::Builder::new().name(breaks.to_owned());

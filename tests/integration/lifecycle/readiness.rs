@@ -6,7 +6,7 @@ use lameduck_test_support::shell::ShellTarget;
 use lameduck_test_support::sidecar::{QUICK_TIMES, SidecarEnv};
 
 #[test]
-fn readiness_names_what_is_missing_one_after_the_other() {
+fn not_ready_reasons_are_given_in_order() {
     let page = PageServer::new(PageReply::Refuse);
     let env = SidecarEnv::new(&page.url());
     let sidecar = env.start(&QUICK_TIMES);
@@ -33,7 +33,7 @@ fn readiness_names_what_is_missing_one_after_the_other() {
 }
 
 #[test]
-fn page_that_fails_later_leaves_the_pod_ready() {
+fn later_page_failure_keeps_pod_ready() {
     let fixture = Fixture::with_streams(3);
     let sidecar = fixture.start_quick();
     for answer in [PageReply::Refuse, PageReply::text(""), PageReply::Hang] {
@@ -45,7 +45,7 @@ fn page_that_fails_later_leaves_the_pod_ready() {
 }
 
 #[test]
-fn many_streams_change_nothing_about_readiness() {
+fn many_streams_do_not_change_readiness() {
     let fixture = Fixture::with_streams(u64::from(u32::MAX));
     let sidecar = fixture.start_quick();
     assert_eq!(sidecar.status()["streams"], u32::MAX);
@@ -53,7 +53,7 @@ fn many_streams_change_nothing_about_readiness() {
 }
 
 #[test]
-fn second_target_that_stays_takes_readiness_back() {
+fn lasting_second_target_makes_pod_not_ready() {
     let fixture = Fixture::with_streams(0);
     let sidecar = fixture.start_quick();
     let second = ShellTarget::start(&fixture.env.target_name);
@@ -64,7 +64,7 @@ fn second_target_that_stays_takes_readiness_back() {
 }
 
 #[test]
-fn engine_is_not_ready_before_it_has_loaded() {
+fn pod_is_not_ready_before_engine_has_loaded() {
     let (engine, env) = start_engine(&["--page", "500"]);
     let sidecar = env.start(&QUICK_TIMES);
     sidecar.wait_for_not_ready("status 500");

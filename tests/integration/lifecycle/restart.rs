@@ -19,7 +19,7 @@ pub(crate) fn state_path(env: &SidecarEnv) -> PathBuf {
 }
 
 #[test]
-fn drain_goes_on_with_the_same_deadline_and_no_second_signal() {
+fn drain_resumes_with_same_deadline_and_no_second_signal() {
     let mut fixture = Fixture::with_streams(2);
     let first = fixture.start_quick();
     let _hook = first.call_hook();
@@ -53,7 +53,7 @@ fn drain_goes_on_with_the_same_deadline_and_no_second_signal() {
 }
 
 #[test]
-fn drain_ends_without_any_caller_after_a_restart() {
+fn resumed_drain_ends_without_callers() {
     let mut fixture = Fixture::with_streams(2);
     let first = fixture.start_quick();
     let _hook = first.call_hook();
@@ -67,7 +67,7 @@ fn drain_ends_without_any_caller_after_a_restart() {
 }
 
 #[test]
-fn deaths_at_any_moment_never_make_a_second_signal() {
+fn crash_at_any_time_never_sends_second_signal() {
     let fixture = Fixture::with_streams(1);
     let times = ["--grace-period", "10m", "--lame-duck", "150ms", "--quiet-period", "100ms", "--exit-wait", "0s"];
     drop(fixture.start_ready(&times).call_hook());
@@ -83,7 +83,7 @@ fn deaths_at_any_moment_never_make_a_second_signal() {
 }
 
 #[test]
-fn lame_duck_is_gone_on_with() {
+fn lame_duck_continues_after_restart() {
     let mut fixture = Fixture::with_streams(1);
     let times = ["--grace-period", "10m", "--lame-duck", "3s", "--quiet-period", "100ms"];
     let first = fixture.start_ready(&times);
@@ -98,7 +98,7 @@ fn lame_duck_is_gone_on_with() {
 }
 
 #[test]
-fn drain_that_was_over_stays_over() {
+fn finished_drain_stays_finished_after_restart() {
     let fixture = Fixture::with_streams(0);
     let first = fixture.start_quick();
     let outcome = first.call_hook().outcome();
@@ -111,7 +111,7 @@ fn drain_that_was_over_stays_over() {
 }
 
 #[test]
-fn drain_that_had_expired_opens_again_without_a_second_signal() {
+fn expired_drain_reopens_without_second_signal() {
     let fixture = Fixture::with_streams(1);
     let times = ["--grace-period", "1s", "--lame-duck", "0s", "--quiet-period", "100ms"];
     let first = fixture.start_ready(&times);
@@ -126,7 +126,7 @@ fn drain_that_had_expired_opens_again_without_a_second_signal() {
 }
 
 #[test]
-fn target_that_ended_meanwhile_ends_the_drain() {
+fn target_exit_during_restart_ends_drain() {
     let mut fixture = Fixture::with_streams(1);
     let first = fixture.start_quick();
     let _hook = first.call_hook();
@@ -141,7 +141,7 @@ fn target_that_ended_meanwhile_ends_the_drain() {
 }
 
 #[test]
-fn target_that_was_replaced_meanwhile_inherits_nothing() {
+fn target_replaced_during_restart_inherits_nothing() {
     let mut fixture = Fixture::with_streams(1);
     let first = fixture.start_quick();
     let _hook = first.call_hook();
@@ -156,7 +156,7 @@ fn target_that_was_replaced_meanwhile_inherits_nothing() {
 }
 
 #[test]
-fn note_that_cannot_be_used_is_set_aside_and_said() {
+fn unusable_state_file_is_quarantined_and_logged() {
     let huge = " ".repeat(1 << 20);
     for text in ["", "{", "[]", "null", "\u{0}", "{\"boot\":1}", &huge] {
         let fixture = Fixture::with_streams(0);
@@ -169,7 +169,7 @@ fn note_that_cannot_be_used_is_set_aside_and_said() {
 }
 
 #[test]
-fn what_is_no_file_in_the_place_of_the_note_does_not_keep_the_sidecar_from_its_work() {
+fn non_regular_state_file_does_not_block_startup() {
     let fixture = Fixture::with_streams(0);
     let made = std::process::Command::new("mkfifo").arg(state_path(&fixture.env)).status().unwrap();
     assert!(made.success());
@@ -185,7 +185,7 @@ fn what_is_no_file_in_the_place_of_the_note_does_not_keep_the_sidecar_from_its_w
 }
 
 #[test]
-fn note_of_other_settings_is_not_believed() {
+fn state_of_other_settings_is_ignored() {
     let fixture = Fixture::with_streams(0);
     let first = fixture.start_quick();
     first.call_hook().outcome();
@@ -195,7 +195,7 @@ fn note_of_other_settings_is_not_believed() {
 }
 
 #[test]
-fn without_a_state_dir_nothing_is_kept_and_that_is_said() {
+fn without_state_dir_nothing_is_saved_and_it_is_logged() {
     let fixture = Fixture::with_streams(1);
     let times = [&QUICK_TIMES[..], &["--state-dir", "none"]].concat();
     let mut first = fixture.start_ready(&times);

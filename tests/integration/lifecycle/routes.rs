@@ -16,7 +16,7 @@ fn keys(object: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn live_before_in_and_after_a_drain() {
+fn livez_is_ok_before_during_and_after_drain() {
     let mut fixture = Fixture::with_streams(1);
     let sidecar = fixture.start_quick();
     let is_live = || assert_eq!((sidecar.get("/livez").status, sidecar.get("/livez").body), (200, "ok\n".into()));
@@ -68,7 +68,7 @@ fn status_has_every_key_in_every_phase() {
 }
 
 #[test]
-fn metrics_are_a_sound_page_before_in_and_after_a_drain() {
+fn metrics_are_valid_before_during_and_after_drain() {
     let mut fixture = Fixture::with_streams(1);
     let sidecar = fixture.start_quick();
     check_page(&sidecar, "serving");
@@ -146,7 +146,7 @@ fn other_methods_are_refused_and_start_nothing() {
 }
 
 #[test]
-fn wrong_path_of_a_hook_is_an_error_that_names_the_right_one() {
+fn unknown_hook_path_is_logged_with_correct_path() {
     for path in ["/", "/preStop", "/prestop/", "//prestop", "/drain?x=1"] {
         let fixture = Fixture::with_streams(0);
         let mut sidecar = fixture.start_quick();
@@ -161,7 +161,7 @@ fn wrong_path_of_a_hook_is_an_error_that_names_the_right_one() {
 }
 
 #[test]
-fn a_flood_of_wrong_paths_does_not_fill_the_log() {
+fn many_unknown_hook_paths_do_not_fill_log() {
     let fixture = Fixture::with_streams(0);
     let mut sidecar = fixture.start_quick();
     let long = format!("/{}", "x".repeat(5000));
@@ -174,7 +174,7 @@ fn a_flood_of_wrong_paths_does_not_fill_the_log() {
 }
 
 #[test]
-fn hook_may_carry_what_it_likes() {
+fn hook_accepts_arbitrary_headers_and_body() {
     let fixture = Fixture::with_streams(0);
     let sidecar = fixture.start_quick();
     let headers = "User-Agent: kube-lifecycle/1.33\r\nAccept: */*\r\nContent-Length: 5\r\nExpect: 100-continue\r\n";

@@ -16,7 +16,7 @@ fn started(flags: &[&str], variables: &[(&str, &str)]) -> Value {
 }
 
 #[test]
-fn variables_work_and_the_flag_wins() {
+fn flag_wins_over_variable() {
     let variables = [("LAMEDUCK_GRACE_PERIOD", "1h30m"), ("LAMEDUCK_SIGNAL", "usr1"), ("LAMEDUCK_TARGET", "stem")];
     let line = started(&[], &variables);
     assert_eq!((&line["grace_period_seconds"], &line["signal"]), (&json!(5400.0), &json!("SIGUSR1")));
@@ -29,7 +29,7 @@ fn variables_work_and_the_flag_wins() {
 }
 
 #[test]
-fn variable_that_is_no_setting_is_named_in_the_log() {
+fn unknown_variable_is_logged() {
     let env = SidecarEnv::new("http://127.0.0.1:1/metrics");
     let mut command = env.sidecar_command();
     command.arg("--grace-period=60").stderr(std::process::Stdio::piped());
@@ -40,7 +40,7 @@ fn variable_that_is_no_setting_is_named_in_the_log() {
 }
 
 #[test]
-fn presets_fill_in_what_is_not_set() {
+fn presets_fill_in_unset_settings() {
     let line = started(&["--grace-period", "1"], &[]);
     assert_eq!((&line["target"], &line["signal"]), (&json!("impeller"), &json!("SIGINT")));
     assert_eq!((&line["metrics_url"], &line["budget_seconds"]), (&json!("http://127.0.0.1:9991/metrics"), &json!(0.9)));
@@ -53,7 +53,7 @@ fn presets_fill_in_what_is_not_set() {
 }
 
 #[test]
-fn generic_preset_only_counts_and_waits() {
+fn generic_preset_counts_and_waits_without_signal() {
     let page = PageServer::new(PageReply::text("calls{queue=\"a\"} 2\ncalls{queue=\"b\"} 3\n"));
     let env = SidecarEnv::new(&page.url());
     let bystander = ShellTarget::start(&env.target_name);
@@ -75,7 +75,7 @@ fn generic_preset_only_counts_and_waits() {
 }
 
 #[test]
-fn repeated_selectors_are_summed_whether_typed_or_one_a_line() {
+fn repeated_selectors_are_summed_from_flags_and_lines() {
     let page = PageServer::new(PageReply::text("calls 2\nrooms{kind=\"a,b\"} 3\nlate 4\nother 50\n"));
     let env = SidecarEnv::new(&page.url());
     let _target = ShellTarget::start(&env.target_name);
@@ -94,7 +94,7 @@ fn repeated_selectors_are_summed_whether_typed_or_one_a_line() {
 }
 
 #[test]
-fn port_that_is_not_permitted_has_a_code_of_its_own() {
+fn forbidden_port_exits_with_no_permission_code() {
     let first_free = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
     let env = SidecarEnv::new("http://127.0.0.1:1/metrics");
     let Some(mut command) = env.sidecar_command_as_nobody().filter(|_| first_free.trim() == "1024") else { return };

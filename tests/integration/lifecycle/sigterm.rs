@@ -21,7 +21,7 @@ fn assert_last_line(sidecar: &mut Sidecar, env: &SidecarEnv) {
 }
 
 #[test]
-fn drain_is_a_trigger_and_the_sidecar_leaves_when_the_target_is_gone() {
+fn drain_policy_starts_drain_and_exits_after_target() {
     let mut fixture = Fixture::with_streams(1);
     let mut sidecar = fixture.start_ready(&on_sigterm("drain"));
     sidecar.signal(Signal::SIGTERM);
@@ -54,7 +54,7 @@ fn second_sigterm_changes_nothing() {
 }
 
 #[test]
-fn exit_leaves_at_once_and_signals_nobody() {
+fn exit_policy_exits_immediately_without_signal() {
     let fixture = Fixture::with_streams(5);
     let mut sidecar = fixture.start_ready(&on_sigterm("exit"));
     sidecar.signal(Signal::SIGTERM);
@@ -64,7 +64,7 @@ fn exit_leaves_at_once_and_signals_nobody() {
 }
 
 #[test]
-fn exit_in_mid_drain_does_not_claim_that_nothing_was_cut() {
+fn exit_policy_during_drain_does_not_report_clean() {
     let mut fixture = Fixture::with_streams(5);
     let mut sidecar = fixture.start_ready(&on_sigterm("exit"));
     let hook = sidecar.call_hook();
@@ -75,7 +75,7 @@ fn exit_in_mid_drain_does_not_claim_that_nothing_was_cut() {
 }
 
 #[test]
-fn auto_leaves_where_no_work_is_left() {
+fn auto_exits_if_no_stream_is_left() {
     let fixture = Fixture::with_streams(0);
     let mut sidecar = fixture.start_quick();
     sidecar.signal(Signal::SIGTERM);
@@ -91,7 +91,7 @@ fn auto_leaves_where_no_work_is_left() {
 }
 
 #[test]
-fn auto_waits_for_a_hook_while_there_may_be_streams() {
+fn auto_waits_for_hook_while_streams_may_be_open() {
     for known in [true, false] {
         let fixture = Fixture::with_streams(1);
         let mut sidecar = fixture.start_quick();
@@ -114,7 +114,7 @@ fn auto_waits_for_a_hook_while_there_may_be_streams() {
 }
 
 #[test]
-fn auto_leaves_without_a_hook_when_the_last_stream_has_ended() {
+fn auto_exits_without_hook_after_last_stream() {
     let fixture = Fixture::with_streams(1);
     let mut sidecar = fixture.start_quick();
     sidecar.signal(Signal::SIGTERM);
@@ -125,7 +125,7 @@ fn auto_leaves_without_a_hook_when_the_last_stream_has_ended() {
 }
 
 #[test]
-fn code_says_what_was_cut() {
+fn exit_code_reports_stragglers() {
     // A reading is believed for two polls.
     for (stragglers, poll, code) in [(Some(2), "1s", 10), (None, "50ms", 11)] {
         let fixture = Fixture::with_streams(2);
@@ -145,7 +145,7 @@ fn code_says_what_was_cut() {
 }
 
 #[test]
-fn outcome_is_the_last_line_even_where_sigterm_comes_after_it() {
+fn outcome_is_last_log_line_after_later_sigterm() {
     let fixture = Fixture::with_streams(0);
     let mut sidecar = fixture.start_quick();
     let outcome = sidecar.call_hook().outcome();
@@ -158,7 +158,7 @@ fn outcome_is_the_last_line_even_where_sigterm_comes_after_it() {
 }
 
 #[test]
-fn sidecar_without_a_target_leaves_when_every_caller_has_its_answer() {
+fn without_target_sidecar_exits_after_last_answer() {
     let page = PageServer::with_streams(1);
     let env = SidecarEnv::new(&page.url());
     let mut sidecar = env.start(&[&on_sigterm("drain")[..], &["--signal", "none"]].concat());

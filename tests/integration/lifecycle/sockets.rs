@@ -27,7 +27,7 @@ fn beside_the_page(fixture: &Fixture, port: &Port) -> Sidecar {
 }
 
 #[test]
-fn five_connections_are_five_streams_on_every_kind_of_listener() {
+fn connections_are_counted_on_every_listener_family() {
     for (listens, by) in [
         ("127.0.0.1:0", ["127.0.0.1", "127.0.0.1"]),
         ("[::1]:0", ["[::1]", "[::1]"]),
@@ -53,7 +53,7 @@ fn five_connections_are_five_streams_on_every_kind_of_listener() {
 }
 
 #[test]
-fn a_page_that_says_zero_does_not_release_what_is_connected() {
+fn zero_on_page_does_not_override_open_connections() {
     let (fixture, port) = (Fixture::with_streams(0), Port::open());
     let sidecar = beside_the_page(&fixture, &port);
     let wire = port.connect();
@@ -68,7 +68,7 @@ fn a_page_that_says_zero_does_not_release_what_is_connected() {
 }
 
 #[test]
-fn a_page_that_dies_with_the_signal_leaves_the_sockets_to_answer() {
+fn socket_count_continues_when_page_fails_on_signal() {
     let (mut fixture, port) = (Fixture::with_streams(1), Port::open());
     let sidecar = beside_the_page(&fixture, &port);
     let wire = port.connect();
@@ -87,7 +87,7 @@ fn a_page_that_dies_with_the_signal_leaves_the_sockets_to_answer() {
 }
 
 #[test]
-fn a_page_that_failed_high_is_not_overruled_by_a_table_that_never_saw_anything() {
+fn socket_zero_without_evidence_does_not_override_failed_page() {
     let (fixture, port) = (Fixture::with_streams(3), Port::open());
     let sidecar = beside_the_page(&fixture, &port);
     let hook = sidecar.call_hook();
@@ -104,7 +104,7 @@ fn a_page_that_failed_high_is_not_overruled_by_a_table_that_never_saw_anything()
 }
 
 #[test]
-fn a_port_on_which_nobody_listens_holds_readiness_with_its_reason() {
+fn streams_port_without_listener_is_not_ready() {
     let fixture = Fixture::with_streams(0);
     let unused = Port::open();
     let number = unused.number().to_string();
@@ -115,7 +115,7 @@ fn a_port_on_which_nobody_listens_holds_readiness_with_its_reason() {
 }
 
 #[test]
-fn sources_that_disagree_are_said_once_and_shown() {
+fn disagreement_is_logged_once_and_shown() {
     let (fixture, port) = (Fixture::with_streams(0), Port::open());
     let mut command = fixture.env.sidecar_command();
     command.args(QUICK_TIMES).args(["--streams-port", &port.number().to_string()]).stderr(std::process::Stdio::piped());
@@ -134,7 +134,7 @@ fn sources_that_disagree_are_said_once_and_shown() {
 }
 
 #[test]
-fn an_api_is_counted_by_its_port_and_its_status_page_and_our_own_question_is_no_stream() {
+fn api_preset_excludes_own_status_connection() {
     let env = SidecarEnv::new("");
     let mut api = lameduck_test_support::sim::EngineSim::start_as(&env.target_name, &["--role", "api"]);
     let port = api.ws.rsplit(':').next().unwrap().to_owned();
@@ -162,7 +162,7 @@ fn an_api_is_counted_by_its_port_and_its_status_page_and_our_own_question_is_no_
 }
 
 #[test]
-fn durations_are_seen_and_a_grace_period_is_recommended() {
+fn durations_recommend_a_grace_period() {
     let port = Port::open();
     let env = SidecarEnv::new("");
     let sidecar = counting(&env, &port);
@@ -189,7 +189,7 @@ fn durations_are_seen_and_a_grace_period_is_recommended() {
 }
 
 #[test]
-fn load_balancers_are_told_when_the_pod_is_full_and_readiness_is_not() {
+fn full_pod_stops_accepting_but_stays_ready() {
     let fixture = Fixture::with_streams(9);
     let sidecar = fixture.start_ready(&[&QUICK_TIMES[..], &["--accept-below", "10"]].concat());
     let accepts = |status| lameduck_test_support::process::wait_until(|| sidecar.get("/accepting").status == status);
@@ -206,7 +206,7 @@ fn load_balancers_are_told_when_the_pod_is_full_and_readiness_is_not() {
 }
 
 #[test]
-fn the_limit_may_be_the_pages_own() {
+fn accept_below_capacity_uses_limit_on_page() {
     let page = |streams: u64| {
         PageReply::text(&format!("engine_active_requests{{kind=\"stream\"}} {streams}\nengine_max_active_requests 3\n"))
     };
@@ -219,7 +219,7 @@ fn the_limit_may_be_the_pages_own() {
 }
 
 #[test]
-fn our_own_question_for_a_page_on_the_port_of_the_streams_is_no_stream() {
+fn own_page_request_on_streams_port_is_not_counted() {
     let fixture = Fixture::with_streams(0);
     let port = fixture.env.metrics_url.trim_end_matches("/metrics").rsplit(':').next().unwrap().to_owned();
     let sidecar = fixture.start_ready(&[&QUICK_TIMES[..], &["--streams-port", &port]].concat());

@@ -54,7 +54,7 @@ impl StandaloneHook {
 }
 
 #[test]
-fn real_streams_end_by_themselves_before_the_hook_returns() {
+fn hook_returns_after_real_streams_end() {
     let (mut engine, env) = start_engine(&["--second-signal-quits"]);
     let mut client = engine.client("/v1/listen", &["--streams", "3", "--durations", "4s,5s,6s"]);
     engine.wait_for("stream 3 opened");
@@ -71,7 +71,7 @@ fn real_streams_end_by_themselves_before_the_hook_returns() {
 }
 
 #[test]
-fn deadline_ends_it_and_the_code_says_that_streams_were_cut() {
+fn exit_code_at_deadline_reports_stragglers() {
     let fixture = Fixture::with_streams(2);
     let (code, outcome) = StandaloneHook::start(&fixture.env, &SHORT).finish();
     assert_eq!((code, &outcome["outcome"], &outcome["stragglers"]), (Some(10), &json!("expired"), &json!(2)));
@@ -85,7 +85,7 @@ fn deadline_ends_it_and_the_code_says_that_streams_were_cut() {
 }
 
 #[test]
-fn grace_period_runs_from_the_start_of_the_process() {
+fn grace_period_runs_from_process_start() {
     let fixture = Fixture::with_streams(0);
     let mut slow = Command::new("sh");
     slow.args(["-c", "sleep 2; exec \"$0\" \"$@\"", binary()]);
@@ -97,7 +97,7 @@ fn grace_period_runs_from_the_start_of_the_process() {
 }
 
 #[test]
-fn hook_of_another_user_goes_by_count_alone_and_says_so() {
+fn hook_of_other_user_only_counts_and_logs_it() {
     let fixture = Fixture::with_streams(1);
     let Some(mut command) = fixture.env.command_as_nobody(&ALONE) else { return };
     command.args(QUICK_TIMES);
@@ -111,7 +111,7 @@ fn hook_of_another_user_goes_by_count_alone_and_says_so() {
 }
 
 #[test]
-fn target_that_is_not_found_is_not_signalled_and_its_streams_are_waited_for() {
+fn missing_target_is_not_signalled_but_streams_are_awaited() {
     let page = PageServer::with_streams(1);
     let env = SidecarEnv::new(&page.url());
     let mut hook = StandaloneHook::start(&env, &QUICK_TIMES);
@@ -124,7 +124,7 @@ fn target_that_is_not_found_is_not_signalled_and_its_streams_are_waited_for() {
 }
 
 #[test]
-fn engine_that_is_still_loading_is_signalled_and_its_exit_ends_the_drain() {
+fn loading_engine_is_signalled_and_its_exit_ends_drain() {
     let page = PageServer::new(PageReply::Refuse);
     let env = SidecarEnv::new(&page.url());
     let mut command = Command::new(example("engine_sim"));
@@ -138,7 +138,7 @@ fn engine_that_is_still_loading_is_signalled_and_its_exit_ends_the_drain() {
 }
 
 #[test]
-fn without_a_state_dir_it_drains_and_says_what_is_missing() {
+fn without_state_dir_it_drains_with_a_warning() {
     let fixture = Fixture::with_streams(0);
     let mut hook = StandaloneHook::start(&fixture.env, &[&QUICK_TIMES[..], &["--state-dir", "none"]].concat());
     hook.process.wait_for_log("no state dir");
@@ -149,7 +149,7 @@ fn without_a_state_dir_it_drains_and_says_what_is_missing() {
 }
 
 #[test]
-fn state_dir_that_cannot_be_written_costs_a_warning_and_not_the_drain() {
+fn unwritable_state_dir_costs_only_a_warning() {
     let fixture = Fixture::with_streams(0);
     let mut hook = StandaloneHook::start(&fixture.env, &[&QUICK_TIMES[..], &["--state-dir", "/no/such/dir"]].concat());
     hook.process.wait_for_log("cannot take turns");
@@ -159,7 +159,7 @@ fn state_dir_that_cannot_be_written_costs_a_warning_and_not_the_drain() {
 }
 
 #[test]
-fn what_the_environment_says_to_a_sidecar_does_not_fail_a_hook() {
+fn sidecar_only_variables_do_not_fail_standalone_hook() {
     let fixture = Fixture::with_streams(0);
     let mut command = fixture.env.standalone_command();
     command.args(QUICK_TIMES).envs([

@@ -31,7 +31,7 @@ fn make_sticky(dir: &Path) {
 }
 
 #[test]
-fn note_of_times_to_come_is_set_aside_and_its_path_is_said() {
+fn state_from_the_future_is_quarantined_and_logged() {
     let fixture = Fixture::with_streams(0);
     let first = fixture.start_quick();
     first.call_hook().outcome();
@@ -61,7 +61,7 @@ fn note_of_times_to_come_is_set_aside_and_its_path_is_said() {
 }
 
 #[test]
-fn note_of_a_longer_budget_holds_nobody_beyond_ours() {
+fn saved_budget_is_capped_by_current_budget() {
     let mut fixture = Fixture::with_streams(2);
     let first = fixture.start_quick();
     let _hook = first.call_hook();
@@ -76,7 +76,7 @@ fn note_of_a_longer_budget_holds_nobody_beyond_ours() {
 }
 
 #[test]
-fn note_of_another_user_is_not_believed() {
+fn foreign_state_file_is_ignored() {
     let fixture = Fixture::with_streams(0);
     let first = fixture.start_quick();
     first.call_hook().outcome();
@@ -94,7 +94,7 @@ fn note_of_another_user_is_not_believed() {
 }
 
 #[test]
-fn what_another_user_put_in_the_place_of_the_note_is_told_at_start_and_the_drain_goes_on_without() {
+fn foreign_state_file_is_logged_and_drain_continues_without_state() {
     let page = PageServer::with_streams(0);
     let env = SidecarEnv::new(&page.url());
     let Some(mut command) = env.sidecar_command_as_nobody() else { return };
@@ -113,7 +113,7 @@ fn what_another_user_put_in_the_place_of_the_note_is_told_at_start_and_the_drain
 }
 
 #[test]
-fn what_another_user_put_beside_the_note_does_not_keep_it_from_being_written() {
+fn foreign_temporary_file_does_not_block_saving() {
     let page = PageServer::with_streams(0);
     let env = SidecarEnv::new(&page.url());
     let victim = env.dir.join("victim");
@@ -139,7 +139,7 @@ fn what_another_user_put_beside_the_note_does_not_keep_it_from_being_written() {
 }
 
 #[test]
-fn lock_of_another_user_does_not_keep_a_hook_waiting() {
+fn foreign_lock_does_not_block_hook() {
     let fixture = Fixture::with_streams(0);
     let first = StandaloneHook::start(&fixture.env, &QUICK_TIMES).finish();
     let mut files = fs::read_dir(&fixture.env.dir).unwrap().map(|entry| entry.unwrap().path());
@@ -158,7 +158,7 @@ fn lock_of_another_user_does_not_keep_a_hook_waiting() {
 }
 
 #[test]
-fn disk_that_takes_nothing_costs_a_warning_and_not_the_drain() {
+fn file_size_limit_costs_only_a_warning() {
     let fixture = Fixture::with_streams(1);
     let mut limited = Command::new("sh");
     limited.args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\"", binary()]);
@@ -231,7 +231,7 @@ impl Disk {
 }
 
 #[test]
-fn disk_that_fills_up_in_a_drain_does_not_bring_a_second_signal() {
+fn disk_filling_up_during_drain_causes_no_second_signal() {
     let mut fixture = Fixture::with_streams(1);
     let Some(disk) = Disk::mount(&fixture.env) else { return };
     let times = ["--grace-period", "10m", "--lame-duck", "2s", "--quiet-period", "100ms", "--exit-wait", "0s"];
@@ -253,7 +253,7 @@ fn disk_that_fills_up_in_a_drain_does_not_bring_a_second_signal() {
 }
 
 #[test]
-fn full_disk_is_told_at_start_and_costs_no_drain() {
+fn full_disk_is_logged_at_start_and_does_not_stop_drain() {
     let fixture = Fixture::with_streams(0);
     let Some(disk) = Disk::mount(&fixture.env) else { return };
     disk.fill();
@@ -268,7 +268,7 @@ fn full_disk_is_told_at_start_and_costs_no_drain() {
 }
 
 #[test]
-fn disk_that_becomes_read_only_costs_no_drain() {
+fn disk_turning_read_only_does_not_stop_drain() {
     let fixture = Fixture::with_streams(0);
     let Some(disk) = Disk::mount(&fixture.env) else { return };
     let mut sidecar = disk.start_ready(&fixture.env, &QUICK_TIMES);

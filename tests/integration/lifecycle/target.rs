@@ -14,7 +14,7 @@ use lameduck_test_support::shell::ShellTarget;
 use lameduck_test_support::sidecar::{NOBODY, QUICK_TIMES, Sidecar, SidecarEnv};
 
 #[test]
-fn two_matching_targets_get_no_signal_and_readiness_says_so() {
+fn two_matching_targets_are_not_ready_and_not_signalled() {
     let fixture = Fixture::with_streams(0);
     let second = ShellTarget::start(&fixture.env.target_name);
     let mut sidecar = fixture.env.start(&QUICK_TIMES);
@@ -30,7 +30,7 @@ fn two_matching_targets_get_no_signal_and_readiness_says_so() {
 }
 
 #[test]
-fn target_that_takes_another_name_is_still_the_target_and_not_its_child() {
+fn renamed_target_is_still_the_target() {
     let page = PageServer::with_streams(2);
     let env = SidecarEnv::new(&page.url());
     let mut target = Renamed::start(&env.target_name);
@@ -79,7 +79,7 @@ impl Drop for Renamed {
 }
 
 #[test]
-fn second_target_that_goes_away_lets_the_first_be_signalled() {
+fn first_target_is_signalled_once_second_is_gone() {
     let mut fixture = Fixture::with_streams(1);
     let second = ShellTarget::start(&fixture.env.target_name);
     let sidecar = fixture.env.start(&QUICK_TIMES);
@@ -93,7 +93,7 @@ fn second_target_that_goes_away_lets_the_first_be_signalled() {
 }
 
 #[test]
-fn target_that_does_not_catch_the_signal_is_not_sent_it() {
+fn target_without_handler_is_not_signalled() {
     for mode in ["default", "ignore"] {
         let (mut engine, env) = start_engine(&["--on-signal", mode]);
         let mut sidecar = env.start(&QUICK_TIMES);
@@ -131,7 +131,7 @@ fn another_signal_can_be_chosen() {
 }
 
 #[test]
-fn target_is_signalled_even_where_zero_is_believed_at_once() {
+fn target_is_signalled_with_zero_quiet_period() {
     let fixture = Fixture::with_streams(0);
     let times = ["--grace-period", "10m", "--lame-duck", "0s", "--quiet-period", "0s", "--exit-wait", "0s"];
     let outcome = fixture.start_ready(&times).call_hook().outcome();
@@ -140,7 +140,7 @@ fn target_is_signalled_even_where_zero_is_believed_at_once() {
 }
 
 #[test]
-fn target_port_finds_the_listener_and_signals_it_only() {
+fn target_port_signals_only_the_listener() {
     let fixture = Fixture::with_streams(0);
     let (mut listener, env) = start_engine(&["--exit-delay", "60s"]);
     let port = listener.ws.rsplit_once(':').unwrap().1.to_owned();
@@ -162,7 +162,7 @@ fn start_by_port(env: &SidecarEnv, port: &str) -> Sidecar {
 }
 
 #[test]
-fn target_port_that_nobody_listens_on_finds_nobody() {
+fn target_port_without_listener_finds_no_target() {
     let fixture = Fixture::with_streams(0);
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     let sidecar = start_by_port(&fixture.env, &free);
@@ -185,7 +185,7 @@ fn child_of_the_same_name_is_never_signalled() {
 }
 
 #[test]
-fn sidecar_of_another_user_says_that_it_may_not_signal() {
+fn sidecar_of_other_user_reports_missing_permission() {
     let fixture = Fixture::with_streams(0);
     let Some(mut command) = fixture.env.sidecar_command_as_nobody() else { return };
     command.args(QUICK_TIMES).stderr(Stdio::piped());
@@ -201,7 +201,7 @@ fn sidecar_of_another_user_says_that_it_may_not_signal() {
 }
 
 #[test]
-fn sidecar_of_the_same_user_needs_no_other_right() {
+fn sidecar_of_same_user_needs_no_other_permission() {
     let page = PageServer::with_streams(1);
     let env = SidecarEnv::new(&page.url());
     let Some(mut command) = env.sidecar_command_as_nobody() else { return };

@@ -59,7 +59,7 @@ fn bearer(token: &str) -> String {
 }
 
 #[test]
-fn a_call_with_the_token_starts_a_drain() {
+fn authorized_call_starts_drain() {
     let Some(mut guarded) = Guarded::with_streams(1, &QUICK_TIMES) else { return };
     let hook = guarded.call(&bearer(TOKEN));
     guarded.fixture.target.wait_for("INT");
@@ -68,7 +68,7 @@ fn a_call_with_the_token_starts_a_drain() {
 }
 
 #[test]
-fn a_call_without_the_token_is_held_and_turns_nothing_unready_and_signals_nobody() {
+fn unauthorized_call_is_held_without_any_effect() {
     let Some(mut guarded) = Guarded::with_streams(1, &QUICK_TIMES) else { return };
     let presented = [
         String::new(),
@@ -103,7 +103,7 @@ fn a_call_without_the_token_is_held_and_turns_nothing_unready_and_signals_nobody
 }
 
 #[test]
-fn a_call_without_the_token_is_held_until_its_deadline_at_the_longest() {
+fn unauthorized_call_is_held_until_deadline_at_most() {
     let Some(mut guarded) = Guarded::with_streams(2, &["--grace-period", "1s"]) else { return };
     let outcome = guarded.call("").outcome();
     assert_eq!(outcome["outcome"], "expired");
@@ -115,7 +115,7 @@ fn a_call_without_the_token_is_held_until_its_deadline_at_the_longest() {
 }
 
 #[test]
-fn a_person_from_another_host_needs_the_token_as_well() {
+fn manual_drain_from_other_host_needs_token() {
     let Some(guarded) = Guarded::with_streams(1, &QUICK_TIMES) else { return };
     let call = Call::get(guarded.outside, "/prestop?trigger=cli");
     guarded.waits_for_held(1);
@@ -125,7 +125,7 @@ fn a_person_from_another_host_needs_the_token_as_well() {
 }
 
 #[test]
-fn a_call_without_the_token_joins_the_drain_of_one_with_it() {
+fn unauthorized_call_joins_authorized_drain() {
     let Some(mut guarded) = Guarded::with_streams(1, &QUICK_TIMES) else { return };
     let waiter = guarded.call("");
     guarded.waits_for_held(1);
@@ -137,7 +137,7 @@ fn a_call_without_the_token_joins_the_drain_of_one_with_it() {
 }
 
 #[test]
-fn sixty_four_wait_without_the_token_and_more_are_refused_but_not_those_who_have_it() {
+fn unauthorized_hook_limit_is_64_and_spares_authorized_callers() {
     let Some(mut guarded) = Guarded::with_streams(1, &QUICK_TIMES) else { return };
     let mut waiters: Vec<_> = (0..64).map(|_| guarded.call("")).collect();
     guarded.waits_for_held(64);
@@ -160,7 +160,7 @@ fn sixty_four_wait_without_the_token_and_more_are_refused_but_not_those_who_have
 }
 
 #[test]
-fn a_token_that_changes_counts_at_once_and_one_that_vanishes_counts_on() {
+fn changed_token_applies_at_once_and_deleted_one_stays_valid() {
     let Some(mut guarded) = Guarded::with_streams(1, &QUICK_TIMES) else { return };
     fs::write(&guarded.token, "another").unwrap();
     let waiter = guarded.call(&bearer(TOKEN));
@@ -175,14 +175,14 @@ fn a_token_that_changes_counts_at_once_and_one_that_vanishes_counts_on() {
 }
 
 #[test]
-fn an_address_of_the_pod_alone_shuts_its_own_people_out_and_that_is_said_at_start() {
+fn listening_only_on_pod_address_is_logged_at_start() {
     let Some(mut guarded) = Guarded::with_streams(0, &QUICK_TIMES) else { return };
     let told = guarded.sidecar.wait_for_log("is reached by loopback");
     assert_eq!((&told["level"], &told["listen"]), (&json!("WARN"), &json!(guarded.outside.to_string())));
 }
 
 #[test]
-fn everything_else_needs_no_token() {
+fn other_routes_need_no_token() {
     let Some(guarded) = Guarded::with_streams(1, &QUICK_TIMES) else { return };
     for path in ["/readyz", "/livez", "/accepting", "/status", "/metrics"] {
         assert_eq!(guarded.sidecar.get(path).status, 200, "{path}");
@@ -190,7 +190,7 @@ fn everything_else_needs_no_token() {
 }
 
 #[test]
-fn loopback_needs_no_token_even_as_ipv4_within_ipv6() {
+fn loopback_needs_no_token_even_ipv4_mapped() {
     for (listen, host) in [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "[::1]"), ("[::]:0", "127.0.0.1")] {
         let mut fixture = Fixture::with_streams(0);
         let token = fixture.env.dir.join("token");
@@ -209,7 +209,7 @@ fn loopback_needs_no_token_even_as_ipv4_within_ipv6() {
 }
 
 #[test]
-fn rehearsal_tells_whether_there_is_a_token() {
+fn check_reports_missing_token_file() {
     let fixture = Fixture::with_streams(0);
     let token = fixture.env.dir.join("token");
     let path = token.to_str().unwrap();

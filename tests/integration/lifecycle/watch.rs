@@ -61,7 +61,7 @@ impl Piped {
 }
 
 #[test]
-fn terminal_is_given_back_after_every_signal_to_end() {
+fn terminal_is_restored_after_every_ending_signal() {
     let fixture = Fixture::with_streams(3);
     let _sidecar = fixture.start_quick();
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
@@ -73,7 +73,7 @@ fn terminal_is_given_back_after_every_signal_to_end() {
 }
 
 #[test]
-fn sidecar_that_goes_away_and_comes_back_is_shown() {
+fn sidecar_restart_is_shown() {
     let fixture = Fixture::with_streams(3);
     let sidecar = fixture.start_quick();
     let mut terminal = watch(&fixture.env);
@@ -90,7 +90,7 @@ fn sidecar_that_goes_away_and_comes_back_is_shown() {
 }
 
 #[test]
-fn another_size_is_followed() {
+fn resize_is_followed() {
     let fixture = Fixture::with_streams(3);
     let _sidecar = fixture.start_quick();
     let mut terminal = watch(&fixture.env);
@@ -106,7 +106,7 @@ fn another_size_is_followed() {
 }
 
 #[test]
-fn terminal_is_given_back_while_it_is_stopped() {
+fn terminal_is_restored_while_stopped() {
     let fixture = Fixture::with_streams(3);
     let _sidecar = fixture.start_quick();
     let mut terminal = watch(&fixture.env);
@@ -135,7 +135,7 @@ fn watch_ends_with_its_terminal() {
 }
 
 #[test]
-fn drain_is_shown_to_its_outcome() {
+fn drain_is_shown_until_its_outcome() {
     let fixture = Fixture::with_streams(3);
     let sidecar = fixture.start_quick();
     let mut terminal = watch(&fixture.env);
@@ -149,7 +149,7 @@ fn drain_is_shown_to_its_outcome() {
 }
 
 #[test]
-fn colour_is_left_out_where_it_is_not_wanted() {
+fn no_color_is_respected() {
     let fixture = Fixture::with_streams(3);
     let _sidecar = fixture.start_quick();
     let mut terminal = watch_with(&fixture.env, &[("TERM", "xterm")]);
@@ -171,7 +171,7 @@ fn dumb_terminal_gets_plain_lines() {
 }
 
 #[test]
-fn pipe_gets_one_plain_line_for_each_change() {
+fn pipe_gets_one_plain_line_per_change() {
     let fixture = Fixture::with_streams(3);
     let sidecar = fixture.start_quick();
     let mut piped = Piped::start(&fixture.env, &[]);
@@ -199,7 +199,7 @@ fn pipe_gets_one_plain_line_for_each_change() {
 }
 
 #[test]
-fn machines_get_one_json_status_each_second() {
+fn json_watch_prints_one_status_per_second() {
     let fixture = Fixture::with_streams(3);
     let sidecar = fixture.start_quick();
     let mut piped = Piped::start(&fixture.env, &["--json"]);
@@ -212,7 +212,7 @@ fn machines_get_one_json_status_each_second() {
 }
 
 #[test]
-fn pipe_whose_reader_has_gone_ends_the_watch() {
+fn closed_pipe_ends_watch() {
     let fixture = Fixture::with_streams(3);
     let _sidecar = fixture.start_quick();
     let Piped { mut running, mut lines } = Piped::start(&fixture.env, &["--json"]);
@@ -222,7 +222,7 @@ fn pipe_whose_reader_has_gone_ends_the_watch() {
 }
 
 #[test]
-fn signal_ends_a_watch_in_a_pipe_as_it_ends_any_command() {
+fn signal_kills_watch_in_pipe() {
     let fixture = Fixture::with_streams(3);
     let _sidecar = fixture.start_quick();
     let mut piped = Piped::start(&fixture.env, &[]);
