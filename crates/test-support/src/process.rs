@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::environment::restore_default_signals;
+use crate::environment::prepare;
 use crate::http::TIMEOUT;
 
 /// A process that is killed on drop.
@@ -61,7 +61,7 @@ impl Drop for KillOnDrop {
 
 impl Program {
     pub fn start(mut command: Command) -> Self {
-        restore_default_signals();
+        prepare();
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the program starts");
         let stdout = child.stdout.take().expect("stdout is piped");
         let (sender, lines) = channel();
@@ -117,7 +117,7 @@ pub fn example(name: &str) -> PathBuf {
 
 /// A path in the directory above that of the test binary, where cargo puts what it builds.
 fn built(path: &str, build: &str) -> String {
-    restore_default_signals();
+    prepare();
     let this = std::env::current_exe().expect("the path of this test");
     let path = this.ancestors().nth(2).expect("a target directory").join(path);
     assert!(path.exists(), "{} is missing: run `{build}`", path.display());

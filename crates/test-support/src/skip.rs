@@ -10,7 +10,10 @@
 
 use std::env;
 use std::io::{Write, stderr};
+use std::net::{Ipv6Addr, TcpListener};
 use std::thread;
+
+use crate::environment::may_open;
 
 /// Set by CI services.
 const CI: &str = "CI";
@@ -37,6 +40,24 @@ pub fn is_root_or_skip() -> bool {
         skip("not root");
     }
     is_root
+}
+
+/// Whether this machine has an IPv6 loopback address; reports the skip if not.
+pub fn has_ipv6_or_skip() -> bool {
+    let has_ipv6 = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+    if !has_ipv6 {
+        skip("no IPv6");
+    }
+    has_ipv6
+}
+
+/// Whether this process may open this many descriptors; reports the skip if not.
+pub fn may_open_or_skip(descriptors: u64) -> bool {
+    let may_open = may_open(descriptors);
+    if !may_open {
+        skip("descriptor limit too low");
+    }
+    may_open
 }
 
 fn is_listed(reasons: &str, reason: &str) -> bool {

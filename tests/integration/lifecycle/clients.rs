@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use crate::lifecycle::Fixture;
 use lameduck_test_support::page::PageReply;
+use lameduck_test_support::process;
 use lameduck_test_support::process::binary;
 use lameduck_test_support::sidecar::{QUICK_TIMES, Sidecar, SidecarEnv};
-use lameduck_test_support::process;
 
 const SHORT: [&str; 6] = ["--grace-period", "1s", "--lame-duck", "0s", "--quiet-period", "100ms"];
 

@@ -11,6 +11,7 @@ use crate::lifecycle::Fixture;
 use lameduck_test_support::http::{Call, request};
 use lameduck_test_support::process::{stopwatch, wait_until};
 use lameduck_test_support::sidecar::QUICK_TIMES;
+use lameduck_test_support::skip::may_open_or_skip;
 
 const TLS_HELLO: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\xa7\x9b\x00\x00\x20\x13\x02\x13\x03";
 
@@ -81,6 +82,9 @@ fn tls_gets_http_reply_so_kubelet_retries_in_plaintext() {
 
 #[test]
 fn probes_are_answered_with_many_held_callers() {
+    if !may_open_or_skip(2000) {
+        return;
+    }
     let fixture = Fixture::with_streams(1);
     let sidecar = fixture.start_quick();
     let crowd: Vec<_> = (0..350).map(|_| Call::get(fixture.env.address, "/prestop")).collect();
@@ -96,6 +100,9 @@ fn probes_are_answered_with_many_held_callers() {
 
 #[test]
 fn idle_clients_are_evicted_under_pressure() {
+    if !may_open_or_skip(2000) {
+        return;
+    }
     let fixture = Fixture::with_streams(1);
     let sidecar = fixture.start_quick();
     let hook = sidecar.call_hook();

@@ -98,7 +98,7 @@ fn idle_engine(engine: &EngineSim, env: &SidecarEnv, grace: &str) -> Sidecar {
 
 /// How many mixes are lived through, and how many at once: they wait more than they work.
 const MIXES: u64 = 100;
-const AT_ONCE: usize = 20;
+const AT_ONCE: usize = 25;
 
 #[test]
 fn random_mixes_end_idle_unless_audio_flows() {
@@ -122,7 +122,7 @@ fn mix(number: u64) {
     let (rate, chunk) = (2000 + random.below(14_000), 20 + random.below(230));
     let (mut engine, env) = start_engine(&["--no-data-timeout", "10m"]);
     // With audio the drain lasts to its deadline; without, it has all the time to see that.
-    let sidecar = idle_engine(&engine, &env, if audio == 0 { "10m" } else { "10s" });
+    let sidecar = idle_engine(&engine, &env, if audio == 0 { "10m" } else { "7s" });
     let streams = [format!("{kept}:keepalive"), format!("{silent}:silent"), format!("{audio}:audio@{rate}")];
     let mut args = vec!["--durations".to_owned(), "1h".to_owned(), "--chunk".to_owned(), format!("{chunk}ms")];
     for some in streams.iter().filter(|some| !some.starts_with('0')) {

@@ -9,6 +9,7 @@ use crate::lifecycle::standalone::StandaloneHook;
 use lameduck_test_support::page::PageServer;
 use lameduck_test_support::process::{Program, binary, wait_until};
 use lameduck_test_support::sidecar::{QUICK_TIMES, SidecarEnv};
+use lameduck_test_support::skip::skip;
 
 /// It says when it is signalled, and lives until it is killed. Its stdin is a pipe that stays open.
 const SCRIPT: &str = "trap 'echo INT' INT; echo ready; while :; do read -r -t 1 _; done";
@@ -24,7 +25,7 @@ impl Container {
     fn start(name: &str, script: &str) -> Option<Self> {
         let mut probe = unshare();
         if !probe.arg("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
-            println!("no namespaces can be made here");
+            skip("no user namespaces");
             return None;
         }
         let mut command = unshare();

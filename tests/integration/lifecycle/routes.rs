@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::lifecycle::Fixture;
 use lameduck_test_support::http::Call;
 use lameduck_test_support::sidecar::{QUICK_TIMES, Sidecar};
+use lameduck_test_support::skip::{has_ipv6_or_skip, skip};
 
 fn keys(object: &Value) -> Vec<&str> {
     object.as_object().unwrap_or_else(|| panic!("no object: {object}")).keys().map(String::as_str).collect()
@@ -106,8 +107,7 @@ fn lint(page: &str) {
     let mut command = Command::new("promtool");
     command.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped());
     let Ok(mut linter) = command.spawn() else {
-        println!("no promtool here");
-        return;
+        return skip("no promtool");
     };
     linter.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
     let output = linter.wait_with_output().unwrap();
@@ -189,12 +189,10 @@ fn hook_accepts_arbitrary_headers_and_body() {
 #[test]
 fn one_listener_serves_both_families() {
     let fixture = Fixture::with_streams(0);
-    let Ok(free) = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)) else {
-        println!("no IPv6 here");
+    if !has_ipv6_or_skip() {
         return;
-    };
-    let port = free.local_addr().unwrap().port();
-    drop(free);
+    }
+    let port = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).unwrap().local_addr().unwrap().port();
     let mut env = fixture.env;
     env.address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let sidecar = env.start(&[&QUICK_TIMES[..], &["--listen", &format!("[::]:{port}")]].concat());

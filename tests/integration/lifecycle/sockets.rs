@@ -6,6 +6,7 @@ use crate::lifecycle::Fixture;
 use lameduck_test_support::page::PageReply;
 use lameduck_test_support::port::{Connection, Port};
 use lameduck_test_support::sidecar::{QUICK_TIMES, Sidecar, SidecarEnv};
+use lameduck_test_support::skip::has_ipv6_or_skip;
 
 /// A sidecar that counts the connections to this port, and nothing else.
 fn counting(env: &SidecarEnv, port: &Port) -> Sidecar {
@@ -33,10 +34,10 @@ fn connections_are_counted_on_every_listener_family() {
         ("[::1]:0", ["[::1]", "[::1]"]),
         ("[::]:0", ["127.0.0.1", "[::1]"]),
     ] {
-        let Some(port) = Port::open_on(listens) else {
-            println!("no IPv6 here: {listens} is left out");
+        if listens.starts_with('[') && !has_ipv6_or_skip() {
             continue;
-        };
+        }
+        let port = Port::open_on(listens);
         let env = SidecarEnv::new("");
         let sidecar = counting(&env, &port);
         sidecar.wait_for_status("/streams", 0);

@@ -17,7 +17,8 @@ use crate::lifecycle::standalone::StandaloneHook;
 use lameduck_test_support::page::PageServer;
 use lameduck_test_support::process::{Program, binary, wait_until};
 use lameduck_test_support::shell::ShellTarget;
-use lameduck_test_support::sidecar::{NOBODY, QUICK_TIMES, SidecarEnv};
+use lameduck_test_support::sidecar::{NOBODY, QUICK_TIMES, Sidecar, SidecarEnv};
+use lameduck_test_support::skip::{is_root_or_skip, skip};
 
 /// The state file of the sidecar that has left its note here.
 fn state_file(env: &SidecarEnv) -> StateFile {
@@ -81,10 +82,10 @@ fn foreign_state_file_is_ignored() {
     let first = fixture.start_quick();
     first.call_hook().outcome();
     first.kill();
-    if chown(state_path(&fixture.env), Some(NOBODY), None).is_err() {
-        println!("only root can give files away");
+    if !is_root_or_skip() {
         return;
     }
+    chown(state_path(&fixture.env), Some(NOBODY), None).unwrap();
     let mut second = fixture.start_quick();
     let said = second.wait_for_log("set aside");
     assert!(said["error"].as_str().unwrap().contains("belongs to user 65534"), "{said}");
@@ -144,10 +145,10 @@ fn foreign_lock_does_not_block_hook() {
     let first = StandaloneHook::start(&fixture.env, &QUICK_TIMES).finish();
     let mut files = fs::read_dir(&fixture.env.dir).unwrap().map(|entry| entry.unwrap().path());
     let lock = files.find(|path| path.extension().is_some_and(|extension| extension == "lock")).unwrap();
-    if chown(&lock, Some(NOBODY), None).is_err() {
-        println!("only root can give files away");
+    if !is_root_or_skip() {
         return;
     }
+    chown(&lock, Some(NOBODY), None).unwrap();
     let held = fs::File::open(&lock).unwrap();
     held.lock().unwrap();
     let mut hook = StandaloneHook::start(&fixture.env, &QUICK_TIMES);
@@ -198,7 +199,7 @@ impl Disk {
         };
         let probe = unshare().stdin(Stdio::null()).output();
         if !probe.is_ok_and(|output| output.status.success()) {
-            println!("nothing can be mounted here");
+            skip("no mount namespaces");
             return None;
         }
         let mut command = unshare();
@@ -219,7 +220,7 @@ impl Disk {
         PathBuf::from(format!("/proc/{}/root{}", self.keeper.pid(), self.dir.join(name).display()))
     }
 
-    fn start_ready(&self, env: &SidecarEnv, args: &[&str]) -> lameduck_test_support::sidecar::Sidecar {
+    fn start_ready(&self, env: &SidecarEnv, args: &[&str]) -> Sidecar {
         let mut command = env.with_env(self.enter(&[]), &[binary(), "sidecar"]);
         command.args(args).args(["--state-dir", self.dir.to_str().unwrap()]).stderr(Stdio::piped());
         env.start_command(command)
