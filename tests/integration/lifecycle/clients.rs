@@ -15,12 +15,12 @@ use lameduck_test_support::sidecar::{QUICK_TIMES, Sidecar, SidecarEnv};
 
 const SHORT: [&str; 6] = ["--grace-period", "1s", "--lame-duck", "0s", "--quiet-period", "100ms"];
 
-/// Runs `drain` while `meddle` does something to the drain under way.
-fn drain(env: &SidecarEnv, sidecar: &Sidecar, args: &[&str], meddle: impl FnOnce()) -> (Option<i32>, Value, String) {
+/// Runs `lameduck drain`, and `during` while it drains.
+fn drain(env: &SidecarEnv, sidecar: &Sidecar, args: &[&str], during: impl FnOnce()) -> (Option<i32>, Value, String) {
     thread::scope(|scope| {
         let client = scope.spawn(|| env.run_client(&[&["drain"], args].concat()));
         sidecar.wait_for_status("/phase", "draining");
-        meddle();
+        during();
         let (code, stdout, stderr) = client.join().unwrap();
         assert_eq!(stdout.lines().count(), 1, "{stdout:?}");
         (code, serde_json::from_str(&stdout).unwrap(), stderr)
@@ -148,7 +148,7 @@ fn drain_hook_survives_sidecar_restart() {
     command.env_clear().args(["drain", "--hook", "--log-format", "json", "--address", &address]);
     let mut hook = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(hook.stderr.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap().contains("waiting")), "it has seen how long it may wait");
+    assert!(lines.any(|line| line.unwrap().contains("waiting")), "it knows how long it may wait");
     fixture.target.wait_for("INT");
     sidecar.kill();
     let again = fixture.env.start(&QUICK_TIMES);

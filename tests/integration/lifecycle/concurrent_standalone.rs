@@ -1,4 +1,4 @@
-//! Several hooks without a sidecar: one drain, one signal, whoever dies.
+//! Several standalone hooks at once: one drain and one signal, whichever of them is killed.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -13,11 +13,11 @@ use lameduck_test_support::process::{binary, wait_until};
 use lameduck_test_support::shell::ShellTarget;
 use lameduck_test_support::sidecar::{QUICK_TIMES, SidecarEnv};
 
-/// The note that is left for others.
+/// The saved drain that the processes share.
 fn saved_state(env: &SidecarEnv) -> Value {
     let files = fs::read_dir(&env.dir).unwrap().map(|entry| entry.unwrap().path());
-    let mut notes = files.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
-    serde_json::from_str(&fs::read_to_string(notes.next().unwrap()).unwrap()).unwrap()
+    let mut states = files.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+    serde_json::from_str(&fs::read_to_string(states.next().unwrap()).unwrap()).unwrap()
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn second_hook_resumes_drain_of_killed_hook() {
 
     assert_eq!(second.process.wait_for_log("going on with a drain")["signalled"], true);
     assert_eq!(second.process.wait_for_log("waiting")["streams"], 2);
-    assert_eq!(saved_state(&fixture.env)["deadline"], deadline, "one that joined moves nothing");
+    assert_eq!(saved_state(&fixture.env)["deadline"], deadline, "the second hook moved the deadline");
     fixture.page.set_streams(0);
     let (code, outcome) = second.finish();
     assert_eq!((code, &outcome["outcome"], &outcome["signal"]), (Some(0), &json!("drained"), &json!("SIGINT")));
@@ -63,7 +63,7 @@ fn hook_without_concurrent_hook_restarts_grace_period() {
     second.process.wait_for_log("waiting");
     let after = saved_state(&fixture.env);
     let seconds =
-        |note: &Value, key: &str| note[key]["secs"].as_f64().unwrap() + note[key]["nanos"].as_f64().unwrap() / 1e9;
+        |saved: &Value, key: &str| saved[key]["secs"].as_f64().unwrap() + saved[key]["nanos"].as_f64().unwrap() / 1e9;
     assert!(seconds(&after, "deadline") > seconds(&before, "deadline"), "{before} {after}");
     assert_eq!(after["started_at"], before["started_at"]);
     fixture.page.set_streams(0);

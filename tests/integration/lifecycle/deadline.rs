@@ -1,4 +1,4 @@
-//! The deadline: nobody is held longer, and what was cut is said.
+//! The deadline: no caller is held longer, and stragglers are counted.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use lameduck_test_support::process::stopwatch;
 
 const SHORT: [&str; 8] =
     ["--grace-period", "3s", "--exit-margin", "1s", "--lame-duck", "100ms", "--quiet-period", "200ms"];
-/// A reading is believed for two of these, however busy the machine is.
-const FRESH: [&str; 2] = ["--poll-interval", "1s"];
-/// How long an answer may be on its way on a machine that has other things to do.
-const LATE: Duration = Duration::from_secs(10);
+/// A reading is valid for two poll intervals; these are long enough for a busy machine.
+const LONG_POLLS: [&str; 2] = ["--poll-interval", "1s"];
+/// How late an answer may be on a busy machine.
+const MAX_DELAY: Duration = Duration::from_secs(10);
 
 #[test]
 fn deadline_releases_all_hooks_and_counts_stragglers() {
     let fixture = Fixture::with_streams(3);
-    let sidecar = fixture.start_ready(&[&SHORT[..], &FRESH].concat());
+    let sidecar = fixture.start_ready(&[&SHORT[..], &LONG_POLLS].concat());
     let elapsed = stopwatch();
     let first = sidecar.call_hook();
     fixture.page.set_streams(2);
@@ -30,7 +30,7 @@ fn deadline_releases_all_hooks_and_counts_stragglers() {
         assert_eq!(outcome["stragglers"], 2);
         assert!(outcome["seconds"].as_f64() >= Some(2.0), "{outcome}");
     }
-    assert!(elapsed() < Duration::from_secs(2) + LATE, "held for {:?}", elapsed());
+    assert!(elapsed() < Duration::from_secs(2) + MAX_DELAY, "held for {:?}", elapsed());
     assert_eq!(sidecar.metric("lameduck_stragglers_total"), Some(2.0));
     assert!(fixture.target.into_signal_count() <= 1);
 }
@@ -66,7 +66,7 @@ fn hook_after_deadline_is_held_without_second_signal() {
 fn unconfirmed_zero_at_deadline_is_expired() {
     let fixture = Fixture::with_streams(1);
     let times = ["--grace-period", "6s", "--exit-margin", "1s", "--lame-duck", "0s", "--quiet-period", "4900ms"];
-    let sidecar = fixture.start_ready(&[&times[..], &FRESH].concat());
+    let sidecar = fixture.start_ready(&[&times[..], &LONG_POLLS].concat());
     let hook = sidecar.call_hook();
     sidecar.wait_for_status("/phase", "draining");
     sidecar.wait_for_readings(1);

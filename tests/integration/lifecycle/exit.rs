@@ -1,4 +1,4 @@
-//! The target's own end: the wait is over at once, and what it took with it is said.
+//! The target exits: the drain ends immediately, and what was cut is reported.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn target_exit_releases_hook_immediately() {
     assert!(took[2] < Duration::from_secs(2), "{took:?}");
 }
 
-/// A poll interval as long as this leaves only the exit itself to end the wait.
+/// Returns the time from the target's exit to the answer. With so long a poll interval only the exit can end the drain.
 fn exit_to_answer() -> Duration {
     let mut fixture = Fixture::with_streams(1);
     let sidecar = fixture.start_ready(&["--grace-period", "10m", "--lame-duck", "0s", "--poll-interval", "1m"]);
@@ -72,7 +72,7 @@ fn exit_before_signal_counts_streams_as_stragglers() {
     fixture.target.signal(Signal::SIGUSR1);
     let outcome = hook.outcome();
     assert_eq!((&outcome["outcome"], &outcome["signal"]), (&Value::from("exited"), &Value::Null));
-    // A reading that is older than two polls says nothing.
+    // A reading older than two polls is not counted.
     assert!(outcome["stragglers"] == 4 || outcome["stragglers"].is_null(), "{outcome}");
     sidecar.signal(Signal::SIGTERM);
     assert!(matches!(sidecar.exit_code(), Some(10 | 11)));
@@ -92,7 +92,7 @@ fn new_incarnation_can_be_drained_again() {
         assert_eq!(hook.outcome()["outcome"], outcome);
         assert_eq!(sidecar.get("/readyz").body, "done\n");
         fixture.page.set_streams(1);
-        // The old one goes with the assignment, if it has not gone yet.
+        // The assignment drops the old target, which kills it if it is still running.
         fixture.target = ShellTarget::start(&fixture.env.target_name);
         sidecar.wait_for_ready();
         let status = sidecar.status();
@@ -102,7 +102,7 @@ fn new_incarnation_can_be_drained_again() {
         );
         assert_eq!(status["target"]["pid"], fixture.target.pid);
     }
-    assert_eq!(fixture.target.into_signal_count(), 0, "nobody has asked for its end");
+    assert_eq!(fixture.target.into_signal_count(), 0, "no drain of it was requested");
 }
 
 #[test]

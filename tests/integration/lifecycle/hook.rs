@@ -1,4 +1,4 @@
-//! The held call: who is held, for how long, and what they are told.
+//! The held hook call: for how long it is held, and what it is answered.
 
 use std::thread;
 use std::time::Duration;
@@ -43,7 +43,7 @@ fn held_caller_is_exempt_from_request_timeout() {
     let hook = sidecar.call_hook();
     let unfinished = Call::send(fixture.env.address, "GET /livez HTTP/1.1\r\n");
     unfinished.bytes();
-    assert!(hook.is_pending(), "only the reading of a request has its limit");
+    assert!(hook.is_pending(), "only reading a request has a time limit");
     fixture.page.set_streams(0);
     assert_eq!(hook.outcome()["outcome"], "drained");
 }
@@ -54,7 +54,7 @@ fn fifty_callers_share_one_drain_and_one_signal() {
     let sidecar = fixture.start_quick();
     let mut hooks: Vec<_> = (0..50).map(|_| sidecar.call_hook()).collect();
     assert_eq!(sidecar.metric("lameduck_hook_callers"), Some(50.0));
-    // Half of them lose their patience.
+    // Half of them disconnect.
     hooks.truncate(25);
     wait_until(|| sidecar.metric("lameduck_hook_callers") == Some(25.0));
 
@@ -91,7 +91,7 @@ fn pod_is_not_ready_before_signal() {
     sidecar.wait_for_readings(3);
     let status = sidecar.status();
     assert_eq!((&status["phase"], &status["drain"]["signalled"]), (&json!("lame_duck"), &json!(false)));
-    assert!(hook.is_pending(), "zero ends no lame duck");
+    assert!(hook.is_pending(), "zero streams do not end the lame duck phase");
     assert_eq!(fixture.target.into_signal_count(), 0);
 }
 
@@ -126,7 +126,7 @@ fn zero_must_hold_for_the_quiet_period() {
     let sidecar = fixture.start_ready(&times);
     let hook = sidecar.call_hook();
     sidecar.wait_for_status("/phase", "draining");
-    // A stream that comes within the quiet period starts it again.
+    // A new stream within the quiet period restarts it.
     fixture.page.set_streams(0);
     sidecar.wait_for_readings(3);
     fixture.page.set_streams(1);
@@ -161,7 +161,7 @@ fn hook_restarts_grace_period_only_if_no_other_is_held() {
     assert!((budget() - 595.0).abs() < 0.01, "{}", budget());
     thread::sleep(Duration::from_secs(1));
     let joined = sidecar.call_hook();
-    assert!((budget() - 595.0).abs() < 0.01, "a caller that joins moves nothing: {}", budget());
+    assert!((budget() - 595.0).abs() < 0.01, "the second hook moved the deadline: {}", budget());
     drop((first, joined));
     wait_until(|| sidecar.metric("lameduck_hook_callers") == Some(0.0));
 
@@ -169,7 +169,7 @@ fn hook_restarts_grace_period_only_if_no_other_is_held() {
     assert!(budget() > 596.0, "the deadline was not moved: {}", budget());
     fixture.page.set_streams(0);
     let outcome = again.outcome();
-    assert!(outcome["seconds"].as_f64() > Some(1.0), "the drain is the old one: {outcome}");
+    assert!(outcome["seconds"].as_f64() > Some(1.0), "a new drain was started: {outcome}");
     assert_eq!(fixture.target.into_signal_count(), 1);
 }
 

@@ -1,4 +1,4 @@
-//! Callers that mean no good, and surroundings that do not help.
+//! Malformed requests, many clients, and logs and files that cannot be written.
 
 use std::io::{PipeWriter, Write};
 use std::process::Stdio;
@@ -15,8 +15,8 @@ use lameduck_test_support::skip::may_open_or_skip;
 
 const TLS_HELLO: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\xa7\x9b\x00\x00\x20\x13\x02\x13\x03";
 
-/// Requests that nobody should send.
-fn abuse() -> Vec<(&'static str, Vec<u8>)> {
+/// Requests that no client should send, with their names.
+fn malformed_requests() -> Vec<(&'static str, Vec<u8>)> {
     let long = "x".repeat(1 << 20);
     let get = |rest: &str| format!("GET {rest}").into_bytes();
     vec![
@@ -48,8 +48,9 @@ fn malformed_requests_affect_neither_probes_nor_drain() {
     let mut sidecar = fixture.start_quick();
     let hook = sidecar.call_hook();
     fixture.target.wait_for("INT");
-    // All of them stay open, as if they had more to say.
-    let open: Vec<_> = (0..5).flat_map(|_| abuse()).map(|(_, bytes)| Call::send(fixture.env.address, bytes)).collect();
+    // All of them stay open, as if more were to come.
+    let open: Vec<_> =
+        (0..5).flat_map(|_| malformed_requests()).map(|(_, bytes)| Call::send(fixture.env.address, bytes)).collect();
     assert_eq!(sidecar.get("/livez").status, 200);
     assert_eq!(sidecar.get("/readyz").body, "draining\n");
     sidecar.wait_for_readings(3);
@@ -65,7 +66,7 @@ fn malformed_requests_affect_neither_probes_nor_drain() {
 fn malformed_requests_start_no_drain() {
     let fixture = Fixture::with_streams(0);
     let sidecar = fixture.start_quick();
-    for (name, bytes) in abuse() {
+    for (name, bytes) in malformed_requests() {
         drop(Call::send(fixture.env.address, bytes));
         assert_eq!(sidecar.status()["phase"], "serving", "after {name}");
     }
@@ -137,7 +138,7 @@ fn unread_log_blocks_nothing() {
     drop(unread);
 }
 
-/// Fills a pipe to the brim.
+/// Fills a pipe's buffer.
 fn fill(pipe: &mut PipeWriter) {
     let flags = fcntl_getfl(&*pipe).unwrap();
     fcntl_setfl(&*pipe, flags | OFlags::NONBLOCK).unwrap();
@@ -164,7 +165,7 @@ fn closed_log_blocks_nothing() {
 #[test]
 fn unwritable_termination_log_blocks_nothing() {
     let fixture = Fixture::with_streams(0);
-    // A pipe that nobody reads is not waited for.
+    // Opening a FIFO without a reader would block.
     let pipe = fixture.env.dir.join("pipe");
     let path = pipe.to_str().unwrap();
     assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());

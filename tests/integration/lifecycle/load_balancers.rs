@@ -1,4 +1,4 @@
-//! `/accepting` with real load balancers, by the configurations of the examples.
+//! `/accepting` with real load balancers in the example configurations.
 
 use std::fs;
 use std::net::TcpStream;
@@ -15,11 +15,11 @@ use lameduck_test_support::sidecar::{QUICK_TIMES, Sidecar, SidecarEnv};
 use lameduck_test_support::sim::{EngineSim, start_client};
 use lameduck_test_support::skip::skip;
 
-/// As many streams as a pod accepts.
-const MOST: &str = "2";
+/// The value of --accept-below.
+const LIMIT: &str = "2";
 
-/// Two pods, and a balancer in front of them.
-struct Site {
+/// Two engines with sidecars, and a load balancer in front of them.
+struct BalancedPods {
     engines: [EngineSim; 2],
     sidecars: [Sidecar; 2],
     _pods: [SidecarEnv; 2],
@@ -27,10 +27,10 @@ struct Site {
     _balancer: KillOnDrop,
 }
 
-/// How the configuration writes a server.
+/// How a configuration writes a server.
 type Server = fn(&EngineSim, &SidecarEnv) -> String;
 
-/// The program, where it is installed.
+/// The path of an installed program; reports the skip if it is not installed.
 fn installed(name: &str) -> Option<PathBuf> {
     let found = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"].map(|dir| Path::new(dir).join(name));
     let found = found.into_iter().find(|path| path.exists());
@@ -40,12 +40,12 @@ fn installed(name: &str) -> Option<PathBuf> {
     found
 }
 
-impl Site {
-    /// The example's configuration with this site's addresses in it, run by the program.
-    fn open(program: &Path, config: &str, server: Server, run: impl Fn(&mut Command, &Path)) -> Self {
+impl BalancedPods {
+    /// Runs the program with the example configuration, in which the addresses are replaced.
+    fn start(program: &Path, config: &str, server: Server, run: impl Fn(&mut Command, &Path)) -> Self {
         let pods = [(); 2].map(|()| start_engine(&[]));
         let sidecars =
-            [&pods[0], &pods[1]].map(|(_, env)| env.start(&[&QUICK_TIMES[..], &["--accept-below", MOST]].concat()));
+            [&pods[0], &pods[1]].map(|(_, env)| env.start(&[&QUICK_TIMES[..], &["--accept-below", LIMIT]].concat()));
         let front = free_address();
         let mut config =
             config.replace("bind :8000", &format!("bind {front}")).replace("listen 8000", &format!("listen {front}"));
@@ -71,8 +71,8 @@ impl Site {
         [0, 1].map(|at| self.sidecars[at].status()["streams"].clone())
     }
 
-    /// A stream through the balancer is open on the first pod, which is then filled; what comes goes to the other.
-    fn sends_nobody_to_the_full(mut self, notices: impl Fn(&Self)) {
+    /// Opens a stream on the first pod through the balancer, then fills that pod: later streams go to the other.
+    fn assert_full_pod_gets_no_streams(mut self, wait_until_noticed: impl Fn(&Self)) {
         let through = |durations| start_client(&self.front, "/v1/listen", &["--durations", durations]);
         let mut early = Vec::new();
         while self.streams()[0] == json!(0) {
@@ -88,7 +88,7 @@ impl Site {
             wait_until(|| self.streams()[0] != before);
         }
         let full = self.streams()[0].clone();
-        notices(&self);
+        wait_until_noticed(&self);
         let other = self.streams()[1].as_u64().unwrap();
         let mut late = through("1h");
         wait_until(|| self.streams()[1] == json!(other + 1));
@@ -112,10 +112,10 @@ fn haproxy_sends_new_streams_only_to_accepting_pods() {
         .replace("check port 8089", "check")
         .replace("global\n", &format!("global\n    stats socket {} mode 600\n", stats.display()));
     let server: Server = |engine, env| format!("{} addr {} port {}", engine.ws, env.address.ip(), env.address.port());
-    let site = Site::open(&haproxy, &config, server, |command, path| {
+    let pods = BalancedPods::start(&haproxy, &config, server, |command, path| {
         command.arg("-db").arg("-f").arg(path);
     });
-    site.sends_nobody_to_the_full(|_| {
+    pods.assert_full_pod_gets_no_streams(|_| {
         wait_until(|| {
             use std::io::{Read, Write};
             let Ok(mut socket) = std::os::unix::net::UnixStream::connect(&stats) else { return false };
@@ -136,7 +136,7 @@ fn nginx_skips_pod_that_does_not_accept() {
     fs::create_dir_all(&logs).unwrap();
     let config = format!("daemon off; master_process off; pid {0}/pid; error_log {0}/error;\n{config}", logs.display())
         .replace("http {\n", &format!("http {{\n    access_log off;\n    client_body_temp_path {0}/body; proxy_temp_path {0}/proxy; fastcgi_temp_path {0}/fastcgi; uwsgi_temp_path {0}/uwsgi; scgi_temp_path {0}/scgi;\n", logs.display()));
-    let site = Site::open(
+    let pods = BalancedPods::start(
         &nginx,
         &config,
         |engine, _| engine.ws.clone(),
@@ -144,6 +144,6 @@ fn nginx_skips_pod_that_does_not_accept() {
             command.arg("-c").arg(path).arg("-p").arg(&logs);
         },
     );
-    site.sends_nobody_to_the_full(|_| {});
+    pods.assert_full_pod_gets_no_streams(|_| {});
     let _ = fs::remove_dir_all(&logs);
 }

@@ -1,4 +1,4 @@
-//! A container with a PID namespace of its own, where the target is the first process.
+//! A container with its own PID namespace, in which the target is the init process.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -11,17 +11,18 @@ use lameduck_test_support::process::{Program, binary, wait_until};
 use lameduck_test_support::sidecar::{QUICK_TIMES, SidecarEnv};
 use lameduck_test_support::skip::skip;
 
-/// It says when it is signalled, and lives until it is killed. Its stdin is a pipe that stays open.
+/// Prints a line for each SIGINT and runs until it is killed. Its stdin is a pipe that stays open.
 const SCRIPT: &str = "trap 'echo INT' INT; echo ready; while :; do read -r -t 1 _; done";
 
-/// The first process of a namespace; all others end with it, and it ends with its handle.
+/// A PID namespace. Its processes end with its init process, which is killed on drop.
 struct Container {
-    first: Program,
+    init: Program,
     pid: u32,
 }
 
 impl Container {
-    /// Runs a program of this name and script; `None` where this user may not make namespaces.
+    /// Starts a container whose init process is a shell of this name that runs this script; `None`, and the skip is
+    /// reported, where this user may not make namespaces.
     fn start(name: &str, script: &str) -> Option<Self> {
         let mut probe = unshare();
         if !probe.arg("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
@@ -30,14 +31,14 @@ impl Container {
         }
         let mut command = unshare();
         command.args(["bash", "-c", r#"exec -a "$0" bash -c "$1""#, name, script]).stdin(Stdio::piped());
-        let mut first = Program::start(command);
-        first.wait_for("ready");
-        let outer = first.pid();
+        let mut init = Program::start(command);
+        init.wait_for("ready");
+        let outer = init.pid();
         let children = fs::read_to_string(format!("/proc/{outer}/task/{outer}/children")).unwrap();
-        Some(Self { first, pid: children.trim().parse().unwrap() })
+        Some(Self { init, pid: children.trim().parse().unwrap() })
     }
 
-    /// A command that is brought into the container, as `kubectl exec` and the kubelet do it: it has no parent there.
+    /// Runs a command in the container as `kubectl exec` and the kubelet do: without a parent process there.
     fn exec(&self) -> Command {
         let mut nsenter = Command::new("nsenter");
         nsenter.args(["--preserve-credentials", "-U", "-m", "-p", "-t", &self.pid.to_string()]);
@@ -62,20 +63,20 @@ fn init_process_is_target_but_exec_session_is_not() {
     let page = PageServer::with_streams(2);
     let env = SidecarEnv::new(&page.url());
     let Some(mut container) = Container::start(&env.target_name, SCRIPT) else { return };
-    let mut guest = container.exec();
-    guest.args(["bash", "-c", r#"exec -a "$0" bash -c "$1""#, &env.target_name, SCRIPT]).stdin(Stdio::piped());
-    let mut guest = Program::start(guest);
-    guest.wait_for("ready");
+    let mut session = container.exec();
+    session.args(["bash", "-c", r#"exec -a "$0" bash -c "$1""#, &env.target_name, SCRIPT]).stdin(Stdio::piped());
+    let mut session = Program::start(session);
+    session.wait_for("ready");
 
     let mut hooks = [container.hook(&env), container.hook(&env)];
-    container.first.wait_for("INT");
+    container.init.wait_for("INT");
     page.set_streams(0);
     let ends = hooks.each_mut().map(StandaloneHook::finish);
     assert_eq!((ends[0].0, &ends[0].1["outcome"]), (Some(0), &json!("drained")));
     assert_eq!(ends[0], ends[1]);
-    assert_eq!(container.first.seen.iter().filter(|line| line.contains("INT")).count(), 1);
-    // It would have been told before the drain was over, and lives to say so.
-    assert!(guest.is_running() && !guest.seen.iter().any(|line| line.contains("INT")));
+    assert_eq!(container.init.seen.iter().filter(|line| line.contains("INT")).count(), 1);
+    // A signal to it would have arrived before the drain was over.
+    assert!(session.is_running() && !session.seen.iter().any(|line| line.contains("INT")));
 }
 
 #[test]
@@ -83,16 +84,16 @@ fn exec_session_alone_is_never_the_target() {
     let page = PageServer::with_streams(1);
     let env = SidecarEnv::new(&page.url());
     let Some(container) = Container::start("another", SCRIPT) else { return };
-    let mut guest = container.exec();
-    guest.args(["bash", "-c", r#"exec -a "$0" bash -c "$1""#, &env.target_name, SCRIPT]).stdin(Stdio::piped());
-    let mut guest = Program::start(guest);
-    guest.wait_for("ready");
+    let mut session = container.exec();
+    session.args(["bash", "-c", r#"exec -a "$0" bash -c "$1""#, &env.target_name, SCRIPT]).stdin(Stdio::piped());
+    let mut session = Program::start(session);
+    session.wait_for("ready");
     let mut hook = container.hook(&env);
     let reason = hook.process.wait_for_log("count alone")["reason"].take();
     assert!(reason.as_str().unwrap().contains("target not found"), "{reason}");
     page.set_streams(0);
     assert_eq!(hook.finish().1["signal"], Value::Null);
-    assert!(guest.is_running());
+    assert!(session.is_running());
 }
 
 #[test]
@@ -102,7 +103,7 @@ fn child_of_init_process_is_found() {
     let wrapper = format!(r#"bash -c 'exec -a "$0" bash -c "$1"' {} "{SCRIPT}"; :"#, env.target_name);
     let Some(mut container) = Container::start("wrapper", &wrapper) else { return };
     let mut hook = container.hook(&env);
-    container.first.wait_for("INT");
+    container.init.wait_for("INT");
     page.set_streams(0);
     assert_eq!(hook.finish().1["signal"], "SIGINT");
 }
@@ -111,7 +112,7 @@ fn child_of_init_process_is_found() {
 fn init_process_that_ignores_signal_is_only_counted() {
     let page = PageServer::with_streams(1);
     let env = SidecarEnv::new(&page.url());
-    // A shell would catch it.
+    // A shell could not be it: it would catch the signal.
     let Some(container) = Container::start(&env.target_name, r#"echo ready; exec -a "$0" sleep 600"#) else { return };
     wait_until(|| fs::read(format!("/proc/{}/cmdline", container.pid)).is_ok_and(|line| line.ends_with(b"\x00600\0")));
     let mut hook = container.hook(&env);
@@ -130,8 +131,8 @@ fn outcome_survives_hook_killed_with_init_process() {
     let script = SCRIPT.replace("echo INT", "exit 0");
     let Some(mut container) = Container::start(&env.target_name, &script) else { return };
     let mut hook = container.hook(&env);
-    assert_eq!(container.first.exit_code(), Some(0));
-    assert_ne!(hook.process.exit_code(), Some(0), "it was killed");
+    assert_eq!(container.init.exit_code(), Some(0));
+    assert_ne!(hook.process.exit_code(), Some(0), "the hook was killed");
     let message = env.termination_message().unwrap();
     assert_eq!((&message["outcome"], &message["stragglers"]), (&json!("exited"), &Value::Null));
     assert_eq!((&message["streams_at_start"], &message["signal"]), (&json!(2), &json!("SIGINT")));
@@ -145,13 +146,13 @@ fn termination_message_is_updated_when_last_streams_end() {
     let mut command = env.with_env(container.exec(), &[binary(), "drain", "--standalone", "--hook"]);
     command.args(["--grace-period", "10m", "--lame-duck", "0s", "--exit-wait", "5m"]);
     let mut hook = StandaloneHook::spawn(&env, command);
-    container.first.wait_for("INT");
+    container.init.wait_for("INT");
     page.set_streams(3);
     while hook.process.wait_for_log("waiting")["streams"] != 3 {}
-    assert_eq!(env.termination_message().unwrap()["stragglers"], Value::Null, "they may end with the target");
-    let left = || fs::read_to_string(env.dir.join("termination")).unwrap().contains("\"stragglers\":0");
-    assert!(!left());
+    assert_eq!(env.termination_message().unwrap()["stragglers"], Value::Null, "they may still end with the target");
+    let is_zero = || fs::read_to_string(env.dir.join("termination")).unwrap().contains("\"stragglers\":0");
+    assert!(!is_zero());
     page.set_streams(0);
-    wait_until(left);
+    wait_until(is_zero);
     hook.process.kill();
 }

@@ -1,4 +1,4 @@
-//! A target that never served is not waited for.
+//! A drain does not wait for a target that never served.
 
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
@@ -14,13 +14,13 @@ use lameduck_test_support::process::{Program, example};
 use lameduck_test_support::shell::ShellTarget;
 use lameduck_test_support::sidecar::{QUICK_TIMES, Sidecar, SidecarEnv};
 
-const PATIENT: [&str; 4] = ["--grace-period", "10m", "--lame-duck", "1m"];
+const LONG_LAME_DUCK: [&str; 4] = ["--grace-period", "10m", "--lame-duck", "1m"];
 
 #[test]
 fn loading_engine_is_signalled_and_not_waited_for() {
     let page = PageServer::new(PageReply::Refuse);
     let env = SidecarEnv::new(&page.url());
-    let mut sidecar = env.start(&PATIENT);
+    let mut sidecar = env.start(&LONG_LAME_DUCK);
     sidecar.wait_for_not_ready("target not found");
     let mut command = Command::new(example("engine_sim"));
     command.arg0(&env.target_name).args(["--loading", "1h"]);
@@ -41,7 +41,7 @@ fn loading_engine_is_signalled_and_not_waited_for() {
 fn no_target_and_closed_port_end_drain_immediately() {
     let page = PageServer::new(PageReply::Refuse);
     let env = SidecarEnv::new(&page.url());
-    let sidecar = env.start(&PATIENT);
+    let sidecar = env.start(&LONG_LAME_DUCK);
     sidecar.wait_for_not_ready("target not found");
     let outcome = sidecar.call_hook().outcome();
     assert_eq!((&outcome["outcome"], &outcome["signal"]), (&json!("never_served"), &Value::Null));
@@ -68,17 +68,17 @@ fn ambiguous_targets_are_waited_for() {
     let _second = ShellTarget::start(&fixture.env.target_name);
     let sidecar = fixture.env.start(&QUICK_TIMES);
     sidecar.wait_for_not_ready("several targets");
-    holds_the_hook_until_the_page_is_back(&fixture, &sidecar);
+    assert_hook_is_held_until_page_returns(&fixture, &sidecar);
 }
 
 #[test]
 fn target_older_than_sidecar_is_waited_for() {
     let fixture = Fixture::with_streams(0);
     fixture.page.set_reply(PageReply::Refuse);
-    // What starts in the same tick of the clock is not known to be younger.
+    // A target started in the same clock tick as the sidecar counts as older.
     let sidecar = fixture.env.start(&QUICK_TIMES);
     sidecar.wait_for_not_ready("no reading yet");
-    holds_the_hook_until_the_page_is_back(&fixture, &sidecar);
+    assert_hook_is_held_until_page_returns(&fixture, &sidecar);
     assert_eq!(fixture.target.into_signal_count(), 1);
 }
 
@@ -87,16 +87,16 @@ fn hook_before_first_search_still_finds_target() {
     let fixture = Fixture::with_streams(0);
     fixture.page.set_reply(PageReply::Refuse);
     let mut command = fixture.env.sidecar_command();
-    command.args(PATIENT).stderr(Stdio::null());
+    command.args(LONG_LAME_DUCK).stderr(Stdio::null());
     let sidecar = fixture.env.spawn_command(command);
     while TcpStream::connect(fixture.env.address).is_err() {}
     let hook = Call::get(fixture.env.address, "/prestop");
     sidecar.wait_for_status("/target/pid", fixture.target.pid);
     sidecar.wait_for_readings(3);
-    assert!(hook.is_pending(), "an old target was taken for none");
+    assert!(hook.is_pending(), "the drain ended without its target");
 }
 
-fn holds_the_hook_until_the_page_is_back(fixture: &Fixture, sidecar: &Sidecar) {
+fn assert_hook_is_held_until_page_returns(fixture: &Fixture, sidecar: &Sidecar) {
     let hook = sidecar.call_hook();
     sidecar.wait_for_status("/phase", "draining");
     sidecar.wait_for_readings(5);

@@ -1,4 +1,4 @@
-//! The open port under siege: crowds, strange requests, and what is left for those who have business there.
+//! The open port under load: many clients and unusual requests must leave room for probes and hooks.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -19,7 +19,7 @@ const CROWD_DESCRIPTORS: u64 = 2000;
 /// The address of a client outside the crowd.
 const OTHER_ADDRESS: [u8; 4] = [127, 9, 9, 9];
 
-/// A connection from a loopback address of its own.
+/// Connects from this source address.
 fn connect_from(source: [u8; 4], address: SocketAddr) -> TcpStream {
     let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
     bind(&socket, &SocketAddr::from((Ipv4Addr::from(source), 0))).unwrap();
@@ -27,7 +27,7 @@ fn connect_from(source: [u8; 4], address: SocketAddr) -> TcpStream {
     TcpStream::from(socket)
 }
 
-/// A call from a loopback address of its own.
+/// Sends a GET request from this source address.
 fn call_from(source: [u8; 4], address: SocketAddr, path: &str) -> Call {
     let mut stream = connect_from(source, address);
     stream.write_all(request("GET", path, "").as_bytes()).unwrap();
@@ -68,7 +68,7 @@ fn disconnect_is_noticed_after_excess_request_bytes() {
         wait_until(|| callers(&sidecar) == Some(1.0));
         assert!(call.is_pending(), "{name}");
         drop(call);
-        println!("gone after {name}");
+        println!("disconnected after {name}");
         wait_until(|| callers(&sidecar) == Some(0.0));
     }
 }
@@ -97,7 +97,7 @@ fn flooding_held_caller_is_evicted_and_drain_continues() {
     flood.write_all(request("GET", "/prestop", "").as_bytes()).unwrap();
     wait_until(|| callers(&sidecar) == Some(2.0));
     flood.set_write_timeout(Some(TIMEOUT)).unwrap();
-    // Until nobody is there to take it.
+    // Until the sidecar closes the connection.
     while flood.write_all(&[b'x'; 4096]).is_ok() {}
     wait_until(|| callers(&sidecar) == Some(1.0));
     fixture.page.set_streams(0);
@@ -116,10 +116,14 @@ fn held_callers_leave_room_for_probes_and_other_hooks() {
     wait_until(|| callers(&sidecar) == Some(1.0));
     let before = budget(&sidecar);
     let crowd = crowd(fixture.env.address, &request("GET", "/prestop", ""));
-    assert_eq!(sidecar.get("/livez").status, 200, "from the address of the crowd");
-    assert_eq!(call_from([127, 9, 9, 8], fixture.env.address, "/livez").response().status, 200, "from elsewhere");
+    assert_eq!(sidecar.get("/livez").status, 200, "from the crowd's address");
+    assert_eq!(call_from([127, 9, 9, 8], fixture.env.address, "/livez").response().status, 200, "from another address");
     let second = call_from([127, 9, 9, 7], fixture.env.address, "/prestop");
-    assert_eq!(call_from([127, 9, 9, 7], fixture.env.address, "/livez").response().status, 200, "behind the hook");
+    assert_eq!(
+        call_from([127, 9, 9, 7], fixture.env.address, "/livez").response().status,
+        200,
+        "from the hook's address"
+    );
     assert!(first.is_pending() && second.is_pending());
     assert!((budget(&sidecar) - before).abs() < 0.01, "{} is not {before}", budget(&sidecar));
     fixture.page.set_streams(0);
@@ -159,7 +163,7 @@ fn crowd_from_one_address_evicts_no_other_address() {
     let (half, rest) = probe.split_at(20);
     slow.write_all(half.as_bytes()).unwrap();
     let crowd = crowd(fixture.env.address, "GET /livez");
-    // Answered in their turn: all of the crowd has been let in.
+    // Connections are accepted in order: the whole crowd has been accepted.
     assert_eq!(sidecar.get("/livez").status, 200);
     slow.write_all(rest.as_bytes()).unwrap();
     let mut answer = String::new();
@@ -168,8 +172,8 @@ fn crowd_from_one_address_evicts_no_other_address() {
     drop(crowd);
 }
 
-/// Starts a sidecar that may have so many descriptors, and no more than that later on.
-fn with_descriptors(fixture: &Fixture, soft: u32, hard: u32) -> Sidecar {
+/// Starts a sidecar with these limits of open descriptors.
+fn start_with_descriptors(fixture: &Fixture, soft: u32, hard: u32) -> Sidecar {
     let script = format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\" \"$@\"");
     let mut command = fixture.env.with_env(Command::new("/bin/sh"), &["-c", &script, binary(), "sidecar"]);
     command.args(QUICK_TIMES).stderr(Stdio::piped());
@@ -185,7 +189,7 @@ fn low_descriptor_limit_is_logged_and_reserved_for_drain() {
     }
     for limit in [32, 64, 256] {
         let fixture = Fixture::with_streams(1);
-        let mut sidecar = with_descriptors(&fixture, limit, limit);
+        let mut sidecar = start_with_descriptors(&fixture, limit, limit);
         assert_eq!(sidecar.wait_for_log("descriptors")["level"], "WARN");
         let silent = crowd(fixture.env.address, "GET /livez");
         let hook = call_from(OTHER_ADDRESS, fixture.env.address, "/prestop");
@@ -210,7 +214,7 @@ fn soft_descriptor_limit_is_raised() {
         return;
     }
     let fixture = Fixture::with_streams(1);
-    let sidecar = with_descriptors(&fixture, 64, 4096);
+    let sidecar = start_with_descriptors(&fixture, 64, 4096);
     let hooks: Vec<_> = (0..300).map(|_| Call::get(fixture.env.address, "/prestop")).collect();
     wait_until(|| callers(&sidecar) == Some(300.0));
     fixture.page.set_streams(0);

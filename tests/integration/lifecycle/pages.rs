@@ -1,4 +1,4 @@
-//! A page that cannot be read, in mid-drain: never zero.
+//! A page that cannot be read during a drain never counts as zero.
 
 use std::thread;
 
@@ -8,7 +8,7 @@ use crate::lifecycle::{Fixture, start_engine};
 use lameduck_test_support::page::PageReply;
 use lameduck_test_support::sidecar::QUICK_TIMES;
 
-/// The page's answer, and what the status calls its source then.
+/// Names, the resulting state of the source in the status, and replies.
 fn unreadable() -> Vec<(&'static str, &'static str, PageReply)> {
     let gauge = "engine_active_requests{kind=\"stream\"}";
     let raw = |text: String| PageReply::Raw(text.into_bytes());
@@ -17,7 +17,7 @@ fn unreadable() -> Vec<(&'static str, &'static str, PageReply)> {
     vec![
         ("refused", "unknown", PageReply::Refuse),
         ("hanging", "unknown", PageReply::Hang),
-        ("closed without a word", "unknown", raw(String::new())),
+        ("closed without a reply", "unknown", raw(String::new())),
         ("no HTTP", "unknown", raw("SSH-2.0-OpenSSH_9.9\r\n".into())),
         ("empty", "absent", PageReply::text("")),
         ("absent", "absent", PageReply::text("up 1\n")),
@@ -66,16 +66,16 @@ fn unreadable_page_never_counts_as_zero() {
     thread::scope(|scope| {
         for (name, state, answer) in unreadable() {
             let drain = move || {
-                // Once from above, once from a zero that had been seen already.
-                drain_through(1, state, &answer);
-                drain_through(0, state, &answer);
+                // Once from a count above zero, once from zero.
+                assert_drain_waits(1, state, &answer);
+                assert_drain_waits(0, state, &answer);
             };
             thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, drain).unwrap();
         }
     });
 }
 
-fn drain_through(streams: u64, state: &str, answer: &PageReply) {
+fn assert_drain_waits(streams: u64, state: &str, answer: &PageReply) {
     let fixture = Fixture::with_streams(streams);
     let sidecar = fixture.start_quick();
     fixture.page.set_reply(answer.clone());
@@ -109,7 +109,7 @@ fn vanished_lazy_series_is_absent_not_zero() {
     sidecar.wait_for_readings(5);
     assert_eq!(sidecar.status()["streams"], Value::Null);
     let counted = sidecar.metric("lameduck_source_readings_total{source=\"lazy\",result=\"absent\"}");
-    assert!(counted > Some(0.0), "the absence is not counted: {counted:?}");
+    assert!(counted > Some(0.0), "the absent readings are not counted: {counted:?}");
     assert!(hook.is_pending());
     page("flux_used_streams 0\n");
     assert_eq!(hook.outcome()["outcome"], "drained");
@@ -120,15 +120,15 @@ fn page_broken_by_signal_holds_drain_until_exit() {
     thread::scope(|scope| {
         for breaks in ["hang", "garbage", "html", "500", "empty", "truncated", "aborted", "nan", "negative", "closed"] {
             let name = thread::Builder::new().name(breaks.to_owned());
-            name.spawn_scoped(scope, || outlive_the_page(breaks)).unwrap();
+            name.spawn_scoped(scope, || assert_drain_waits_for_exit(breaks)).unwrap();
         }
     });
 }
 
-fn outlive_the_page(breaks: &str) {
-    let way = ["--page-after-signal", breaks];
+fn assert_drain_waits_for_exit(breaks: &str) {
+    let breaking = ["--page-after-signal", breaks];
     let (mut engine, env) =
-        if breaks == "closed" { start_engine(&["--metrics-close-on-signal"]) } else { start_engine(&way) };
+        if breaks == "closed" { start_engine(&["--metrics-close-on-signal"]) } else { start_engine(&breaking) };
     let client = engine.client("/v1/listen", &["--durations", "1h"]);
     let sidecar = env.start(&QUICK_TIMES);
     sidecar.wait_for_status("/streams", 1);
@@ -141,6 +141,6 @@ fn outlive_the_page(breaks: &str) {
     drop(client);
     assert_eq!(engine.exit_code(), Some(0));
     let outcome = hook.outcome();
-    // It ended by itself with code 0, so that nothing was cut is known.
+    // It exited by itself with code 0, so no stream was cut.
     assert_eq!((&outcome["outcome"], &outcome["stragglers"]), (&Value::from("exited"), &Value::from(0)), "{outcome}");
 }

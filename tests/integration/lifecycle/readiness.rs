@@ -1,4 +1,4 @@
-//! Readiness: what must be seen first, and what does not take it back.
+//! Readiness: what it requires, and what does not revoke it.
 
 use crate::lifecycle::{Fixture, start_engine};
 use lameduck_test_support::page::{PageReply, PageServer};

@@ -1,4 +1,4 @@
-//! The sidecar's own sudden death, and what the next one knows.
+//! The sidecar is killed during a drain, and the next one resumes from the saved state.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -12,7 +12,7 @@ use lameduck_test_support::process::wait_until;
 use lameduck_test_support::shell::ShellTarget;
 use lameduck_test_support::sidecar::{QUICK_TIMES, SidecarEnv};
 
-/// Where a sidecar of this pod notes its drain.
+/// The file in which a sidecar of this environment saves its drain.
 pub(crate) fn state_path(env: &SidecarEnv) -> PathBuf {
     let network = fs::metadata("/proc/self/ns/net").unwrap().ino();
     env.dir.join(format!("lameduck-{}-{network}.json", env.address.port()))
@@ -40,7 +40,7 @@ fn drain_resumes_with_same_deadline_and_no_second_signal() {
         |drain: &Value| [drain["trigger"].clone(), drain["streams_at_start"].clone(), drain["signalled"].clone()];
     assert_eq!(kept(&after), kept(&before));
 
-    // Whoever was held has been cut off, and calls again.
+    // Held callers were disconnected, and call again.
     let hook = second.call_hook();
     second.wait_for_status("/streams", 2);
     second.wait_for_readings(3);
@@ -48,7 +48,7 @@ fn drain_resumes_with_same_deadline_and_no_second_signal() {
     fixture.page.set_streams(0);
     let outcome = hook.outcome();
     assert_eq!((&outcome["outcome"], &outcome["streams_at_start"]), (&json!("drained"), &json!(2)));
-    assert_eq!(outcome["signal"], "SIGINT", "it was sent, if not by this process");
+    assert_eq!(outcome["signal"], "SIGINT", "the previous process sent it");
     assert_eq!(fixture.target.into_signal_count(), 1);
 }
 
@@ -136,7 +136,7 @@ fn target_exit_during_restart_ends_drain() {
     let second = fixture.env.start(&QUICK_TIMES);
     second.wait_for_status("/outcome/outcome", "exited");
     let outcome = second.call_hook().outcome();
-    assert_eq!(outcome["stragglers"], Value::Null, "nobody was there to see: {outcome}");
+    assert_eq!(outcome["stragglers"], Value::Null, "no sidecar was running to count them: {outcome}");
     assert_eq!(fixture.env.termination_message().unwrap(), outcome);
 }
 
@@ -180,7 +180,7 @@ fn non_regular_state_file_does_not_block_startup() {
     let mut sidecar = fixture.start_quick();
     sidecar.wait_for_log("set aside");
     assert_eq!(sidecar.call_hook().outcome()["outcome"], "drained");
-    assert!(state_path(&fixture.env).is_file(), "it made room");
+    assert!(state_path(&fixture.env).is_file(), "the directory was moved away");
     assert_eq!(fixture.target.into_signal_count(), 1);
 }
 

@@ -1,4 +1,4 @@
-//! Every route that answers at once.
+//! Every route that answers immediately.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -34,7 +34,7 @@ fn livez_is_ok_before_during_and_after_drain() {
 fn status_has_every_key_in_every_phase() {
     let fixture = Fixture::with_streams(3);
     let sidecar = fixture.start_quick();
-    let whole = [
+    let all_keys = [
         "disagreement_seconds",
         "drain",
         "durations",
@@ -47,7 +47,7 @@ fn status_has_every_key_in_every_phase() {
         "version",
     ];
     let status = sidecar.status();
-    assert_eq!(keys(&status), whole);
+    assert_eq!(keys(&status), all_keys);
     assert_eq!(keys(&status["target"]), ["alive", "name", "pid"]);
     assert_eq!(keys(&status["sources"][0]), ["age_seconds", "error", "name", "state", "streams"]);
     assert_eq!((&status["drain"], &status["outcome"]), (&Value::Null, &Value::Null));
@@ -57,7 +57,7 @@ fn status_has_every_key_in_every_phase() {
     let hook = sidecar.call_hook();
     sidecar.wait_for_status("/phase", "draining");
     let status = sidecar.status();
-    assert_eq!(keys(&status), whole);
+    assert_eq!(keys(&status), all_keys);
     let drain = ["elapsed_seconds", "remaining_seconds", "signalled", "streams_at_start", "trigger"];
     assert_eq!(keys(&status["drain"]), drain);
     assert_eq!((&status["drain"]["trigger"], &status["outcome"]), (&json!("hook"), &Value::Null));
@@ -72,21 +72,21 @@ fn status_has_every_key_in_every_phase() {
 fn metrics_are_valid_before_during_and_after_drain() {
     let mut fixture = Fixture::with_streams(1);
     let sidecar = fixture.start_quick();
-    check_page(&sidecar, "serving");
+    assert_valid_page(&sidecar, "serving");
     let hook = sidecar.call_hook();
     fixture.target.wait_for("INT");
     sidecar.wait_for_status("/phase", "draining");
-    check_page(&sidecar, "draining");
+    assert_valid_page(&sidecar, "draining");
     assert_eq!(sidecar.metric("lameduck_streams"), Some(1.0));
     assert_eq!(sidecar.metric("lameduck_hook_callers"), Some(1.0));
     assert_eq!(sidecar.metric("lameduck_target_up"), Some(1.0));
     fixture.page.set_streams(0);
     hook.outcome();
-    check_page(&sidecar, "done");
+    assert_valid_page(&sidecar, "done");
     assert_eq!(sidecar.metric("lameduck_drain_seconds_count"), Some(1.0));
 }
 
-fn check_page(sidecar: &Sidecar, phase: &str) {
+fn assert_valid_page(sidecar: &Sidecar, phase: &str) {
     let response = sidecar.get("/metrics");
     assert!(response.head.contains("content-type: text/plain; version=0.0.4"), "{}", response.head);
     let page = response.body;
@@ -95,14 +95,14 @@ fn check_page(sidecar: &Sidecar, phase: &str) {
     let samples = page.lines().filter(|line| !line.starts_with('#')).count();
     let buckets = page.lines().filter(|line| line.contains("_bucket{")).count();
     let histograms = page.lines().filter(|line| line.ends_with(" histogram")).count();
-    assert_eq!(scrape.samples.len(), samples - buckets + histograms, "a line was not understood:\n{page}");
+    assert_eq!(scrape.samples.len(), samples - buckets + histograms, "a line was not parsed:\n{page}");
     for line in page.lines().filter(|line| line.starts_with("lameduck_phase{")) {
         assert_eq!(line.ends_with(" 1"), line.contains(&format!("\"{phase}\"")), "{line}");
     }
     lint(&page);
 }
 
-/// Asks Prometheus' own linter, where there is one.
+/// Runs Prometheus's linter on the page, if it is installed.
 fn lint(page: &str) {
     let mut command = Command::new("promtool");
     command.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped());
@@ -169,8 +169,8 @@ fn many_unknown_hook_paths_do_not_fill_log() {
         sidecar.request("GET", &long, "User-Agent: kube-lifecycle/1.33\r\n");
     }
     sidecar.signal(Signal::SIGTERM);
-    let told: Vec<_> = sidecar.log().iter().filter(|line| line["level"] == "ERROR").collect();
-    assert!(matches!(told[..], [line] if line["path"].as_str().unwrap().len() == 100), "{told:?}");
+    let errors: Vec<_> = sidecar.log().iter().filter(|line| line["level"] == "ERROR").collect();
+    assert!(matches!(errors[..], [line] if line["path"].as_str().unwrap().len() == 100), "{errors:?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Settings as they are taken: flags, the environment, presets.
+//! Where settings come from: flags, environment variables, presets.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use lameduck_test_support::shell::ShellTarget;
 use lameduck_test_support::sidecar::{QUICK_TIMES, SidecarEnv};
 use lameduck_test_support::skip::skip;
 
-/// What the first line of a sidecar's log says with these flags and variables.
+/// The first log line of a sidecar with these flags and variables.
 fn started(flags: &[&str], variables: &[(&str, &str)]) -> Value {
     let env = SidecarEnv::new("http://127.0.0.1:1/metrics");
     let mut command = env.sidecar_command();
@@ -24,7 +24,7 @@ fn flag_wins_over_variable() {
     assert_eq!(line["target"], "stem");
     let line = started(&["--grace-period", "60", "--signal", "TERM"], &variables);
     assert_eq!((&line["grace_period_seconds"], &line["signal"]), (&json!(60.0), &json!("SIGTERM")));
-    // Nobody asks for what the flag overrules.
+    // A variable that a flag overrides is not parsed.
     let line = started(&["--grace-period", "60"], &[("LAMEDUCK_GRACE_PERIOD", "nonsense")]);
     assert_eq!(line["budget_seconds"], 55.0);
 }
@@ -34,7 +34,7 @@ fn unknown_variable_is_logged() {
     let env = SidecarEnv::new("http://127.0.0.1:1/metrics");
     let mut command = env.sidecar_command();
     command.arg("--grace-period=60").stderr(std::process::Stdio::piped());
-    // The first is what `lameduck inject` leaves for itself.
+    // The first one is written by `lameduck inject` for its own use.
     command.env("LAMEDUCK_SHARED_BEFORE", "true").env("LAMEDUCK_TOKENFILE", "/token");
     let line = env.spawn_command(command).wait_for_log("no such setting");
     assert_eq!((&line["level"], &line["variable"]), (&json!("WARN"), &json!("LAMEDUCK_TOKENFILE")));

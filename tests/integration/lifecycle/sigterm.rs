@@ -1,4 +1,4 @@
-//! SIGTERM to the sidecar: when it drains, when it leaves, and with which code.
+//! SIGTERM to the sidecar: when it drains, when it exits, and with which code.
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ fn on_sigterm(policy: &'static str) -> Vec<&'static str> {
     [&QUICK_TIMES[..], &["--on-sigterm", policy]].concat()
 }
 
-/// The last line of the log must be the outcome, the same that was left for the kubelet.
+/// Asserts that the last log line is the outcome, equal to the termination message.
 fn assert_last_line(sidecar: &mut Sidecar, env: &SidecarEnv) {
     let mut line = sidecar.log().last().unwrap().clone();
     for key in ["timestamp", "level", "message"] {
@@ -33,7 +33,7 @@ fn drain_policy_starts_drain_and_exits_after_target() {
     fixture.page.set_streams(0);
     assert_eq!(hook.outcome()["outcome"], "drained");
     sidecar.wait_for_readings(3);
-    assert!(sidecar.is_running(), "the target has not ended");
+    assert!(sidecar.is_running(), "the target has not exited");
     assert_eq!(fixture.target.into_signal_count(), 1);
     assert_eq!(sidecar.exit_code(), Some(0));
     assert_last_line(&mut sidecar, &fixture.env);
@@ -126,7 +126,7 @@ fn auto_exits_without_hook_after_last_stream() {
 
 #[test]
 fn exit_code_reports_stragglers() {
-    // A reading is believed for two polls.
+    // A reading is valid for two polls.
     for (stragglers, poll, code) in [(Some(2), "1s", 10), (None, "50ms", 11)] {
         let fixture = Fixture::with_streams(2);
         let times = ["--grace-period", "1s", "--lame-duck", "0s", "--quiet-period", "100ms", "--on-sigterm", "drain"];

@@ -1,4 +1,4 @@
-//! The socket table as a witness: on its own, and beside a page that lies or dies.
+//! The socket table as a source: on its own, and together with a page that is wrong or fails.
 
 use serde_json::{Value, json};
 
@@ -8,8 +8,8 @@ use lameduck_test_support::port::{Connection, Port};
 use lameduck_test_support::sidecar::{QUICK_TIMES, Sidecar, SidecarEnv};
 use lameduck_test_support::skip::has_ipv6_or_skip;
 
-/// A sidecar that counts the connections to this port, and nothing else.
-fn counting(env: &SidecarEnv, port: &Port) -> Sidecar {
+/// Starts a sidecar that counts only the connections to this port.
+fn start_counting(env: &SidecarEnv, port: &Port) -> Sidecar {
     let mut command = env.sidecar_command();
     command.env_remove("LAMEDUCK_METRICS_URL").env_remove("LAMEDUCK_TARGET").args(QUICK_TIMES).args([
         "--preset",
@@ -22,8 +22,8 @@ fn counting(env: &SidecarEnv, port: &Port) -> Sidecar {
     sidecar
 }
 
-/// A scene whose connections to this port count as well.
-fn beside_the_page(fixture: &Fixture, port: &Port) -> Sidecar {
+/// Starts a sidecar that also counts the connections to this port.
+fn start_with_port(fixture: &Fixture, port: &Port) -> Sidecar {
     fixture.start_ready(&[&QUICK_TIMES[..], &["--streams-port", &port.number().to_string()]].concat())
 }
 
@@ -39,16 +39,16 @@ fn connections_are_counted_on_every_listener_family() {
         }
         let port = Port::open_on(listens);
         let env = SidecarEnv::new("");
-        let sidecar = counting(&env, &port);
+        let sidecar = start_counting(&env, &port);
         sidecar.wait_for_status("/streams", 0);
-        let mut wires: Vec<Connection> = (0..5).map(|n| port.connect_to(by[n % 2])).collect();
+        let mut connections: Vec<Connection> = (0..5).map(|n| port.connect_to(by[n % 2])).collect();
         sidecar.wait_for_status("/streams", 5);
         assert_eq!(sidecar.status()["sources"][0]["name"], "sockets");
-        // The client has left, but the target has not closed.
-        wires[0].shut_down_client();
-        wires.truncate(3);
+        // The client has disconnected, but the target has not closed its end.
+        connections[0].shut_down_client();
+        connections.truncate(3);
         sidecar.wait_for_status("/streams", 3);
-        wires[0].close_server();
+        connections[0].close_server();
         sidecar.wait_for_status("/streams", 2);
     }
 }
@@ -56,23 +56,23 @@ fn connections_are_counted_on_every_listener_family() {
 #[test]
 fn zero_on_page_does_not_override_open_connections() {
     let (fixture, port) = (Fixture::with_streams(0), Port::open());
-    let sidecar = beside_the_page(&fixture, &port);
-    let wire = port.connect();
+    let sidecar = start_with_port(&fixture, &port);
+    let connection = port.connect();
     sidecar.wait_for_status("/streams", 1);
     let hook = sidecar.call_hook();
     sidecar.wait_for_status("/phase", "draining");
     port.close();
     sidecar.wait_for_readings(30);
     assert!(hook.is_pending(), "released with a stream alive");
-    drop(wire);
+    drop(connection);
     assert_eq!(hook.outcome()["outcome"], "drained");
 }
 
 #[test]
 fn socket_count_continues_when_page_fails_on_signal() {
     let (mut fixture, port) = (Fixture::with_streams(1), Port::open());
-    let sidecar = beside_the_page(&fixture, &port);
-    let wire = port.connect();
+    let sidecar = start_with_port(&fixture, &port);
+    let connection = port.connect();
     sidecar.wait_for_status("/sources/2/streams", 1);
     let hook = sidecar.call_hook();
     fixture.target.wait_for("INT");
@@ -82,7 +82,7 @@ fn socket_count_continues_when_page_fails_on_signal() {
     sidecar.wait_for_readings(30);
     assert_eq!(sidecar.status()["streams"], 1, "{}", sidecar.status());
     assert!(hook.is_pending(), "released with a stream alive");
-    drop(wire);
+    drop(connection);
     let outcome = hook.outcome();
     assert_eq!((&outcome["outcome"], &outcome["stragglers"]), (&json!("drained"), &json!(0)));
 }
@@ -90,17 +90,17 @@ fn socket_count_continues_when_page_fails_on_signal() {
 #[test]
 fn socket_zero_without_evidence_does_not_override_failed_page() {
     let (fixture, port) = (Fixture::with_streams(3), Port::open());
-    let sidecar = beside_the_page(&fixture, &port);
+    let sidecar = start_with_port(&fixture, &port);
     let hook = sidecar.call_hook();
     fixture.page.set_reply(PageReply::Refuse);
     sidecar.wait_for_status("/sources/0/state", "unknown");
     sidecar.wait_for_readings(30);
     assert_eq!(sidecar.status()["streams"], Value::Null);
-    assert!(hook.is_pending(), "released by a table that never saw anything");
-    // One that has seen streams overrules it.
-    let wire = port.connect();
+    assert!(hook.is_pending(), "released by a socket table without evidence");
+    // A table that has seen streams does override it.
+    let connection = port.connect();
     sidecar.wait_for_status("/streams", 1);
-    drop(wire);
+    drop(connection);
     assert_eq!(hook.outcome()["outcome"], "drained");
 }
 
@@ -124,14 +124,14 @@ fn disagreement_is_logged_once_and_shown() {
     sidecar.wait_for_ready();
     assert_eq!(sidecar.status()["disagreement_seconds"], Value::Null);
     for _ in 0..2 {
-        let wire = port.connect();
+        let connection = port.connect();
         lameduck_test_support::process::wait_until(|| sidecar.status()["disagreement_seconds"].is_number());
-        drop(wire);
+        drop(connection);
         sidecar.wait_for_status("/disagreement_seconds", Value::Null);
     }
     sidecar.signal(nix::sys::signal::Signal::SIGTERM);
-    let said = sidecar.log().iter().filter(|line| line["message"].as_str().unwrap().contains("disagree")).count();
-    assert_eq!(said, 1);
+    let lines = sidecar.log().iter().filter(|line| line["message"].as_str().unwrap().contains("disagree")).count();
+    assert_eq!(lines, 1);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn api_preset_excludes_own_status_connection() {
 
     let hook = sidecar.call_hook();
     api.wait_for("SIGINT received");
-    // The page goes with the port, and is unknown then, not zero.
+    // The page closes with the port; it is unknown then, not zero.
     sidecar.wait_for_status("/sources/1/state", "unknown");
     assert_eq!(sidecar.status()["streams"], 2);
     drop(client);
@@ -166,20 +166,20 @@ fn api_preset_excludes_own_status_connection() {
 fn durations_recommend_a_grace_period() {
     let port = Port::open();
     let env = SidecarEnv::new("");
-    let sidecar = counting(&env, &port);
+    let sidecar = start_counting(&env, &port);
     assert_eq!(sidecar.status()["durations"], Value::Null);
-    let wires: Vec<Connection> = (0..4).map(|_| port.connect()).collect();
+    let connections: Vec<Connection> = (0..4).map(|_| port.connect()).collect();
     sidecar.wait_for_status("/streams", 4);
-    let lasts = lameduck_test_support::process::stopwatch();
-    // The time itself is what is measured here.
+    let lifetime = lameduck_test_support::process::stopwatch();
+    // The lifetimes are what is measured here.
     std::thread::sleep(std::time::Duration::from_secs(2));
-    let at_least = lasts().as_secs_f64() - 0.5;
-    drop(wires);
+    let at_least = lifetime().as_secs_f64() - 0.5;
+    drop(connections);
     sidecar.wait_for_status("/durations/count", 4);
     let durations = sidecar.status()["durations"].clone();
     for key in ["p50_seconds", "p90_seconds", "p99_seconds", "longest_seconds"] {
         let seconds = durations[key].as_f64().unwrap();
-        assert!(seconds >= at_least && seconds < lasts().as_secs_f64() + 0.5, "{key}: {durations}");
+        assert!(seconds >= at_least && seconds < lifetime().as_secs_f64() + 0.5, "{key}: {durations}");
     }
     assert_eq!((&durations["few"], &durations["recommended_grace_period_seconds"]), (&json!(true), &json!(30.0)));
     assert_eq!(sidecar.metric("lameduck_stream_seconds_count"), Some(4.0));

@@ -1,4 +1,4 @@
-//! The drain without a sidecar: an exec hook in the target's own container.
+//! The drain without a sidecar: an exec hook in the target's container.
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
@@ -23,9 +23,9 @@ pub(crate) const SHORT: [&str; 10] = [
     "--poll-interval",
     "1s",
 ];
-const ALONE: [&str; 3] = ["drain", "--standalone", "--hook"];
+const STANDALONE_HOOK: [&str; 3] = ["drain", "--standalone", "--hook"];
 
-/// A hook under way, and where its stdout goes.
+/// A running standalone hook, and the file with its stdout.
 pub(crate) struct StandaloneHook {
     pub(crate) process: Sidecar,
     stdout: std::path::PathBuf,
@@ -44,7 +44,7 @@ impl StandaloneHook {
         Self { process: env.spawn_command(command), stdout }
     }
 
-    /// Waits for the end: the exit code and the one line on stdout.
+    /// Waits until it exits; returns its exit code and the line of JSON on stdout.
     pub(crate) fn finish(&mut self) -> (Option<i32>, Value) {
         let code = self.process.exit_code();
         let text = fs::read_to_string(&self.stdout).unwrap();
@@ -89,7 +89,7 @@ fn grace_period_runs_from_process_start() {
     let fixture = Fixture::with_streams(0);
     let mut slow = Command::new("sh");
     slow.args(["-c", "sleep 2; exec \"$0\" \"$@\"", binary()]);
-    let mut command = fixture.env.with_env(slow, &ALONE);
+    let mut command = fixture.env.with_env(slow, &STANDALONE_HOOK);
     command.args(QUICK_TIMES);
     let outcome = StandaloneHook::spawn(&fixture.env, command).finish().1;
     assert!(outcome["seconds"].as_f64() >= Some(2.0), "{outcome}");
@@ -99,7 +99,7 @@ fn grace_period_runs_from_process_start() {
 #[test]
 fn hook_of_other_user_only_counts_and_logs_it() {
     let fixture = Fixture::with_streams(1);
-    let Some(mut command) = fixture.env.command_as_nobody(&ALONE) else { return };
+    let Some(mut command) = fixture.env.command_as_nobody(&STANDALONE_HOOK) else { return };
     command.args(QUICK_TIMES);
     let mut hook = StandaloneHook::spawn(&fixture.env, command);
     let reason = hook.process.wait_for_log("count alone")["reason"].take();

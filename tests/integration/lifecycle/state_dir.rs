@@ -1,4 +1,4 @@
-//! A state dir in which others lay things, and one that takes nothing.
+//! A state dir with files of other users, and one that cannot be written.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -20,13 +20,13 @@ use lameduck_test_support::shell::ShellTarget;
 use lameduck_test_support::sidecar::{NOBODY, QUICK_TIMES, Sidecar, SidecarEnv};
 use lameduck_test_support::skip::{is_root_or_skip, skip};
 
-/// The state file of the sidecar that has left its note here.
+/// The state file that a sidecar of this environment has written.
 fn state_file(env: &SidecarEnv) -> StateFile {
-    let left: Value = serde_json::from_slice(&fs::read(state_path(env)).unwrap()).unwrap();
-    StateFile::of_port(&env.dir, env.address.port(), left["scope"]["subject"].as_str().unwrap())
+    let saved: Value = serde_json::from_slice(&fs::read(state_path(env)).unwrap()).unwrap();
+    StateFile::of_port(&env.dir, env.address.port(), saved["scope"]["subject"].as_str().unwrap())
 }
 
-/// Makes what is made in a directory its maker's alone, as in a pod's `/dev/shm`.
+/// Lets only the owner of a file replace it, as in a pod's `/dev/shm`.
 fn make_sticky(dir: &Path) {
     fs::set_permissions(dir, fs::Permissions::from_mode(0o1777)).unwrap();
 }
@@ -40,22 +40,22 @@ fn state_from_the_future_is_quarantined_and_logged() {
     let state = state_file(&fixture.env);
     let now = Clock::start().now();
     let good = state.load(now).unwrap().unwrap();
-    let to_come = now + MAX_GRACE_PERIOD;
-    let over = good.over.map(|over| SavedResult { at: to_come, ..over });
-    let beyond = to_come + MAX_GRACE_PERIOD;
-    for future in [
-        SavedDrain { started_at: to_come, ..good },
+    let future = now + MAX_GRACE_PERIOD;
+    let over = good.over.map(|over| SavedResult { at: future, ..over });
+    let beyond = future + MAX_GRACE_PERIOD;
+    for saved in [
+        SavedDrain { started_at: future, ..good },
         SavedDrain { deadline: beyond, ..good },
         SavedDrain { over, ..good },
     ] {
-        state.write(&future).unwrap();
+        state.write(&saved).unwrap();
         let mut sidecar = fixture.start_quick();
-        let said = sidecar.wait_for_log("set aside");
-        assert_eq!(said["path"], state.path().to_str().unwrap());
-        assert!(said["error"].as_str().unwrap().contains("still to come"), "{said}");
+        let line = sidecar.wait_for_log("set aside");
+        assert_eq!(line["path"], state.path().to_str().unwrap());
+        assert!(line["error"].as_str().unwrap().contains("still to come"), "{line}");
         assert_eq!(sidecar.status()["drain"], Value::Null);
         sidecar.kill();
-        assert!(!state_path(&fixture.env).exists(), "it is not believed when its time has come");
+        assert!(!state_path(&fixture.env).exists(), "it must not be used once its times have come");
     }
     state.write(&good).unwrap();
     assert_eq!(fixture.env.start(&QUICK_TIMES).get("/readyz").body, "done\n");
@@ -87,9 +87,9 @@ fn foreign_state_file_is_ignored() {
     }
     chown(state_path(&fixture.env), Some(NOBODY), None).unwrap();
     let mut second = fixture.start_quick();
-    let said = second.wait_for_log("set aside");
-    assert!(said["error"].as_str().unwrap().contains("belongs to user 65534"), "{said}");
-    // Root may move it away even here.
+    let line = second.wait_for_log("set aside");
+    assert!(line["error"].as_str().unwrap().contains("belongs to user 65534"), "{line}");
+    // Root may replace the file even in a sticky directory.
     assert_eq!(second.call_hook().outcome()["outcome"], "drained");
     assert_eq!(fs::metadata(state_path(&fixture.env)).unwrap().uid(), rustix::process::geteuid().as_raw());
 }
@@ -118,13 +118,13 @@ fn foreign_temporary_file_does_not_block_saving() {
     let page = PageServer::with_streams(0);
     let env = SidecarEnv::new(&page.url());
     let victim = env.dir.join("victim");
-    for lay in ["ln -s \"$1\" \"$0\"", "echo >\"$0\"", "mkdir \"$0\"", "mkfifo \"$0\""] {
+    for create in ["ln -s \"$1\" \"$0\"", "echo >\"$0\"", "mkdir \"$0\"", "mkfifo \"$0\""] {
         let Some(mut command) = env.sidecar_command_as_nobody() else { return };
         make_sticky(&env.dir);
         fs::write(&victim, "precious").unwrap();
         chown(&victim, Some(NOBODY), None).unwrap();
         let temporary = state_path(&env).with_extension("tmp");
-        assert!(Command::new("sh").args(["-c", lay]).args([&temporary, &victim]).status().unwrap().success());
+        assert!(Command::new("sh").args(["-c", create]).args([&temporary, &victim]).status().unwrap().success());
         let target = ShellTarget::start_as(&env.target_name, NOBODY);
         command.args(QUICK_TIMES).stderr(Stdio::piped());
         let sidecar = env.start_command(command);
@@ -152,9 +152,9 @@ fn foreign_lock_does_not_block_hook() {
     let held = fs::File::open(&lock).unwrap();
     held.lock().unwrap();
     let mut hook = StandaloneHook::start(&fixture.env, &QUICK_TIMES);
-    let said = hook.process.wait_for_log("cannot take turns");
-    assert!(said["error"].as_str().unwrap().contains("belongs to user 65534"), "{said}");
-    assert_eq!(hook.finish(), first, "its note is joined all the same");
+    let line = hook.process.wait_for_log("cannot take turns");
+    assert!(line["error"].as_str().unwrap().contains("belongs to user 65534"), "{line}");
+    assert_eq!(hook.finish(), first, "it joins the saved drain nevertheless");
     assert_eq!(fixture.target.into_signal_count(), 1);
 }
 
@@ -179,16 +179,16 @@ fn file_size_limit_costs_only_a_warning() {
     assert_eq!(fixture.target.into_signal_count(), 1);
 }
 
-/// A mount namespace with a small disk in it, which ends with its handle.
+/// A mount namespace with a small tmpfs in it, which ends on drop.
 struct Disk {
-    keeper: Program,
+    holder: Program,
     dir: PathBuf,
 }
 
 impl Disk {
     const SCRIPT: &str = "mount -t tmpfs -o size=32k,mode=1777 tmpfs \"$0\" && echo mounted && exec cat";
 
-    /// `None` where this user may not mount.
+    /// `None`, and the skip is reported, where this user may not mount.
     fn mount(env: &SidecarEnv) -> Option<Self> {
         let dir = env.dir.join("state");
         fs::create_dir(&dir).unwrap();
@@ -204,20 +204,20 @@ impl Disk {
         }
         let mut command = unshare();
         command.stdin(Stdio::piped());
-        let mut keeper = Program::start(command);
-        keeper.wait_for("mounted");
-        Some(Self { keeper, dir })
+        let mut holder = Program::start(command);
+        holder.wait_for("mounted");
+        Some(Self { holder, dir })
     }
 
-    fn enter(&self, words: &[&str]) -> Command {
+    fn enter(&self, args: &[&str]) -> Command {
         let mut nsenter = Command::new("nsenter");
-        nsenter.args(["--preserve-credentials", "-U", "-m", "-t", &self.keeper.pid().to_string()]).args(words);
+        nsenter.args(["--preserve-credentials", "-U", "-m", "-t", &self.holder.pid().to_string()]).args(args);
         nsenter
     }
 
-    /// A file on the disk, as it is seen from outside.
-    fn outside(&self, name: &str) -> PathBuf {
-        PathBuf::from(format!("/proc/{}/root{}", self.keeper.pid(), self.dir.join(name).display()))
+    /// The path of a file on the disk, as seen from outside the namespace.
+    fn outside_path(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{}", self.holder.pid(), self.dir.join(name).display()))
     }
 
     fn start_ready(&self, env: &SidecarEnv, args: &[&str]) -> Sidecar {
@@ -227,7 +227,7 @@ impl Disk {
     }
 
     fn fill(&self) {
-        assert!(fs::write(self.outside("filler"), vec![0; 1 << 20]).is_err(), "it is full");
+        assert!(fs::write(self.outside_path("filler"), vec![0; 1 << 20]).is_err(), "it is full");
     }
 }
 
@@ -239,8 +239,8 @@ fn disk_filling_up_during_drain_causes_no_second_signal() {
     let first = disk.start_ready(&fixture.env, &times);
     first.wait_for_ready();
     let _hook = first.call_hook();
-    let noted = disk.outside(state_path(&fixture.env).file_name().unwrap().to_str().unwrap());
-    wait_until(|| noted.exists());
+    let saved = disk.outside_path(state_path(&fixture.env).file_name().unwrap().to_str().unwrap());
+    wait_until(|| saved.exists());
     disk.fill();
     fixture.target.wait_for("INT");
     first.wait_for_status("/drain/signalled", true);
@@ -264,7 +264,7 @@ fn full_disk_is_logged_at_start_and_does_not_stop_drain() {
     assert_eq!(sidecar.call_hook().outcome()["outcome"], "drained");
     sidecar.wait_for_log("cannot note the drain");
     sidecar.kill();
-    assert_eq!(fs::read_dir(disk.outside("")).unwrap().count(), 1, "nothing but the filler");
+    assert_eq!(fs::read_dir(disk.outside_path("")).unwrap().count(), 1, "nothing but the filler");
     assert_eq!(fixture.target.into_signal_count(), 1);
 }
 
@@ -274,7 +274,7 @@ fn disk_turning_read_only_does_not_stop_drain() {
     let Some(disk) = Disk::mount(&fixture.env) else { return };
     let mut sidecar = disk.start_ready(&fixture.env, &QUICK_TIMES);
     sidecar.wait_for_ready();
-    assert!(disk.enter(&["mount", "-o", "remount,ro", disk.dir.to_str().unwrap()]).status().unwrap().success());
+    assert!(disk.enter(&["mount", "-o", "remount,bind,ro", disk.dir.to_str().unwrap()]).status().unwrap().success());
     assert_eq!(sidecar.call_hook().outcome()["outcome"], "drained");
     sidecar.wait_for_log("cannot note the drain");
     assert_eq!(fixture.target.into_signal_count(), 1);

@@ -1,4 +1,4 @@
-//! Who is signalled, and who is not.
+//! Which process is the target, and when it is signalled.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -33,7 +33,7 @@ fn two_matching_targets_are_not_ready_and_not_signalled() {
 fn renamed_target_is_still_the_target() {
     let page = PageServer::with_streams(2);
     let env = SidecarEnv::new(&page.url());
-    let mut target = Renamed::start(&env.target_name);
+    let mut target = RenamingProcess::start(&env.target_name);
     let sidecar = env.start(&[&QUICK_TIMES[..], &["--signal", "none"]].concat());
     sidecar.wait_for_status("/target/pid", target.0.id());
     sidecar.wait_for_ready();
@@ -48,10 +48,10 @@ fn renamed_target_is_still_the_target() {
     assert_eq!(hook.outcome()["outcome"], "drained");
 }
 
-/// A process with a child of its own name, which takes another name when it is told.
-struct Renamed(Child);
+/// A process with a child of the same name, which can change its own name.
+struct RenamingProcess(Child);
 
-impl Renamed {
+impl RenamingProcess {
     fn start(name: &str) -> Self {
         let script = r#"(exec -a "$0" sleep 60) & read -r _; exec -a another sleep 60"#;
         let mut bash = Command::new("bash");
@@ -70,7 +70,7 @@ impl Renamed {
     }
 }
 
-impl Drop for Renamed {
+impl Drop for RenamingProcess {
     fn drop(&mut self) {
         let group = nix::unistd::Pid::from_raw(-self.0.id().cast_signed());
         let _ = nix::sys::signal::kill(group, Signal::SIGKILL);
@@ -99,7 +99,7 @@ fn target_without_handler_is_not_signalled() {
         let mut sidecar = env.start(&QUICK_TIMES);
         let reason = sidecar.wait_for_not_ready("target does not catch SIGINT");
         assert!(reason.contains(&format!("SigCgt in /proc/{}/status", engine.pid())), "{reason}");
-        assert!(reason.contains("--signal"), "no mend: {reason}");
+        assert!(reason.contains("--signal"), "no fix: {reason}");
         let outcome = sidecar.call_hook().outcome();
         assert_eq!((&outcome["outcome"], &outcome["signal"]), (&json!("drained"), &Value::Null));
         assert!(sidecar.wait_for_log("count alone")["reason"].as_str().unwrap().contains("SIGINT"));
@@ -144,7 +144,7 @@ fn target_port_signals_only_the_listener() {
     let fixture = Fixture::with_streams(0);
     let (mut listener, env) = start_engine(&["--exit-delay", "60s"]);
     let port = listener.ws.rsplit_once(':').unwrap().1.to_owned();
-    // Its streams' port is closed by the signal, and it must not be lost with it.
+    // The signal closes its port, by which it was found; it must still be the target.
     let sidecar = start_by_port(&env, &port);
     sidecar.wait_for_status("/target/pid", listener.pid());
     sidecar.wait_for_ready();
@@ -179,7 +179,7 @@ fn child_of_the_same_name_is_never_signalled() {
     assert_eq!(sidecar.call_hook().outcome()["signal"], "SIGINT");
     engine.wait_for("SIGINT received (1)");
     let child = engine.program.seen.iter().find_map(|line| line.strip_prefix("engine: child pid="));
-    // Without a handler of its own the signal would have killed it.
+    // It has no handler: the signal would have killed it.
     let child = child.and_then(|pid| pid.parse().ok()).unwrap();
     assert_eq!(lameduck_test_support::process::first_argument(child).as_deref(), Some(env.target_name.as_str()));
 }

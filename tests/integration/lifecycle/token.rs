@@ -1,6 +1,6 @@
-//! Callers from another host under `--token-file`: held and not refused, and without the token in vain.
+//! Callers from other hosts with `--token-file`: without the token they are held, and have no effect.
 //!
-//! A call to an address of this machine that is not loopback comes from that address, as from another host.
+//! A call to a non-loopback address of this machine comes from that address, as from another host.
 
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};
@@ -17,7 +17,7 @@ use lameduck_test_support::skip::{has_ipv6_or_skip, skip};
 
 const TOKEN: &str = "correct-horse.battery+staple";
 
-/// A sidecar that wants a token, and where it is called from outside.
+/// A sidecar with a token file, and the address at which other hosts call it.
 struct Guarded {
     fixture: Fixture,
     sidecar: Sidecar,
@@ -26,10 +26,10 @@ struct Guarded {
 }
 
 impl Guarded {
-    /// `None` where this machine has no address but loopback.
+    /// `None`, and the skip is reported, where this machine has only loopback addresses.
     fn with_streams(streams: u64, args: &[&str]) -> Option<Self> {
         let mut fixture = Fixture::with_streams(streams);
-        // A socket for datagrams is connected without a packet being sent.
+        // Connecting a UDP socket sends no packet.
         let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
         let Ok(()) = socket.connect("192.0.2.1:9") else {
             skip("no address besides loopback");
@@ -50,7 +50,7 @@ impl Guarded {
         Call::send(self.outside, request("GET", "/prestop", authorization))
     }
 
-    fn waits_for_held(&self, held: u32) {
+    fn wait_for_held(&self, held: u32) {
         wait_until(|| self.sidecar.metric("lameduck_hook_callers") == Some(f64::from(held)));
     }
 }
@@ -82,9 +82,9 @@ fn unauthorized_call_is_held_without_any_effect() {
         format!("X-Authorization: Bearer {TOKEN}\r\n"),
     ];
     let calls: Vec<_> = presented.iter().map(|authorization| guarded.call(authorization)).collect();
-    guarded.waits_for_held(8);
-    let told = guarded.sidecar.wait_for_log("without the token is held");
-    assert_eq!((&told["level"], &told["peer"]), (&json!("ERROR"), &json!(guarded.outside.ip().to_string())));
+    guarded.wait_for_held(8);
+    let line = guarded.sidecar.wait_for_log("without the token is held");
+    assert_eq!((&line["level"], &line["peer"]), (&json!("ERROR"), &json!(guarded.outside.ip().to_string())));
     guarded.sidecar.wait_for_readings(6);
     assert!(calls.iter().all(Call::is_pending));
     let status = guarded.sidecar.status();
@@ -108,10 +108,10 @@ fn unauthorized_call_is_held_until_deadline_at_most() {
     let Some(mut guarded) = Guarded::with_streams(2, &["--grace-period", "1s"]) else { return };
     let outcome = guarded.call("").outcome();
     assert_eq!(outcome["outcome"], "expired");
-    // Where the machine is slow, the last reading may be too old to tell.
+    // On a slow machine the last reading may be too old to count.
     assert!(outcome["stragglers"] == 2 || outcome["stragglers"].is_null(), "{outcome}");
-    let told = guarded.sidecar.wait_for_log("without the token is over");
-    assert_eq!((&told["outcome"], &told["stragglers"]), (&outcome["outcome"], &outcome["stragglers"]));
+    let line = guarded.sidecar.wait_for_log("without the token is over");
+    assert_eq!((&line["outcome"], &line["stragglers"]), (&outcome["outcome"], &outcome["stragglers"]));
     assert_eq!(guarded.fixture.target.into_signal_count(), 0);
 }
 
@@ -119,7 +119,7 @@ fn unauthorized_call_is_held_until_deadline_at_most() {
 fn manual_drain_from_other_host_needs_token() {
     let Some(guarded) = Guarded::with_streams(1, &QUICK_TIMES) else { return };
     let call = Call::get(guarded.outside, "/prestop?trigger=cli");
-    guarded.waits_for_held(1);
+    guarded.wait_for_held(1);
     assert_eq!(guarded.sidecar.status()["phase"], "serving");
     guarded.fixture.page.set_streams(0);
     assert_eq!(call.outcome()["signal"], Value::Null);
@@ -128,58 +128,58 @@ fn manual_drain_from_other_host_needs_token() {
 #[test]
 fn unauthorized_call_joins_authorized_drain() {
     let Some(mut guarded) = Guarded::with_streams(1, &QUICK_TIMES) else { return };
-    let waiter = guarded.call("");
-    guarded.waits_for_held(1);
+    let unauthorized = guarded.call("");
+    guarded.wait_for_held(1);
     let hook = guarded.call(&bearer(TOKEN));
     guarded.fixture.target.wait_for("INT");
-    guarded.waits_for_held(2);
+    guarded.wait_for_held(2);
     guarded.fixture.page.set_streams(0);
-    assert_eq!(waiter.outcome(), hook.outcome());
+    assert_eq!(unauthorized.outcome(), hook.outcome());
 }
 
 #[test]
 fn unauthorized_hook_limit_is_64_and_spares_authorized_callers() {
     let Some(mut guarded) = Guarded::with_streams(1, &QUICK_TIMES) else { return };
-    let mut waiters: Vec<_> = (0..64).map(|_| guarded.call("")).collect();
-    guarded.waits_for_held(64);
+    let mut unauthorized: Vec<_> = (0..64).map(|_| guarded.call("")).collect();
+    guarded.wait_for_held(64);
     let refused = guarded.call("").response();
     assert_eq!(refused.status, 503, "{refused:?}");
     assert!(refused.body.contains("too many"), "{refused:?}");
     guarded.sidecar.wait_for_log("without the token is refused");
-    // Who leaves makes room for another.
-    drop(waiters.pop());
-    guarded.waits_for_held(63);
-    waiters.push(guarded.call(""));
-    guarded.waits_for_held(64);
+    // A disconnect makes room for another caller.
+    drop(unauthorized.pop());
+    guarded.wait_for_held(63);
+    unauthorized.push(guarded.call(""));
+    guarded.wait_for_held(64);
 
     let hook = guarded.call(&bearer(TOKEN));
     guarded.fixture.target.wait_for("INT");
     guarded.fixture.page.set_streams(0);
     let outcome = hook.outcome();
     assert_eq!(outcome["signal"], "SIGINT");
-    assert!(waiters.into_iter().all(|waiter| waiter.outcome() == outcome));
+    assert!(unauthorized.into_iter().all(|call| call.outcome() == outcome));
 }
 
 #[test]
 fn changed_token_applies_at_once_and_deleted_one_stays_valid() {
     let Some(mut guarded) = Guarded::with_streams(1, &QUICK_TIMES) else { return };
     fs::write(&guarded.token, "another").unwrap();
-    let waiter = guarded.call(&bearer(TOKEN));
-    guarded.waits_for_held(1);
+    let unauthorized = guarded.call(&bearer(TOKEN));
+    guarded.wait_for_held(1);
     assert_eq!(guarded.sidecar.status()["phase"], "serving");
     fs::remove_file(&guarded.token).unwrap();
     let hook = guarded.call(&bearer("another"));
     guarded.fixture.target.wait_for("INT");
     guarded.sidecar.wait_for_log("held last counts on");
     guarded.fixture.page.set_streams(0);
-    assert_eq!(waiter.outcome(), hook.outcome());
+    assert_eq!(unauthorized.outcome(), hook.outcome());
 }
 
 #[test]
 fn listening_only_on_pod_address_is_logged_at_start() {
     let Some(mut guarded) = Guarded::with_streams(0, &QUICK_TIMES) else { return };
-    let told = guarded.sidecar.wait_for_log("is reached by loopback");
-    assert_eq!((&told["level"], &told["listen"]), (&json!("WARN"), &json!(guarded.outside.to_string())));
+    let line = guarded.sidecar.wait_for_log("is reached by loopback");
+    assert_eq!((&line["level"], &line["listen"]), (&json!("WARN"), &json!(guarded.outside.to_string())));
 }
 
 #[test]

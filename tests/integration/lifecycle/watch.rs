@@ -1,4 +1,4 @@
-//! `lameduck status --watch`, at a terminal and in a pipe.
+//! `lameduck status --watch`, on a terminal and in a pipe.
 
 use std::io::{BufRead, BufReader, Lines};
 use std::process::{ChildStdout, Stdio};
@@ -12,8 +12,10 @@ use lameduck_test_support::process::KillOnDrop;
 use lameduck_test_support::sidecar::{QUICK_TIMES, SidecarEnv};
 use lameduck_test_support::terminal::Terminal;
 
-const TAKEN: &str = "\x1b[?1049h";
-const GIVEN_BACK: &str = "\x1b[?7h\x1b[?25h\x1b[?1049l";
+/// Switches to the alternate screen.
+const ENTER_SCREEN: &str = "\x1b[?1049h";
+/// Restores the terminal.
+const RESTORE: &str = "\x1b[?7h\x1b[?25h\x1b[?1049l";
 
 fn watch(env: &SidecarEnv) -> Terminal {
     watch_with(env, &[("NO_COLOR", "1")])
@@ -25,20 +27,20 @@ fn watch_with(env: &SidecarEnv, variables: &[(&str, &str)]) -> Terminal {
     Terminal::start(command, 80, 24)
 }
 
-/// The last thing that it says to the terminal is that it is no longer needed.
-fn assert_given_back(terminal: Terminal) {
+/// Asserts that it exits with 0, and that its last output restores the terminal.
+fn assert_restored(terminal: Terminal) {
     let (shown, code) = terminal.end();
     assert_eq!(code, Some(0), "{shown:?}");
-    assert!(shown.ends_with(GIVEN_BACK) && shown.matches(GIVEN_BACK).count() == 1, "{shown:?}");
+    assert!(shown.ends_with(RESTORE) && shown.matches(RESTORE).count() == 1, "{shown:?}");
 }
 
-/// The screens that were shown from beginning to end, as lines.
+/// The complete screens that were shown, as lines.
 fn screens(shown: &str) -> Vec<Vec<String>> {
     let mut screens: Vec<_> = shown.split("\x1b[H").skip(1).collect();
     screens.pop();
     let text = |line: &str| line.trim_end_matches('\r').replace("\x1b[K", "").replace("\x1b[J", "");
-    let whole = |screen: &&str| screen.replace("\x1b[?25l", "").replace("\x1b[?7l", "");
-    screens.iter().map(|screen| whole(screen).trim_end().split('\n').map(text).collect()).collect()
+    let strip = |screen: &&str| screen.replace("\x1b[?25l", "").replace("\x1b[?7l", "");
+    screens.iter().map(|screen| strip(screen).trim_end().split('\n').map(text).collect()).collect()
 }
 
 /// A watch in a pipe, killed on drop.
@@ -56,7 +58,7 @@ impl Piped {
     }
 
     fn line(&mut self) -> String {
-        self.lines.next().expect("the watch goes on").unwrap()
+        self.lines.next().expect("the watch continues").unwrap()
     }
 }
 
@@ -66,9 +68,9 @@ fn terminal_is_restored_after_every_ending_signal() {
     let _sidecar = fixture.start_quick();
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
         let mut terminal = watch(&fixture.env);
-        terminal.wait_until(|shown| shown.contains(TAKEN) && shown.contains("streams  3"));
+        terminal.wait_until(|shown| shown.contains(ENTER_SCREEN) && shown.contains("streams  3"));
         terminal.signal(signal);
-        assert_given_back(terminal);
+        assert_restored(terminal);
     }
 }
 
@@ -86,7 +88,7 @@ fn sidecar_restart_is_shown() {
     sidecar.kill();
     terminal.wait_for("no sidecar answers since");
     terminal.signal(Signal::SIGINT);
-    assert_given_back(terminal);
+    assert_restored(terminal);
 }
 
 #[test]
@@ -102,7 +104,7 @@ fn resize_is_followed() {
     terminal.resize(80, 24);
     terminal.wait_until(|shown| screens(shown).last().is_some_and(|screen| !fits(screen)));
     terminal.signal(Signal::SIGINT);
-    assert_given_back(terminal);
+    assert_restored(terminal);
 }
 
 #[test]
@@ -113,16 +115,16 @@ fn terminal_is_restored_while_stopped() {
     terminal.wait_for("streams  3");
     terminal.signal(Signal::SIGTSTP);
     let leader = getsid(None).unwrap();
-    // Otherwise nobody could continue it, and it goes on.
+    // In an orphaned process group, SIGTSTP is discarded.
     if leader.as_raw() > 0 && getpgid(Some(leader)).is_ok() {
-        terminal.wait_for(GIVEN_BACK);
+        terminal.wait_for(RESTORE);
         terminal.wait_for_stop();
         terminal.signal(Signal::SIGCONT);
-        terminal.wait_for(TAKEN);
+        terminal.wait_for(ENTER_SCREEN);
     }
     terminal.wait_for("streams  3");
     terminal.signal(Signal::SIGINT);
-    assert_given_back(terminal);
+    assert_restored(terminal);
 }
 
 #[test]
@@ -180,21 +182,21 @@ fn pipe_gets_one_plain_line_per_change() {
         format!("serving: streams {streams}, metrics {streams}, lazy 0; target {name} (pid {pid})")
     };
     let mut lines = vec![piped.line()];
-    // Another has asked several times meanwhile, and so has this one.
-    let mut beside = Piped::start(&fixture.env, &["--json"]);
-    (0..3).for_each(|_| drop(beside.line()));
+    // Once another watch has printed three lines, this one has polled several times, too.
+    let mut other = Piped::start(&fixture.env, &["--json"]);
+    (0..3).for_each(|_| drop(other.line()));
     fixture.page.set_streams(2);
     lines.push(piped.line());
     sidecar.kill();
     lines.push(piped.line());
     let _sidecar = fixture.start_quick();
-    // It may be seen before it has seen everything.
+    // The sidecar may be polled before its first readings.
     while !lines.last().unwrap().starts_with(&state(2)) {
         lines.push(piped.line());
     }
-    let said: Vec<_> = lines.iter().map(|line| line.split(" at ").next().unwrap()).collect();
-    assert_eq!(said[..3], [state(3).as_str(), &state(2), "no sidecar answers"]);
-    assert!(said.windows(2).all(|pair| pair[0] != pair[1]), "{said:#?}");
+    let states: Vec<_> = lines.iter().map(|line| line.split(" at ").next().unwrap()).collect();
+    assert_eq!(states[..3], [state(3).as_str(), &state(2), "no sidecar answers"]);
+    assert!(states.windows(2).all(|pair| pair[0] != pair[1]), "{states:#?}");
     assert!(lines.concat().chars().all(|c| !c.is_control()), "{lines:?}");
 }
 
