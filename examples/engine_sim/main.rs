@@ -19,9 +19,9 @@ mod page;
 mod respond;
 mod server;
 mod signals;
+mod statistics;
 mod status;
 mod stream;
-mod tally;
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! The simulated engine and its client by themselves: what the other tests rely on must be true of them.
+//! The simulated engine and its client by themselves: other tests rely on their behaviour.
 
 mod api;
 mod client;

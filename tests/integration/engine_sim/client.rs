@@ -1,4 +1,4 @@
-//! The client: it does what it says, and its totals are true.
+//! The client: it sends what its flags say, and its totals are correct.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -10,8 +10,8 @@ use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 use lameduck_test_support::process::Program;
 use lameduck_test_support::sim::{EngineSim, start_client};
 
-/// A server that only listens, to one client.
-struct Ear {
+/// A server that only reads, from one client.
+struct RecordingServer {
     _client: Program,
     socket: WebSocket<Counted>,
 }
@@ -37,8 +37,8 @@ impl std::io::Write for Counted {
     }
 }
 
-impl Ear {
-    fn open(args: &[&str]) -> Self {
+impl RecordingServer {
+    fn accept(args: &[&str]) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let client = start_client(&address, "/v1/listen", args);
@@ -49,22 +49,22 @@ impl Ear {
         Self { _client: client, socket }
     }
 
-    fn hear(&mut self) -> Message {
+    fn read(&mut self) -> Message {
         self.socket.read().expect("a message")
     }
 
-    /// Up to the `CloseStream`, which is left out.
-    fn hear_all(&mut self) -> Vec<Message> {
-        let mut heard = Vec::new();
+    /// All messages before `CloseStream`.
+    fn read_all(&mut self) -> Vec<Message> {
+        let mut messages = Vec::new();
         loop {
-            match self.hear() {
-                message if is(&message, "CloseStream") => return heard,
-                message => heard.push(message),
+            match self.read() {
+                message if is(&message, "CloseStream") => return messages,
+                message => messages.push(message),
             }
         }
     }
 
-    /// All of them on the wire.
+    /// The bytes received after the handshake.
     fn bytes(&self) -> usize {
         self.socket.get_ref().1
     }
@@ -75,48 +75,48 @@ fn is(message: &Message, kind: &str) -> bool {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "a test looks at the time from outside")]
+#[expect(clippy::disallowed_methods, reason = "a test measures time from outside")]
 fn keepalive_matches_requested_byte_rate() {
     let began = Instant::now();
-    let mut ear = Ear::open(&["--streams", "1:keepalive@260", "--durations", "60s"]);
+    let mut server = RecordingServer::accept(&["--streams", "1:keepalive@260", "--durations", "60s"]);
     for _ in 0..21 {
-        assert!(is(&ear.hear(), "KeepAlive"));
+        assert!(is(&server.read(), "KeepAlive"));
     }
-    assert!(ear.bytes() >= 21 * 26 && ear.bytes().is_multiple_of(26), "{}", ear.bytes());
+    assert!(server.bytes() >= 21 * 26 && server.bytes().is_multiple_of(26), "{}", server.bytes());
     let took = began.elapsed();
     assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(30), "{took:?}");
 }
 
 #[test]
 fn audio_chunks_match_rate_and_chunk_duration() {
-    let mut ear = Ear::open(&["--streams", "1:audio@2002", "--chunk", "250ms", "--durations", "60s"]);
-    let sizes = [(); 4].map(|()| ear.hear().into_data().len());
+    let mut server = RecordingServer::accept(&["--streams", "1:audio@2002", "--chunk", "250ms", "--durations", "60s"]);
+    let sizes = [(); 4].map(|()| server.read().into_data().len());
     assert_eq!(sizes, [500, 501, 500, 501]);
 }
 
 #[test]
 fn audio_never_exceeds_its_rate() {
-    let mut ear = Ear::open(&["--streams", "1:audio@2000", "--chunk", "20ms", "--durations", "1s"]);
-    let heard = ear.hear_all();
-    assert!(heard.iter().all(Message::is_binary));
-    let bytes: usize = heard.iter().map(Message::len).sum();
+    let mut server = RecordingServer::accept(&["--streams", "1:audio@2000", "--chunk", "20ms", "--durations", "1s"]);
+    let messages = server.read_all();
+    assert!(messages.iter().all(Message::is_binary));
+    let bytes: usize = messages.iter().map(Message::len).sum();
     assert!((1..=2000).contains(&bytes), "{bytes}");
 }
 
 #[test]
 fn silent_stream_sends_nothing_before_its_end() {
-    let mut ear = Ear::open(&["--streams", "1:silent", "--durations", "500ms"]);
-    assert_eq!(ear.hear_all(), []);
+    let mut server = RecordingServer::accept(&["--streams", "1:silent", "--durations", "500ms"]);
+    assert_eq!(server.read_all(), []);
 }
 
 #[test]
 fn stream_follows_its_phases_in_order() {
-    let mut ear = Ear::open(&["--streams", "1:keepalive:1s:audio:1s:keepalive", "--durations", "10s"]);
+    let mut server = RecordingServer::accept(&["--streams", "1:keepalive:1s:audio:1s:keepalive", "--durations", "10s"]);
     let mut changes = Vec::new();
     while changes.len() < 3 {
-        let speaks = ear.hear().is_binary();
-        if changes.last() != Some(&speaks) {
-            changes.push(speaks);
+        let is_audio = server.read().is_binary();
+        if changes.last() != Some(&is_audio) {
+            changes.push(is_audio);
         }
     }
     assert_eq!(changes, [false, true, false]);
@@ -169,7 +169,7 @@ fn arrivals_match_rate_with_one_connection_each() {
 
 #[test]
 fn arrivals_at_closed_port_are_refused_without_retry() {
-    // A port that is bound but does not listen: nobody else is given it.
+    // A port that is bound but does not listen: the kernel gives it to no other process.
     let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
     socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a port");
     let address = socket.local_addr().expect("an address").to_string();
@@ -205,7 +205,7 @@ fn invalid_stream_groups_are_rejected() {
     }
 }
 
-/// The line of JSON that is the last.
+/// The totals, which are the client's last line.
 fn totals(client: &mut Program) -> Value {
     serde_json::from_str(&client.wait_for("{\"attempted\"")).expect("JSON")
 }

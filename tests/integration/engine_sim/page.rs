@@ -1,4 +1,4 @@
-//! The metrics page, right and wrong.
+//! The metrics page, correct and broken.
 
 use nix::sys::signal::Signal;
 
