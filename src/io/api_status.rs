@@ -57,7 +57,8 @@ impl StatusPage {
             .map_err(|error| http::read_error(&error))?;
         http::check_status(&response)?;
         let body = Limited::new(response.into_body(), MAX_BYTES).collect().await;
-        let body = body.map_err(|error| ReadError::new(ReadErrorKind::Invalid, format!("cannot read the page: {error}")))?;
+        let body =
+            body.map_err(|error| ReadError::new(ReadErrorKind::Invalid, format!("cannot read the page: {error}")))?;
         serde_json::from_slice(&body.to_bytes()).map_err(|error| ReadError::new(ReadErrorKind::Invalid, error))
     }
 }

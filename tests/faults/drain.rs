@@ -14,8 +14,8 @@ use crate::matrix::{
     BUDGET, EXIT_MARGIN, EXIT_WAIT, Fate, LAME_DUCK, PageFault, QUIET_PERIOD, SCRAPE_TIMEOUT, Scenario, Stage,
 };
 use lameduck_test_support::http::Call;
-use lameduck_test_support::sidecar::{Pod, Sidecar, free_address};
-use lameduck_test_support::sim::wait_until;
+use lameduck_test_support::process::{free_address, wait_until};
+use lameduck_test_support::sidecar::{Sidecar, SidecarEnv};
 
 /// How long after a deadline the test gives up.
 const GIVE_UP: Duration = Duration::from_secs(15);
@@ -67,7 +67,7 @@ enum Event {
 
 struct Scene<'a> {
     scenario: &'a Scenario,
-    pod: Pod,
+    pod: SidecarEnv,
     ports: [SocketAddr; 2],
     sidecar: Sidecar,
     lives: Vec<Incarnation>,
@@ -99,8 +99,8 @@ pub(crate) fn run(scenario: &Scenario) -> Record {
 impl<'a> Scene<'a> {
     fn begin(scenario: &'a Scenario) -> Self {
         let ports = [free_address(), free_address()];
-        let pod = Pod::new(&format!("http://{}/metrics", ports[1]));
-        let mut engine = Incarnation::start(&pod.dir, &pod.target, ports[0], ports[1], scenario.deaf);
+        let pod = SidecarEnv::new(&format!("http://{}/metrics", ports[1]));
+        let mut engine = Incarnation::start(&pod.dir, &pod.target_name, ports[0], ports[1], scenario.deaf);
         engine.open_streams(scenario.streams.len());
         let sidecar = start(&pod, scenario);
         sidecar.wait_for_status("/target/pid", engine.pid());
@@ -275,7 +275,7 @@ impl<'a> Scene<'a> {
         if !self.scenario.overlaps {
             self.engine().end(End::Killed);
         }
-        let mut new = Incarnation::start(&self.pod.dir, &self.pod.target, self.ports[0], self.ports[1], false);
+        let mut new = Incarnation::start(&self.pod.dir, &self.pod.target_name, self.ports[0], self.ports[1], false);
         if self.scenario.overlaps {
             thread::sleep(self.scenario.poll_interval());
             self.engine().end(End::Killed);
@@ -356,7 +356,7 @@ fn outcome(call: Call) -> Option<Value> {
     Some(serde_json::from_str(body).expect("an outcome is JSON"))
 }
 
-fn start(pod: &Pod, scenario: &Scenario) -> Sidecar {
+fn start(pod: &SidecarEnv, scenario: &Scenario) -> Sidecar {
     let millis = |duration: Duration| format!("{}ms", duration.as_millis());
     let flags = [
         ("--grace-period", BUDGET + EXIT_MARGIN),

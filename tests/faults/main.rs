@@ -40,6 +40,7 @@ fn main() -> ExitCode {
     if let Ok(role) = env::var(engine::ROLE) {
         engine::run(&role);
     }
+    lameduck_test_support::environment::prepare();
     let words: Vec<String> = env::args().skip(1).collect();
     if words.iter().any(|word| word == "--list") {
         return ExitCode::SUCCESS;

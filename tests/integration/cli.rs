@@ -13,7 +13,7 @@ struct Answer {
 /// Runs it in this environment; should a setting be taken that is to be refused, it stumbles over the taken port.
 fn lameduck(args: &[&str], env: &[(&str, &str)]) -> Answer {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut command = Command::new(lameduck_test_support::sidecar::binary());
+    let mut command = Command::new(lameduck_test_support::process::binary());
     command.env_clear().env("LAMEDUCK_LISTEN", taken.local_addr().unwrap().to_string());
     let output = command.args(args).envs(env.iter().copied()).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();

@@ -6,7 +6,7 @@ use std::process::Command;
 type Settings = BTreeMap<String, String>;
 
 fn help() -> String {
-    let output = Command::new(lameduck_test_support::sidecar::binary()).args(["sidecar", "--help"]).output().unwrap();
+    let output = Command::new(lameduck_test_support::process::binary()).args(["sidecar", "--help"]).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
 }
 

@@ -88,7 +88,7 @@ fn own(client: &TcpStream) -> OwnConnection {
 fn has_ipv6() -> bool {
     let has = TcpListener::bind("[::1]:0").is_ok();
     if !has {
-        eprintln!("skipped: IPv6 is off here");
+        lameduck_test_support::skip::skip("no IPv6");
     }
     has
 }

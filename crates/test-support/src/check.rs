@@ -1,41 +1,41 @@
-//! `lameduck check` as a process, in both of its languages.
+//! `lameduck check` as a process, in both of its output formats.
 
 use std::process::Command;
 
 use serde_json::Value;
 
-use crate::sidecar::{Pod, QUICK};
+use crate::sidecar::{QUICK_TIMES, SidecarEnv};
 
-/// What a rehearsal said, which it says in two ways.
-pub struct Rehearsal {
+/// The output of one `lameduck check`, as text and as JSON.
+pub struct CheckReport {
     pub code: Option<i32>,
     text: String,
     pub json: Value,
 }
 
-impl Rehearsal {
-    /// Rehearses with the pod's settings and these flags.
-    pub fn of(pod: &Pod, args: &[&str]) -> Self {
+impl CheckReport {
+    /// Runs it with the settings of this environment and these flags.
+    pub fn with_args(env: &SidecarEnv, args: &[&str]) -> Self {
         Self::run(&|| {
-            let mut command = pod.check();
+            let mut command = env.check_command();
             command.args(args);
             command
         })
     }
 
-    /// Runs it for people and for machines; both must say the same, but for how many are connected just then.
+    /// Runs it for text and for JSON, which must agree, except on the number of connections at that moment.
     pub fn run(command: &dyn Fn() -> Command) -> Self {
         let patient = |args: &[&str]| {
             let mut command = command();
-            // A machine that is busy may be slow.
-            output(command.env("LAMEDUCK_SCRAPE_TIMEOUT", "30s").args(QUICK).args(args))
+            // A busy machine may be slow.
+            output(command.env("LAMEDUCK_SCRAPE_TIMEOUT", "30s").args(QUICK_TIMES).args(args))
         };
         let ((code, text), (json_code, json)) = (patient(&[]), patient(&["--json"]));
         let json: Value = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json}"));
         assert_eq!((code, &json["version"]), (json_code, &env!("CARGO_PKG_VERSION").into()), "{text} {json}");
-        let rehearsal = Self { code, text, json };
-        rehearsal.assert_agreement();
-        rehearsal
+        let report = Self { code, text, json };
+        report.assert_agreement();
+        report
     }
 
     fn assert_agreement(&self) {
@@ -75,7 +75,7 @@ impl Rehearsal {
         found
     }
 
-    /// The first check of this name is so, and these parts are in what it says.
+    /// Asserts the result of the first check of this name, and that its detail and fix contain these parts.
     pub fn assert(&self, name: &str, ok: impl Into<Value>, parts: &[&str]) {
         let check = self.checks(name)[0];
         assert_eq!(check["ok"], ok.into(), "{check}");
@@ -85,8 +85,8 @@ impl Rehearsal {
         }
     }
 
-    /// Nothing but these is amiss, and this is the code.
-    pub fn assert_amiss(&self, names: &[&str], code: i32) {
+    /// Asserts that exactly these checks failed, and that this is the exit code.
+    pub fn assert_failed(&self, names: &[&str], code: i32) {
         let checks = self.json["checks"].as_array().unwrap().iter();
         let amiss: Vec<&str> = checks.filter(|it| it["ok"] == false).map(|it| it["name"].as_str().unwrap()).collect();
         assert_eq!((amiss.as_slice(), self.code), (names, Some(code)), "{}", self.text);

@@ -49,7 +49,7 @@ pub(crate) fn prepare(place: &Place) {
 
 /// What `lameduck inject` makes of these manifests; panics if it refuses.
 pub(crate) fn inject(manifests: &str, args: &[&str]) -> String {
-    let mut child = Command::new(lameduck_test_support::sidecar::binary())
+    let mut child = Command::new(lameduck_test_support::process::binary())
         .arg("inject")
         .args(args)
         .stdin(Stdio::piped())
