@@ -40,7 +40,7 @@ impl CheckReport {
 
     fn assert_agreement(&self) {
         let checks = self.json["checks"].as_array().unwrap();
-        let lines: Vec<&str> = self.text.lines().filter(|line| !line.trim_start().starts_with("mend: ")).collect();
+        let lines: Vec<&str> = self.text.lines().filter(|line| !line.trim_start().starts_with("fix: ")).collect();
         assert_eq!(lines.len(), checks.len() + 1, "{}", self.text);
         let mut sums = [0, 0, 0];
         for (line, check) in lines.iter().zip(checks) {
@@ -53,18 +53,20 @@ impl CheckReport {
             let name = check["name"].as_str().unwrap().replace('_', " ");
             assert!(line.starts_with(&format!("{} {name} ", ["✓", "✗", "–"][place])), "{line} {check}");
             // Other processes come and go between the two.
-            let detail = check["detail"].as_str().unwrap().split("in sight: ").next().unwrap();
+            let detail = check["detail"].as_str().unwrap().split("visible: ").next().unwrap();
             assert!(line.contains(detail), "{line} {check}");
-            assert_eq!(check["mend"].is_string(), place == 1, "{check}");
-            assert!(
-                check["mend"].as_str().is_none_or(|mend| self.text.contains(&format!("mend: {mend}\n"))),
-                "{check}"
-            );
+            assert_eq!(check["fix"].is_string(), place == 1, "{check}");
+            assert!(check["fix"].as_str().is_none_or(|fix| self.text.contains(&format!("fix: {fix}\n"))), "{check}");
         }
-        let [well, amiss, open] = sums;
-        assert!(lines[checks.len()].ends_with(&format!(": {well} ✓, {amiss} ✗, {open} –")), "{}", self.text);
-        assert_eq!(self.json["ok"], amiss == 0);
-        assert_eq!(self.code == Some(0), amiss == 0, "{}", self.text);
+        let [passed, failed, skipped] = sums;
+        assert_eq!(
+            lines[checks.len()],
+            format!("{passed} passed, {failed} failed, {skipped} skipped"),
+            "{}",
+            self.text
+        );
+        assert_eq!(self.json["ok"], failed == 0);
+        assert_eq!(self.code == Some(0), failed == 0, "{}", self.text);
         assert!(!self.text.contains('\u{1b}'), "colours without a terminal: {}", self.text);
     }
 
@@ -79,7 +81,7 @@ impl CheckReport {
     pub fn assert(&self, name: &str, ok: impl Into<Value>, parts: &[&str]) {
         let check = self.checks(name)[0];
         assert_eq!(check["ok"], ok.into(), "{check}");
-        let said = format!("{} {}", check["detail"].as_str().unwrap(), check["mend"].as_str().unwrap_or_default());
+        let said = format!("{} {}", check["detail"].as_str().unwrap(), check["fix"].as_str().unwrap_or_default());
         for part in parts {
             assert!(said.contains(part), "no {part:?} in {said}");
         }
@@ -88,8 +90,8 @@ impl CheckReport {
     /// Asserts that exactly these checks failed, and that this is the exit code.
     pub fn assert_failed(&self, names: &[&str], code: i32) {
         let checks = self.json["checks"].as_array().unwrap().iter();
-        let amiss: Vec<&str> = checks.filter(|it| it["ok"] == false).map(|it| it["name"].as_str().unwrap()).collect();
-        assert_eq!((amiss.as_slice(), self.code), (names, Some(code)), "{}", self.text);
+        let failed: Vec<&str> = checks.filter(|it| it["ok"] == false).map(|it| it["name"].as_str().unwrap()).collect();
+        assert_eq!((failed.as_slice(), self.code), (names, Some(code)), "{}", self.text);
     }
 }
 

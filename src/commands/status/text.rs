@@ -48,7 +48,7 @@ pub fn render(status: &StatusReport) -> String {
     page
 }
 
-/// Describes the status in one line, without the values that change with time alone.
+/// Describes the status in one line, without the outcome and without values that change with time alone.
 #[must_use]
 pub fn describe_change(status: &StatusReport) -> String {
     let idle = status.idle_streams.map(|idle| format!(" (idle {idle})")).unwrap_or_default();
@@ -58,8 +58,7 @@ pub fn describe_change(status: &StatusReport) -> String {
     };
     let sources: String = status.sources.iter().map(source).collect();
     let target = describe_target(status.target.as_ref());
-    let outcome = status.outcome.as_ref().map(|outcome| format!("; {}", describe_outcome(outcome))).unwrap_or_default();
-    format!("{}: streams {}{idle}{sources}; target {target}{outcome}", status.phase, or_unknown(status.streams))
+    format!("{}: streams {}{idle}{sources}; target {target}", status.phase, or_unknown(status.streams))
 }
 
 /// Describes the last reading of a source.

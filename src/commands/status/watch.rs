@@ -48,59 +48,82 @@ pub fn run(address: &Url, json: bool) -> Result<Exit, CommandError> {
 
 /// Prints each status on a line of its own. Its line breaks have no meaning in JSON.
 async fn print_json(first: Fetched, mut answers: Receiver<Answer>) -> io::Result<()> {
-    let mut last = Last::default();
+    let (mut failed, mut finished) = (false, false);
     let mut answer: Option<Answer> = Some(Ok(first));
     while let Some(current) = answer {
         match &current {
-            Ok(fetched) => print(&fetched.text.trim_end().replace(['\r', '\n'], " "))?,
-            Err(_) if last.finished => return Ok(()),
-            Err(error) if !last.failed => eprint_line(&error.message),
+            Ok(Fetched { text, report }) => {
+                print(&text.trim_end().replace(['\r', '\n'], " "))?;
+                finished = report.outcome.is_some();
+            }
+            Err(_) if finished => return Ok(()),
+            Err(error) if !failed => eprint_line(&error.message),
             Err(_) => {}
         }
-        last.update(&current);
+        failed = current.is_err();
         answer = answers.recv().await;
     }
     Ok(())
 }
 
-/// Prints a line per change. The last line of a drain is its outcome.
+/// Prints a line per change. When a drain has finished and the sidecar has exited, the last line is the outcome.
 async fn print_changes(first: Fetched, mut answers: Receiver<Answer>) -> io::Result<()> {
-    let mut last = Last::default();
-    let mut printed = None;
+    let mut changes = Changes::default();
     let mut answer: Option<Answer> = Some(Ok(first));
     while let Some(current) = answer {
-        let (state, detail) = match &current {
-            Ok(fetched) => (describe_change(&fetched.report), time_left(&fetched.report)),
-            Err(_) if last.finished => return Ok(()),
-            // The reason may vary while the sidecar does not answer. That is not a change.
-            Err(error) => (String::new(), error.message.clone()),
-        };
-        if printed.as_ref() != Some(&state) {
-            print(&sanitize(&format!("{state}{detail}")))?;
-            printed = Some(state);
-            if let Ok(Fetched { report: StatusReport { outcome: Some(outcome), .. }, .. }) = &current {
-                print(&sanitize(&format!("outcome: {}", describe_outcome(outcome))))?;
+        match &current {
+            Ok(Fetched { report, .. }) => {
+                changes.print_state(&describe_change(report), &time_left(report))?;
+                changes.print_outcome(report)?;
             }
+            Err(_) if changes.outcome.is_some() => return changes.repeat_outcome(),
+            // The reason may vary while the sidecar does not answer. That is not a change.
+            Err(error) => changes.print_state("", &error.message)?,
         }
-        last.update(&current);
         answer = answers.recv().await;
     }
     Ok(())
 }
 
-/// What the answers so far mean for the next one.
+/// What has been printed so far.
 #[derive(Default)]
-struct Last {
-    /// Whether the last answer was an error.
-    failed: bool,
-    /// Whether the last status had an outcome. Then there is nothing to wait for once the sidecar no longer answers.
-    finished: bool,
+struct Changes {
+    state: Option<String>,
+    /// The outcome of the last status.
+    outcome: Option<String>,
+    /// Whether a state was printed after the outcome.
+    outcome_is_buried: bool,
 }
 
-impl Last {
-    fn update(&mut self, answer: &Answer) {
-        self.failed = answer.is_err();
-        self.finished = answer.as_ref().map_or(self.finished, |fetched| fetched.report.outcome.is_some());
+impl Changes {
+    /// Prints a state, unless it was printed last. The detail does not count as a change.
+    fn print_state(&mut self, state: &str, detail: &str) -> io::Result<()> {
+        if self.state.as_deref() != Some(state) {
+            print(&sanitize(&format!("{state}{detail}")))?;
+            self.state = Some(state.to_owned());
+            self.outcome_is_buried = true;
+        }
+        Ok(())
+    }
+
+    /// Prints the outcome, unless it has been printed.
+    fn print_outcome(&mut self, report: &StatusReport) -> io::Result<()> {
+        let outcome = report.outcome.as_ref().map(|outcome| format!("outcome: {}", describe_outcome(outcome)));
+        if outcome != self.outcome {
+            self.outcome = outcome;
+            self.outcome_is_buried = true;
+            self.repeat_outcome()?;
+        }
+        Ok(())
+    }
+
+    /// Prints the outcome again, unless it was printed last.
+    fn repeat_outcome(&mut self) -> io::Result<()> {
+        if let Some(outcome) = self.outcome.as_ref().filter(|_| self.outcome_is_buried) {
+            print(&sanitize(outcome))?;
+            self.outcome_is_buried = false;
+        }
+        Ok(())
     }
 }
 

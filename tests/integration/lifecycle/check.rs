@@ -1,4 +1,4 @@
-//! The rehearsal: what it finds, what it advises, how it ends, and that it leaves no trace.
+//! `lameduck check`: its findings, fixes and exit codes, and that it changes nothing.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -27,7 +27,7 @@ impl Busy {
 }
 
 #[test]
-fn where_all_is_well_every_line_says_so_and_nothing_has_changed() {
+fn healthy_pod_passes_all_checks_and_is_unchanged() {
     let fixture = Fixture::with_streams(2);
     let busy = Busy::with(3);
     fs::write(fixture.env.dir.join("termination"), "an outcome\n").unwrap();
@@ -37,11 +37,11 @@ fn where_all_is_well_every_line_says_so_and_nothing_has_changed() {
     for check in report.json["checks"].as_array().unwrap() {
         assert_eq!(check["ok"] == true, check["name"] != "lazy_streams", "{check}");
     }
-    report.assert("times", true, &["9m 55s", "10m", "cannot be seen from here"]);
+    report.assert("times", true, &["9m 55s", "10m", "cannot be checked here"]);
     report.assert("target", true, &[&format!("{} ({})", fixture.env.target_name, fixture.target.pid)]);
     report.assert("page", true, &[&fixture.page.url(), "2 streams"]);
     report.assert("streams", true, &["engine_active_requests matches 1 series, whose sum is 2"]);
-    report.assert("idle_streams", true, &["matches 1 series of the counted ones"]);
+    report.assert("idle_streams", true, &["matches 1 of the counted series"]);
     report.assert("streams_port", true, &[&busy.port, "3 streams"]);
     report.assert("activity_port", true, &[&busy.port, "3 connections"]);
     report.assert("listen", true, &[&fixture.env.address.to_string(), "is free"]);
@@ -53,7 +53,7 @@ fn where_all_is_well_every_line_says_so_and_nothing_has_changed() {
 }
 
 #[test]
-fn sidecar_that_is_running_is_no_hindrance() {
+fn running_sidecar_passes_listen_check() {
     let fixture = Fixture::with_streams(4);
     let sidecar = fixture.start_quick();
     let report = CheckReport::with_args(&fixture.env, &[]);
@@ -64,7 +64,7 @@ fn sidecar_that_is_running_is_no_hindrance() {
 }
 
 #[test]
-fn address_that_somebody_else_has_is_named() {
+fn address_in_use_by_another_process_fails() {
     let fixture = Fixture::with_streams(0);
     let listener = TcpListener::bind(fixture.env.address).unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -75,7 +75,7 @@ fn address_that_somebody_else_has_is_named() {
 }
 
 #[test]
-fn settings_that_the_sidecar_refuses_or_ignores_come_first() {
+fn refused_or_ignored_settings_determine_exit_code() {
     let fixture = Fixture::with_streams(0);
     fixture.page.set_reply(PageReply::Refuse);
     let report = CheckReport::with_args(&fixture.env, &["--exit-margin", "1h"]);

@@ -40,7 +40,7 @@ fn second_hook_resumes_drain_of_killed_hook() {
     fixture.target.wait_for("INT");
     let deadline = saved_state(&fixture.env)["deadline"].take();
     let mut second = StandaloneHook::start(&fixture.env, &QUICK_TIMES);
-    assert_eq!(second.process.wait_for_log("another process does this drain")["pid"], first.process.pid());
+    assert_eq!(second.process.wait_for_log("another process performs this drain")["pid"], first.process.pid());
     first.process.kill();
 
     assert_eq!(second.process.wait_for_log("going on with a drain")["signalled"], true);
@@ -116,7 +116,7 @@ fn hook_joining_manual_drain_has_own_deadline() {
     let person = command.args(SHORT).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     fixture.target.wait_for("INT");
     let mut hook = StandaloneHook::start(&fixture.env, &QUICK_TIMES);
-    hook.process.wait_for_log("another process does this drain");
+    hook.process.wait_for_log("another process performs this drain");
     let person = person.wait_with_output().unwrap();
     let stderr = String::from_utf8(person.stderr).unwrap();
     assert!(stderr.contains("the kubelet restarts the container"), "{stderr}");
@@ -150,7 +150,7 @@ fn unusable_lock_does_not_block_hook() {
     fs::remove_file(&lock).unwrap();
     fs::create_dir(&lock).unwrap();
     let mut hook = StandaloneHook::start(&fixture.env, &QUICK_TIMES);
-    hook.process.wait_for_log("cannot take turns");
+    hook.process.wait_for_log("cannot lock the drain");
     assert_eq!(hook.finish(), first);
     assert_eq!(fixture.target.into_signal_count(), 1);
 }

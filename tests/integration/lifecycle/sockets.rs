@@ -189,7 +189,7 @@ fn durations_recommend_a_grace_period() {
     assert_eq!(sidecar.metric("lameduck_stream_duration_seconds_bucket{le=\"1\"}"), Some(0.0));
     assert_eq!(sidecar.metric("lameduck_stream_duration_seconds_bucket{le=\"14400\"}"), Some(4.0));
     let (_, text, _) = env.run_client(&["status"]);
-    assert!(text.contains("4 streams from beginning to end: p50 2") && text.contains("grace period 30s"), "{text}");
+    assert!(text.contains("4 streams from start to end: p50 2") && text.contains("grace period 30s"), "{text}");
 }
 
 #[test]

@@ -152,7 +152,7 @@ fn without_state_dir_it_drains_with_a_warning() {
 fn unwritable_state_dir_costs_only_a_warning() {
     let fixture = Fixture::with_streams(0);
     let mut hook = StandaloneHook::start(&fixture.env, &[&QUICK_TIMES[..], &["--state-dir", "/no/such/dir"]].concat());
-    hook.process.wait_for_log("cannot take turns");
+    hook.process.wait_for_log("cannot lock the drain");
     hook.process.wait_for_log("cannot note the drain");
     assert_eq!(hook.finish().1["outcome"], "drained");
     assert_eq!(fixture.target.into_signal_count(), 1);

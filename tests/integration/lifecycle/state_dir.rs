@@ -152,7 +152,7 @@ fn foreign_lock_does_not_block_hook() {
     let held = fs::File::open(&lock).unwrap();
     held.lock().unwrap();
     let mut hook = StandaloneHook::start(&fixture.env, &QUICK_TIMES);
-    let line = hook.process.wait_for_log("cannot take turns");
+    let line = hook.process.wait_for_log("cannot lock the drain");
     assert!(line["error"].as_str().unwrap().contains("belongs to user 65534"), "{line}");
     assert_eq!(hook.finish(), first, "it joins the saved drain nevertheless");
     assert_eq!(fixture.target.into_signal_count(), 1);
@@ -166,7 +166,7 @@ fn file_size_limit_costs_only_a_warning() {
     let mut command = fixture.env.with_env(limited, &["sidecar"]);
     command.args(QUICK_TIMES).stderr(Stdio::piped());
     let mut sidecar = fixture.env.start_command(command);
-    assert_eq!(sidecar.wait_for_log("no drain can be noted")["path"], fixture.env.dir.to_str().unwrap());
+    assert_eq!(sidecar.wait_for_log("cannot save drain state")["path"], fixture.env.dir.to_str().unwrap());
     sidecar.wait_for_ready();
     let hook = sidecar.call_hook();
     sidecar.wait_for_log("signal sent");
@@ -259,7 +259,7 @@ fn full_disk_is_logged_at_start_and_does_not_stop_drain() {
     let Some(disk) = Disk::mount(&fixture.env) else { return };
     disk.fill();
     let mut sidecar = disk.start_ready(&fixture.env, &QUICK_TIMES);
-    sidecar.wait_for_log("no drain can be noted");
+    sidecar.wait_for_log("cannot save drain state");
     sidecar.wait_for_ready();
     assert_eq!(sidecar.call_hook().outcome()["outcome"], "drained");
     sidecar.wait_for_log("cannot note the drain");

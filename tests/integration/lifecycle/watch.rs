@@ -81,12 +81,12 @@ fn sidecar_restart_is_shown() {
     let mut terminal = watch(&fixture.env);
     terminal.wait_for("streams  3");
     sidecar.kill();
-    terminal.wait_for("no sidecar answers since");
+    terminal.wait_for("no sidecar answers for");
     fixture.page.set_streams(4);
     let sidecar = fixture.start_quick();
     terminal.wait_for("streams  4");
     sidecar.kill();
-    terminal.wait_for("no sidecar answers since");
+    terminal.wait_for("no sidecar answers for");
     terminal.signal(Signal::SIGINT);
     assert_restored(terminal);
 }
@@ -231,4 +231,50 @@ fn signal_kills_watch_in_pipe() {
     piped.line();
     kill(Pid::from_raw(i32::try_from(piped.running.0.id()).unwrap()), Signal::SIGINT).unwrap();
     assert_eq!(piped.running.exit_code(), None);
+}
+
+/// Drains under a watch in a pipe, ends the sidecar, and returns the lines and the exit code of the watch.
+fn watch_drain(args: &[&str]) -> (Vec<String>, Option<i32>) {
+    let fixture = Fixture::with_streams(1);
+    let sidecar = fixture.start_quick();
+    let mut piped = Piped::start(&fixture.env, args);
+    let mut lines = vec![piped.line()];
+    let hook = sidecar.hook();
+    sidecar.wait_for_status("/phase", "draining");
+    fixture.page.set_streams(0);
+    hook.outcome();
+    sidecar.signal(Signal::SIGTERM);
+    let Piped { mut running, lines: rest } = piped;
+    lines.extend(rest.map(Result::unwrap));
+    (lines, running.exit_code())
+}
+
+#[test]
+fn watch_in_pipe_ends_with_outcome() {
+    let (lines, code) = watch_drain(&[]);
+    assert!(lines[0].starts_with("serving: streams 1"), "{lines:#?}");
+    assert!(lines.last().unwrap().starts_with("outcome: drained after "), "{lines:#?}");
+    assert_eq!(code, Some(0), "{lines:#?}");
+}
+
+#[test]
+fn json_watch_ends_with_outcome() {
+    let (lines, code) = watch_drain(&["--json"]);
+    let last: Value = serde_json::from_str(lines.last().unwrap()).unwrap();
+    assert_eq!((&last["outcome"]["outcome"], code), (&"drained".into(), Some(0)), "{lines:#?}");
+}
+
+#[test]
+fn ready_reports_readiness_by_exit_code() {
+    let fixture = Fixture::with_streams(1);
+    let (code, stdout, stderr) = fixture.env.run_client(&["status", "--ready"]);
+    assert_eq!((code, stdout.as_str()), (Some(69), ""), "{stderr}");
+    let sidecar = fixture.start_quick();
+    let ready = || fixture.env.run_client(&["status", "--ready"]);
+    assert_eq!(ready(), (Some(0), "ready\n".to_owned(), String::new()));
+    let _hook = sidecar.hook();
+    sidecar.wait_for_status("/phase", "draining");
+    assert_eq!(ready(), (Some(1), "draining\n".to_owned(), String::new()));
+    let (code, _, stderr) = fixture.env.run_client(&["status", "--ready", "--watch"]);
+    assert_eq!(code, Some(64), "{stderr}");
 }

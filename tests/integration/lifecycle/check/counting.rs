@@ -1,4 +1,4 @@
-//! What the rehearsal says of the page, its selectors and the ports.
+//! `lameduck check` of the page, its selectors and the ports.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -16,7 +16,7 @@ fn free_port() -> String {
 }
 
 #[test]
-fn selector_that_matches_nothing_is_told_what_was_probably_meant() {
+fn selector_without_match_gets_suggestion() {
     let fixture = Fixture::with_streams(1);
     fixture.page.set_reply(PageReply::text(include_str!("../../../fixtures/deepgram-engine.prom")));
     let report = CheckReport::with_args(&fixture.env, &["--streams", "engine_active_request"]);
@@ -29,11 +29,11 @@ fn selector_that_matches_nothing_is_told_what_was_probably_meant() {
     report.assert_failed(&["streams"], 69);
     report.assert("streams", true, &["matches 3 series, whose sum is 44"]);
     let second = report.checks("streams")[1];
-    assert_eq!(second["mend"].as_str().unwrap().split(' ').nth(1), Some("engine_active_requests{kind=\"stream\"}"));
+    assert_eq!(second["fix"].as_str().unwrap().split(' ').next(), Some("engine_active_requests{kind=\"stream\"}"));
 }
 
 #[test]
-fn idle_streams_that_are_never_counted_are_told() {
+fn idle_selector_without_counted_series_fails() {
     let fixture = Fixture::with_streams(1);
     let busy = Busy::with(0);
     let args = ["--activity-port", &busy.port, "--idle-streams", "engine_active_requests{kind='tts'}"];
@@ -51,7 +51,7 @@ fn idle_streams_that_are_never_counted_are_told() {
 }
 
 #[test]
-fn capacity_must_be_on_the_page() {
+fn missing_capacity_series_fails() {
     let fixture = Fixture::with_streams(1);
     let report = CheckReport::with_args(&fixture.env, &["--accept-below", "capacity"]);
     report.assert_failed(&["capacity"], 69);
@@ -67,7 +67,7 @@ fn capacity_must_be_on_the_page() {
 }
 
 #[test]
-fn page_that_does_not_answer_is_told_from_one_that_is_none() {
+fn unreachable_and_invalid_pages_are_distinguished() {
     let fixture = Fixture::with_streams(1);
     for (answer, part) in [
         (PageReply::ok("text/html", "<html>"), "an HTML page"),
@@ -83,17 +83,17 @@ fn page_that_does_not_answer_is_told_from_one_that_is_none() {
 }
 
 #[test]
-fn page_that_is_late_is_waited_for_no_longer_than_a_reading_may_take() {
+fn slow_page_fails_after_scrape_timeout() {
     let fixture = Fixture::with_streams(1);
     fixture.page.set_reply(PageReply::Hang);
     let report = CheckReport::with_args(&fixture.env, &["--scrape-timeout", "300ms"]);
     // On a busy machine the processes may be late as well.
     assert_eq!(report.code, Some(69));
-    report.assert("page", false, &["no whole page within 300ms", "--scrape-timeout"]);
+    report.assert("page", false, &["no complete page within 300ms", "--scrape-timeout"]);
 }
 
 #[test]
-fn ports_that_nobody_listens_on_are_named() {
+fn ports_without_listener_fail() {
     let fixture = Fixture::with_streams(0);
     let (streams, activity) = (free_port(), free_port());
     let report = CheckReport::with_args(&fixture.env, &["--streams-port", &streams, "--activity-port", &activity]);
@@ -103,7 +103,7 @@ fn ports_that_nobody_listens_on_are_named() {
 }
 
 #[test]
-fn status_page_is_read_and_its_own_connection_is_no_stream() {
+fn own_status_connection_is_not_a_stream() {
     let fixture = Fixture::with_streams(0);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();

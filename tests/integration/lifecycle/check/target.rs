@@ -1,4 +1,4 @@
-//! What the rehearsal says of the target, its user and its signal.
+//! `lameduck check` of the target, its user and its signal.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +14,7 @@ use lameduck_test_support::sidecar::{NOBODY, SidecarEnv};
 use lameduck_test_support::skip::skip;
 
 #[test]
-fn two_targets_are_both_named() {
+fn both_of_two_targets_are_listed() {
     let fixture = Fixture::with_streams(0);
     let second = ShellTarget::start(&fixture.env.target_name);
     let report = CheckReport::with_args(&fixture.env, &[]);
@@ -25,21 +25,21 @@ fn two_targets_are_both_named() {
 }
 
 #[test]
-fn children_of_the_target_are_left_alone() {
+fn children_of_target_are_not_signalled() {
     let (engine, env) = start_engine(&["--child"]);
     let child = engine.program.seen.iter().find_map(|line| line.strip_prefix("engine: child pid=")).unwrap();
     let report = CheckReport::with_args(&env, &[]);
     report.assert_failed(&[], 0);
     let [target, child] = [&engine.pid().to_string(), child].map(|pid| format!("{} ({pid})", env.target_name));
-    report.assert("target", true, &[&format!("{target}; below it and so left alone: {child}")]);
+    report.assert("target", true, &[&format!("{target}; not signalled, as its children: {child}")]);
 }
 
 #[test]
-fn target_that_is_not_there_is_looked_for_among_those_that_are() {
+fn missing_target_gets_suggestion() {
     let fixture = Fixture::with_streams(0);
     let report = CheckReport::with_args(&fixture.env, &["--target", &format!("{}x", fixture.env.target_name)]);
     report.assert_failed(&["target"], 69);
-    report.assert("target", false, &["in sight: ", &format!("--target {}", fixture.env.target_name)]);
+    report.assert("target", false, &["visible: ", &format!("--target {}", fixture.env.target_name)]);
 
     let without_signal = ["--target", "nobody-at-all", "--signal", "none"];
     let report = CheckReport::with_args(&fixture.env, &without_signal);
@@ -47,13 +47,13 @@ fn target_that_is_not_there_is_looked_for_among_those_that_are() {
     report.assert("target", Value::Null, &["no process is named nobody-at-all"]);
     report.assert("signal_permitted", Value::Null, &["no signal is sent"]);
 
-    // Its exit is waited for, so that it must be there.
+    // With --wait-for exit, a target is required.
     let report = CheckReport::with_args(&fixture.env, &[&without_signal[..], &["--wait-for", "exit"]].concat());
     report.assert_failed(&["target"], 69);
 }
 
 #[test]
-fn signal_that_would_kill_is_told_from_one_that_is_ignored() {
+fn fatal_and_ignored_signals_are_distinguished() {
     for (mode, part) in [("default", "would be killed"), ("ignore", "ignores SIGINT")] {
         let (engine, env) = start_engine(&["--on-signal", mode]);
         let report = CheckReport::with_args(&env, &[]);
@@ -63,8 +63,8 @@ fn signal_that_would_kill_is_told_from_one_that_is_ignored() {
     }
 }
 
-/// A pod in whose termination message only root may write.
-fn pod_with_a_closed_termination_log(url: &str) -> SidecarEnv {
+/// An environment with a termination log to which only root can write.
+fn with_unwritable_termination_log(url: &str) -> SidecarEnv {
     let env = SidecarEnv::new(url);
     let termination = env.dir.join("termination");
     fs::write(&termination, "").unwrap();
@@ -73,7 +73,7 @@ fn pod_with_a_closed_termination_log(url: &str) -> SidecarEnv {
 }
 
 #[test]
-fn rehearsal_of_another_user_says_what_is_not_permitted() {
+fn check_as_another_user_reports_missing_permissions() {
     let fixture = Fixture::with_streams(0);
     if fixture.env.check_command_as_nobody().is_none() {
         return;
@@ -86,9 +86,9 @@ fn rehearsal_of_another_user_says_what_is_not_permitted() {
 }
 
 #[test]
-fn file_that_this_user_may_not_write_is_a_missing_permission() {
+fn unwritable_file_is_a_missing_permission() {
     let page = PageServer::with_streams(0);
-    let env = pod_with_a_closed_termination_log(&page.url());
+    let env = with_unwritable_termination_log(&page.url());
     if env.check_command_as_nobody().is_none() {
         return;
     }
@@ -115,11 +115,11 @@ fn listener_of_another_user_is_a_missing_permission() {
     }
     let report = CheckReport::run(&|| by_port(env.check_command_as_nobody().unwrap()));
     report.assert_failed(&["target"], 77);
-    report.assert("target", false, &[port, "does not show us who", "runAsUser"]);
+    report.assert("target", false, &[port, "does not show which", "runAsUser"]);
 }
 
 #[test]
-fn process_namespace_of_its_own_is_told() {
+fn unshared_pid_namespace_fails() {
     let page = PageServer::with_streams(0);
     let env = SidecarEnv::new(&page.url());
     let unshared = || {
