@@ -4,6 +4,7 @@ pub mod check;
 pub mod drain;
 pub mod inject;
 pub mod install;
+pub mod sanitize;
 pub mod sidecar;
 mod startup;
 pub mod status;
@@ -12,22 +13,26 @@ use std::future::Future;
 use std::io::Write;
 use std::time::Duration;
 
-/// How a command ends, as the exit code says it.
+use crate::settings::error::{SettingError, SettingErrorKind};
+
+/// The result of a command, as its exit code reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Done, known that nothing was cut.
+    /// Done; no stream was cut.
     Success,
+    /// The sidecar is not ready.
+    NotReady,
     /// Streams were cut.
     StreamsCut,
-    /// Done, not known whether any stream was cut.
+    /// Done; whether streams were cut is unknown.
     Unknown,
-    /// Usage or settings (sysexits, `EX_USAGE`).
+    /// Invalid usage or settings (sysexits, `EX_USAGE`).
     Usage,
-    /// The sidecar could not be reached, or something that it needs (`EX_UNAVAILABLE`).
+    /// The sidecar, or something that it needs, cannot be reached (`EX_UNAVAILABLE`).
     Unreachable,
-    /// A fault of ours (`EX_SOFTWARE`).
+    /// Internal error (`EX_SOFTWARE`).
     Internal,
-    /// Not permitted (`EX_NOPERM`).
+    /// A permission is missing (`EX_NOPERM`).
     NotPermitted,
 }
 
@@ -37,6 +42,7 @@ impl Exit {
     pub const fn code(self) -> u8 {
         match self {
             Self::Success => 0,
+            Self::NotReady => 1,
             Self::StreamsCut => 10,
             Self::Unknown => 11,
             Self::Usage => 64,
@@ -46,7 +52,7 @@ impl Exit {
         }
     }
 
-    /// How a drain ends that left so many stragglers; `None` if nobody can know.
+    /// Returns the result of a drain with this number of stragglers; `None` if the number is unknown.
     #[must_use]
     pub const fn after(stragglers: Option<u64>) -> Self {
         match stragglers {
@@ -57,50 +63,60 @@ impl Exit {
     }
 }
 
-/// A command that failed: what to say and how to end.
+/// The error of a command.
 #[derive(Debug)]
 pub struct CommandError {
-    /// How to end.
+    /// The result of the command.
     pub exit: Exit,
-    /// What to say, in one line.
+    /// The message, in one line.
     pub message: String,
 }
 
 impl CommandError {
-    /// A failure that ends so and says that.
+    /// An error with this result and message.
     #[must_use]
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
         Self { exit, message: message.into() }
     }
 }
 
-/// How long a thread of the runtime that has read a socket table waits for another. They are woken in turn, so that of
-/// many that a busy moment began none would end if they waited for longer than a few polls take.
-const IDLE_THREADS: Duration = Duration::from_millis(100);
+impl From<SettingError> for CommandError {
+    fn from(error: SettingError) -> Self {
+        let exit = match error.kind {
+            SettingErrorKind::Invalid => Exit::Usage,
+            SettingErrorKind::NotPermitted => Exit::NotPermitted,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
 
-/// Runs a command to its end, on this thread.
+/// How long an idle thread of the runtime, which has read a socket table, stays alive. The runtime wakes its idle
+/// threads in turn, so with a longer time than a few polls, none of the threads of one busy moment would ever end.
+const THREAD_KEEP_ALIVE: Duration = Duration::from_millis(100);
+
+/// Runs a command to completion on this thread.
 ///
 /// # Errors
-/// Fails as the command does, or where the kernel refuses what a runtime needs.
+/// Returns the error of the command, or an internal error if the runtime cannot start.
 pub fn block_on(command: impl Future<Output = Result<Exit, CommandError>>) -> Result<Exit, CommandError> {
-    // After each turn of a task it looks at clocks, sockets and the command itself: a long page is read by two tasks
-    // that keep each other busy, and by default sixty turns of theirs would hold up a deadline.
+    // Check clocks, sockets and the command itself after each task. A long page is read by two tasks that keep each
+    // other busy, and with the default of sixty task runs in between they would delay a deadline.
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime = builder.thread_keep_alive(IDLE_THREADS).event_interval(1).enable_all().build();
-    let runtime = runtime.map_err(|error| CommandError::new(Exit::Internal, format!("cannot start: {error}")))?;
+    let runtime = builder.thread_keep_alive(THREAD_KEEP_ALIVE).event_interval(1).enable_all().build();
+    let runtime = runtime.map_err(|error| startup::startup_error(&error))?;
     let result = runtime.block_on(command);
-    // A name that is still being looked up must not hold up the end.
+    // Do not wait for a thread that still resolves a name.
     runtime.shutdown_background();
     result
 }
 
-/// Prints a line to stdout. A reader that has gone away is no reason to fail.
-pub fn say(line: &str) {
+/// Prints a line to stdout. A closed pipe is not an error.
+pub fn print_line(line: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
-/// Prints a line to stderr. A reader that has gone away is no reason to fail.
-pub fn complain(line: &str) {
+/// Prints a line to stderr. A closed pipe is not an error.
+pub fn eprint_line(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
@@ -114,29 +130,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tasks_that_keep_each_other_busy_do_not_hold_up_the_command() {
-        let turns = Arc::new(AtomicU32::new(0));
-        let counted = Arc::clone(&turns);
-        let ended = block_on(async move {
-            let (there, mut arrivals) = mpsc::channel(1);
-            let (back, mut returns) = mpsc::channel(1);
-            let (told, tenth) = oneshot::channel();
-            tokio::spawn(async move { while arrivals.recv().await.is_some() && back.send(()).await.is_ok() {} });
+    fn busy_tasks_do_not_delay_the_command() {
+        let rounds = Arc::new(AtomicU32::new(0));
+        let counter = Arc::clone(&rounds);
+        let result = block_on(async move {
+            let (ping, mut pings) = mpsc::channel(1);
+            let (pong, mut pongs) = mpsc::channel(1);
+            let (sender, tenth_round) = oneshot::channel();
+            tokio::spawn(async move { while pings.recv().await.is_some() && pong.send(()).await.is_ok() {} });
             tokio::spawn(async move {
-                let mut told = Some(told);
-                for turn in 1..=1000 {
-                    counted.store(turn, Ordering::Relaxed);
-                    if turn == 10 {
-                        told.take().map(|told| told.send(()));
+                let mut sender = Some(sender);
+                for round in 1..=1000 {
+                    counter.store(round, Ordering::Relaxed);
+                    if round == 10 {
+                        sender.take().map(|sender| sender.send(()));
                     }
-                    there.send(()).await.unwrap();
-                    returns.recv().await;
+                    ping.send(()).await.unwrap();
+                    pongs.recv().await;
                 }
             });
-            tenth.await.unwrap();
-            assert!(turns.load(Ordering::Relaxed) < 15, "{turns:?}");
+            tenth_round.await.unwrap();
+            assert!(rounds.load(Ordering::Relaxed) < 15, "{rounds:?}");
             Ok(Exit::Success)
         });
-        assert!(ended.is_ok());
+        assert!(result.is_ok());
     }
 }

@@ -1,8 +1,9 @@
-//! lameduck lets a pod with long-lived streams leave without cutting anybody off.
+//! lameduck shuts down a pod with long-lived streams without cutting them off.
 //!
-//! The parts, from the inside out: [`lameduck_machine`] decides and touches nothing; [`lameduck_parsers`] understand what the world says;
-//! [`io`] each do one kind of I/O; [`supervisor`] is the event loop between them, fed by the one [`queue`];
-//! [`settings`] and [`commands`] are what users see. [`lameduck_manifests`] writes the sidecar into manifests.
+//! From the inside out: [`lameduck_machine`] decides and does no I/O. [`lameduck_parsers`] parse pages, selectors and
+//! kernel formats. The modules in [`io`] each do one kind of I/O. [`supervisor`] is the event loop between them, fed by
+//! the one [`queue`]. [`settings`] and [`commands`] are the command line. [`lameduck_manifests`] adds the sidecar to
+//! manifests.
 #![forbid(unsafe_code)]
 
 pub mod commands;

@@ -6,14 +6,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use lameduck::commands::inject::InjectArgs;
-use lameduck::commands::status::watch;
-use lameduck::commands::{CommandError, Exit, check, complain, drain, inject, install, say, sidecar, status};
+use lameduck::commands::{CommandError, Exit, check, drain, eprint_line, inject, install, print_line, sidecar, status};
 use lameduck::settings::args::{AddressArgs, SidecarArgs};
-use lameduck::settings::drain::{DrainArgs, refuse_vain_flags, select_variables};
+use lameduck::settings::drain::{DrainArgs, reject_unused_flags, scope_env_vars};
 
-/// Lets a pod with long-lived streams leave without cutting anybody off.
+/// Shuts down a pod with long-lived streams without cutting them off.
 #[derive(Parser)]
 #[command(name = "lameduck", version, disable_help_subcommand = true, max_term_width = 100)]
 struct Cli {
@@ -23,75 +22,82 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Supervise the target beside this process: count, answer probes, hold the preStop hook
+    /// Run the supervisor next to the target: count streams, answer probes, hold the preStop hook
     ///
-    /// Every setting is a flag and an environment variable; the flag wins; repeatable ones take one value a line.
-    /// A default shown as [preset: ...] is that of the preset deepgram-engine.
+    /// Every setting is a flag and an environment variable. The flag wins. A repeatable setting takes one value per line
+    /// in its variable. A default shown as [preset: ...] is that of the preset deepgram-engine.
     Sidecar(Box<SidecarArgs>),
-    /// Ask the sidecar on this host to drain, or drain without one, and wait for the end
+    /// Drain this pod's target, through the sidecar or without one, and wait for the end
     ///
-    /// Without --standalone this is a client of the sidecar, which has the settings.
+    /// Without --standalone, this is a client of the sidecar and takes only the flags under "Options" and "Logging".
+    /// With --standalone, it takes the settings of a sidecar.
     Drain(Box<DrainArgs>),
-    /// Show what the sidecar sees now
-    Status {
-        /// Keep showing it: as a live view on a terminal, which Ctrl-C ends, else as one line a change
-        #[arg(long)]
-        watch: bool,
-        /// As JSON; with --watch, one line each second
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        address: AddressArgs,
-    },
+    /// Show the current state of the sidecar
+    Status(StatusArgs),
     /// Add the sidecar to manifests: reads a file or stdin, writes to stdout and keeps every other byte
     ///
     /// Use it as a Helm post-renderer, or in a pipe before `kubectl apply -f -`. It reports on stderr what it changed and
     /// what it left unchanged.
     Inject(Box<InjectArgs>),
-    /// Rehearse a drain where the sidecar runs, with its settings: what would stand in its way, and the mend
+    /// Check that a drain would work here, and suggest fixes
     ///
-    /// It takes the settings of `lameduck sidecar`. Nothing is signalled, and nothing written but a probe in the state
-    /// dir, which is removed again.
+    /// Run it where the sidecar runs, with the settings of the sidecar. It sends no signal, and writes nothing but a test
+    /// file in the state directory, which it removes again.
     ///
-    /// A line beginning with ✓ is well, one with ✗ needs its mend, and one with – could not be checked, or need not.
+    /// Each line is one check: ✓ passed, ✗ failed (with a fix), – skipped.
     ///
-    /// Exit codes: 0 all is well; 64 a setting that the sidecar refuses or ignores; 77 a permission is missing; 69
-    /// something is not there, does not answer, or does not fit. Of several the first in this order holds.
+    /// Exit codes: 0 if no check failed; 64 if the sidecar refuses or ignores a setting; 77 if a permission is missing; 69
+    /// if something does not exist, does not answer or does not fit. If several apply, the first in this order is used.
     Check {
         #[command(flatten)]
         settings: Box<SidecarArgs>,
-        /// As JSON
+        /// Print the results as JSON
         #[arg(long)]
         json: bool,
     },
-    /// Copy this binary to where another container of the pod can run it
+    /// Copy this binary to a directory where another container of the pod can run it
     Install {
         /// The directory, such as that of a volume which both containers mount
         dir: PathBuf,
     },
 }
 
+#[derive(Args)]
+struct StatusArgs {
+    /// Keep showing it: on a terminal as a live view until Ctrl-C, otherwise as one line per change
+    #[arg(long)]
+    watch: bool,
+    /// Print JSON; with --watch, one line per second
+    #[arg(long)]
+    json: bool,
+    /// Only print whether the pod is ready, and why not, as /readyz answers; exit code 0 if ready, 1 if not
+    #[arg(long, conflicts_with_all = ["watch", "json"])]
+    ready: bool,
+    #[command(flatten)]
+    address: AddressArgs,
+}
+
 fn main() -> ExitCode {
     let result = match parse() {
         Ok(cli) => run(&cli.command),
-        Err(error) => return usage(&error),
+        Err(error) => return print_clap_error(&error),
     };
     let exit = result.unwrap_or_else(|CommandError { exit, message }| {
-        complain(&format!("error: {message}"));
+        eprint_line(&format!("error: {message}"));
         exit
     });
     ExitCode::from(exit.code())
 }
 
 fn parse() -> Result<Cli, clap::Error> {
-    // The environment's values are not help, and may be secret.
+    // The help must not show values from the environment: they may be secret.
     let mut command = Cli::command().mut_subcommands(|command| command.mut_args(|arg| arg.hide_env_values(true)));
-    let words: Vec<OsString> = std::env::args_os().collect();
-    command = command.mut_subcommand("drain", |drain| select_variables(drain, &words));
-    let matches = command.try_get_matches_from_mut(words)?;
-    if let (Some(drain), Some(typed)) = (command.find_subcommand("drain"), matches.subcommand_matches("drain")) {
-        refuse_vain_flags(drain, typed)
-            .map_err(|message| Cli::command().error(ErrorKind::ArgumentConflict, message))?;
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    command = command.mut_subcommand("drain", |drain| scope_env_vars(drain, &typed));
+    let matches = command.try_get_matches_from_mut(typed)?;
+    if let (Some(drain), Some(matches)) = (command.find_subcommand("drain"), matches.subcommand_matches("drain")) {
+        reject_unused_flags(drain, matches)
+            .map_err(|error| Cli::command().error(ErrorKind::ArgumentConflict, error))?;
     }
     Cli::from_arg_matches(&matches)
 }
@@ -102,18 +108,29 @@ fn run(command: &Command) -> Result<Exit, CommandError> {
         Command::Drain(args) => drain::run(args),
         Command::Check { settings, json } => check::run(settings, *json),
         Command::Inject(args) => inject::run(args),
-        Command::Status { watch: true, json, address } => watch::run(&address.resolve(), *json),
-        Command::Status { watch: false, json, address } => status::run(&address.resolve(), *json),
+        Command::Status(args) => show_status(args),
         Command::Install { dir } => install::run(dir),
     }
 }
 
-/// Help and version go to stdout and are no errors; clap's own exit code for an error is not ours.
-fn usage(error: &clap::Error) -> ExitCode {
+fn show_status(args: &StatusArgs) -> Result<Exit, CommandError> {
+    let address = args.address.resolve();
+    if args.ready {
+        status::ready(&address)
+    } else if args.watch {
+        status::watch::run(&address, args.json)
+    } else {
+        status::run(&address, args.json)
+    }
+}
+
+/// Prints help and version to stdout, and usage errors to stderr, with lameduck's exit codes instead of clap's.
+fn print_clap_error(error: &clap::Error) -> ExitCode {
+    let text = error.to_string();
     if error.use_stderr() {
-        complain(error.to_string().trim_end());
+        eprint_line(text.trim_end());
         return ExitCode::from(Exit::Usage.code());
     }
-    say(error.to_string().trim_end());
+    print_line(text.trim_end());
     ExitCode::from(Exit::Success.code())
 }

@@ -1,78 +1,70 @@
-//! What was typed becomes what it means: flags and environment, presets, and every refusal that is possible at start.
+//! Settings: flags and environment variables, presets, and the checks that are possible at start.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
 use crate::io::process::Matcher;
-use crate::settings::args::{SidecarArgs, SigtermArg, WaitFor};
+use crate::settings::args::SidecarArgs;
+use crate::settings::error::SettingError;
+use crate::settings::preset::Defaults;
 use crate::settings::sources::Sources;
-use crate::settings::values::Choice;
-use lameduck_machine::drain_times::{DrainTimes, TimeArgs};
+use crate::settings::values::{OrNone, WaitFor, is_writable};
+use lameduck_machine::drain_times::{DrainTimes, DrainTimesError, TimeArgs};
 use lameduck_machine::policy::SigtermPolicy;
 
 pub mod args;
 pub mod drain;
-mod preset;
+pub mod environment;
+pub mod error;
+pub mod preset;
 pub mod sources;
 pub mod values;
 
-/// Every setting of `lameduck sidecar`, as it is meant.
+/// Every setting of `lameduck sidecar`, with the defaults filled in.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The times.
-    pub plan: DrainTimes,
-    /// What counts the streams.
+    /// The times of a drain.
+    pub times: DrainTimes,
+    /// The sources that count the streams.
     pub sources: Sources,
-    /// What tells the target from others.
+    /// Which process is the target.
     pub matcher: Option<Matcher>,
-    /// The signal; `None` counts and waits only.
+    /// The signal for the target; `None` only counts and waits.
     pub signal: Option<Signal>,
     /// What ends a drain.
     pub wait_for: WaitFor,
-    /// Where to listen.
+    /// The address to listen on.
     pub listen: SocketAddr,
-    /// Where the token is that a hook call from another host must carry.
+    /// The file with the token that a hook call from another host must carry.
     pub token_file: Option<PathBuf>,
-    /// What SIGTERM means.
+    /// What SIGTERM to the sidecar means.
     pub on_sigterm: SigtermPolicy,
-    /// Where drains are noted.
+    /// The directory for the state of a drain.
     pub state_dir: Option<PathBuf>,
-    /// Where the outcome is left, and whether that file is to be made.
+    /// The file for the outcome, and whether to create it.
     pub termination_log: (PathBuf, bool),
 }
 
 impl Settings {
-    /// Fills in the preset's defaults and checks that everything fits together.
+    /// Fills in the defaults of the preset and checks that the settings fit together.
     ///
     /// # Errors
-    /// Names the flag, the value and the mend.
-    pub fn new(args: &SidecarArgs) -> Result<Self, String> {
+    /// Names the setting, its value and the fix.
+    pub fn new(args: &SidecarArgs) -> Result<Self, SettingError> {
         let preset = args.preset.defaults();
         let wait_for = args.wait_for.unwrap_or(preset.wait_for);
-        if let (Some(name), Some(port)) = (&args.target, args.target_port) {
-            return Err(format!(
-                "--target-port {port}: --target {name} is set too, and they may differ; keep one of them"
-            ));
-        }
         let settings = Self {
-            plan: DrainTimes::new(&times(args)?).map_err(|error| error.to_string())?,
+            times: times(args)?,
             sources: Sources::new(args, &preset, wait_for)?,
-            matcher: match (&args.target, args.target_port) {
-                (_, Some(port)) => Some(Matcher::Port(port)),
-                (Some(name), None) => Some(Matcher::Name(name.clone())),
-                (None, None) => preset.target.map(|name| Matcher::Name(name.to_owned())),
-            },
-            signal: args.signal.clone().map_or(preset.signal, |choice| choice.0),
+            matcher: matcher(args, &preset)?,
+            signal: args.signal.clone().map_or(preset.signal, |OrNone(signal)| signal),
             wait_for,
             listen: args.listen.0,
-            token_file: args.token_file.clone().and_then(|choice| choice.0),
-            on_sigterm: match args.on_sigterm {
-                SigtermArg::Auto => SigtermPolicy::Auto,
-                SigtermArg::Drain => SigtermPolicy::Drain,
-                SigtermArg::Exit => SigtermPolicy::Exit,
-            },
+            token_file: args.token_file.clone().and_then(|OrNone(path)| path),
+            on_sigterm: args.on_sigterm,
             state_dir: state_dir(args.state_dir.as_ref()),
             termination_log: match &args.termination_log {
                 Some(path) => (path.clone(), true),
@@ -83,18 +75,21 @@ impl Settings {
         Ok(settings)
     }
 
-    fn check_target(&self) -> Result<(), String> {
-        if self.matcher.is_some() {
-            return Ok(());
-        }
-        if let Some(signal) = self.signal {
-            return Err(format!(
-                "--signal {signal}: there is no target to send it to; name it with --target or --target-port, or set --signal none"
-            ));
-        }
-        match self.wait_for {
-            WaitFor::Zero => Ok(()),
-            WaitFor::Exit => Err("--wait-for exit: there is no target whose exit could be waited for; name it with --target or --target-port".into()),
+    fn check_target(&self) -> Result<(), SettingError> {
+        match (&self.matcher, self.signal, self.wait_for) {
+            (Some(_), _, _) | (None, None, WaitFor::Zero) => Ok(()),
+            (None, Some(signal), _) => Err(SettingError::new(
+                "--signal",
+                signal,
+                "there is no target to send it to",
+                "name the target with --target or --target-port, or set --signal none",
+            )),
+            (None, None, WaitFor::Exit) => Err(SettingError::new(
+                "--wait-for",
+                "exit",
+                "there is no target whose exit could end the drain",
+                "name the target with --target or --target-port",
+            )),
         }
     }
 
@@ -104,20 +99,24 @@ impl Settings {
         self.signal.map(Signal::as_str)
     }
 
-    /// What is drained, in words that differ where the settings do.
+    /// Identifies what is drained, and how: two sets of settings with the same identity may share the state of a drain.
     #[must_use]
-    pub fn subject(&self) -> String {
+    pub fn identity(&self) -> String {
         let page = self.sources.page.as_ref().map(|(url, _)| url.to_string());
         format!("{:?} {:?} {:?} {:?}", self.matcher, self.signal, page, self.sources.streams_ports)
     }
 }
 
-fn times(args: &SidecarArgs) -> Result<TimeArgs, String> {
-    let grace_period = args.grace_period.ok_or(
-        "--grace-period is required: set it to the pod's terminationGracePeriodSeconds. \
-         Nothing in the pod can tell that time, and a wrong one cuts calls",
-    )?;
-    Ok(TimeArgs {
+fn times(args: &SidecarArgs) -> Result<DrainTimes, SettingError> {
+    let grace_period = args.grace_period.ok_or_else(|| {
+        SettingError::without_value(
+            "--grace-period",
+            "is required",
+            "set it to the pod's terminationGracePeriodSeconds: nothing in the pod provides that value, and a wrong one \
+             cuts calls",
+        )
+    })?;
+    let times = TimeArgs {
         grace_period,
         exit_margin: args.exit_margin,
         lame_duck: args.lame_duck,
@@ -125,18 +124,47 @@ fn times(args: &SidecarArgs) -> Result<TimeArgs, String> {
         exit_wait: args.exit_wait,
         poll_interval: args.poll_interval,
         scrape_timeout: args.scrape_timeout,
-    })
+    };
+    DrainTimes::new(&times).map_err(|error| times_error(&error))
 }
 
-fn state_dir(chosen: Option<&Choice<PathBuf>>) -> Option<PathBuf> {
-    match chosen {
-        Some(Choice(dir)) => dir.clone(),
-        None => Some(PathBuf::from("/dev/shm")).filter(|dir| is_writable(dir)),
+/// Describes times that do not add up.
+fn times_error(error: &DrainTimesError) -> SettingError {
+    let (cause, fix) = match error.flag {
+        "--grace-period" if error.value == Duration::ZERO => (
+            "a pod without a grace period cannot drain",
+            "set the pod's terminationGracePeriodSeconds and --grace-period to the same time",
+        ),
+        "--grace-period" => ("it is longer than a year", "check the unit: a bare number is seconds"),
+        "--exit-margin" => ("it leaves no time to drain", "set it shorter than --grace-period"),
+        "--poll-interval" | "--scrape-timeout" => {
+            ("it is out of range", "set at least 1ms and at most a year, e.g. 1s")
+        }
+        _ => (
+            "--lame-duck, --quiet-period and --exit-margin together leave nothing of --grace-period",
+            "shorten one of them, or lengthen the pod's grace period",
+        ),
+    };
+    SettingError::new(error.flag, format_args!("{:?}", error.value), cause, fix)
+}
+
+fn matcher(args: &SidecarArgs, preset: &Defaults) -> Result<Option<Matcher>, SettingError> {
+    match (&args.target, args.target_port) {
+        (Some(name), Some(port)) => Err(SettingError::new(
+            "--target-port",
+            port,
+            format!("--target {name} is set too, and the two may differ"),
+            "keep one of them",
+        )),
+        (None, Some(port)) => Ok(Some(Matcher::Port(port))),
+        (Some(name), None) => Ok(Some(Matcher::Name(name.clone()))),
+        (None, None) => Ok(preset.target.map(|name| Matcher::Name(name.to_owned()))),
     }
 }
 
-/// Whether files can be made in a directory.
-#[must_use]
-pub fn is_writable(dir: &Path) -> bool {
-    dir.is_dir() && rustix::fs::access(dir, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok()
+fn state_dir(typed: Option<&OrNone<PathBuf>>) -> Option<PathBuf> {
+    match typed {
+        Some(OrNone(dir)) => dir.clone(),
+        None => Some(Path::new("/dev/shm")).filter(|dir| is_writable(dir)).map(Path::to_owned),
+    }
 }

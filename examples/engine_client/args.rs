@@ -1,4 +1,4 @@
-//! What can be said on the command line.
+//! The command line.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -7,22 +7,22 @@ use clap::Parser;
 use humantime::parse_duration;
 use tokio_tungstenite::tungstenite::http::Uri;
 
-use crate::course::Group;
+use crate::phases::Group;
 
-/// Opens streams to an engine and tells which ended cleanly, which were cut and which were refused.
+/// Opens streams to an engine and reports which ended cleanly, which were cut and which were refused.
 ///
-/// A stream is clean when the final result and a close frame with code 1000 came after its `CloseStream`. Exits with
-/// 0 when all were clean, otherwise with 1. On SIGTERM no more streams are opened, and the open ones say `CloseStream`.
+/// A stream is clean if the final result and a close frame with code 1000 came after its `CloseStream`. Exits with 0
+/// if all were clean, otherwise with 1. On SIGTERM it opens no more streams and sends `CloseStream` on the open ones.
 #[derive(Debug, Parser)]
 #[command(name = "engine_client")]
 pub(crate) struct Args {
-    /// Where the streams go. Of a name with several addresses only the first is tried.
+    /// Where the streams are opened. Only the first address of a host name is tried.
     #[arg(long, default_value = "ws://127.0.0.1:8080/v1/listen", value_parser = websocket_url)]
     pub(crate) url: Uri,
 
-    /// How many streams are opened, and what they do: audio or keepalive, with @BYTES for a rate of its own a second, or
+    /// How many streams are opened, and what they send: audio or keepalive, with @BYTES for another rate per second, or
     /// silent; and, after a duration, something else. Examples: 6 (all audio), 3:audio@2000, 2:keepalive, 1:silent,
-    /// 1:audio:5s:keepalive:30s:audio. May be given several times.
+    /// 1:audio:5s:keepalive:30s:audio. Repeatable.
     #[arg(long, value_name = "N[:WHAT[:DURATION:WHAT]...]", default_value = "1")]
     pub(crate) streams: Vec<Group>,
 
@@ -30,23 +30,23 @@ pub(crate) struct Args {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "5s", value_parser = parse_duration)]
     pub(crate) durations: Vec<Duration>,
 
-    /// How long each stream lasts at least and at most, as MIN..MAX.
+    /// The shortest and longest duration of a stream, as MIN..MAX.
     #[arg(long, value_name = "RANGE", conflicts_with = "durations")]
-    pub(crate) duration: Option<Span>,
+    pub(crate) duration: Option<DurationRange>,
 
-    /// Picks the durations within the range, and the audio.
+    /// The random seed for durations within the range, and for audio.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
 
-    /// How often `keepalive` sends a `KeepAlive`, of 26 bytes on the wire. `keepalive@26` sends one a second.
+    /// How often `keepalive` sends a `KeepAlive`, of 26 bytes on the wire. `keepalive@26` sends one per second.
     #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = more_than_zero)]
     pub(crate) keepalive_every: Duration,
 
-    /// Bytes of audio a second. Each frame adds 6 bytes on the wire, 8 from 126 bytes on.
+    /// Bytes of audio per second. Each frame adds 6 bytes on the wire, 8 from 126 bytes on.
     #[arg(long, value_name = "BYTES", default_value_t = 16_000)]
     pub(crate) rate: u32,
 
-    /// How much audio is sent at a time.
+    /// The duration of the audio in one message.
     #[arg(long, value_name = "DURATION", default_value = "50ms", value_parser = more_than_zero)]
     pub(crate) chunk: Duration,
 
@@ -54,12 +54,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
     pub(crate) stagger: Duration,
 
-    /// Open a new stream this often, such as 40/s or 90/m, whatever becomes of the others, cycling over --streams.
-    /// Prints only what went wrong and, at the end, the totals as one line of JSON.
+    /// Open new streams at this rate, such as 40/s or 90/m, independently of the others, cycling over --streams.
+    /// Prints only failures and, at the end, the totals as one line of JSON.
     #[arg(long, value_name = "RATE", conflicts_with = "stagger")]
     pub(crate) arrivals: Option<Arrivals>,
 
-    /// How long streams arrive; until SIGTERM if not given.
+    /// For how long streams arrive; until SIGTERM if not given.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "arrivals")]
     pub(crate) arrivals_for: Option<Duration>,
 
@@ -69,7 +69,7 @@ pub(crate) struct Args {
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Span {
+pub(crate) struct DurationRange {
     pub(crate) min: Duration,
     pub(crate) max: Duration,
 }
@@ -78,7 +78,7 @@ pub(crate) struct Span {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Arrivals(pub(crate) Duration);
 
-impl FromStr for Span {
+impl FromStr for DurationRange {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {

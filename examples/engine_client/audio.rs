@@ -1,8 +1,8 @@
-//! Noise that passes for speech: bytes that do not compress, at a steady rate.
+//! Simulated audio: incompressible bytes at a steady rate.
 
 use std::time::Duration;
 
-/// A small generator (`SplitMix64`), the same for the same seed everywhere.
+/// A deterministic random number generator (`SplitMix64`).
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 
@@ -29,12 +29,12 @@ impl Random {
 }
 
 impl Audio {
-    /// `rate` in bytes a second.
+    /// `rate` in bytes per second.
     pub(crate) fn new(random: Random, rate: u32, chunk: Duration) -> Self {
         Self { random, rate: rate.into(), chunk, sent_chunks: 0 }
     }
 
-    /// The next chunk: its length makes up the rate together with all that came before, and may be zero.
+    /// The next chunk, possibly empty; all chunks up to here together have the rate.
     pub(crate) fn chunk(&mut self) -> Vec<u8> {
         let before = self.bytes_in(self.sent_chunks);
         self.sent_chunks = self.sent_chunks.wrapping_add(1);

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-#[expect(clippy::disallowed_methods, reason = "a client keeps its own time; nothing here decides a drain")]
+#[expect(clippy::disallowed_methods, reason = "the client has its own clock, no drain depends on it")]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }

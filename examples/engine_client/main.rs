@@ -1,11 +1,11 @@
-//! A client for the simulated engine: it opens streams, speaks or stays idle, and tells which of them were cut.
+//! A client for the simulated engine: it opens streams, sends audio or stays idle, and reports which were cut.
 
 mod args;
 mod audio;
 mod clock;
-mod course;
+mod messages;
+mod phases;
 mod plan;
-mod speech;
 mod stream;
 mod totals;
 
@@ -22,11 +22,11 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::args::Args;
 use crate::clock::now;
-use crate::stream::Ending;
+use crate::stream::StreamEnd;
 use crate::totals::Totals;
 
-/// Turns true when everything shall end.
-pub(crate) type Told = watch::Receiver<bool>;
+/// Becomes true when all streams are to end.
+pub(crate) type Stop = watch::Receiver<bool>;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -40,67 +40,67 @@ fn main() -> ExitCode {
     }
 }
 
-/// Opens all streams, waits for their ends and sums up.
+/// Opens all streams, waits for their ends and prints the totals.
 async fn run(args: Args) -> io::Result<ExitCode> {
-    let (teller, told) = watch::channel(false);
-    spawn_local(tell(signal(SignalKind::terminate())?, teller));
+    let (sender, stop) = watch::channel(false);
+    spawn_local(stop_on(signal(SignalKind::terminate())?, sender));
     let args = Rc::new(args);
     let mut totals = Totals::default();
-    let mut streams = open_all(&args, &told, &mut totals).await;
-    while let Some(ending) = streams.join_next().await {
-        totals.count(&ending?);
+    let mut streams = open_all(&args, &stop, &mut totals).await;
+    while let Some(end) = streams.join_next().await {
+        totals.count(&end?);
     }
     match args.arrivals {
         Some(_) => print(&totals.json()),
-        None => say(&totals.sentence()),
+        None => log(&totals.summary()),
     }
     Ok(if totals.all_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn tell(mut order: Signal, teller: watch::Sender<bool>) {
-    order.recv().await;
-    teller.send_replace(true);
+async fn stop_on(mut signal: Signal, sender: watch::Sender<bool>) {
+    signal.recv().await;
+    sender.send_replace(true);
 }
 
-/// Opens the streams at their times, and counts those that end meanwhile.
-async fn open_all(args: &Rc<Args>, told: &Told, totals: &mut Totals) -> JoinSet<Ending> {
+/// Opens the streams at their times; meanwhile counts those that end.
+async fn open_all(args: &Rc<Args>, stop: &Stop, totals: &mut Totals) -> JoinSet<StreamEnd> {
     let every = args.arrivals.map_or(args.stagger, |arrivals| arrivals.0);
     let mut streams = JoinSet::new();
     let began = now();
     let mut due = began;
     for plan in plan::plans(args) {
-        let over = args.arrivals_for.is_some_and(|limit| due - began >= limit);
-        if over || !wait_until(due, told.clone()).await {
+        let is_over = args.arrivals_for.is_some_and(|limit| due - began >= limit);
+        if is_over || !wait_until(due, stop.clone()).await {
             break;
         }
-        streams.spawn_local(stream::run(plan, Rc::clone(args), told.clone()));
-        while let Some(Ok(ending)) = streams.try_join_next() {
-            totals.count(&ending);
+        streams.spawn_local(stream::run(plan, Rc::clone(args), stop.clone()));
+        while let Some(Ok(end)) = streams.try_join_next() {
+            totals.count(&end);
         }
         due += every;
     }
     streams
 }
 
-/// Waits for an instant; false if the end came first.
-async fn wait_until(instant: Instant, mut told: Told) -> bool {
+/// Waits for an instant; false if all streams are to end before.
+async fn wait_until(instant: Instant, mut stop: Stop) -> bool {
     tokio::select! {
         biased;
-        () = until_told(&mut told) => false,
+        () = until_stopped(&mut stop) => false,
         () = sleep_until(instant) => true,
     }
 }
 
-pub(crate) async fn until_told(told: &mut Told) {
-    let _ = told.wait_for(|told| *told).await;
+pub(crate) async fn until_stopped(stop: &mut Stop) {
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
-/// Prints a line for people.
-fn say(line: &str) {
+/// Prints a log line.
+fn log(line: &str) {
     print(&format!("client: {line}"));
 }
 
-/// Prints a flushed line, and does not mind when nobody reads it any more.
+/// Prints a flushed line; a closed stdout is no error.
 fn print(line: &str) {
     let mut stdout = io::stdout().lock();
     let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());

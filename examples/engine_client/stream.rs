@@ -1,4 +1,4 @@
-//! One stream of the client, from its opening to its end.
+//! One stream of the client, from opening to end.
 
 use std::io;
 use std::rc::Rc;
@@ -15,30 +15,30 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::args::Args;
 use crate::clock::now;
+use crate::messages::{Messages, bytes_on_wire, control};
 use crate::plan::Plan;
-use crate::speech::{Speech, bytes_on_wire, control};
-use crate::{Told, say, until_told};
+use crate::{Stop, log, until_stopped};
 
-/// How long the answer to a request for a stream is awaited: packets to an address that is gone may just get lost.
+/// How long to wait for the answer to the handshake: packets to a vanished address may be lost silently.
 const OPEN_LIMIT: Duration = Duration::from_secs(30);
-/// An engine that reads nothing for so long is given up.
+/// How long the engine may take to read a message.
 const SEND_LIMIT: Duration = Duration::from_secs(30);
-/// How long the end of the connection is awaited after the close frame.
+/// How long to wait for the end of the connection after the close frame.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 
 /// How a stream ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Ending {
+pub(crate) enum StreamEnd {
     Clean { results: u64, sent: u64 },
-    Cut { why: String },
-    Refused { why: String },
+    Cut { cause: String },
+    Refused { cause: String },
 }
 
 struct Stream {
     socket: WebSocketStream<TcpStream>,
     plan: Plan,
     args: Rc<Args>,
-    told: Told,
+    stop: Stop,
     opened: Instant,
     /// Bytes on the wire after the handshake.
     sent: u64,
@@ -46,30 +46,30 @@ struct Stream {
     final_result: bool,
 }
 
-/// Why a phase of a stream is over.
-enum Over {
+/// What ended a phase.
+enum PhaseEnd {
     Phase,
     Stream,
 }
 
-/// Opens a stream, follows its plan and prints how it ended.
-pub(crate) async fn run(plan: Plan, args: Rc<Args>, told: Told) -> Ending {
+/// Opens a stream, follows its plan and logs how it ended.
+pub(crate) async fn run(plan: Plan, args: Rc<Args>, stop: Stop) -> StreamEnd {
     let (number, started, quiet) = (plan.number, now(), args.arrivals.is_some());
-    let ending = match timeout(OPEN_LIMIT, connect(&args)).await {
-        Ok(Ok(socket)) => Stream::new(socket, plan, args, told).run().await,
-        Ok(Err(why)) => Ending::Refused { why },
-        Err(_) => Ending::Refused { why: "no answer".to_owned() },
+    let end = match timeout(OPEN_LIMIT, connect(&args)).await {
+        Ok(Ok(socket)) => Stream::new(socket, plan, args, stop).run().await,
+        Ok(Err(cause)) => StreamEnd::Refused { cause },
+        Err(_) => StreamEnd::Refused { cause: "no answer".to_owned() },
     };
     let seconds = started.elapsed().as_secs_f64();
-    match &ending {
-        Ending::Clean { .. } if quiet => {}
-        Ending::Clean { results, sent } => {
-            say(&format!("stream {number} ended cleanly after {seconds:.1}s code=1000 results={results} sent={sent}B"));
+    match &end {
+        StreamEnd::Clean { .. } if quiet => {}
+        StreamEnd::Clean { results, sent } => {
+            log(&format!("stream {number} ended cleanly after {seconds:.1}s code=1000 results={results} sent={sent}B"));
         }
-        Ending::Cut { why } => say(&format!("stream {number} CUT after {seconds:.1}s: {why}")),
-        Ending::Refused { why } => say(&format!("stream {number} REFUSED: {why}")),
+        StreamEnd::Cut { cause } => log(&format!("stream {number} CUT after {seconds:.1}s: {cause}")),
+        StreamEnd::Refused { cause } => log(&format!("stream {number} REFUSED: {cause}")),
     }
-    ending
+    end
 }
 
 /// Tries once, on a connection of its own.
@@ -85,67 +85,67 @@ async fn connect(args: &Args) -> Result<WebSocketStream<TcpStream>, String> {
 }
 
 impl Stream {
-    fn new(socket: WebSocketStream<TcpStream>, plan: Plan, args: Rc<Args>, told: Told) -> Self {
-        Self { socket, plan, args, told, opened: now(), sent: 0, results: 0, final_result: false }
+    fn new(socket: WebSocketStream<TcpStream>, plan: Plan, args: Rc<Args>, stop: Stop) -> Self {
+        Self { socket, plan, args, stop, opened: now(), sent: 0, results: 0, final_result: false }
     }
 
-    async fn run(mut self) -> Ending {
-        if let Err(why) = self.follow_plan().await {
-            return Ending::Cut { why };
+    async fn run(mut self) -> StreamEnd {
+        if let Err(cause) = self.follow_plan().await {
+            return StreamEnd::Cut { cause };
         }
         let limit = self.args.close_timeout;
         match timeout(limit, self.close()).await {
-            Ok(Ok(())) => Ending::Clean { results: self.results, sent: self.sent },
-            Ok(Err(why)) => Ending::Cut { why },
-            Err(_) => Ending::Cut { why: format!("no clean close within {}", humantime::format_duration(limit)) },
+            Ok(Ok(())) => StreamEnd::Clean { results: self.results, sent: self.sent },
+            Ok(Err(cause)) => StreamEnd::Cut { cause },
+            Err(_) => StreamEnd::Cut { cause: format!("no clean close within {}", humantime::format_duration(limit)) },
         }
     }
 
-    /// Does what is planned until the planned end; anything that ends the stream earlier is an error.
+    /// Follows the plan to its end; anything that ends the stream earlier is an error.
     async fn follow_plan(&mut self) -> Result<(), String> {
         let end = self.opened + self.plan.duration;
         let mut until = self.opened;
-        for phase in self.plan.course.clone() {
-            until = phase.lasts.and_then(|lasts| until.checked_add(lasts)).unwrap_or(end).min(end);
-            let mut speech = Speech::new(phase.conduct, &self.args, &self.plan.random);
-            if let Over::Stream = self.converse(&mut speech, until).await? {
+        for phase in self.plan.phases.clone() {
+            until = phase.duration.and_then(|duration| until.checked_add(duration)).unwrap_or(end).min(end);
+            let mut messages = Messages::new(phase.payload, &self.args, &self.plan.random);
+            if let PhaseEnd::Stream = self.exchange(&mut messages, until).await? {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Speaks and listens until an instant, or until told that all is over.
-    async fn converse(&mut self, speech: &mut Speech, until: Instant) -> Result<Over, String> {
+    /// Sends and receives until an instant, or until all streams are to end.
+    async fn exchange(&mut self, messages: &mut Messages, until: Instant) -> Result<PhaseEnd, String> {
         loop {
             tokio::select! {
-                // The end first: a client that was held up must not say more than planned.
+                // The end first: a delayed client must not send more than planned.
                 biased;
-                () = until_told(&mut self.told) => return Ok(Over::Stream),
-                () = sleep_until(until) => return Ok(Over::Phase),
-                message = self.socket.next() => self.hear(message)?,
-                message = speech.next() => self.send(message).await?,
+                () = until_stopped(&mut self.stop) => return Ok(PhaseEnd::Stream),
+                () = sleep_until(until) => return Ok(PhaseEnd::Phase),
+                message = self.socket.next() => self.on_message(message)?,
+                message = messages.next() => self.send(message).await?,
             }
         }
     }
 
-    /// Says that the stream is over, and waits for the final result and the close.
+    /// Sends `CloseStream`, and waits for the final result and the close frame.
     async fn close(&mut self) -> Result<(), String> {
         self.final_result = false;
         self.send(control("CloseStream")).await?;
         loop {
             match self.socket.next().await {
                 Some(Ok(Message::Close(Some(CloseFrame { code: CloseCode::Normal, .. })))) => break,
-                message => self.hear(message)?,
+                message => self.on_message(message)?,
             }
         }
-        // The stream has had all it needs, whether the closing handshake finishes or not.
+        // The stream is complete, whether or not the closing handshake finishes.
         let rest = async { while let Some(Ok(_)) = self.socket.next().await {} };
         let _ = timeout(HANDSHAKE_LIMIT, rest).await;
         if self.final_result { Ok(()) } else { Err("closed with 1000 but without a final result".to_owned()) }
     }
 
-    fn hear(&mut self, message: Option<Result<Message, Error>>) -> Result<(), String> {
+    fn on_message(&mut self, message: Option<Result<Message, Error>>) -> Result<(), String> {
         match message {
             Some(Ok(Message::Text(text))) => self.count(&text),
             Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
@@ -176,7 +176,7 @@ impl Stream {
     }
 }
 
-/// Says why in few words, without the system's error number.
+/// The cause in a few words, without the system's error number.
 fn cause(error: &Error) -> String {
     if let Error::Http(response) = error {
         return format!("HTTP {}", response.status());

@@ -1,10 +1,10 @@
-//! What became of all streams.
+//! How all streams ended.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::stream::Ending;
+use crate::stream::StreamEnd;
 
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
@@ -16,7 +16,7 @@ pub(crate) struct Totals {
 }
 
 #[derive(Serialize)]
-struct Sums<'a> {
+struct Summary<'a> {
     attempted: u64,
     opened: u64,
     refused: u64,
@@ -26,39 +26,40 @@ struct Sums<'a> {
 }
 
 impl Totals {
-    pub(crate) fn count(&mut self, ending: &Ending) {
-        let why = match ending {
-            Ending::Clean { .. } => {
+    pub(crate) fn count(&mut self, end: &StreamEnd) {
+        let cause = match end {
+            StreamEnd::Clean { .. } => {
                 self.clean += 1;
                 return;
             }
-            Ending::Cut { why } => {
+            StreamEnd::Cut { cause } => {
                 self.cut += 1;
-                why
+                cause
             }
-            Ending::Refused { why } => {
+            StreamEnd::Refused { cause } => {
                 self.refused += 1;
-                why
+                cause
             }
         };
-        *self.causes.entry(why.clone()).or_default() += 1;
+        *self.causes.entry(cause.clone()).or_default() += 1;
     }
 
     pub(crate) fn all_clean(&self) -> bool {
         self.cut + self.refused == 0
     }
 
-    /// For people.
-    pub(crate) fn sentence(&self) -> String {
+    /// A sentence.
+    pub(crate) fn summary(&self) -> String {
         let Self { clean, cut, refused, .. } = self;
         format!("{} streams: {clean} clean, {cut} cut, {refused} refused", clean + cut + refused)
     }
 
-    /// For programs.
+    /// One line of JSON.
     pub(crate) fn json(&self) -> String {
         let Self { clean, cut, refused, causes } = self;
         let opened = clean + cut;
-        let sums = Sums { attempted: opened + refused, opened, refused: *refused, cut: *cut, clean: *clean, causes };
-        serde_json::to_string(&sums).unwrap_or_default()
+        let summary =
+            Summary { attempted: opened + refused, opened, refused: *refused, cut: *cut, clean: *clean, causes };
+        serde_json::to_string(&summary).unwrap_or_default()
     }
 }

@@ -1,4 +1,4 @@
-//! What can be said on the command line.
+//! The command line.
 
 use std::env;
 use std::iter;
@@ -12,18 +12,18 @@ use humantime::parse_duration;
 use crate::child::own_name;
 use crate::page::Page;
 
-/// Where further options are taken from.
-const MORE: &str = "ENGINE_SIM_ARGS";
+/// A variable with further options.
+const ARGS_VARIABLE: &str = "ENGINE_SIM_ARGS";
 
 /// A simulated engine: WebSocket streams, a metrics page, and a drain on SIGINT or SIGTERM.
 ///
-/// Options also come from the variable `ENGINE_SIM_ARGS`, divided by spaces; those on the command line win. On SIGUSR1
-/// the streams' listener closes while streams go on, so that liveness probes fail; on SIGUSR2 it crashes.
+/// Options also come from the variable `ENGINE_SIM_ARGS`, separated by spaces; those on the command line win. On
+/// SIGUSR1 the streams' listener closes while open streams continue, so that liveness probes fail; on SIGUSR2 it crashes.
 #[derive(Debug, Parser)]
 #[command(name = "engine_sim", args_override_self = true)]
 pub(crate) struct Args {
-    /// What it stands for: an engine, or the API in front of engines, which serves no metrics but `GET /v1/status` on
-    /// the port of the streams.
+    /// What it simulates: an engine, or the API in front of engines, which serves `GET /v1/status` on the port of the
+    /// streams instead of metrics.
     #[arg(long, value_name = "ROLE", value_enum, default_value = "engine")]
     pub(crate) role: Role,
 
@@ -35,11 +35,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9991")]
     pub(crate) metrics: SocketAddr,
 
-    /// Listen nowhere for this long after the start.
+    /// Do not listen for this long after the start.
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
     pub(crate) loading: Duration,
 
-    /// Start a child process of the same name, which dies with this one.
+    /// Start a child process of the same name, which exits with this one.
     #[arg(long)]
     pub(crate) child: bool,
 
@@ -60,7 +60,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) signals: SignalArgs,
 
-    /// Nothing: images start a real engine by `-v serve FILE`, and this one takes no offence.
+    /// Ignored: images start a real engine with `-v serve FILE`.
     #[arg(short, hide = true)]
     pub(crate) verbose: bool,
 
@@ -75,7 +75,7 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Streams")]
 pub(crate) struct StreamArgs {
-    /// How often a stream that hears audio is answered.
+    /// How often a stream that receives audio is sent a result.
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = more_than_zero)]
     pub(crate) interim_every: Duration,
 
@@ -87,7 +87,7 @@ pub(crate) struct StreamArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) max_active: u64,
 
-    /// Take a stream off the gauge this long before its last bytes are sent.
+    /// Remove a stream from the gauge this long before its last bytes are sent.
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
     pub(crate) gauge_drops_early: Duration,
 }
@@ -95,18 +95,18 @@ pub(crate) struct StreamArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Metrics page")]
 pub(crate) struct PageArgs {
-    /// What the page is like: ok, slow:DURATION, hang, garbage, html, 500, empty, truncated (ends in the middle of a
-    /// line, as if complete), aborted (the connection ends before the body does), nan, negative, says:N (N streams and
-    /// no other work, whatever is open) or frozen (as it was when this came). `PUT /page` with one of these words as
-    /// its body changes it at run time.
+    /// The state of the page: ok, slow:DURATION, hang, garbage, html, 500, empty, truncated (ends within a line, as if
+    /// complete), aborted (the connection ends before the body does), nan, negative, says:N (N streams and no other
+    /// work, whatever is open) or frozen (as it was at this change). `PUT /page` with one of these words as its body
+    /// changes it at run time.
     #[arg(long, value_name = "WORD", default_value = "ok")]
     pub(crate) page: Page,
 
-    /// What the page becomes when the first signal comes.
+    /// The state of the page after the first signal.
     #[arg(long, value_name = "WORD")]
     pub(crate) page_after_signal: Option<Page>,
 
-    /// The content type that the page claims.
+    /// The content type of the page.
     #[arg(long, value_name = "TYPE", value_enum, default_value = "openmetrics")]
     pub(crate) page_type: PageType,
 
@@ -114,7 +114,7 @@ pub(crate) struct PageArgs {
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
     pub(crate) pad_page: u64,
 
-    /// How the Flux gauges are called, if there are any.
+    /// The names of the Flux gauges, if any.
     #[arg(long, value_name = "NAMES", value_enum, default_value = "prefixed")]
     pub(crate) flux_names: FluxNames,
 
@@ -130,11 +130,11 @@ pub(crate) struct SignalArgs {
     #[arg(long, value_name = "WHAT", value_enum, default_value = "drain")]
     pub(crate) on_signal: OnSignal,
 
-    /// Exit at once with code 1 on the second signal, cutting streams, rather than ignore it.
+    /// Exit immediately with code 1 on the second signal, cutting streams, instead of ignoring it.
     #[arg(long)]
     pub(crate) second_signal_quits: bool,
 
-    /// Close the metrics port, too, when the first signal comes.
+    /// Also close the metrics port on the first signal.
     #[arg(long)]
     pub(crate) metrics_close_on_signal: bool,
 
@@ -175,21 +175,21 @@ pub(crate) enum FluxNames {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum OnSignal {
-    /// Take no more streams, finish those that are open, exit
+    /// Accept no more streams, finish those that are open, exit
     Drain,
     /// Nothing: the kernel discards the signal
     Ignore,
-    /// No handler is installed, so the signal kills
+    /// The default action: the signal kills
     Default,
-    /// Exit at once, cutting streams
+    /// Exit immediately, cutting streams
     Quit,
 }
 
 impl Args {
-    /// Reads the variable and the command line, and ends the program where they make no sense.
+    /// Reads the variable and the command line; exits if they are invalid.
     pub(crate) fn read() -> Self {
-        let more = env::var(MORE).unwrap_or_default();
-        let words = more.split_whitespace().map(Into::into).chain(env::args_os().skip(1));
+        let variable = env::var(ARGS_VARIABLE).unwrap_or_default();
+        let words = variable.split_whitespace().map(Into::into).chain(env::args_os().skip(1));
         Self::parse_from(iter::once(own_name()).chain(words))
     }
 }

@@ -1,4 +1,4 @@
-//! A response body that makes up its padding as it goes, so that a huge page takes no memory.
+//! A response body that generates its padding while it is sent, so that a huge page needs no memory.
 
 use std::fmt::Write;
 use std::io;
@@ -21,9 +21,9 @@ pub(crate) struct PageBody {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum End {
     Proper,
-    /// A pause in which the text goes out, then the break.
-    BreakAfterPause,
-    Break,
+    /// A pause in which the text is sent, then the abort.
+    AbortAfterPause,
+    Abort,
 }
 
 impl PageBody {
@@ -36,12 +36,12 @@ impl PageBody {
         Self { padding: bytes, ..self }
     }
 
-    /// Ends the connection rather than the body.
-    pub(crate) fn breaking_off(self) -> Self {
-        Self { end: End::BreakAfterPause, ..self }
+    /// Ends the connection before the end of the body.
+    pub(crate) fn aborted(self) -> Self {
+        Self { end: End::AbortAfterPause, ..self }
     }
 
-    fn chunk_of_padding(&mut self) -> Bytes {
+    fn padding_chunk(&mut self) -> Bytes {
         let wanted = usize::try_from(self.padding).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
         let mut chunk = String::with_capacity(CHUNK_BYTES + 256);
         while chunk.len() < wanted {
@@ -63,19 +63,19 @@ impl Body for PageBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         if self.padding > 0 {
-            return Poll::Ready(Some(Ok(Frame::data(self.chunk_of_padding()))));
+            return Poll::Ready(Some(Ok(Frame::data(self.padding_chunk()))));
         }
         if let Some(text) = self.text.take() {
             return Poll::Ready(Some(Ok(Frame::data(text))));
         }
         match self.end {
             End::Proper => Poll::Ready(None),
-            End::BreakAfterPause => {
-                self.end = End::Break;
+            End::AbortAfterPause => {
+                self.end = End::Abort;
                 context.waker().wake_by_ref();
                 Poll::Pending
             }
-            End::Break => Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into()))),
+            End::Abort => Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into()))),
         }
     }
 

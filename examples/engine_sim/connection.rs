@@ -1,4 +1,4 @@
-//! The port of the streams: the handshake of a WebSocket and, in front of engines, the status page.
+//! The port of the streams: the WebSocket handshake and, for an API, the status page.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -26,47 +26,47 @@ use crate::clock::now;
 use crate::engine::{Engine, Full, Slot};
 use crate::kind::Kind;
 use crate::respond;
+use crate::statistics::Moment;
 use crate::stream::{Socket, Stream};
-use crate::tally::Moment;
 
-/// Port probes connect and say nothing: they must not hold up an exit for long.
+/// Port probes connect and send nothing: they must not delay the exit for long.
 const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 
-/// What a connection has come to by its requests.
-struct Door {
+/// What the requests on a connection have led to.
+struct ConnectionState {
     engine: Rc<Engine>,
-    /// Whether it has asked for the page.
-    asked: Cell<bool>,
-    /// Its place as a stream, and the connection as soon as the answer is out.
-    entry: RefCell<Option<(Slot, OnUpgrade)>>,
+    /// Whether the page was requested.
+    page_requested: Cell<bool>,
+    /// The stream's slot, and its connection once the handshake has been answered.
+    upgrade: RefCell<Option<(Slot, OnUpgrade)>>,
 }
 
-/// Serves a connection to its end. Once `stopping` says so, it takes no request after the one under way.
+/// Serves a connection to its end. Once `stopping` is true, it accepts no request after the current one.
 pub(crate) async fn serve(tcp: TcpStream, engine: Rc<Engine>, stopping: Receiver<bool>) {
     let accepted = now();
-    let door = Door { engine, asked: Cell::default(), entry: RefCell::default() };
-    door.converse(tcp, stopping).await;
-    let Some((slot, socket)) = door.stream().await else { return };
+    let state = ConnectionState { engine, page_requested: Cell::default(), upgrade: RefCell::default() };
+    state.serve_http(tcp, stopping).await;
+    let Some((slot, socket)) = state.into_stream().await else { return };
     slot.engine().observe(slot.kind, Moment::Opened, accepted.elapsed());
-    slot.engine().say(format_args!("stream {} opened kind={}", slot.id, slot.kind.name()));
+    slot.engine().log(format_args!("stream {} opened kind={}", slot.id, slot.kind.name()));
     Stream::new(slot, socket).run().await;
 }
 
-impl Door {
-    /// Answers requests until the connection ends or is a stream.
-    async fn converse(&self, tcp: TcpStream, mut stopping: Receiver<bool>) {
+impl ConnectionState {
+    /// Answers requests until the connection ends or becomes a stream.
+    async fn serve_http(&self, tcp: TcpStream, mut stopping: Receiver<bool>) {
         let service = service_fn(|request| self.answer(request));
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(REQUEST_LIMIT);
         let mut connection = pin!(http.serve_connection(TokioIo::new(tcp), service).with_upgrades());
-        // Whoever breaks off a conversation here has no claim to be heard.
+        // An error here is the end of the client's connection.
         tokio::select! {
             biased;
             _ = stopping.wait_for(|stopping| *stopping) => {}
             _ = connection.as_mut() => return,
         }
-        // Who was accepted in time may still become a stream, which hyper refuses after this.
-        if self.asked.get() {
+        // A connection accepted in time may still become a stream, which hyper would refuse after a graceful shutdown.
+        if self.page_requested.get() {
             connection.as_mut().graceful_shutdown();
         }
         let _ = timeout(REQUEST_LIMIT, connection).await;
@@ -77,7 +77,7 @@ impl Door {
         if self.engine.args().role == Role::Engine || !is_page {
             return Ok(self.admit(request));
         }
-        self.asked.set(true);
+        self.page_requested.set(true);
         Ok(match (request.method(), request.uri().path()) {
             (&Method::GET, "/v1/status") => respond::page(&self.engine).await,
             (&Method::PUT, "/page") => respond::change_page(request.into_body(), &self.engine).await,
@@ -85,9 +85,9 @@ impl Door {
         })
     }
 
-    /// Lets a request in by its path, and keeps the place that it was given.
+    /// Admits a request by its path, and keeps the slot that it gets.
     fn admit(&self, request: Request<Incoming>) -> Response<PageBody> {
-        let Some(kind) = Kind::of_path(request.uri().path()) else {
+        let Some(kind) = Kind::from_path(request.uri().path()) else {
             return refusal(StatusCode::NOT_FOUND, "not found\n");
         };
         let response = match create_response_with_body(&request, || PageBody::new("")) {
@@ -96,16 +96,16 @@ impl Door {
         };
         match self.engine.admit(kind) {
             Ok(slot) => {
-                self.entry.replace(Some((slot, upgrade::on(request))));
+                self.upgrade.replace(Some((slot, upgrade::on(request))));
                 response
             }
             Err(Full) => refusal(StatusCode::SERVICE_UNAVAILABLE, "full\n"),
         }
     }
 
-    /// The stream that it has become, if so.
-    async fn stream(self) -> Option<(Slot, Socket)> {
-        let (slot, upgrade) = self.entry.into_inner()?;
+    /// The stream that the connection has become, if any.
+    async fn into_stream(self) -> Option<(Slot, Socket)> {
+        let (slot, upgrade) = self.upgrade.into_inner()?;
         let upgraded = TokioIo::new(upgrade.await.ok()?);
         // The default buffer of 128 KiB a stream is meant for heavier traffic than speech.
         let config = WebSocketConfig::default().read_buffer_size(8 * 1024).max_message_size(Some(1 << 20));
@@ -113,7 +113,7 @@ impl Door {
     }
 }
 
-/// Ends the connection, too: no stream is going to come of it.
+/// A response that also ends the connection.
 fn refusal(status: StatusCode, text: impl Into<String>) -> Response<PageBody> {
     let mut response = respond::plain(status, text);
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

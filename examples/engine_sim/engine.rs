@@ -1,4 +1,4 @@
-//! What the simulated engine's parts share: its settings, its counts and its voice.
+//! What the parts of the simulated engine share: settings, counts and log.
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Arguments;
@@ -9,8 +9,8 @@ use crate::args::{Args, Role};
 use crate::kind::Kind;
 use crate::log::Log;
 use crate::page::{self, Page, Shape};
+use crate::statistics::{Moment, Statistics};
 use crate::status;
-use crate::tally::{Moment, Tally};
 
 pub(crate) struct Engine {
     args: Args,
@@ -18,12 +18,12 @@ pub(crate) struct Engine {
     page: Cell<Page>,
     /// The text of a frozen page.
     frozen: RefCell<String>,
-    tally: RefCell<Tally>,
+    statistics: RefCell<Statistics>,
     admitted: Cell<u64>,
     open: Cell<u64>,
 }
 
-/// A stream's place in the engine, given up on drop.
+/// A stream's slot in the engine, released on drop.
 pub(crate) struct Slot {
     pub(crate) id: u64,
     pub(crate) kind: Kind,
@@ -42,11 +42,11 @@ impl Engine {
             log,
             page: Cell::new(Page::Ok),
             frozen: RefCell::default(),
-            tally: RefCell::new(Tally::new()),
+            statistics: RefCell::new(Statistics::new()),
             admitted: Cell::new(0),
             open: Cell::new(0),
         };
-        engine.turn_page(page);
+        engine.replace_page(page);
         engine
     }
 
@@ -54,8 +54,8 @@ impl Engine {
         &self.args
     }
 
-    pub(crate) fn say(&self, line: Arguments<'_>) {
-        self.log.say(line);
+    pub(crate) fn log(&self, line: Arguments<'_>) {
+        self.log.line(line);
     }
 
     /// How many streams are open, whatever the gauge says.
@@ -64,22 +64,22 @@ impl Engine {
     }
 
     pub(crate) fn admit(self: &Rc<Self>, kind: Kind) -> Result<Slot, Full> {
-        let mut tally = self.tally.borrow_mut();
-        let (active, limit) = (tally.active(), self.args.streams.max_active);
+        let mut statistics = self.statistics.borrow_mut();
+        let (active, limit) = (statistics.active(), self.args.streams.max_active);
         if limit > 0 && active >= limit {
-            tally.answered(kind, "5xx");
-            self.say(format_args!("stream refused kind={}, {active} of {limit} active", kind.name()));
+            statistics.answered(kind, "5xx");
+            self.log(format_args!("stream refused kind={}, {active} of {limit} active", kind.name()));
             return Err(Full);
         }
-        tally.answered(kind, "1xx");
-        tally.enter(kind);
+        statistics.answered(kind, "1xx");
+        statistics.enter(kind);
         self.admitted.set(self.admitted.get() + 1);
         self.open.set(self.open.get() + 1);
         Ok(Slot { id: self.admitted.get(), kind, engine: Rc::clone(self), on_gauge: true })
     }
 
     pub(crate) fn observe(&self, kind: Kind, moment: Moment, took: Duration) {
-        self.tally.borrow_mut().observe(kind, moment, took);
+        self.statistics.borrow_mut().observe(kind, moment, took);
     }
 
     pub(crate) fn page(&self) -> Page {
@@ -87,24 +87,24 @@ impl Engine {
     }
 
     pub(crate) fn set_page(&self, page: Page) {
-        self.turn_page(page);
-        self.say(format_args!("page is now {page}"));
+        self.replace_page(page);
+        self.log(format_args!("page is now {page}"));
     }
 
-    fn turn_page(&self, page: Page) {
+    fn replace_page(&self, page: Page) {
         let before = self.text();
         self.frozen.replace(before);
         self.page.set(page);
     }
 
-    /// The page's text, whatever is to be made of it afterwards.
+    /// The text of the page, before it is broken.
     pub(crate) fn text(&self) -> String {
         if self.page() == Page::Frozen {
             return self.frozen.borrow().clone();
         }
         match self.args.role {
             Role::Engine => self.exposition(),
-            Role::Api => status::render(&self.tally.borrow(), self.page()),
+            Role::Api => status::render(&self.statistics.borrow(), self.page()),
         }
     }
 
@@ -115,7 +115,7 @@ impl Engine {
             flux_names: self.args.page.flux_names,
             flux_as_stream: self.args.page.flux_as_stream,
         };
-        page::render(&self.tally.borrow(), shape)
+        page::render(&self.statistics.borrow(), shape)
     }
 }
 
@@ -124,11 +124,11 @@ impl Slot {
         &self.engine
     }
 
-    /// Takes the stream off the gauge, though it may still be open.
+    /// Removes the stream from the gauge; it may still be open.
     pub(crate) fn leave_gauge(&mut self) {
         if self.on_gauge {
             self.on_gauge = false;
-            self.engine.tally.borrow_mut().leave(self.kind);
+            self.engine.statistics.borrow_mut().leave(self.kind);
         }
     }
 }

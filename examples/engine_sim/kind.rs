@@ -11,7 +11,7 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) const ALL: [Self; 4] = [Self::Batch, Self::Stream, Self::Tts, Self::Flux];
 
-    pub(crate) fn of_path(path: &str) -> Option<Self> {
+    pub(crate) fn from_path(path: &str) -> Option<Self> {
         match path {
             "/batch" => Some(Self::Batch),
             "/v1/listen" => Some(Self::Stream),
@@ -30,8 +30,8 @@ impl Kind {
         }
     }
 
-    /// Whether it must hear something now and then; the others work without receiving a byte.
-    pub(crate) fn must_hear(self) -> bool {
+    /// Whether a stream of this kind must receive data to stay open.
+    pub(crate) fn needs_input(self) -> bool {
         match self {
             Self::Stream | Self::Flux => true,
             Self::Batch | Self::Tts => false,

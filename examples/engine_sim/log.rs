@@ -1,4 +1,4 @@
-//! One flushed line per event, for those who wait on them.
+//! One flushed line on stdout per event, so that tests can wait for it.
 
 use std::fmt::Arguments;
 use std::io::{self, Write};
@@ -13,8 +13,8 @@ impl Log {
         Self { prefix: prefix.to_owned() }
     }
 
-    /// Prints a line, and does not mind when nobody reads it any more.
-    pub(crate) fn say(&self, line: Arguments<'_>) {
+    /// Prints a line; a closed stdout is no error.
+    pub(crate) fn line(&self, line: Arguments<'_>) {
         let mut stdout = io::stdout().lock();
         let _ = writeln!(stdout, "{}: {line}", self.prefix).and_then(|()| stdout.flush());
     }

@@ -1,8 +1,9 @@
-//! A simulated engine: it stands where a Deepgram Engine would, so that a drain can be tried without a GPU.
+//! A simulated Deepgram Engine, to try a drain without a GPU.
 //!
-//! It serves WebSocket streams on one port and a metrics page on another, and on SIGINT or SIGTERM takes no more
-//! streams, lets the open ones finish and exits. It can also stand for the API in front of engines. Whatever may be different in a real engine is a switch, and the
-//! metrics page can be broken and mended at run time: `curl -X PUT -d garbage http://127.0.0.1:9991/page`.
+//! It serves WebSocket streams on one port and a metrics page on another. On SIGINT or SIGTERM it accepts no more
+//! streams, lets the open ones finish and exits. It can also simulate the API in front of engines. Flags select how
+//! real engines may differ. The metrics page can be broken and repaired at run time:
+//! `curl -X PUT -d garbage http://127.0.0.1:9991/page`.
 
 mod args;
 mod body;
@@ -18,9 +19,9 @@ mod page;
 mod respond;
 mod server;
 mod signals;
+mod statistics;
 mod status;
 mod stream;
-mod tally;
 
 use std::fs;
 use std::io;
@@ -42,8 +43,10 @@ fn main() -> ExitCode {
 }
 
 fn try_main(args: Args) -> io::Result<ExitCode> {
-    if args.signals.on_signal == OnSignal::Ignore {
-        signals::ignore_in_kernel()?;
+    match args.signals.on_signal {
+        OnSignal::Ignore => signals::ignore_in_kernel()?,
+        OnSignal::Default => signals::reset_to_default()?,
+        OnSignal::Drain | OnSignal::Quit => {}
     }
     if let Some(path) = &args.pid_file {
         fs::write(path, format!("{}\n", std::process::id()))?;

@@ -1,8 +1,8 @@
-//! The JSON that goes over a stream.
+//! The JSON messages of a stream.
 
 use serde_json::{Value, json};
 
-/// What a client may say in text.
+/// A client's text message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Control {
     KeepAlive,
@@ -15,7 +15,7 @@ impl Control {
         let message: Value = serde_json::from_str(text).unwrap_or_default();
         match message.get("type").and_then(Value::as_str) {
             Some("KeepAlive") => Self::KeepAlive,
-            // The second is what speech synthesis calls it.
+            // Speech synthesis uses the second name.
             Some("CloseStream" | "Close") => Self::CloseStream,
             _ => Self::Other,
         }

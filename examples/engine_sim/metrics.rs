@@ -1,4 +1,4 @@
-//! The metrics port: `GET /metrics`, and `PUT /page` to break and mend it.
+//! The metrics port: `GET /metrics`, and `PUT /page` to break and repair it.
 
 use std::convert::Infallible;
 use std::rc::Rc;
@@ -24,9 +24,9 @@ pub(crate) async fn serve(listener: TcpListener, engine: Rc<Engine>) {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((tcp, _)) => {
-                    connections.spawn_local(converse(tcp, Rc::clone(&engine)));
+                    connections.spawn_local(serve_connection(tcp, Rc::clone(&engine)));
                 }
-                // Out of file descriptors, most likely: trying again at once would only spin.
+                // Most likely out of descriptors: an immediate retry would only spin.
                 Err(_) => sleep(Duration::from_millis(50)).await,
             },
             Some(_) = connections.join_next() => {}
@@ -34,10 +34,10 @@ pub(crate) async fn serve(listener: TcpListener, engine: Rc<Engine>) {
     }
 }
 
-async fn converse(tcp: TcpStream, engine: Rc<Engine>) {
+async fn serve_connection(tcp: TcpStream, engine: Rc<Engine>) {
     let service = service_fn(|request| answer(request, &engine));
     let connection = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(tcp), service);
-    // Whoever breaks off a conversation here has no claim to be heard.
+    // An error here is the end of the client's connection.
     let _ = connection.await;
 }
 

@@ -1,4 +1,4 @@
-//! The text of the metrics page, in the vendor's families and dialect.
+//! The text of the metrics page, with the vendor's metric families and format.
 
 use std::fmt::{self, Display, Write};
 use std::str::FromStr;
@@ -8,13 +8,13 @@ use humantime::{format_duration, parse_duration};
 
 use crate::args::FluxNames;
 use crate::kind::Kind;
-use crate::tally::{Histogram, Tally};
+use crate::statistics::{Histogram, Statistics};
 
-/// The GPU of this engine, so to speak.
-const MOST_STREAMS: u64 = 60;
-const MOST_FLUX_STREAMS: u64 = 40;
+/// The capacity of the simulated GPU.
+const MAX_STREAMS: u64 = 60;
+const MAX_FLUX_STREAMS: u64 = 40;
 
-/// What is right or wrong with the page.
+/// The state of the page.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Page {
     Ok,
@@ -28,13 +28,13 @@ pub(crate) enum Page {
     Aborted,
     Nan,
     Negative,
-    /// What it was when this came.
+    /// As it was at this change.
     Frozen,
-    /// That many streams and no other work, whatever is open.
+    /// This many streams and no other work, whatever is open.
     Says(u64),
 }
 
-/// What shapes the page beside the counts.
+/// What determines the page, apart from the counts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     pub(crate) page: Page,
@@ -125,30 +125,30 @@ impl Text {
     }
 }
 
-/// Writes the whole page, whatever is to be made of it afterwards.
-pub(crate) fn render(tally: &Tally, shape: Shape) -> String {
+/// Writes the whole page, before it is broken.
+pub(crate) fn render(statistics: &Statistics, shape: Shape) -> String {
     let mut text = Text(String::new());
-    eager(&mut text, tally, shape);
-    requests(&mut text, tally);
-    for kind in Kind::ALL.into_iter().filter(|kind| tally.of(*kind).is_registered()) {
-        tally.of(kind).histograms.iter().for_each(|histogram| text.histogram(histogram));
+    eager(&mut text, statistics, shape);
+    requests(&mut text, statistics);
+    for kind in Kind::ALL.into_iter().filter(|kind| statistics.of(*kind).is_registered()) {
+        statistics.of(kind).histograms.iter().for_each(|histogram| text.histogram(histogram));
     }
-    flux(&mut text, tally, shape);
+    flux(&mut text, statistics, shape);
     text.line("# EOF");
     text.0
 }
 
-/// The families that are there from the start.
-fn eager(text: &mut Text, tally: &Tally, shape: Shape) {
+/// The families that exist from the start.
+fn eager(text: &mut Text, statistics: &Statistics, shape: Shape) {
     text.gauge(
         "engine_estimated_stream_capacity",
         "The number of streams the node believes it can serve with acceptable latency.",
-        (tally.active() + 10).min(MOST_STREAMS),
+        (statistics.active() + 10).min(MAX_STREAMS),
     );
     text.family("engine_active_requests", "gauge", None, "Number of active inference requests.");
     for kind in [Kind::Batch, Kind::Stream, Kind::Tts] {
-        let flux = if shape.flux_as_stream && kind == Kind::Stream { tally.of(Kind::Flux).active } else { 0 };
-        let value = shown(kind, tally.of(kind).active + flux, shape.page);
+        let flux = if shape.flux_as_stream && kind == Kind::Stream { statistics.of(Kind::Flux).active } else { 0 };
+        let value = displayed_count(kind, statistics.of(kind).active + flux, shape.page);
         text.line(format_args!("engine_active_requests{{kind=\"{}\"}} {value}", kind.name()));
     }
     text.gauge(
@@ -158,8 +158,8 @@ fn eager(text: &mut Text, tally: &Tally, shape: Shape) {
     );
 }
 
-/// The count as the page has it, right or wrong.
-pub(crate) fn shown(kind: Kind, count: u64, page: Page) -> String {
+/// The count as the page shows it, correct or not.
+pub(crate) fn displayed_count(kind: Kind, count: u64, page: Page) -> String {
     match page {
         Page::Nan => "NaN".to_owned(),
         Page::Negative => "-1".to_owned(),
@@ -177,35 +177,35 @@ pub(crate) fn shown(kind: Kind, count: u64, page: Page) -> String {
     }
 }
 
-/// The counter is named without the `_total` of its samples, as `OpenMetrics` has it.
-fn requests(text: &mut Text, tally: &Tally) {
+/// The counter's family name lacks the `_total` of its samples, as `OpenMetrics` specifies.
+fn requests(text: &mut Text, statistics: &Statistics) {
     let documented = [Kind::Batch, Kind::Stream, Kind::Tts];
-    if !documented.iter().any(|kind| tally.of(*kind).is_registered()) {
+    if !documented.iter().any(|kind| statistics.of(*kind).is_registered()) {
         return;
     }
     text.family("engine_requests", "counter", None, "Number of inference requests.");
     for kind in documented {
-        for (status, count) in &tally.of(kind).answered {
+        for (status, count) in &statistics.of(kind).answered {
             let labels = format!("kind=\"{}\",response_status=\"{status}\"", kind.name());
             text.line(format_args!("engine_requests_total{{{labels}}} {count}"));
         }
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "as many streams as fit one machine")]
-fn flux(text: &mut Text, tally: &Tally, shape: Shape) {
+#[expect(clippy::cast_precision_loss, reason = "one machine has far fewer streams than 2^53")]
+fn flux(text: &mut Text, statistics: &Statistics, shape: Shape) {
     let prefix = match shape.flux_names {
         FluxNames::Prefixed => "engine_",
         FluxNames::Bare => "",
         FluxNames::None => return,
     };
-    if !tally.of(Kind::Flux).is_registered() {
+    if !statistics.of(Kind::Flux).is_registered() {
         return;
     }
-    let lie = matches!(shape.page, Page::Says(_));
-    let used = if lie { 0 } else { tally.of(Kind::Flux).active };
-    let fraction = used as f64 / MOST_FLUX_STREAMS as f64;
-    text.gauge(&format!("{prefix}flux_max_streams"), "Maximum number of Flux streams.", MOST_FLUX_STREAMS);
+    let is_false = matches!(shape.page, Page::Says(_));
+    let used = if is_false { 0 } else { statistics.of(Kind::Flux).active };
+    let fraction = used as f64 / MAX_FLUX_STREAMS as f64;
+    text.gauge(&format!("{prefix}flux_max_streams"), "Maximum number of Flux streams.", MAX_FLUX_STREAMS);
     text.gauge(&format!("{prefix}flux_used_streams"), "Number of Flux streams in use.", used);
     text.gauge(&format!("{prefix}flux_fraction_streams"), "Fraction of Flux streams in use.", fraction);
 }

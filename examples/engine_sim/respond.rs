@@ -1,4 +1,4 @@
-//! What is answered over HTTP: the page, right or wrong, and a few plain words.
+//! HTTP responses: the page, correct or broken, and plain texts.
 
 use std::future;
 
@@ -15,9 +15,9 @@ use crate::page::Page;
 
 const HTML_TYPE: &str = "text/html; charset=utf-8";
 const PLAIN_TYPE: &str = "text/plain; charset=utf-8";
-const LONGEST_WORD: usize = 1024;
+const MAX_BODY_BYTES: usize = 1024;
 
-/// The page, as right or wrong as it is to be.
+/// The page in its current state.
 pub(crate) async fn page(engine: &Engine) -> Response<PageBody> {
     let page = engine.page();
     match page {
@@ -62,20 +62,20 @@ fn body(page: Page, engine: &Engine) -> PageBody {
         Page::Garbage => PageBody::new(GARBAGE),
         Page::Empty => PageBody::new(""),
         Page::Truncated => PageBody::new(cut_within_gauge(text)).padded(padding),
-        Page::Aborted => PageBody::new(cut_within_gauge(text)).padded(padding).breaking_off(),
+        Page::Aborted => PageBody::new(cut_within_gauge(text)).padded(padding).aborted(),
     }
 }
 
-/// Ends the text where it hurts most: after some of the kinds, in the middle of a line.
+/// Cuts the text at the worst place: within a line, when some of the kinds have been counted.
 fn cut_within_gauge(mut text: String) -> String {
     let cut = text.find(r#"{kind="stream""#).or_else(|| text.find("stream_requests")).unwrap_or(0);
     text.truncate(cut);
     text
 }
 
-/// Takes the word for another page.
+/// Changes the page to the state that the body names.
 pub(crate) async fn change_page(body: Incoming, engine: &Engine) -> Response<PageBody> {
-    let Ok(body) = Limited::new(body, LONGEST_WORD).collect().await else {
+    let Ok(body) = Limited::new(body, MAX_BODY_BYTES).collect().await else {
         return plain(StatusCode::BAD_REQUEST, "cannot read the body\n");
     };
     match String::from_utf8_lossy(&body.to_bytes()).trim().parse() {

@@ -1,4 +1,4 @@
-//! The life of the engine: loading, serving, draining, exit.
+//! The phases of the engine: loading, serving, draining, exit.
 
 use std::future;
 use std::io;
@@ -23,47 +23,47 @@ use crate::signals::{Signal, Signals};
 struct Server {
     engine: Rc<Engine>,
     signals: Signals,
-    /// SIGUSR1: what closes the listener without a drain.
-    deafness: Handler,
+    /// SIGUSR1, which closes the listener without a drain.
+    close_listener: Handler,
     connections: JoinSet<()>,
-    /// Tells the connections of the drain.
+    /// Becomes true for the connections when the engine drains.
     stopping: watch::Sender<bool>,
     metrics: Option<JoinHandle<()>>,
 }
 
-/// Runs until a signal ends it, and says with which code to exit.
+/// Runs until a signal ends it; returns the exit code.
 pub(crate) async fn run(args: Args, log: Log) -> io::Result<ExitCode> {
-    let code = live(args, &log).await?;
-    log.say(format_args!("exit code={code}"));
+    let code = serve_until_exit(args, &log).await?;
+    log.line(format_args!("exit code={code}"));
     Ok(ExitCode::from(code))
 }
 
-async fn live(args: Args, log: &Log) -> io::Result<u8> {
+async fn serve_until_exit(args: Args, log: &Log) -> io::Result<u8> {
     let mut signals = Signals::install(args.signals.on_signal)?;
-    let deafness = signal(SignalKind::user_defined1())?;
+    let close_listener = signal(SignalKind::user_defined1())?;
     spawn_local(crash(signal(SignalKind::user_defined2())?));
     if let Some(signal) = load(args.loading, &mut signals, log).await {
-        log.say(format_args!("{signal} received (1), still loading"));
+        log.line(format_args!("{signal} received (1), still loading"));
         return Ok(args.signals.exit_code);
     }
     let listener = bind(args.listen).await?;
     let engine = Rc::new(Engine::new(args, log.clone()));
     let metrics = serve_metrics(&engine, listener.local_addr()?).await?;
     let (connections, stopping) = (JoinSet::new(), watch::Sender::new(false));
-    Ok(Server { engine, signals, deafness, connections, stopping, metrics }.run(listener).await)
+    Ok(Server { engine, signals, close_listener, connections, stopping, metrics }.run(listener).await)
 }
 
-/// Serves the metrics page where there is one, and says where everything listens.
+/// Serves the metrics page, except for an API, and logs all addresses.
 async fn serve_metrics(engine: &Rc<Engine>, ws: SocketAddr) -> io::Result<Option<JoinHandle<()>>> {
     let pid = process::id();
     match engine.args().role {
         Role::Engine => {
             let listener = bind(engine.args().metrics).await?;
-            engine.say(format_args!("listening ws={ws} metrics={} pid={pid}", listener.local_addr()?));
+            engine.log(format_args!("listening ws={ws} metrics={} pid={pid}", listener.local_addr()?));
             Ok(Some(spawn_local(metrics::serve(listener, Rc::clone(engine)))))
         }
         Role::Api => {
-            engine.say(format_args!("listening ws={ws} status={ws} pid={pid}"));
+            engine.log(format_args!("listening ws={ws} status={ws} pid={pid}"));
             Ok(None)
         }
     }
@@ -84,13 +84,13 @@ impl Server {
         loop {
             tokio::select! {
                 signal = self.signals.next() => return signal,
-                Some(()) = self.deafness.recv() => {
+                Some(()) = self.close_listener.recv() => {
                     listener = None;
-                    self.engine.say(format_args!("SIGUSR1 received, listener closed, {} streams open", self.engine.open()));
+                    self.engine.log(format_args!("SIGUSR1 received, listener closed, {} streams open", self.engine.open()));
                 }
                 accepted = accept(listener.as_ref()) => match accepted {
                     Ok(tcp) => self.admit(tcp),
-                    // Out of file descriptors, most likely: trying again at once would only spin.
+                    // Most likely out of descriptors: an immediate retry would only spin.
                     Err(_) => sleep(Duration::from_millis(50)).await,
                 },
                 Some(_) = self.connections.join_next() => {}
@@ -103,7 +103,7 @@ impl Server {
     }
 
     fn quit(&self, signal: Signal) -> u8 {
-        self.engine.say(format_args!("{signal} received (1), quitting, {} streams cut", self.engine.open()));
+        self.engine.log(format_args!("{signal} received (1), quitting, {} streams cut", self.engine.open()));
         self.engine.args().signals.exit_code
     }
 
@@ -116,8 +116,8 @@ impl Server {
         if let Some(page) = engine.args().page.page_after_signal {
             engine.set_page(page);
         }
-        // The line comes last: whoever has read it may rely on all of it.
-        engine.say(format_args!("{signal} received (1), listener closed, {} streams open", engine.open()));
+        // The line comes last: a test that has read it relies on everything before.
+        engine.log(format_args!("{signal} received (1), listener closed, {} streams open", engine.open()));
         tokio::select! {
             () = finish(connections, engine.args().signals.exit_delay) => engine.args().signals.exit_code,
             code = further_signals(&mut signals, &engine) => code,
@@ -129,21 +129,21 @@ async fn load(loading: Duration, signals: &mut Signals, log: &Log) -> Option<Sig
     if loading.is_zero() {
         return None;
     }
-    log.say(format_args!("loading for {} pid={}", humantime::format_duration(loading), process::id()));
+    log.line(format_args!("loading for {} pid={}", humantime::format_duration(loading), process::id()));
     tokio::select! {
         signal = signals.next() => Some(signal),
         () = sleep(loading) => None,
     }
 }
 
-/// Dies as a crash would: at once, by SIGABRT.
-async fn crash(mut order: Handler) {
-    if order.recv().await.is_some() {
+/// Crashes on the signal: SIGABRT, without any cleanup.
+async fn crash(mut signal: Handler) {
+    if signal.recv().await.is_some() {
         process::abort();
     }
 }
 
-/// The next connection; none ever comes to a closed listener.
+/// The next connection; pending forever if the listener is closed.
 async fn accept(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
     match listener {
         Some(listener) => listener.accept().await.map(|(tcp, _)| tcp),
@@ -156,7 +156,7 @@ async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(because)
 }
 
-/// Returns when the task is gone, and its sockets with it.
+/// Returns when the task has ended and its sockets are closed.
 async fn close(task: JoinHandle<()>) {
     task.abort();
     let _ = task.await;
@@ -167,15 +167,15 @@ async fn finish(mut connections: JoinSet<()>, exit_delay: Duration) {
     sleep(exit_delay).await;
 }
 
-/// Ends only where a second signal does.
+/// Returns only if a second signal ends the engine.
 async fn further_signals(signals: &mut Signals, engine: &Engine) -> u8 {
     for count in 2_u32.. {
         let signal = signals.next().await;
         if engine.args().signals.second_signal_quits {
-            engine.say(format_args!("{signal} received ({count}), quitting, {} streams cut", engine.open()));
+            engine.log(format_args!("{signal} received ({count}), quitting, {} streams cut", engine.open()));
             return 1;
         }
-        engine.say(format_args!("{signal} received ({count}), ignored"));
+        engine.log(format_args!("{signal} received ({count}), ignored"));
     }
     future::pending().await
 }

@@ -15,13 +15,13 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use crate::clock::now;
 use crate::engine::Slot;
 use crate::messages::{Control, metadata, results};
-use crate::tally::Moment;
+use crate::statistics::Moment;
 
-/// A client that reads nothing for so long is given up.
+/// How long a client may take to read a message.
 const SEND_LIMIT: Duration = Duration::from_secs(10);
 /// How long a client may take to answer a close frame.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
-/// Of linear16 at 8 kHz, which is what the audio is taken for.
+/// Audio is treated as linear16 at 8 kHz.
 const BYTES_PER_SECOND: f64 = 16_000.0;
 const NO_DATA: &str = "NET-0001 Deepgram did not receive audio data or a text message within the timeout window. See https://dpgr.am/net0001";
 
@@ -32,11 +32,11 @@ pub(crate) struct Stream {
     slot: Slot,
     socket: Socket,
     opened: Instant,
-    /// When audio or a `KeepAlive` was last heard.
-    heard: Instant,
+    /// When audio or a `KeepAlive` last came.
+    last_input: Instant,
     audio_bytes: u64,
-    audio_heard: Instant,
-    /// Bytes of audio that have been answered by a result.
+    last_audio: Instant,
+    /// Bytes of audio for which a result has been sent.
     answered_bytes: u64,
     results: u64,
 }
@@ -53,37 +53,46 @@ impl From<Error> for Lost {
 impl Stream {
     pub(crate) fn new(slot: Slot, socket: Socket) -> Self {
         let opened = now();
-        Self { slot, socket, opened, heard: opened, audio_bytes: 0, audio_heard: opened, answered_bytes: 0, results: 0 }
+        Self {
+            slot,
+            socket,
+            opened,
+            last_input: opened,
+            audio_bytes: 0,
+            last_audio: opened,
+            answered_bytes: 0,
+            results: 0,
+        }
     }
 
     pub(crate) async fn run(mut self) {
-        let ending = self.converse().await;
+        let ending = self.run_to_close().await;
         let took = self.opened.elapsed();
         let Self { slot, audio_bytes, results, .. } = self;
         let (id, kind, engine) = (slot.id, slot.kind, slot.engine().clone());
         engine.observe(kind, Moment::Closed, took);
-        // The gauge first: whoever has read the line may rely on it.
+        // Leaves the gauge before the line: a test that has read the line relies on it.
         drop(slot);
         let (verb, end) = match ending {
             Ok(code) => ("closed", format!("code={code}")),
             Err(Lost(error)) => ("lost", format!("error=\"{error}\"")),
         };
         let seconds = took.as_secs_f64();
-        engine.say(format_args!("stream {id} {verb} after {seconds:.1}s {end} audio={audio_bytes}B results={results}"));
+        engine.log(format_args!("stream {id} {verb} after {seconds:.1}s {end} audio={audio_bytes}B results={results}"));
     }
 
-    /// Goes on until either side closes, and says with which code.
-    async fn converse(&mut self) -> Result<u16, Lost> {
+    /// Runs until either side closes the stream; returns the close code.
+    async fn run_to_close(&mut self) -> Result<u16, Lost> {
         let mut ticks = self.ticks();
         loop {
             let silence = silence(self.deadline());
             tokio::select! {
                 message = self.socket.next() => {
-                    if let Some(code) = self.hear(message.transpose()?).await? {
+                    if let Some(code) = self.on_message(message.transpose()?).await? {
                         return Ok(code);
                     }
                 }
-                _ = ticks.tick() => self.answer().await?,
+                _ = ticks.tick() => self.send_interim().await?,
                 () = silence => return self.close(CloseCode::Error, NO_DATA).await,
             }
         }
@@ -96,17 +105,17 @@ impl Stream {
         ticks
     }
 
-    /// When the stream has been silent for too long.
+    /// When the stream will have been silent for too long.
     fn deadline(&self) -> Option<Instant> {
         let limit = self.slot.engine().args().streams.no_data_timeout;
-        if self.slot.kind.must_hear() { self.heard.checked_add(limit) } else { None }
+        if self.slot.kind.needs_input() { self.last_input.checked_add(limit) } else { None }
     }
 
-    async fn hear(&mut self, message: Option<Message>) -> Result<Option<u16>, Lost> {
+    async fn on_message(&mut self, message: Option<Message>) -> Result<Option<u16>, Lost> {
         match message {
-            Some(Message::Binary(audio)) => self.hear_audio(audio.len()),
+            Some(Message::Binary(audio)) => self.on_audio(audio.len()),
             Some(Message::Text(text)) => match Control::parse(&text) {
-                Control::KeepAlive => self.heard = now(),
+                Control::KeepAlive => self.last_input = now(),
                 Control::CloseStream => return self.finish().await.map(Some),
                 Control::Other => {}
             },
@@ -120,18 +129,18 @@ impl Stream {
         Ok(None)
     }
 
-    fn hear_audio(&mut self, bytes: usize) {
+    fn on_audio(&mut self, bytes: usize) {
         self.audio_bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
-        self.audio_heard = now();
-        self.heard = self.audio_heard;
+        self.last_audio = now();
+        self.last_input = self.last_audio;
     }
 
-    /// Sends an interim result, if there is anything new to say.
-    async fn answer(&mut self) -> Result<(), Lost> {
+    /// Sends an interim result, if audio has come since the last one.
+    async fn send_interim(&mut self) -> Result<(), Lost> {
         if self.audio_bytes == self.answered_bytes {
             return Ok(());
         }
-        self.slot.engine().observe(self.slot.kind, Moment::Result, self.audio_heard.elapsed());
+        self.slot.engine().observe(self.slot.kind, Moment::Result, self.last_audio.elapsed());
         self.send_results(false).await
     }
 
@@ -182,7 +191,7 @@ async fn silence(deadline: Option<Instant>) {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a stream of 2^53 bytes would take eighteen thousand years")]
+#[expect(clippy::cast_precision_loss, reason = "no stream has 2^53 bytes")]
 fn seconds_of(bytes: u64) -> f64 {
     bytes as f64 / BYTES_PER_SECOND
 }

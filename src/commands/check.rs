@@ -1,13 +1,15 @@
-//! `lameduck check`: a rehearsal of a drain in the place where the sidecar runs, with the sidecar's settings.
+//! `lameduck check`: a preflight check where the sidecar runs, with the settings of the sidecar.
 //!
-//! Each theme looks first and judges then. Nothing is signalled, and nothing written but a probe in the state dir.
+//! Each group of checks observes first and evaluates then. It sends no signal, and writes nothing but a test file in the
+//! state directory, which it removes again.
 
 use std::env;
 use std::io::{IsTerminal, stdout};
 
-use crate::commands::{CommandError, Exit, block_on, say};
+use crate::commands::{CommandError, Exit, block_on, print_line};
 use crate::settings::Settings;
-use crate::settings::args::{SidecarArgs, unknown_variables};
+use crate::settings::args::SidecarArgs;
+use crate::settings::environment::unknown_variables;
 use report::{Check, Report};
 
 mod files;
@@ -19,34 +21,34 @@ mod settings;
 mod similarity;
 mod target;
 
-/// Rehearses, and prints what was found.
+/// Runs all checks and prints the results.
 ///
 /// # Errors
-/// Fails only where no runtime can be had: what is amiss is in the report, and in the exit code.
+/// Fails only if no runtime can be started. Failed checks are in the report and in the exit code.
 pub fn run(args: &SidecarArgs, json: bool) -> Result<Exit, CommandError> {
     block_on(async {
         let report = Report::new(match Settings::new(args) {
-            Ok(settings) => rehearse(args, &settings).await,
-            Err(message) => vec![settings::refused(&message)],
+            Ok(settings) => run_checks(args, &settings).await,
+            Err(error) => vec![settings::refused(&error)],
         });
         if json {
-            say(&report.to_json());
+            print_line(&report.to_json());
         } else {
-            say(report.to_text(wants_colours()).trim_end());
+            print_line(report.to_text(wants_colours()).trim_end());
         }
         Ok(report.exit())
     })
 }
 
-/// Each look has the bound of one reading, and all are made at once.
-async fn rehearse(args: &SidecarArgs, settings: &Settings) -> Vec<Check> {
-    let themes = tokio::join!(
+/// Runs all groups at once. Each has the timeout of one poll.
+async fn run_checks(args: &SidecarArgs, settings: &Settings) -> Vec<Check> {
+    let groups = tokio::join!(
         files::listen(settings),
         target::check(settings),
         page::check(settings),
         ports::check(settings, !args.activity_port.is_empty()),
     );
-    let (listen, target, page, ports) = themes;
+    let (listen, target, page, ports) = groups;
     let mut checks = settings::check(settings, &unknown_variables());
     checks.push(listen);
     checks.push(files::state_dir(settings, args.state_dir.is_some()));
@@ -58,7 +60,7 @@ async fn rehearse(args: &SidecarArgs, settings: &Settings) -> Vec<Check> {
     checks
 }
 
-/// On a terminal, unless the person has said otherwise (<https://no-color.org>).
+/// Whether stdout is a terminal and the user has not turned colours off (<https://no-color.org>).
 fn wants_colours() -> bool {
     stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -1,9 +1,9 @@
-//! `lameduck drain`: asks the sidecar on this host to drain, or does without one, and shows what is waited for.
+//! `lameduck drain`: drains through the sidecar on this host, or without one, and shows the progress.
 
 use std::time::Duration;
 
-use crate::commands::status::{fetch, page};
-use crate::commands::{CommandError, Exit, block_on, complain, startup};
+use crate::commands::status::{fetch, get};
+use crate::commands::{CommandError, Exit, block_on, eprint_line, startup};
 use crate::io::http::Url;
 use crate::io::report::OutcomeReport;
 use crate::settings::drain::DrainArgs;
@@ -11,18 +11,19 @@ use crate::settings::drain::DrainArgs;
 use display::Display;
 
 mod display;
+mod lock;
 mod provisional;
 mod standalone;
 
-/// How often the display is brought up to date.
-const REFRESH: Duration = Duration::from_secs(1);
-/// Longer than any drain: the sidecar keeps the deadline.
-const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
+/// How often the progress is updated.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
+/// Longer than any drain: the sidecar enforces the deadline.
+const NO_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Drains, and prints the outcome to stdout.
 ///
 /// # Errors
-/// Fails where the sidecar cannot be reached or goes away; without one, where something cannot work at all.
+/// Fails if the sidecar cannot be reached or goes away. With `--standalone`, fails if a setting cannot work.
 pub fn run(args: &DrainArgs) -> Result<Exit, CommandError> {
     if args.standalone {
         return standalone::run(args);
@@ -31,52 +32,51 @@ pub fn run(args: &DrainArgs) -> Result<Exit, CommandError> {
     block_on(async {
         let mut display = Display::new();
         let outcome = drain(&args.address.resolve(), args.hook, &mut display).await?;
-        display.tell_outcome(&outcome);
+        display.print_outcome(&outcome);
         Ok(Exit::after(outcome.stragglers))
     })
 }
 
 async fn drain(address: &Url, hook: bool, display: &mut Display) -> Result<OutcomeReport, CommandError> {
     if !hook {
-        // It is said of a sidecar that is there.
+        // Print this only if there is a sidecar.
         fetch(address).await?;
-        complain(
-            "draining this pod's target; when it has ended, the kubelet restarts its container, and lameduck is ready again",
+        eprint_line(
+            "draining this pod's target; after it has exited, the kubelet restarts its container, and the pod is ready again",
         );
     }
     let path = if hook { "/prestop" } else { "/prestop?trigger=cli" };
-    let mut left = None;
-    let mut answer = hold(address, path, display, &mut left).await;
-    if let (true, Err(_), Some(left)) = (hook, &answer, left) {
-        // To the kubelet a hook that fails is one that is over. The sidecar may come back, and goes on with its drain.
-        let again = tokio::time::timeout(left, hold_again(address, path, display)).await;
-        answer = again.unwrap_or(answer);
+    let mut time_left = None;
+    let mut response = call(address, path, display, &mut time_left).await;
+    if let (true, Err(_), Some(time_left)) = (hook, &response, time_left) {
+        // For the kubelet, a failed hook has ended. The sidecar may restart and resume the drain, so keep calling.
+        let retried = tokio::time::timeout(time_left, retry(address, path, display)).await;
+        response = retried.unwrap_or(response);
     }
     display.clear();
-    let answer = answer?;
-    serde_json::from_str(&answer).map_err(|error| {
-        CommandError::new(Exit::Unreachable, format!("the sidecar's answer is not an outcome: {error}"))
+    serde_json::from_str(&response?).map_err(|error| {
+        CommandError::new(Exit::Unreachable, format!("the sidecar's response is not an outcome: {error}"))
     })
 }
 
-/// Waits for the sidecar's answer, and keeps what is left of the drain's time.
-async fn hold(
+/// Calls the hook and waits for its response. Meanwhile, shows the progress and updates the time left in the drain.
+async fn call(
     address: &Url,
     path: &str,
     display: &mut Display,
-    left: &mut Option<Duration>,
+    time_left: &mut Option<Duration>,
 ) -> Result<String, CommandError> {
-    let mut held = std::pin::pin!(page(address, path, FOREVER));
+    let mut held = std::pin::pin!(get(address, path, NO_TIMEOUT));
     loop {
         tokio::select! {
             biased;
-            answer = &mut held => return answer,
-            () = tokio::time::sleep(REFRESH) => {
-                *left = left.map(|left| left.saturating_sub(REFRESH));
-                // A sidecar that does not answer this once says so by the held call, if it has gone.
+            response = &mut held => return response,
+            () = tokio::time::sleep(REFRESH_INTERVAL) => {
+                *time_left = time_left.map(|left| left.saturating_sub(REFRESH_INTERVAL));
+                // If the sidecar is gone, the held call fails. A missing status means nothing.
                 if let Ok(status) = fetch(address).await {
                     let remaining = status.drain.as_ref().map(|drain| drain.remaining_seconds);
-                    *left = remaining.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).or(*left);
+                    *time_left = remaining.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).or(*time_left);
                     display.show(&status);
                 }
             }
@@ -84,13 +84,13 @@ async fn hold(
     }
 }
 
-/// Asks until a sidecar is there that holds the call to its end.
-async fn hold_again(address: &Url, path: &str, display: &mut Display) -> Result<String, CommandError> {
+/// Repeats the call until a sidecar holds it to the end of the drain.
+async fn retry(address: &Url, path: &str, display: &mut Display) -> Result<String, CommandError> {
     loop {
-        tokio::time::sleep(REFRESH).await;
-        let answer = hold(address, path, display, &mut None).await;
-        if answer.is_ok() {
-            return answer;
+        tokio::time::sleep(REFRESH_INTERVAL).await;
+        let response = call(address, path, display, &mut None).await;
+        if response.is_ok() {
+            return response;
         }
     }
 }

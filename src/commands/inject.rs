@@ -7,11 +7,11 @@ use std::time::Duration;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
-use crate::commands::{CommandError, Exit, complain};
+use crate::commands::{CommandError, Exit, eprint_line};
 use crate::settings::Settings;
-use crate::settings::args::{Preset, SidecarArgs};
-use crate::settings::drain::objection_to_standalone;
-use crate::settings::values::{self, Choice};
+use crate::settings::args::SidecarArgs;
+use crate::settings::drain::unsupported_standalone;
+use crate::settings::values::{self, OrNone};
 use lameduck_manifests::{self, ContainerSelector, Edited, MAX_UID, Mode, Request, Setting};
 
 /// Why a token is not injected.
@@ -140,7 +140,7 @@ pub fn run(args: &InjectArgs) -> Result<Exit, CommandError> {
     }
     .map_err(usage)?;
     for line in &messages {
-        complain(line);
+        eprint_line(line);
     }
     let mut stdout = std::io::stdout().lock();
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
@@ -189,14 +189,14 @@ fn request(args: &InjectArgs) -> Result<Request, String> {
     if let Some(uid) = args.run_as_user.filter(|uid| *uid > MAX_UID) {
         return Err(format!("--run-as-user {uid}: Kubernetes accepts uids up to {MAX_UID}"));
     }
-    if let Some(Choice(Some(path))) = &settings.token_file
+    if let Some(OrNone(Some(path))) = &settings.token_file
         && !args.standalone
     {
         return Err(format!("--token-file {}: {NO_TOKEN}", path.display()));
     }
     if args.standalone {
-        for Setting { flag, .. } in &args.settings.given {
-            objection_to_standalone(flag).map_or(Ok(()), |why| Err(format!("--{flag}: {why}")))?;
+        for Setting { flag, .. } in &args.settings.typed {
+            unsupported_standalone(flag).map_or(Ok(()), |error| Err(error.to_string()))?;
         }
     }
     Ok(Request {
@@ -234,17 +234,12 @@ fn port(args: &InjectArgs) -> Result<u16, String> {
 
 fn selector(args: &InjectArgs) -> ContainerSelector {
     let settings = &args.settings.args;
-    let (program, image) = match settings.preset {
-        Preset::DeepgramEngine => (Some("impeller"), Some("self-hosted-engine")),
-        Preset::DeepgramApi => (Some("stem"), Some("self-hosted-api")),
-        Preset::Generic => (None, None),
-    };
     ContainerSelector {
         workloads: args.workload.clone(),
         container: args.container.clone(),
         also_hook: args.also_hook.clone(),
-        program: settings.target.clone().or(program.map(str::to_owned)),
-        image: image.filter(|_| settings.target.is_none()),
+        program: settings.target.clone().or(settings.preset.target().map(str::to_owned)),
+        image: settings.preset.image().filter(|_| settings.target.is_none()),
     }
 }
 
@@ -259,7 +254,7 @@ fn whole_seconds(grace_period: Duration) -> Result<u64, String> {
 /// Checks that the sidecar would start with these settings.
 fn check(args: &SidecarArgs, grace_period: u64) -> Result<(), String> {
     let grace_period = Some(Duration::from_secs(grace_period));
-    Settings::new(&SidecarArgs { grace_period, ..args.clone() }).map(drop)
+    Settings::new(&SidecarArgs { grace_period, ..args.clone() }).map(drop).map_err(|error| error.to_string())
 }
 
 fn workload(text: &str) -> Result<String, String> {

@@ -1,42 +1,42 @@
-//! `lameduck install`: puts this binary where another container of the pod can run it.
+//! `lameduck install`: copies this binary to a directory where another container of the pod can run it.
 //!
-//! Our image has no shell and no `cp`, and an init container can bring nothing but what is in its image.
+//! lameduck's image has no shell and no `cp`, so as an init container it has to copy itself.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use crate::commands::{CommandError, Exit};
 
-/// Copies this binary into a directory, as `lameduck`, for everybody to run.
+/// The mode of the copy: every user can run it.
+const MODE: u32 = 0o755;
+
+/// Copies this binary into a directory, as `lameduck`, executable by every user.
 ///
 /// # Errors
-/// Fails where nothing can be written there.
+/// Fails if nothing can be written there.
 pub fn run(dir: &Path) -> Result<Exit, CommandError> {
-    let refuse = |error: &io::Error| {
+    copy_to(dir).map_err(|error| {
         let exit = if error.kind() == io::ErrorKind::PermissionDenied { Exit::NotPermitted } else { Exit::Usage };
-        let dir = dir.display();
-        CommandError::new(
-            exit,
-            format!("{dir}: {error}; name a directory that this user can write, such as a volume's"),
-        )
-    };
-    copy(dir).map_err(|error| refuse(&error))?;
+        let fix = "name a directory that this user can write to, such as that of a volume";
+        CommandError::new(exit, format!("cannot install to {}: {error}; {fix}", dir.display()))
+    })?;
     Ok(Exit::Success)
 }
 
-/// By rename, so that nobody ever runs half of it and one that runs already is not written to (ETXTBSY).
-fn copy(dir: &Path) -> io::Result<()> {
-    let place = dir.join("lameduck");
-    let temporary = place.with_extension("tmp");
+/// Writes a temporary file and renames it, so that nobody runs an incomplete copy, and so that a copy that is running
+/// is not written to (ETXTBSY).
+fn copy_to(dir: &Path) -> io::Result<()> {
+    let path = dir.join("lameduck");
+    let temporary = path.with_extension("tmp");
     match fs::remove_file(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let mut copy = OpenOptions::new().write(true).create_new(true).mode(0o755).open(&temporary)?;
+    let mut copy = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&temporary)?;
     io::copy(&mut File::open("/proc/self/exe")?, &mut copy)?;
-    // Whatever the umask leaves of the mode.
-    copy.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-    fs::rename(&temporary, &place)
+    // The umask may have removed bits from the mode.
+    copy.set_permissions(Permissions::from_mode(MODE))?;
+    fs::rename(&temporary, &path)
 }

@@ -1,4 +1,4 @@
-//! `lameduck sidecar`: the supervisor beside the target.
+//! `lameduck sidecar`: the supervisor next to the target.
 
 use std::io;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use crate::commands::startup::{self, UNNOTED, fault};
+use crate::commands::startup::{self, NO_STATE_WARNING, startup_error};
 use crate::commands::{CommandError, Exit, block_on};
 use crate::io::clock::Clock;
 use crate::io::descriptors::{FdBudget, raise_fd_limit};
@@ -21,62 +21,63 @@ use crate::io::state::StateFile;
 use crate::queue::Event;
 use crate::settings::Settings;
 use crate::settings::args::SidecarArgs;
+use crate::settings::error::SettingError;
 use crate::supervisor::Supervisor;
 use lameduck_machine::controller::Controller;
 use lameduck_machine::snapshot::{Phase, Snapshot};
 
-/// How long answers that are on their way may take to get out before the sidecar leaves.
-const FAREWELL: Duration = Duration::from_millis(500);
+/// How long the sidecar waits before it exits for responses that are being sent.
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Runs the sidecar until it leaves.
+/// Runs the sidecar until it exits.
 ///
 /// # Errors
-/// Fails at start, where something cannot work; the message names the cause and the mend.
+/// Fails at start if a setting cannot work.
 pub fn run(args: &SidecarArgs) -> Result<Exit, CommandError> {
-    let settings = startup::settings(args)?;
+    let settings = Settings::new(args)?;
     let _log = startup::open_log(&args.log)?;
     block_on(supervise(&settings))
 }
 
 async fn supervise(settings: &Settings) -> Result<Exit, CommandError> {
-    let token = token(settings)?;
+    let token = open_token_file(settings)?;
     let listener = bind(settings)?;
-    tell_start(settings, &listener);
+    log_start(settings, &listener);
     let clock = Clock::start();
     let (queue, events) = mpsc::channel(startup::QUEUE);
     let on_sigterm = queue.clone();
     signals::watch_sigterm(move |sender| drop(on_sigterm.blocking_send(Event::Sigterm(sender))))
-        .map_err(|error| fault(&error))?;
+        .map_err(|error| startup_error(&error))?;
     let state = state_file(settings, &listener);
-    let note = state.as_ref().and_then(|state| startup::resume(state, clock.now()));
-    let keeper = Controller::new(clock.now(), startup::policy(settings), note);
-    let seeker =
+    let saved = state.as_ref().and_then(|state| startup::load_saved_drain(state, clock.now()));
+    let controller = Controller::new(clock.now(), startup::policy(settings), saved);
+    let finder =
         TargetFinder { matcher: settings.matcher.clone(), signal: settings.signal, ignore_exec_sessions: false };
-    let mut world = startup::world(settings, queue.clone(), seeker, state)?;
-    let places = places();
-    let server = tokio::spawn(hook::serve(listener, ServerState { queue, token }, places.clone()));
-    let left = Supervisor::new(keeper, clock, move |action| world.perform(action)).run(events).await;
+    let mut effects = startup::effects(settings, queue.clone(), finder, state)?;
+    let slots = connection_slots();
+    let server = tokio::spawn(hook::serve(listener, ServerState { queue, token }, slots.clone()));
+    let last = Supervisor::new(controller, clock, move |action| effects.perform(action)).run(events).await;
     server.abort();
-    places.wait_until_free(FAREWELL).await;
-    Ok(exit(&left))
+    slots.wait_until_free(FLUSH_TIMEOUT).await;
+    Ok(exit(&last))
 }
 
-/// How the sidecar ends that left so: a drain that it left in the middle has no known end.
-fn exit(left: &Snapshot) -> Exit {
-    match (left.phase, left.result) {
+/// Returns the result of a sidecar that exits in this state. The result of an unfinished drain is unknown.
+fn exit(last: &Snapshot) -> Exit {
+    match (last.phase, last.result) {
         (Phase::Done, Some(result)) => Exit::after(result.stragglers),
         (Phase::LameDuck | Phase::Draining, _) => Exit::Unknown,
         (Phase::Serving | Phase::Done, _) => Exit::Success,
     }
 }
 
-fn tell_start(settings: &Settings, listener: &TcpListener) {
+fn log_start(settings: &Settings, listener: &TcpListener) {
     let listen = listener.local_addr().unwrap_or(settings.listen);
     info!(
         version = env!("CARGO_PKG_VERSION"),
         %listen,
-        grace_period_seconds = settings.plan.grace_period.as_secs_f64(),
-        budget_seconds = settings.plan.budget().as_secs_f64(),
+        grace_period_seconds = settings.times.grace_period.as_secs_f64(),
+        budget_seconds = settings.times.budget().as_secs_f64(),
         target = ?Nullable(settings.matcher.as_ref()),
         signal = ?Nullable(settings.signal_name()),
         metrics_url = ?Nullable(settings.sources.page.as_ref().map(|(url, _)| url)),
@@ -87,64 +88,64 @@ fn tell_start(settings: &Settings, listener: &TcpListener) {
     if settings.token_file.is_some() && !(listen.ip().is_unspecified() || is_loopback(listen.ip())) {
         warn!(
             %listen,
-            "--token-file spares callers by loopback, and nothing here is reached by loopback: `lameduck drain` of this \
-             pod will be taken for a stranger's; listen on [::] or 127.0.0.1"
+            "with --token-file, only callers on loopback need no token, and this address is not reachable on loopback: \
+             `lameduck drain` in this pod counts as unauthorized; listen on [::] or 127.0.0.1"
         );
     }
-    startup::tell_unknown_variables();
+    startup::warn_of_unknown_variables();
 }
 
-/// As many places for callers as there are descriptors for.
-fn places() -> ConnectionSlots {
-    let FdBudget { connections: callers, low_limit } = raise_fd_limit();
+/// Reserves as many connections as file descriptors allow.
+fn connection_slots() -> ConnectionSlots {
+    let FdBudget { connections, low_limit } = raise_fd_limit();
     if let Some(limit) = low_limit {
         warn!(
             limit,
-            callers, "the limit of descriptors (`ulimit -n`) is low: so many callers can be served or held at once"
+            connections, "the limit of file descriptors (`ulimit -n`) is low and limits the number of connections"
         );
     }
-    ConnectionSlots::new(callers)
+    ConnectionSlots::new(connections)
 }
 
-/// Reads the token, where one is wanted.
+/// Opens the token file, if one is set.
 ///
 /// # Errors
-/// Says why that cannot be, and the mend.
-pub(super) fn token(settings: &Settings) -> Result<Option<TokenFile>, CommandError> {
+/// Fails if the file cannot be read or does not contain a token.
+pub(super) fn open_token_file(settings: &Settings) -> Result<Option<TokenFile>, SettingError> {
     let Some(path) = &settings.token_file else { return Ok(None) };
     TokenFile::open(path).map(Some).map_err(|error| {
-        let mend = "mount the Secret there, with one key that holds the token alone";
-        CommandError::new(Exit::Usage, format!("--token-file {}: {error}; {mend}", path.display()))
+        let fix = "mount the Secret there, with one key that contains the token alone";
+        SettingError::new("--token-file", path.display(), error.to_string(), fix)
     })
 }
 
 /// Binds the listener.
 ///
 /// # Errors
-/// Says why that cannot be, and the mend.
-pub(super) fn bind(settings: &Settings) -> Result<TcpListener, CommandError> {
+/// Fails if the address is in use, is not an address of this pod, or needs a permission.
+pub(super) fn bind(settings: &Settings) -> Result<TcpListener, SettingError> {
     let address = settings.listen;
     hook::bind(address).map_err(|error| {
-        let (exit, mend) = if error.kind() == io::ErrorKind::PermissionDenied {
-            (Exit::NotPermitted, "choose a port from 1024 up")
+        let refused = |fix| SettingError::new("--listen", address, error.to_string(), fix);
+        if error.kind() == io::ErrorKind::PermissionDenied {
+            refused("choose port 1024 or higher").not_permitted()
         } else if error.kind() == io::ErrorKind::AddrInUse {
-            (Exit::Usage, "another process of this pod listens there; choose another port")
+            refused("another process in this pod listens there: choose another port")
         } else {
-            (Exit::Usage, "choose an address of this pod, e.g. [::]:8089")
-        };
-        CommandError::new(exit, format!("--listen {address}: {error}; {mend}"))
+            refused("choose an address of this pod, e.g. [::]:8089")
+        }
     })
 }
 
 fn state_file(settings: &Settings, listener: &TcpListener) -> Option<StateFile> {
     let port = listener.local_addr().map_or(0, |address| address.port());
     let Some(dir) = settings.state_dir.as_deref() else {
-        warn!("no state dir: a sidecar that restarts in a drain will not know of it");
+        warn!("no state directory: a sidecar that restarts during a drain will not resume it");
         return None;
     };
-    let state = StateFile::for_port(dir, port, &settings.subject());
+    let state = StateFile::for_port(dir, port, &settings.identity());
     if let Err(error) = state.probe() {
-        warn!(path = %dir.display(), %error, "no drain can be noted in the state dir: {UNNOTED}");
+        warn!(path = %dir.display(), %error, "cannot save drain state in the state directory: {NO_STATE_WARNING}");
     }
     Some(state)
 }

@@ -1,4 +1,4 @@
-//! What the commands that drain have in common: from settings to the machine and its world.
+//! What the commands that drain have in common: they build the machine and its effects from the settings.
 
 use std::io;
 
@@ -12,41 +12,39 @@ use crate::io::state::StateFile;
 use crate::io::termination::TerminationLog;
 use crate::queue::Event;
 use crate::settings::Settings;
-use crate::settings::args::{LogArgs, SidecarArgs, WaitFor, unknown_variables};
+use crate::settings::args::LogArgs;
+use crate::settings::environment::unknown_variables;
+use crate::settings::values::WaitFor;
 use crate::supervisor::effects::Effects;
 use crate::supervisor::source_poller::SourcePoller;
 use lameduck_machine::policy::Policy;
 use lameduck_machine::saved_drain::SavedDrain;
 use lameduck_machine::time::Time;
 
-/// How many events may wait for the loop before their senders do.
+/// How many events the queue holds before their senders have to wait.
 pub(super) const QUEUE: usize = 256;
 
-/// What it means that a drain cannot be noted.
-pub(super) const UNNOTED: &str = "a process that is to go on with a drain will not know of it, and would signal again";
+/// The consequence of drain state that cannot be saved.
+pub(super) const NO_STATE_WARNING: &str =
+    "a restarted process would not resume a drain, and would send the signal again";
 
-/// What was typed, as it is meant.
-pub(super) fn settings(args: &SidecarArgs) -> Result<Settings, CommandError> {
-    Settings::new(args).map_err(|message| CommandError::new(Exit::Usage, message))
-}
-
-/// Opens the log, which is written for as long as it is kept.
+/// Opens the log. Lines are written until the returned value is dropped.
 pub(super) fn open_log(log: &LogArgs) -> Result<Log, CommandError> {
     let (format, level) = log.resolve();
-    Log::open(format, level).map_err(|error| fault(&error))
+    Log::open(format, level).map_err(|error| startup_error(&error))
 }
 
-/// Says which variables of the environment are no settings.
-pub(super) fn tell_unknown_variables() {
+/// Logs each `LAMEDUCK_` variable that is not a setting.
+pub(super) fn warn_of_unknown_variables() {
     for variable in unknown_variables() {
-        warn!(variable, "this version has no such setting, and ignores it");
+        warn!(variable, "ignoring this variable: this version has no such setting");
     }
 }
 
-/// What the machine keeps to, by the settings.
+/// Converts the settings to the policy of the machine.
 pub(super) fn policy(settings: &Settings) -> Policy {
     Policy {
-        plan: settings.plan.clone(),
+        plan: settings.times.clone(),
         sources: settings.sources.list(),
         signal: settings.signal.map(|signal| (signal.as_str().to_owned(), signal as i32)),
         wait_for_exit: settings.wait_for == WaitFor::Exit,
@@ -57,31 +55,34 @@ pub(super) fn policy(settings: &Settings) -> Policy {
     }
 }
 
-/// The world behind the machine's actions.
-pub(super) fn world(
+/// Builds what performs the actions of the machine.
+pub(super) fn effects(
     settings: &Settings,
     queue: mpsc::Sender<Event>,
-    seeker: TargetFinder,
+    finder: TargetFinder,
     state: Option<StateFile>,
 ) -> Result<Effects, CommandError> {
     let (path, create) = settings.termination_log.clone();
-    let readers = SourcePoller::new(&settings.sources, queue.clone());
-    Effects::new(queue, seeker, readers, state, TerminationLog { path, create }).map_err(|error| fault(&error))
+    let poller = SourcePoller::new(&settings.sources, queue.clone());
+    Effects::new(queue, finder, poller, state, TerminationLog { path, create }).map_err(|error| startup_error(&error))
 }
 
-/// The drain that an earlier process left, if there is one that can be used.
-pub(super) fn resume(state: &StateFile, now: Time) -> Option<SavedDrain> {
+/// Loads the drain that an earlier process saved; `None` if there is none or it cannot be used.
+pub(super) fn load_saved_drain(state: &StateFile, now: Time) -> Option<SavedDrain> {
     state.load(now).unwrap_or_else(|error| {
         let path = state.path().display();
-        warn!(%path, %error, "the note of an earlier drain is set aside");
+        warn!(%path, %error, "the saved state of an earlier drain is unusable and is set aside");
         if let Err(error) = state.quarantine() {
-            warn!(%path, %error, "what is there cannot be moved away: remove it, or name another --state-dir; {UNNOTED}");
+            warn!(
+                %path, %error,
+                "the unusable state file cannot be moved away; remove it, or set another --state-dir: {NO_STATE_WARNING}"
+            );
         }
         None
     })
 }
 
-/// The failure of a command that could not start.
-pub(super) fn fault(error: &io::Error) -> CommandError {
+/// The error of a command that could not start.
+pub(super) fn startup_error(error: &io::Error) -> CommandError {
     CommandError::new(Exit::Internal, format!("cannot start: {error}"))
 }

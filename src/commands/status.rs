@@ -1,79 +1,104 @@
-//! `lameduck status`: what the sidecar sees, once or for as long as somebody looks.
+//! `lameduck status`: the current state of the sidecar, once or until the user stops it.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
 use hyper::StatusCode;
 
-use crate::commands::{CommandError, Exit, block_on, say};
+use crate::commands::sanitize::sanitize;
+use crate::commands::{CommandError, Exit, block_on, print_line};
 use crate::io::http::{self, Url};
 use crate::io::report::StatusReport;
 
 pub mod graph;
 pub mod history;
 pub mod lines;
+mod poll;
 pub mod screen;
 pub mod text;
 pub mod view;
 pub mod watch;
 
 /// How long the sidecar may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// The largest answer that is read, in bytes.
-const LARGEST: usize = 64 * 1024;
+const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest response that is read, in bytes.
+const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
 /// Prints the status.
 ///
 /// # Errors
-/// Fails where the sidecar cannot be reached.
+/// Fails if the sidecar cannot be reached.
 pub fn run(address: &Url, json: bool) -> Result<Exit, CommandError> {
     block_on(async {
-        let text = page(address, "/status", PATIENCE).await?;
+        let text = get(address, "/status", STATUS_TIMEOUT).await?;
         if json {
-            say(text.trim_end());
+            print_line(text.trim_end());
         } else {
-            say(text::render(&parse(address, &text)?).trim_end());
+            print_line(text::render(&parse(address, &text)?).trim_end());
         }
         Ok(Exit::Success)
     })
 }
 
-/// Asks the sidecar for its status.
+/// Prints the answer of `/readyz`, and returns [`Exit::NotReady`] if the pod is not ready.
 ///
 /// # Errors
-/// Fails where the sidecar cannot be reached or is none.
-pub async fn fetch(address: &Url) -> Result<StatusReport, CommandError> {
-    parse(address, &page(address, "/status", PATIENCE).await?)
+/// Fails if the sidecar cannot be reached, or answers with another status than 200 or 503.
+pub fn ready(address: &Url) -> Result<Exit, CommandError> {
+    block_on(async {
+        let (status, text) = request(address, "/readyz", STATUS_TIMEOUT).await?;
+        let exit = match status {
+            StatusCode::OK => Exit::Success,
+            StatusCode::SERVICE_UNAVAILABLE => Exit::NotReady,
+            _ => return Err(unreachable(address, "/readyz", &status)),
+        };
+        print_line(&sanitize(text.trim_end()));
+        Ok(exit)
+    })
 }
 
-/// Asks the sidecar for one page and waits for at most `patience`.
+/// Gets the status from the sidecar.
 ///
 /// # Errors
-/// Fails where the sidecar cannot be reached or answers anything but 200.
-pub async fn page(address: &Url, path: &str, patience: Duration) -> Result<String, CommandError> {
+/// Fails if the sidecar cannot be reached, or if the server at this address is not a sidecar.
+pub async fn fetch(address: &Url) -> Result<StatusReport, CommandError> {
+    parse(address, &get(address, "/status", STATUS_TIMEOUT).await?)
+}
+
+/// Gets one page from the sidecar.
+///
+/// # Errors
+/// Fails if the sidecar cannot be reached, answers with another status than 200, or does not answer within `timeout`.
+pub async fn get(address: &Url, path: &str, timeout: Duration) -> Result<String, CommandError> {
+    match request(address, path, timeout).await? {
+        (StatusCode::OK, text) => Ok(text),
+        (status, _) => Err(unreachable(address, path, &status)),
+    }
+}
+
+async fn request(address: &Url, path: &str, timeout: Duration) -> Result<(StatusCode, String), CommandError> {
     let url = address.with_path(path);
-    let unreachable = |error: &dyn std::fmt::Display| {
-        CommandError::new(
-            Exit::Unreachable,
-            format!("no sidecar answers at {url}: {error}; is it running there? See --address"),
-        )
-    };
     let exchange = async {
-        let response = http::get(&url, "*/*").await.map_err(|error| unreachable(&error))?;
-        if response.status() != StatusCode::OK {
-            return Err(unreachable(&response.status()));
-        }
-        let body = Limited::new(response.into_body(), LARGEST).collect().await.map_err(|error| unreachable(&error))?;
-        Ok(String::from_utf8_lossy(&body.to_bytes()).into_owned())
+        let response = http::get(&url, "*/*").await.map_err(|error| unreachable(address, path, &error))?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), MAX_RESPONSE_BYTES).collect().await;
+        let body = body.map_err(|error| unreachable(address, path, &error))?;
+        Ok((status, String::from_utf8_lossy(&body.to_bytes()).into_owned()))
     };
-    tokio::time::timeout(patience, exchange).await.unwrap_or_else(|_| Err(unreachable(&"no answer in time")))
+    let late = |_| Err(unreachable(address, path, &format_args!("no answer within {timeout:?}")));
+    tokio::time::timeout(timeout, exchange).await.unwrap_or_else(late)
+}
+
+fn unreachable(address: &Url, path: &str, error: &dyn Display) -> CommandError {
+    let url = address.with_path(path);
+    let message = format!("no sidecar answers at {url}: {error}; is it running there? See --address");
+    CommandError::new(Exit::Unreachable, message)
 }
 
 fn parse(address: &Url, text: &str) -> Result<StatusReport, CommandError> {
     serde_json::from_str(text).map_err(|error| {
-        CommandError::new(
-            Exit::Unreachable,
-            format!("what answers at {address} is not lameduck: {error}; see --address"),
-        )
+        let message = format!("the server at {address} is not lameduck: {error}; see --address");
+        CommandError::new(Exit::Unreachable, message)
     })
 }

@@ -1,4 +1,4 @@
-//! What `lameduck drain` is told: as a client next to nothing, without a sidecar all that a sidecar is told.
+//! The settings of `lameduck drain`: hardly any for a client, and those of a sidecar with `--standalone`.
 
 use std::ffi::OsStr;
 
@@ -6,89 +6,103 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command};
 
 use crate::settings::args::{AddressArgs, SidecarArgs};
+use crate::settings::error::SettingError;
 use crate::settings::values;
 
-/// The settings of a sidecar that mean nothing without one.
+/// The settings that have no meaning without a sidecar.
 const SIDECAR_ONLY: [&str; 4] = ["listen", "token_file", "on_sigterm", "accept_below"];
-/// What only a process can do that outlives the hook.
+/// The setting that needs a process which outlives the hook.
 const IDLE_AFTER: &str = "idle_after";
-/// What a client is told as well.
+/// The settings of a client.
 const CLIENT: [&str; 5] = ["hook", "standalone", "address", "log_format", "log_level"];
-/// Where a drain is noted.
+/// The directory for the state of a drain.
 const STATE_DIR: &str = "state_dir";
-/// Where a client looks for its sidecar.
+/// The address of the sidecar.
 const ADDRESS: &str = "address";
 
 /// The settings of `lameduck drain`, as typed.
 #[derive(Args, Clone, Debug)]
 pub struct DrainArgs {
-    /// This is the preStop hook of the target's container, not a person
+    /// Run as the preStop hook of the target's container, not for a user
     #[arg(long)]
     pub hook: bool,
 
-    /// Do the whole drain in this process, without a sidecar: for an exec hook in the target's own container
+    /// Perform the whole drain in this process, without a sidecar: for an exec hook in the target's own container
     #[arg(long)]
     pub standalone: bool,
 
-    /// Where the sidecar is
+    /// The address of the sidecar.
     #[command(flatten)]
     pub address: AddressArgs,
 
-    /// What a sidecar would be told
-    #[command(flatten, next_help_heading = "With --standalone, and as of a sidecar")]
+    /// The settings of a standalone drain.
+    #[command(flatten)]
     pub settings: SidecarArgs,
 }
 
-/// Leaves only those variables to `drain` that mean something to it: one list serves a pod's containers alike, and a
-/// hook that fails for a setting that it has no use for would cut every stream.
+/// Removes the environment variables that this invocation of `drain` does not use.
+///
+/// The containers of a pod may share one list of variables, and a hook that fails because of a variable that it does
+/// not use would cut every stream.
 #[must_use]
-pub fn select_variables(drain: Command, words: &[impl AsRef<OsStr>]) -> Command {
-    let typed = |word: &str| words.iter().any(|typed| typed.as_ref() == word);
-    let (standalone, help) = (typed("--standalone"), typed("--help") || typed("-h"));
+pub fn scope_env_vars(drain: Command, typed: &[impl AsRef<OsStr>]) -> Command {
+    let has = |flag: &str| typed.iter().any(|word| word.as_ref() == flag);
+    let (standalone, help) = (has("--standalone"), has("--help") || has("-h"));
     drain.mut_arg(STATE_DIR, |arg| arg.value_parser(values::path_or_none)).mut_args(|arg| {
         let id = arg.get_id().as_str();
-        let is_of_sidecar = SIDECAR_ONLY.contains(&id) || id == IDLE_AFTER;
-        let is_of_client = CLIENT.contains(&id);
-        let arg = arg.hide(is_of_sidecar);
-        let means_something = if standalone { !is_of_sidecar } else { is_of_client || help };
-        if means_something { arg } else { arg.env(None::<&'static str>) }
+        let needs_sidecar = SIDECAR_ONLY.contains(&id) || id == IDLE_AFTER;
+        let for_client = CLIENT.contains(&id);
+        let arg = arg.hide(needs_sidecar);
+        let used = if standalone { !needs_sidecar } else { for_client || help };
+        if used { arg } else { arg.env(None::<&'static str>) }
     })
 }
 
-/// Refuses what was typed in vain.
+/// Refuses typed flags that this invocation of `drain` does not use.
 ///
 /// # Errors
-/// Names the flag, and why it means nothing here.
-pub fn refuse_vain_flags(drain: &Command, matches: &ArgMatches) -> Result<(), String> {
+/// Names the first such flag, and why it is not used.
+pub fn reject_unused_flags(drain: &Command, matches: &ArgMatches) -> Result<(), SettingError> {
+    let is_typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let mut typed = drain.get_arguments().map(|arg| arg.get_id().as_str()).filter(|id| is_typed(id));
     let standalone = matches.get_flag("standalone");
-    for arg in drain.get_arguments() {
-        let id = arg.get_id().as_str();
-        let is_typed = matches.value_source(id) == Some(ValueSource::CommandLine);
-        if let Some(why) = objection(id, standalone).filter(|_| is_typed) {
-            return Err(format!("--{}: {why}", id.replace('_', "-")));
-        }
-    }
-    Ok(())
+    typed.find_map(|id| unsupported(id, standalone)).map_or(Ok(()), Err)
 }
 
-fn objection(id: &str, standalone: bool) -> Option<&'static str> {
+fn unsupported(id: &str, standalone: bool) -> Option<SettingError> {
     if !standalone {
-        let vain = "the sidecar has its own settings; set it there, or do without a sidecar by --standalone";
-        return (!CLIENT.contains(&id)).then_some(vain);
+        let error = || {
+            let fix = "set it there, or drain without a sidecar with --standalone";
+            SettingError::without_value(flag(id), "is not used here: the sidecar has its own settings", fix)
+        };
+        return (!CLIENT.contains(&id)).then(error);
     }
-    match id {
-        ADDRESS => Some("--standalone asks no sidecar; keep one of the two"),
-        _ => objection_to_standalone(id),
+    if id == ADDRESS {
+        return Some(SettingError::without_value(
+            flag(id),
+            "is not used: --standalone does not call a sidecar",
+            "keep one of the two",
+        ));
     }
+    unsupported_standalone(id)
 }
 
-/// What stands against a setting of a sidecar, by its id or flag, where there is none.
+/// Returns why a standalone drain does not support a setting of the sidecar, given by its id or its flag; `None` if it
+/// does.
 #[must_use]
-pub fn objection_to_standalone(setting: &str) -> Option<&'static str> {
-    match setting.replace('-', "_").as_str() {
-        IDLE_AFTER => Some(
-            "--standalone cannot end a target that then stays for its idle streams, so it waits for them; leave it out, or use a sidecar",
-        ),
-        id => SIDECAR_ONLY.contains(&id).then_some("--standalone has no port and is no sidecar; leave it out"),
+pub fn unsupported_standalone(setting: &str) -> Option<SettingError> {
+    let id = setting.replace('-', "_");
+    if id == IDLE_AFTER {
+        return Some(SettingError::without_value(
+            flag(&id),
+            "is not supported: a standalone drain waits for idle streams, because it cannot end a target that stays for them",
+            "leave it out, or use a sidecar",
+        ));
     }
+    let cause = "is not supported: a standalone drain has no sidecar and no port";
+    SIDECAR_ONLY.contains(&id.as_str()).then(|| SettingError::without_value(flag(&id), cause, "leave it out"))
+}
+
+fn flag(id: &str) -> String {
+    format!("--{}", id.replace('_', "-"))
 }

@@ -1,24 +1,36 @@
-//! The presets: what the settings are for a kind of target, where nothing is said.
+//! The presets: default settings for one kind of target, and how to recognise its container in a manifest.
 
+use clap::ValueEnum;
 use nix::sys::signal::Signal;
 
 use crate::io::http::Url;
-use crate::settings::args::{Preset, WaitFor};
+use crate::settings::values::WaitFor;
 use lameduck_parsers::selector::Selector;
 
-/// The port that Deepgram's Engine and API take streams on.
+/// The port on which Deepgram's Engine and API accept streams.
 const DEEPGRAM_PORT: u16 = 8080;
 
-/// The defaults of one preset.
+/// Defaults for one kind of target. The comments are help texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Preset {
+    /// Deepgram's self-hosted Engine.
+    DeepgramEngine,
+    /// Deepgram's self-hosted API: no metrics page; streams are connections to port 8080; the target is stem; a drain ends with its exit.
+    DeepgramApi,
+    /// Nothing is preset: no source, no target, no signal.
+    Generic,
+}
+
+/// The default settings of one preset.
 pub(super) struct Defaults {
     pub(super) metrics_url: Option<Url>,
     pub(super) streams: Vec<Selector>,
     pub(super) lazy_streams: Vec<Selector>,
-    /// Which of the streams that are there from the start can be idle; the lazy ones all can.
+    /// Which series of `streams` count streams that can be idle. Those of `lazy_streams` all can.
     pub(super) idle_streams: Vec<Selector>,
     pub(super) streams_ports: Vec<u16>,
     pub(super) activity_ports: Vec<u16>,
-    /// The path of a JSON status page on the first port that streams come to.
+    /// The path of a JSON status page on the first of the streams ports.
     pub(super) status_path: Option<&'static str>,
     pub(super) target: Option<&'static str>,
     pub(super) signal: Option<Signal>,
@@ -26,12 +38,43 @@ pub(super) struct Defaults {
 }
 
 impl Preset {
-    pub(super) fn defaults(self) -> Defaults {
+    /// The name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
+            Self::DeepgramEngine => "deepgram-engine",
+            Self::DeepgramApi => "deepgram-api",
+            Self::Generic => "generic",
+        }
+    }
+
+    /// The default of `--target`.
+    #[must_use]
+    pub const fn target(self) -> Option<&'static str> {
+        match self {
+            Self::DeepgramEngine => Some("impeller"),
+            Self::DeepgramApi => Some("stem"),
+            Self::Generic => None,
+        }
+    }
+
+    /// The last path component of the image that the vendor publishes.
+    #[must_use]
+    pub const fn image(self) -> Option<&'static str> {
+        match self {
+            Self::DeepgramEngine => Some("self-hosted-engine"),
+            Self::DeepgramApi => Some("self-hosted-api"),
+            Self::Generic => None,
+        }
+    }
+
+    pub(super) fn defaults(self) -> Defaults {
+        let defaults = match self {
             Self::DeepgramEngine => engine(),
             Self::DeepgramApi => api(),
             Self::Generic => generic(),
-        }
+        };
+        Defaults { target: self.target(), ..defaults }
     }
 }
 
@@ -43,19 +86,18 @@ fn engine() -> Defaults {
         lazy_streams: selectors(&["engine_flux_used_streams", "flux_used_streams"]),
         idle_streams: selectors(&["engine_active_requests{kind=\"stream\"}"]),
         activity_ports: vec![DEEPGRAM_PORT],
-        target: Some("impeller"),
         signal: Some(Signal::SIGINT),
         ..generic()
     }
 }
 
-/// The API's connections to its clients are pooled, and some of its work holds none: only its exit tells its end.
+/// Clients pool their connections to the API, and some of its work holds no connection, so only its exit proves that
+/// all work has ended.
 fn api() -> Defaults {
     Defaults {
         streams_ports: vec![DEEPGRAM_PORT],
         activity_ports: vec![DEEPGRAM_PORT],
         status_path: Some("/v1/status"),
-        target: Some("stem"),
         signal: Some(Signal::SIGINT),
         wait_for: WaitFor::Exit,
         ..generic()
@@ -74,5 +116,17 @@ fn generic() -> Defaults {
         target: None,
         signal: None,
         wait_for: WaitFor::Zero,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_command_line() {
+        for preset in Preset::value_variants() {
+            assert_eq!(preset.to_possible_value().unwrap().get_name(), preset.name());
+        }
     }
 }

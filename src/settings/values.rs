@@ -1,4 +1,4 @@
-//! How single values are read. Errors say what is wrong and what to write instead.
+//! How single values are parsed. An error says what is wrong and what to write instead.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -6,23 +6,25 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use clap::ValueEnum;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use nix::sys::signal::Signal;
+use rustix::fs::{Access, access};
 use tracing::level_filters::LevelFilter;
 
 use crate::io::http::Url;
-use crate::settings::args::AcceptBelowArg;
-use crate::settings::is_writable;
+use lameduck_machine::policy::{AcceptLimit, SigtermPolicy};
 use lameduck_parsers::selector::Selector;
 
 /// A value, or `none`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Choice<T>(pub Option<T>);
+pub struct OrNone<T>(pub Option<T>);
 
-/// The selectors of one occurrence: an environment variable holds one a line.
+/// The selectors of one occurrence of a setting: an environment variable holds one per line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Selectors(pub Vec<Selector>);
 
-/// The ports of one occurrence: an environment variable holds one a line.
+/// The ports of one occurrence of a setting: an environment variable holds one per line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ports(pub Vec<u16>);
 
@@ -34,56 +36,72 @@ pub struct Listen(pub SocketAddr);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Level(pub LevelFilter);
 
-/// Reads a duration as humans write them; a bare number is seconds.
+/// What ends a drain. The comments are help texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WaitFor {
+    /// Zero streams.
+    Zero,
+    /// Only the exit of the target.
+    Exit,
+}
+
+/// The format of log lines. The comments are help texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Parses a duration such as `1h30m`; a bare number is seconds.
 ///
 /// # Errors
 /// Says how to write one.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let mend = "write it like 30m, 1h30m or 500ms; a bare number is seconds";
+    let fix = "write it like 30m, 1h30m or 500ms; a bare number is seconds";
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return text.parse().map(Duration::from_secs).map_err(|_| format!("too long; {mend}"));
+        return text.parse().map(Duration::from_secs).map_err(|_| format!("too long; {fix}"));
     }
-    humantime::parse_duration(text).map_err(|error| format!("{error}; {mend}"))
+    humantime::parse_duration(text).map_err(|error| format!("{error}; {fix}"))
 }
 
-/// Reads one selector a line.
+/// Parses one selector per line.
 ///
 /// # Errors
-/// Says what is wrong with which.
+/// Says which selector is invalid, and why.
 pub fn selectors(text: &str) -> Result<Selectors, String> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let selectors: Result<Vec<Selector>, _> = lines.map(Selector::from_str).collect();
     match selectors {
-        Ok(none) if none.is_empty() => {
-            Err("names no series; write one, or leave the setting out for its default".into())
-        }
+        Ok(none) if none.is_empty() => Err("names no series; write one, or omit the setting for its default".into()),
         Ok(selectors) => Ok(Selectors(selectors)),
         Err(error) => Err(error.to_string()),
     }
 }
 
-/// All selectors of all occurrences; `None` if there is none.
+/// Returns the selectors of all occurrences; `None` if there are none.
 #[must_use]
 pub fn flatten(occurrences: &[Selectors]) -> Option<Vec<Selector>> {
     let all: Vec<Selector> = occurrences.iter().flat_map(|selectors| selectors.0.iter().cloned()).collect();
     (!all.is_empty()).then_some(all)
 }
 
-/// Reads the name of a process.
+/// Parses the name of a process.
 ///
 /// # Errors
 /// Says what is wrong with it.
 pub fn target(text: &str) -> Result<String, String> {
     match text {
-        "" => Err("a process has a name; write e.g. impeller".into()),
-        _ if text.trim() != text => Err("begins or ends with a blank; leave that out".into()),
-        _ if text.contains('/') => Err("a name, not a path; write only its last part".into()),
+        "" => Err("the name is empty; write e.g. impeller".into()),
+        _ if text.trim() != text => Err("the name begins or ends with a blank; remove it".into()),
+        _ if text.contains('/') => Err("this is a path, not a name; write only its last part".into()),
         _ => Ok(text.to_owned()),
     }
 }
 
-/// Reads a port number.
+/// Parses a port number.
 ///
 /// # Errors
 /// Says what a port is.
@@ -92,58 +110,76 @@ pub fn port(text: &str) -> Result<u16, String> {
     port.ok_or_else(|| "a port is a number from 1 to 65535".into())
 }
 
-/// Reads one port a line.
+/// Parses one port per line.
 ///
 /// # Errors
 /// Says what a port is.
 pub fn ports(text: &str) -> Result<Ports, String> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     match lines.map(port).collect::<Result<Vec<u16>, _>>()? {
-        none if none.is_empty() => Err("names no port; write one, or leave the setting out for its default".into()),
+        none if none.is_empty() => Err("names no port; write one, or omit the setting for its default".into()),
         ports => Ok(Ports(ports)),
     }
 }
 
-/// Reads `off`, or how long no stream must have worked.
+/// Parses `off`, or the time after which a stream without data is idle.
 ///
 /// # Errors
 /// Says how to write it.
-pub fn idle_after(text: &str) -> Result<Choice<Duration>, String> {
+pub fn idle_after(text: &str) -> Result<OrNone<Duration>, String> {
     if text.eq_ignore_ascii_case("off") {
-        return Ok(Choice(None));
+        return Ok(OrNone(None));
     }
-    duration(text).map(|window| Choice(Some(window)))
+    duration(text).map(|window| OrNone(Some(window)))
 }
 
-/// Reads a rate in bytes a second.
+/// Parses a rate in bytes per second.
 ///
 /// # Errors
 /// Says how to write it.
 pub fn rate(text: &str) -> Result<u64, String> {
     let rate = text.trim().parse().ok().filter(|rate| *rate > 0);
-    rate.ok_or_else(|| "a rate is a whole number of bytes a second, from 1 up, e.g. 256".into())
+    rate.ok_or_else(|| "a rate is a whole number of bytes per second, at least 1, e.g. 256".into())
 }
 
-/// Reads a number of streams, or `capacity`.
+/// Parses a number of streams, or `capacity`.
 ///
 /// # Errors
 /// Says how to write it.
-pub fn accept_below(text: &str) -> Result<AcceptBelowArg, String> {
+pub fn accept_below(text: &str) -> Result<AcceptLimit, String> {
     if text.eq_ignore_ascii_case("capacity") {
-        return Ok(AcceptBelowArg::Capacity);
+        return Ok(AcceptLimit::Capacity);
     }
-    let most = text.trim().parse().ok().filter(|most| *most > 0);
-    most.map(AcceptBelowArg::Streams)
-        .ok_or_else(|| "write a number of streams from 1 up, or capacity for the page's own limit".into())
+    let limit = text.trim().parse().ok().filter(|limit| *limit > 0);
+    limit.map(AcceptLimit::Streams).ok_or_else(|| {
+        "write a number of streams, at least 1, or capacity for the limit that the metrics page shows".into()
+    })
 }
 
-/// Reads a signal by its name or number, or `none`.
+/// Returns a parser for what the sidecar does on SIGTERM, with a help text for each value.
+#[must_use]
+pub fn sigterm_policy() -> impl TypedValueParser<Value = SigtermPolicy> {
+    let values = [
+        ("auto", "While streams may be open, wait up to 30 s for a hook and drain if it is called; otherwise exit"),
+        ("drain", "Drain, as if the hook had been called"),
+        ("exit", "Exit at once"),
+    ];
+    PossibleValuesParser::new(values.map(|(name, help)| PossibleValue::new(name).help(help))).map(|name| {
+        match name.as_str() {
+            "drain" => SigtermPolicy::Drain,
+            "exit" => SigtermPolicy::Exit,
+            _ => SigtermPolicy::Auto,
+        }
+    })
+}
+
+/// Parses a signal by its name or number, or `none`.
 ///
 /// # Errors
 /// Says what is wrong with it.
-pub fn signal(text: &str) -> Result<Choice<Signal>, String> {
+pub fn signal(text: &str) -> Result<OrNone<Signal>, String> {
     if text.eq_ignore_ascii_case("none") {
-        return Ok(Choice(None));
+        return Ok(OrNone(None));
     }
     let upper = text.to_ascii_uppercase();
     let name = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
@@ -153,49 +189,56 @@ pub fn signal(text: &str) -> Result<Choice<Signal>, String> {
     if matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) {
         return Err("no process can catch it, so it would cut every stream; write e.g. SIGINT or SIGTERM".into());
     }
-    Ok(Choice(Some(signal)))
+    Ok(OrNone(Some(signal)))
 }
 
-/// Reads the path of the termination message.
+/// Parses the path of the termination message.
 ///
 /// # Errors
-/// Refuses one that cannot be a file, so that it is known at start.
+/// Refuses a path that cannot be a file.
 pub fn termination_log(text: &str) -> Result<PathBuf, String> {
     let path = Path::new(text);
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if text.is_empty() || path.is_dir() || !parent.is_dir() {
-        return Err("not a file, nor a place for one; write e.g. /dev/termination-log".into());
+        return Err("this is not a file in an existing directory; write e.g. /dev/termination-log".into());
     }
     Ok(path.to_owned())
 }
 
-/// Reads the state dir, or `none`.
+/// Parses the state directory, or `none`.
 ///
 /// # Errors
-/// Refuses one that cannot be written, so that it is known at start.
-pub fn state_dir(text: &str) -> Result<Choice<PathBuf>, String> {
+/// Refuses a directory that this user cannot write to.
+pub fn state_dir(text: &str) -> Result<OrNone<PathBuf>, String> {
     match text {
-        "none" => Ok(Choice(None)),
-        _ if is_writable(Path::new(text)) => Ok(Choice(Some(text.into()))),
-        _ => Err("not a directory that this user can write; mount one there, or write none".into()),
+        "none" => Ok(OrNone(None)),
+        _ if is_writable(Path::new(text)) => Ok(OrNone(Some(text.into()))),
+        _ => Err("this is not a directory that this user can write to; mount one there, or write none".into()),
     }
 }
 
-/// Reads a path, or `none`, and looks at nothing: it may be of another place, or what is wrong there is said later.
+/// Parses a path, or `none`, without checking the path: it may belong to another container, or its errors are
+/// reported later.
 ///
 /// # Errors
 /// Never.
-pub fn path_or_none(text: &str) -> Result<Choice<PathBuf>, String> {
-    Ok(Choice((text != "none").then(|| text.into())))
+pub fn path_or_none(text: &str) -> Result<OrNone<PathBuf>, String> {
+    Ok(OrNone((text != "none").then(|| text.into())))
 }
 
-/// Reads where the sidecar is, as `host:port` or a URL.
+/// Parses the address of the sidecar: `host:port` or a URL.
 ///
 /// # Errors
 /// Says how to write it.
 pub fn address(text: &str) -> Result<Url, String> {
     let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     url.parse().map_err(|error| format!("{error}; or write host:port, e.g. 127.0.0.1:8089"))
+}
+
+/// Whether this user can create files in a directory.
+#[must_use]
+pub fn is_writable(dir: &Path) -> bool {
+    dir.is_dir() && access(dir, Access::WRITE_OK | Access::EXEC_OK).is_ok()
 }
 
 impl FromStr for Listen {
@@ -227,7 +270,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_as_humans_write_them() {
+    fn duration_accepts_units_and_bare_seconds() {
         for (text, millis) in
             [("30m", 1_800_000), ("1h30m", 5_400_000), ("500ms", 500), ("45", 45_000), ("0s", 0), ("0", 0)]
         {
@@ -239,18 +282,18 @@ mod tests {
     }
 
     #[test]
-    fn signals_are_read_by_name_with_or_without_sig_and_by_number() {
+    fn signal_accepts_names_numbers_and_none() {
         for text in ["SIGINT", "INT", "int", "2"] {
-            assert_eq!(signal(text), Ok(Choice(Some(Signal::SIGINT))), "{text}");
+            assert_eq!(signal(text), Ok(OrNone(Some(Signal::SIGINT))), "{text}");
         }
-        assert_eq!(signal("none"), Ok(Choice(None)));
+        assert_eq!(signal("none"), Ok(OrNone(None)));
         assert!(signal("SIGKILL").unwrap_err().contains("no process can catch it"));
         assert!(signal("SIGFOO").unwrap_err().contains("no such signal"));
         assert!(signal("0").unwrap_err().contains("no such signal"));
     }
 
     #[test]
-    fn selectors_come_one_a_line_and_blank_lines_do_not_count() {
+    fn selectors_are_one_per_line_and_blank_lines_are_skipped() {
         let both = selectors("a{b=\"c\"}\n\nd\n").unwrap();
         assert_eq!(both.0.len(), 2);
         assert_eq!(flatten(&[both.clone(), both]).unwrap().len(), 4);
@@ -260,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_read_with_and_without_a_host() {
+    fn address_may_omit_host_or_scheme() {
         assert_eq!("[::]:8089".parse(), ":8089".parse::<Listen>());
         assert!("8089".parse::<Listen>().is_err());
         assert_eq!(address("127.0.0.1:8089").unwrap().to_string(), "http://127.0.0.1:8089/");

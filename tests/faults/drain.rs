@@ -16,8 +16,8 @@ use crate::matrix::{
 };
 use crate::record::{HookCall, Record};
 use lameduck_test_support::http::Call;
-use lameduck_test_support::sidecar::{Pod, Sidecar, free_address};
-use lameduck_test_support::sim::wait_until;
+use lameduck_test_support::process::{free_address, wait_until};
+use lameduck_test_support::sidecar::{Sidecar, SidecarEnv};
 
 /// How long after a deadline the test gives up.
 const GIVE_UP: Duration = Duration::from_secs(15);
@@ -26,7 +26,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 struct DrainRun<'a> {
     scenario: &'a Scenario,
-    pod: Pod,
+    pod: SidecarEnv,
     /// The addresses of the streams and of the metrics page.
     ports: [SocketAddr; 2],
     sidecar: Sidecar,
@@ -60,8 +60,8 @@ pub(crate) fn run(scenario: &Scenario) -> Record {
 impl<'a> DrainRun<'a> {
     fn start(scenario: &'a Scenario) -> Self {
         let ports = [free_address(), free_address()];
-        let pod = Pod::new(&format!("http://{}/metrics", ports[1]));
-        let mut engine = Incarnation::start(&pod.dir, &pod.target, ports, scenario.ignores_sigint);
+        let pod = SidecarEnv::new(&format!("http://{}/metrics", ports[1]));
+        let mut engine = Incarnation::start(&pod.dir, &pod.target_name, ports, scenario.ignores_sigint);
         engine.open_streams(scenario.streams.len());
         let sidecar = start_sidecar(&pod, scenario);
         sidecar.wait_for_status("/target/pid", engine.pid());
@@ -236,7 +236,7 @@ impl<'a> DrainRun<'a> {
         if !self.scenario.overlaps {
             self.engine().end(End::Kill);
         }
-        let mut new = Incarnation::start(&self.pod.dir, &self.pod.target, self.ports, false);
+        let mut new = Incarnation::start(&self.pod.dir, &self.pod.target_name, self.ports, false);
         if self.scenario.overlaps {
             thread::sleep(self.scenario.poll_interval());
             self.engine().end(End::Kill);
@@ -317,7 +317,7 @@ fn outcome(call: Call) -> Option<Value> {
     Some(serde_json::from_str(body).expect("an outcome is JSON"))
 }
 
-fn start_sidecar(pod: &Pod, scenario: &Scenario) -> Sidecar {
+fn start_sidecar(pod: &SidecarEnv, scenario: &Scenario) -> Sidecar {
     let millis = |duration: Duration| format!("{}ms", duration.as_millis());
     let flags = [
         ("--grace-period", BUDGET + EXIT_MARGIN),

@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 
 use crate::engine::ARGS;
 use crate::jitter::now;
-use lameduck_test_support::sim::{Running, wait_until};
+use lameduck_test_support::process::{KillOnDrop, wait_until};
 
 /// How a stream ended for its client.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +41,7 @@ pub(crate) enum End {
 
 /// A running engine.
 pub(crate) struct Incarnation {
-    running: Running,
+    running: KillOnDrop,
     lines: Lines,
     reader: JoinHandle<()>,
     streams: Vec<(TcpStream, JoinHandle<StreamEnd>)>,
@@ -83,7 +83,7 @@ impl Incarnation {
                 collected.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
             }
         });
-        let running = Running(child);
+        let running = KillOnDrop(child);
         Self { running, lines, reader, streams: Vec::new(), address: streams, ended: None, stopped: false }
     }
 

@@ -43,6 +43,7 @@ fn main() -> ExitCode {
     if let Ok(args) = env::var(engine::ARGS) {
         engine::run(&args);
     }
+    lameduck_test_support::environment::prepare();
     let args: Vec<String> = env::args().skip(1).collect();
     if args.iter().any(|arg| arg == "--list") {
         return ExitCode::SUCCESS;

@@ -1,34 +1,43 @@
-//! What users type: help, and every refusal with its message and its code.
+//! The command line: help, and every refusal with its message and exit code.
 use std::net::TcpListener;
 use std::process::Command;
 
+use lameduck_test_support::terminal::Terminal;
+
 const USAGE: Option<i32> = Some(64);
 
-struct Answer {
+struct Output {
     code: Option<i32>,
     stdout: String,
     stderr: String,
 }
 
-/// Runs it in this environment; should a setting be taken that is to be refused, it stumbles over the taken port.
-fn lameduck(args: &[&str], env: &[(&str, &str)]) -> Answer {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut command = Command::new(lameduck_test_support::sidecar::binary());
-    command.env_clear().env("LAMEDUCK_LISTEN", taken.local_addr().unwrap().to_string());
+/// Runs lameduck with these arguments and variables. Its port is in use, so that it exits even if it accepts a setting
+/// that it should refuse.
+fn lameduck(args: &[&str], env: &[(&str, &str)]) -> Output {
+    let in_use = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut command = Command::new(lameduck_test_support::process::binary());
+    command.env_clear().env("LAMEDUCK_LISTEN", in_use.local_addr().unwrap().to_string());
     let output = command.args(args).envs(env.iter().copied()).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    Answer { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    Output { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// The names of the settings in a help text. Wrapped lines of descriptions are indented further.
+fn settings_in(help: &str) -> Vec<String> {
+    let lines = help.lines().filter_map(|line| line.strip_prefix("      --"));
+    lines.map(|line| line.split(' ').next().unwrap().to_owned()).collect()
 }
 
 fn assert_refused(args: &[&str], env: &[(&str, &str)], parts: &[&str]) {
-    let Answer { code, stdout, stderr } = lameduck(args, env);
+    let Output { code, stdout, stderr } = lameduck(args, env);
     assert_eq!((code, stdout.as_str()), (USAGE, ""), "{args:?} {env:?}: {stderr}");
     for part in parts {
         assert!(stderr.contains(part), "{args:?} {env:?}: no {part:?} in {stderr}");
     }
 }
 
-/// Each line: a flag, its value, other arguments, and what the message must say beside the flag.
+/// Each line: a flag, its value, other arguments, and what the message must contain in addition to the flag.
 const REFUSED: &[(&str, &str, &[&str], &[&str])] = &[
     ("--grace-period", "soon", &[], &["'soon'", "30m"]),
     ("--grace-period", "", &[], &["--grace-period"]),
@@ -70,7 +79,7 @@ const REFUSED: &[(&str, &str, &[&str], &[&str])] = &[
     ("--idle-after", "1m", PAGE_AND_PORT, &["60s", "--idle-streams"]),
     ("--idle-after", "1m", &["--grace-period=30", "--wait-for=exit"], &["60s", "--wait-for exit"]),
     ("--idle-after", "1m", &["--grace-period=30", "--preset=deepgram-api"], &["60s", "--wait-for exit"]),
-    ("--idle-rate", "0", G, &["'0'", "bytes a second"]),
+    ("--idle-rate", "0", G, &["'0'", "bytes per second"]),
     ("--idle-rate", "1kB", G, &["'1kB'", "e.g. 256"]),
     ("--idle-streams", "a{", G, &["'a{'"]),
     ("--accept-below", "0", G, &["'0'", "capacity"]),
@@ -118,7 +127,7 @@ const PAGE_AND_PORT: &[&str] = &[
 ];
 
 #[test]
-fn settings_that_cannot_work_are_refused_by_flag_value_and_mend() {
+fn refusals_name_flag_value_and_fix() {
     for (flag, value, others, parts) in REFUSED {
         let typed = format!("{flag}={value}");
         assert_refused(&[&["sidecar", &typed], *others].concat(), &[], &[&[*flag], *parts].concat());
@@ -126,31 +135,28 @@ fn settings_that_cannot_work_are_refused_by_flag_value_and_mend() {
 }
 
 #[test]
-fn a_rehearsal_refuses_what_the_sidecar_refuses_and_says_the_same() {
+fn check_refuses_the_same_settings_as_sidecar() {
     for (flag, value, others, parts) in REFUSED {
         let typed = format!("{flag}={value}");
-        let Answer { code, stdout, stderr } = lameduck(&[&["check", &typed], *others].concat(), &[]);
-        let said = stdout + &stderr;
-        assert_eq!(code, USAGE, "{typed}: {said}");
+        let Output { code, stdout, stderr } = lameduck(&[&["check", &typed], *others].concat(), &[]);
+        let text = stdout + &stderr;
+        assert_eq!(code, USAGE, "{typed}: {text}");
         for part in [&[*flag], *parts].concat() {
-            assert!(said.contains(part), "{typed}: no {part:?} in {said}");
+            assert!(text.contains(part), "{typed}: no {part:?} in {text}");
         }
     }
 }
 
 #[test]
-fn a_rehearsal_takes_every_setting_of_the_sidecar() {
-    let settings = |command: &str| -> Vec<String> {
-        let help = lameduck(&[command, "--help"], &[]).stdout;
-        help.lines().filter_map(|line| line.trim_start().strip_prefix("--").map(str::to_owned)).collect()
-    };
+fn check_accepts_every_setting_of_sidecar() {
+    let settings = |command: &str| settings_in(&lameduck(&[command, "--help"], &[]).stdout);
     let (sidecar, mut check) = (settings("sidecar"), settings("check"));
     check.retain(|setting| setting != "json");
     assert_eq!(sidecar, check);
 }
 
 #[test]
-fn settings_from_the_environment_are_refused_as_well() {
+fn invalid_environment_variables_are_refused() {
     for (flag, value, others, parts) in REFUSED.iter().filter(|(_, value, ..)| !value.is_empty()) {
         let name = format!("LAMEDUCK{}", flag[1..].to_ascii_uppercase().replace('-', "_"));
         assert_refused(&[&["sidecar"], *others].concat(), &[(&name, value)], &[&[*flag], *parts].concat());
@@ -158,11 +164,10 @@ fn settings_from_the_environment_are_refused_as_well() {
 }
 
 #[test]
-fn every_setting_has_a_line_among_the_refusals() {
+fn every_setting_has_a_refusal_case() {
     let help = lameduck(&["sidecar", "--help"], &[]).stdout;
-    let flags = help.lines().filter_map(|line| line.trim_start().strip_prefix("--")?.split(' ').next());
-    for flag in flags {
-        assert!(REFUSED.iter().any(|(refused, ..)| refused[2..] == *flag), "--{flag}");
+    for flag in settings_in(&help) {
+        assert!(REFUSED.iter().any(|(refused, ..)| refused[2..] == flag), "--{flag}");
     }
 }
 
@@ -172,7 +177,7 @@ fn missing_grace_period_is_explained() {
 }
 
 #[test]
-fn port_that_is_taken_is_named() {
+fn port_in_use_is_refused() {
     assert_refused(
         &["sidecar", "--grace-period=30"],
         &[],
@@ -181,7 +186,7 @@ fn port_that_is_taken_is_named() {
 }
 
 #[test]
-fn what_another_version_may_know_is_refused() {
+fn unknown_flags_and_commands_are_refused() {
     assert_refused(&["sidecar", "--grace-period=30", "--grace=30"], &[], &["--grace"]);
     for command in ["run", "help", "serve"] {
         assert_refused(&[command], &[], &[command]);
@@ -189,7 +194,7 @@ fn what_another_version_may_know_is_refused() {
 }
 
 #[test]
-fn what_is_typed_in_vain_is_refused() {
+fn unused_flags_of_drain_are_refused() {
     let alone = |flag| [&["drain", "--standalone"], G, &[flag]].concat();
     assert_refused(&alone("--idle-after=60s"), &[], &["--idle-after", "idle streams", "use a sidecar"]);
     for flag in ["--listen=[::]:8089", "--token-file=/a", "--on-sigterm=drain", "--accept-below=3"] {
@@ -201,38 +206,38 @@ fn what_is_typed_in_vain_is_refused() {
 }
 
 #[test]
-fn drain_without_a_sidecar_needs_what_a_sidecar_needs() {
+fn standalone_drain_refuses_the_same_settings_as_sidecar() {
     assert_refused(&["drain", "--standalone"], &[], &["--grace-period is required"]);
     assert_refused(&["drain", "--standalone"], &[("LAMEDUCK_GRACE_PERIOD", "soon")], &["'soon'"]);
     for (flag, value, others, parts) in
-        REFUSED.iter().filter(|(flag, ..)| !IN_VAIN.contains(flag) && *flag != NO_REASON_TO_CUT)
+        REFUSED.iter().filter(|(flag, ..)| !UNSUPPORTED.contains(flag) && *flag != NEVER_REFUSED)
     {
         let typed = format!("{flag}={value}");
         assert_refused(&[&["drain", "--standalone", &typed], *others].concat(), &[], &[&[*flag], *parts].concat());
     }
 }
 
-/// A hook that fails cuts every stream: it rather does without a note.
-const NO_REASON_TO_CUT: &str = "--state-dir";
-const IN_VAIN: [&str; 5] = ["--listen", "--token-file", "--on-sigterm", "--accept-below", "--idle-after"];
+/// A hook that fails cuts every stream, so an invalid state directory is only logged.
+const NEVER_REFUSED: &str = "--state-dir";
+const UNSUPPORTED: [&str; 5] = ["--listen", "--token-file", "--on-sigterm", "--accept-below", "--idle-after"];
 
 #[test]
-fn a_client_does_not_stumble_over_settings_that_it_has_no_use_for() {
+fn clients_ignore_invalid_variables_of_sidecar() {
     let settings = [("LAMEDUCK_GRACE_PERIOD", "soon"), ("LAMEDUCK_STATE_DIR", "/no/such/dir")];
     for command in [&["drain"][..], &["drain", "--hook"]] {
-        let Answer { code, stderr, .. } =
+        let Output { code, stderr, .. } =
             lameduck(command, &[&settings[..], &[("LAMEDUCK_ADDRESS", "127.0.0.1:1")]].concat());
         assert_eq!(code, Some(69), "{stderr}");
     }
 }
 
 #[test]
-fn install_makes_a_copy_that_runs() {
+fn installed_copy_runs() {
     let dir = std::env::temp_dir().join(format!("lameduck-install-{}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
-    let place = dir.to_str().unwrap();
+    let path = dir.to_str().unwrap();
     for _ in 0..2 {
-        let Answer { code, stdout, stderr } = lameduck(&["install", place], &[]);
+        let Output { code, stdout, stderr } = lameduck(&["install", path], &[]);
         assert_eq!((code, stdout.as_str(), stderr.as_str()), (Some(0), "", ""));
     }
     let version = Command::new(dir.join("lameduck")).arg("--version").output().unwrap();
@@ -240,24 +245,24 @@ fn install_makes_a_copy_that_runs() {
     let names: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["lameduck"]);
     std::fs::remove_dir_all(&dir).unwrap();
-    assert_refused(&["install", place], &[], &[place, "such as a volume's"]);
+    assert_refused(&["install", path], &[], &[path, "such as that of a volume"]);
     assert_refused(&["install"], &[], &["<DIR>"]);
 }
 
 #[test]
-fn nothing_typed_shows_what_there_is() {
+fn missing_command_shows_help() {
     assert_refused(&[], &[], &["Usage: lameduck <COMMAND>", "sidecar", "drain", "status", "check"]);
 }
 
 #[test]
-fn settings_twice_and_stray_words_are_refused() {
+fn repeated_flags_and_extra_arguments_are_refused() {
     assert_refused(&["sidecar", "--grace-period=30", "--grace-period=60"], &[], &["--grace-period"]);
     assert_refused(&["sidecar", "30"], &[], &["30"]);
     assert_refused(&["drain", "now"], &[], &["now"]);
 }
 
 #[test]
-fn addresses_of_clients_are_refused_with_the_mend() {
+fn invalid_client_addresses_are_refused() {
     for command in ["drain", "status"] {
         for (address, part) in
             [("a b", "host:port"), ("127.0.0.1:99999", "65535"), ("https://a", "https"), ("", "--address")]
@@ -272,7 +277,7 @@ fn addresses_of_clients_are_refused_with_the_mend() {
 fn help_of_every_command_goes_to_stdout() {
     for command in [&[][..], &["sidecar"], &["drain"], &["status"], &["check"], &["inject"], &["install"]] {
         for flag in ["--help", "-h"] {
-            let Answer { code, stdout, stderr } = lameduck(&[command, &[flag]].concat(), &[]);
+            let Output { code, stdout, stderr } = lameduck(&[command, &[flag]].concat(), &[]);
             assert_eq!((code, stderr.as_str()), (Some(0), ""), "{command:?} {flag}");
             assert!(stdout.contains(&format!("Usage: {}", [&["lameduck"], command].concat().join(" "))), "{stdout}");
             assert!(stdout.lines().all(|line| !line.contains('\t')), "{stdout}");
@@ -281,17 +286,16 @@ fn help_of_every_command_goes_to_stdout() {
 }
 
 #[test]
-fn version_is_that_of_the_package() {
-    let Answer { code, stdout, .. } = lameduck(&["--version"], &[]);
+fn version_matches_package() {
+    let Output { code, stdout, .. } = lameduck(&["--version"], &[]);
     assert_eq!((code, stdout.as_str()), (Some(0), concat!("lameduck ", env!("CARGO_PKG_VERSION"), "\n")));
 }
 
 #[test]
-fn every_setting_has_its_variable_and_help_keeps_its_value_to_itself() {
+fn help_names_variables_but_hides_their_values() {
     let help = lameduck(&["sidecar", "--help"], &[("LAMEDUCK_TARGET", "the-secret")]).stdout;
     assert!(!help.contains("the-secret"));
-    let flags: Vec<_> =
-        help.lines().filter_map(|line| line.trim_start().strip_prefix("--")?.split(' ').next()).collect();
+    let flags = settings_in(&help);
     assert!(flags.len() > 15, "{flags:?}");
     for flag in flags {
         let variable = format!("[env: LAMEDUCK_{}]", flag.to_ascii_uppercase().replace('-', "_"));
@@ -300,11 +304,61 @@ fn every_setting_has_its_variable_and_help_keeps_its_value_to_itself() {
 }
 
 #[test]
-fn listener_that_is_not_on_loopback_is_where_clients_look() {
-    let Answer { code, stderr, .. } = lameduck(&["status"], &[("LAMEDUCK_LISTEN", "[::]:1")]);
+fn clients_derive_address_from_listen_variable() {
+    let Output { code, stderr, .. } = lameduck(&["status"], &[("LAMEDUCK_LISTEN", "[::]:1")]);
     assert_eq!(code, Some(69));
     assert!(stderr.contains("http://127.0.0.1:1/status"), "{stderr}");
-    let Answer { code, stderr, .. } = lameduck(&["status"], &[("LAMEDUCK_LISTEN", "127.0.0.9:1")]);
+    let Output { code, stderr, .. } = lameduck(&["status"], &[("LAMEDUCK_LISTEN", "127.0.0.9:1")]);
     assert_eq!(code, Some(69));
     assert!(stderr.contains("http://127.0.0.9:1/status"), "{stderr}");
+}
+
+#[test]
+fn mistyped_flags_and_commands_get_a_suggestion() {
+    assert_refused(&["sidecar", "--grace-perod=30"], &[], &["--grace-perod", "'--grace-period'"]);
+    assert_refused(&["stauts"], &[], &["'stauts'", "'status'"]);
+}
+
+/// The longest line of a help text in characters, without words that are too long to wrap.
+fn widest_line(help: &str) -> usize {
+    let lines = help.lines().filter(|line| line.trim().contains(' '));
+    lines.map(|line| line.trim_end().chars().count()).max().unwrap()
+}
+
+#[test]
+fn help_wraps_at_width_of_terminal() {
+    for command in ["sidecar", "drain", "status", "check", "inject", "install"] {
+        for columns in [60, 90] {
+            let help = lameduck(&[command, "--help"], &[("COLUMNS", &columns.to_string())]).stdout;
+            assert!(widest_line(&help) <= columns, "{command} at {columns} columns: {help}");
+        }
+        let help = lameduck(&[command, "--help"], &[]).stdout;
+        assert!(widest_line(&help) <= 100, "{command}: {help}");
+    }
+    let mut command = Command::new(lameduck_test_support::process::binary());
+    command.args(["sidecar", "--help"]);
+    let (help, code) = Terminal::start(command, 70, 24).end();
+    assert_eq!(code, Some(0));
+    assert!((60..=70).contains(&widest_line(&help.replace('\r', ""))), "{help}");
+}
+
+#[test]
+fn help_is_grouped_by_theme() {
+    let help = lameduck(&["sidecar", "--help"], &[]).stdout;
+    let headings: Vec<_> = help.lines().filter(|line| line.ends_with(':') && !line.starts_with(' ')).collect();
+    assert_eq!(
+        headings,
+        [
+            "Options:",
+            "General:",
+            "Counting streams:",
+            "Target and signal:",
+            "Times:",
+            "Idle streams:",
+            "Load balancers:",
+            "Server:",
+            "Lifecycle of the sidecar:",
+            "Logging:",
+        ]
+    );
 }

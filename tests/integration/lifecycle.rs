@@ -1,6 +1,6 @@
-//! The real sidecar beside real processes, over real sockets, with real signals.
+//! The real binary with real processes, sockets and signals.
 //!
-//! Nothing here sleeps to see that something does not happen: it waits for something that comes later.
+//! No test sleeps to show that something does not happen: it waits for a later event instead.
 
 mod check;
 mod clients;
@@ -28,42 +28,43 @@ mod target;
 mod token;
 mod watch;
 
-use lameduck_test_support::page::Page;
-use lameduck_test_support::shell::Shell;
-use lameduck_test_support::sidecar::{Pod, QUICK, Sidecar};
-use lameduck_test_support::sim::Sim;
+use lameduck_test_support::page::PageServer;
+use lameduck_test_support::shell::ShellTarget;
+use lameduck_test_support::sidecar::{QUICK_TIMES, Sidecar, SidecarEnv};
+use lameduck_test_support::sim::EngineSim;
 
-/// A pod with a shell for its target, and a page that the test serves.
-struct Scene {
-    page: Page,
-    pod: Pod,
-    target: Shell,
+/// A shell as the target, a metrics page that the test serves, and the environment of a sidecar for them.
+struct Fixture {
+    page: PageServer,
+    env: SidecarEnv,
+    target: ShellTarget,
 }
 
-impl Scene {
+impl Fixture {
     fn with_streams(streams: u64) -> Self {
-        let page = Page::counting(streams);
-        let pod = Pod::new(&page.url());
-        let target = Shell::named(&pod.target);
-        Self { page, pod, target }
+        let page = PageServer::with_streams(streams);
+        let env = SidecarEnv::new(&page.url());
+        let target = ShellTarget::start(&env.target_name);
+        Self { page, env, target }
     }
 
     /// Starts a sidecar with these arguments, and waits until it is ready.
-    fn serve(&self, args: &[&str]) -> Sidecar {
-        let sidecar = self.pod.start(args);
+    fn start_ready(&self, args: &[&str]) -> Sidecar {
+        let sidecar = self.env.start(args);
         sidecar.wait_for_ready();
         sidecar
     }
 
-    fn serve_quick(&self) -> Sidecar {
-        self.serve(&QUICK)
+    /// Starts a sidecar with short times, and waits until it is ready.
+    fn start_quick(&self) -> Sidecar {
+        self.start_ready(&QUICK_TIMES)
     }
 }
 
-/// A simulated engine, and the pod around it.
-fn engine(args: &[&str]) -> (Sim, Pod) {
-    let mut pod = Pod::new("");
-    let engine = Sim::named(&pod.target, args);
-    pod.url = format!("http://{}/metrics", engine.metrics);
-    (engine, pod)
+/// A simulated engine, and the environment of a sidecar for it.
+fn start_engine(args: &[&str]) -> (EngineSim, SidecarEnv) {
+    let mut env = SidecarEnv::new("");
+    let engine = EngineSim::start_as(&env.target_name, args);
+    env.metrics_url = format!("http://{}/metrics", engine.metrics);
+    (engine, env)
 }

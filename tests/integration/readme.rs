@@ -6,7 +6,7 @@ use std::process::Command;
 type Settings = BTreeMap<String, String>;
 
 fn help() -> String {
-    let output = Command::new(lameduck_test_support::sidecar::binary()).args(["sidecar", "--help"]).output().unwrap();
+    let output = Command::new(lameduck_test_support::process::binary()).args(["sidecar", "--help"]).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -44,9 +44,11 @@ fn in_help() -> Settings {
     let options = help.split("\n      --").skip(1);
     options
         .map(|option| {
-            let flag = option.split_whitespace().next().unwrap().to_owned();
+            // Long lines are wrapped.
+            let option = option.split_whitespace().collect::<Vec<_>>().join(" ");
+            let flag = option.split(' ').next().unwrap().to_owned();
             let required = option.contains("[required]").then_some("required");
-            let default = bracketed(option, "default").or_else(|| bracketed(option, "preset")).or(required);
+            let default = bracketed(&option, "default").or_else(|| bracketed(&option, "preset")).or(required);
             (flag, default.unwrap_or("none").to_owned())
         })
         .collect()

@@ -89,7 +89,7 @@ fn own(client: &TcpStream) -> OwnConnection {
 fn has_ipv6() -> bool {
     let is_enabled = TcpListener::bind("[::1]:0").is_ok();
     if !is_enabled {
-        eprintln!("skipped: IPv6 is disabled");
+        lameduck_test_support::skip::skip("no IPv6");
     }
     is_enabled
 }

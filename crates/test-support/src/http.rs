@@ -6,42 +6,43 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// How long any answer may take that is not meant to be held.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a test waits for anything that is to happen, on a machine however busy.
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A call whose answer has not been read.
+/// A request whose response has not been read.
 pub struct Call(TcpStream);
 
-/// A whole response.
+/// A complete response.
 #[derive(Debug)]
 pub struct Response {
     pub status: u16,
+    /// The status line and the headers, in lower case.
     pub head: String,
     pub body: String,
 }
 
 impl Call {
-    /// Connects, and sends these bytes.
+    /// Connects and sends these bytes.
     pub fn send(address: SocketAddr, bytes: impl AsRef<[u8]>) -> Self {
         let mut stream = TcpStream::connect(address).expect("the sidecar listens");
-        // A sidecar that has heard enough may close before all is sent.
+        // The sidecar may close the connection before all is sent.
         let _ = stream.write_all(bytes.as_ref());
-        Self::over(stream)
+        Self::from_stream(stream)
     }
 
-    /// A call that was made over this connection.
-    pub fn over(stream: TcpStream) -> Self {
-        stream.set_read_timeout(Some(PATIENCE)).expect("a socket takes a timeout");
+    /// A request that was sent over this connection.
+    pub fn from_stream(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(TIMEOUT)).expect("a socket takes a timeout");
         Self(stream)
     }
 
-    /// Asks for a page as the kubelet does.
+    /// Sends a GET request as the kubelet does.
     pub fn get(address: SocketAddr, path: &str) -> Self {
         Self::send(address, request("GET", path, ""))
     }
 
-    /// Whether not one byte has come, and the connection is open.
-    pub fn is_silent(&self) -> bool {
+    /// Whether the connection is open and no byte of a response has come.
+    pub fn is_pending(&self) -> bool {
         self.0.set_nonblocking(true).expect("a socket can be non-blocking");
         let peeked = self.0.peek(&mut [0]);
         self.0.set_nonblocking(false).expect("a socket can block");
@@ -54,12 +55,12 @@ impl Call {
         match self.0.read_to_end(&mut bytes) {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
-            Err(error) => panic!("no end after {bytes:?}: {error}"),
+            Err(error) => panic!("the connection stays open after {bytes:?}: {error}"),
         }
         bytes
     }
 
-    /// The response; the connection must be closed after it.
+    /// The response, after which the connection must be closed.
     pub fn response(self) -> Response {
         let text = String::from_utf8(self.bytes()).expect("a response is text");
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no response: {text:?}"));
@@ -67,7 +68,7 @@ impl Call {
         Response { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
     }
 
-    /// The outcome that a held call is answered with.
+    /// The outcome with which a held call is answered.
     pub fn outcome(self) -> Value {
         let response = self.response();
         assert_eq!(response.status, 200, "{response:?}");
@@ -81,7 +82,7 @@ impl Response {
     }
 }
 
-/// A request whose connection is to be closed.
+/// A request that asks for its connection to be closed.
 pub fn request(method: &str, path: &str, headers: &str) -> String {
     format!("{method} {path} HTTP/1.1\r\nHost: pod\r\nConnection: close\r\n{headers}\r\n")
 }

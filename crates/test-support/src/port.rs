@@ -1,4 +1,4 @@
-//! A port of the target's that the test serves itself: connections come, carry bytes and go, as the test wants it.
+//! A listening port in the test process, and connections to it whose bytes the test controls.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -7,75 +7,81 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// How often a flow sends.
-const STEP: Duration = Duration::from_millis(100);
+/// The time between two writes of a connection that sends.
+const SEND_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The port.
+/// A listening port.
 pub struct Port {
     listener: TcpListener,
 }
 
-/// One connection, both of whose ends the test holds.
-pub struct Wire {
+/// An established connection, both ends of which the test holds.
+pub struct Connection {
     client: TcpStream,
     server: Option<TcpStream>,
-    flows: Arc<AtomicBool>,
+    sends: Arc<AtomicBool>,
 }
 
 impl Port {
-    pub fn new(address: &str) -> Option<Self> {
-        TcpListener::bind(address).ok().map(|listener| Self { listener })
+    /// Listens on a free port of 127.0.0.1.
+    pub fn open() -> Self {
+        Self::open_on("127.0.0.1:0")
+    }
+
+    /// Listens on this address.
+    pub fn open_on(address: &str) -> Self {
+        Self { listener: TcpListener::bind(address).expect("this machine has the address") }
     }
 
     pub fn number(&self) -> u16 {
-        self.listener.local_addr().expect("it listens").port()
+        self.listener.local_addr().expect("a listener has an address").port()
     }
 
-    /// A connection to this port by way of that address.
-    pub fn connect_by(&self, host: &str) -> Wire {
+    pub fn connect(&self) -> Connection {
+        self.connect_to("127.0.0.1")
+    }
+
+    /// A connection to this port on that host address.
+    pub fn connect_to(&self, host: &str) -> Connection {
         let address: SocketAddr = format!("{host}:{}", self.number()).parse().expect("an address");
-        let client = TcpStream::connect(address).expect("it listens");
-        let (server, _) = self.listener.accept().expect("somebody has connected");
-        Wire { client, server: Some(server), flows: Arc::new(AtomicBool::new(true)) }
+        let client = TcpStream::connect(address).expect("the port listens");
+        let (server, _) = self.listener.accept().expect("the client has connected");
+        Connection { client, server: Some(server), sends: Arc::new(AtomicBool::new(true)) }
     }
 
-    pub fn connect(&self) -> Wire {
-        self.connect_by("127.0.0.1")
-    }
-
-    /// Takes no more; what is connected stays.
+    /// Stops listening; established connections stay.
     pub fn close(self) {
         drop(self.listener);
     }
 }
 
-impl Wire {
-    /// Sends so many bytes a second to the target from now on.
-    pub fn carrying(self, rate: usize) -> Self {
-        let (flows, mut client) = (Arc::clone(&self.flows), self.client.try_clone().expect("a descriptor"));
+impl Connection {
+    /// From now on, sends this many bytes per second to the server's end.
+    pub fn sending(self, rate: usize) -> Self {
+        let (sends, mut client) = (Arc::clone(&self.sends), self.client.try_clone().expect("a descriptor"));
         thread::spawn(move || {
             let bytes = vec![0; rate.div_ceil(10)];
-            while flows.load(Ordering::Relaxed) && client.write_all(&bytes).is_ok() {
-                thread::sleep(STEP);
+            while sends.load(Ordering::Relaxed) && client.write_all(&bytes).is_ok() {
+                thread::sleep(SEND_INTERVAL);
             }
         });
         self
     }
 
-    /// The client leaves; the target has not closed its end.
-    pub fn client_leaves(&self) {
-        self.flows.store(false, Ordering::Relaxed);
-        self.client.shutdown(std::net::Shutdown::Both).expect("it is connected");
+    /// Shuts the client's end down; the server's end stays open.
+    pub fn shut_down_client(&self) {
+        self.sends.store(false, Ordering::Relaxed);
+        self.client.shutdown(std::net::Shutdown::Both).expect("the client is connected");
     }
 
-    /// The target closes its end, too.
-    pub fn target_closes(&mut self) {
+    /// Closes the server's end as well.
+    pub fn close_server(&mut self) {
         self.server = None;
     }
 }
 
-impl Drop for Wire {
+impl Drop for Connection {
     fn drop(&mut self) {
-        self.flows.store(false, Ordering::Relaxed);
+        self.sends.store(false, Ordering::Relaxed);
     }
 }

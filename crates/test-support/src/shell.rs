@@ -1,4 +1,4 @@
-//! A target that is no engine: a shell that says how often it was signalled, and ends when it is told.
+//! A target that is no engine: a shell that reports the signals it receives.
 
 use std::io::{PipeWriter, Write, pipe};
 use std::os::unix::process::CommandExt;
@@ -9,9 +9,9 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::sim::Program;
+use crate::process::Program;
 
-/// It lives as long as its test: a read may fail for a signal, too.
+/// Runs as long as its test does. `read` also fails when a signal interrupts it.
 const SCRIPT: &str = "
 trap 'echo INT' INT
 trap 'echo bye; exit 0' TERM
@@ -19,29 +19,30 @@ trap 'exit 3' USR1
 echo ready
 while read -r _ || [ -d /proc/$PPID ]; do :; done";
 
-/// A shell that waits for signals: SIGINT is told and survived, SIGTERM ends it with 0, SIGUSR1 with 3.
-pub struct Shell {
+/// A shell that waits for signals: it prints a line on SIGINT, and exits with 0 on SIGTERM, with 3 on SIGUSR1.
+pub struct ShellTarget {
     program: Program,
     pub pid: i32,
 }
 
-impl Shell {
-    pub fn named(name: &str) -> Self {
-        Self::start(name, Command::new("sh"))
+impl ShellTarget {
+    /// Starts it with this process name.
+    pub fn start(name: &str) -> Self {
+        Self::spawn(name, Command::new("sh"))
     }
 
-    /// The same as another user.
-    pub fn of_user(name: &str, user: u32) -> Self {
+    /// Starts it as another user.
+    pub fn start_as(name: &str, user: u32) -> Self {
         let mut command = Command::new("sh");
         command.uid(user).gid(user);
-        Self::start(name, command)
+        Self::spawn(name, command)
     }
 
-    fn start(name: &str, mut command: Command) -> Self {
+    fn spawn(name: &str, mut command: Command) -> Self {
         command.arg0(name).args(["-c", &format!("echo pid=$$\n{SCRIPT}")]);
-        let (input, prompter) = pipe().expect("the kernel has a pipe");
+        let (input, output) = pipe().expect("the kernel has a pipe");
         command.stdin(input);
-        prompt(prompter);
+        send_lines(output);
         let mut program = Program::start(command);
         let pid = program.wait_for("pid=").trim().trim_start_matches("pid=").parse().expect("a pid");
         program.wait_for("ready");
@@ -49,26 +50,25 @@ impl Shell {
     }
 
     pub fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.pid), signal).expect("the shell is there");
+        kill(Pid::from_raw(self.pid), signal).expect("the shell exists");
     }
 
     pub fn wait_for(&mut self, part: &str) {
         self.program.wait_for(part);
     }
 
-    /// Ends it, and says how often it was signalled until then.
-    pub fn signals(mut self) -> usize {
+    /// Ends it; returns how often it received SIGINT.
+    pub fn into_signal_count(mut self) -> usize {
         self.signal(Signal::SIGTERM);
         self.program.wait_for("bye");
         self.program.seen.iter().filter(|line| line.contains("INT")).count()
     }
 }
 
-/// Sends empty lines for as long as somebody may read them: a signal that comes just before a shell waits for a line
-/// is not looked at before the next one.
-fn prompt(mut prompter: PipeWriter) {
+/// Sends empty lines until the shell exits: a signal that comes just before `read` is handled only after the next line.
+fn send_lines(mut output: PipeWriter) {
     thread::spawn(move || {
-        while prompter.write_all(b"\n").is_ok() {
+        while output.write_all(b"\n").is_ok() {
             thread::sleep(Duration::from_millis(100));
         }
     });

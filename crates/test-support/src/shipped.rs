@@ -1,4 +1,4 @@
-//! The binary as it is shipped, and processes that are looked at from outside.
+//! The release binary as the image ships it, and what `/proc` shows of a process.
 
 use std::env;
 use std::error::Error;
@@ -11,10 +11,10 @@ use rustix::time::{ClockId, clock_gettime};
 
 pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// As the Dockerfile has them.
+/// The same as in the Dockerfile.
 const FLAGS: &str = "-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs";
 
-/// Builds the binary as the image has it, and these examples; tells where the binary is.
+/// Builds the release binary as the image ships it, and these examples; returns the path of the binary.
 pub fn build(examples: &[&str]) -> Result<PathBuf> {
     let triple = format!("{}-unknown-linux-gnu", env::consts::ARCH);
     let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", triple.to_uppercase().replace('-', "_"));
@@ -31,18 +31,18 @@ pub fn build(examples: &[&str]) -> Result<PathBuf> {
     Ok(target_dir()?.join(triple).join("release/lameduck"))
 }
 
-/// Where an example lies that was built.
+/// The path of a built example.
 pub fn example(name: &str) -> Result<PathBuf> {
     Ok(target_dir()?.join("release/examples").join(name))
 }
 
-/// The target directory: this program lies in its `release/deps`.
+/// The target directory: this program is in its `release/deps`.
 pub fn target_dir() -> Result<PathBuf> {
     let own = env::current_exe()?;
     Ok(own.ancestors().nth(3).ok_or("not run by cargo")?.to_owned())
 }
 
-/// A process that ends with its handle.
+/// A process that is killed on drop.
 pub struct Process(pub Child);
 
 impl Drop for Process {
@@ -52,24 +52,24 @@ impl Drop for Process {
     }
 }
 
-/// A line of `/proc/pid/status`, in kB where that is its unit.
+/// The number in a line of `/proc/PID/status`; memory is in kB.
 pub fn status(pid: u32, key: &str) -> Result<u64> {
     line_of(&format!("/proc/{pid}/status"), key)
 }
 
-/// The number in the line of a file of `/proc` that begins with this key.
+/// The number in the line of a file in `/proc` that begins with this key.
 pub fn line_of(path: &str, key: &str) -> Result<u64> {
     let text = fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
     let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
     Ok(line.ok_or_else(|| format!("no {key} in {path}"))?.trim().trim_end_matches(" kB").parse()?)
 }
 
-/// How many descriptors a process has open.
+/// The number of open descriptors of a process.
 pub fn descriptors(pid: u32) -> Result<usize> {
     Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count())
 }
 
-/// The time since some moment in the past.
+/// Monotonic time since an arbitrary point in the past.
 pub fn now() -> Result<Duration> {
     Ok(Duration::try_from(clock_gettime(ClockId::Monotonic))?)
 }

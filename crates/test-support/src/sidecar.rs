@@ -1,143 +1,110 @@
-//! The sidecar as a process: started, watched by its log, asked over HTTP, ended on drop.
+//! The sidecar as a process: started, watched by its log and status, called over HTTP, ended on drop.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::http::{Call, PATIENCE, Response, request};
-use crate::sim::{Running, wait_until};
+use crate::http::{Call, Response, TIMEOUT, request};
+use crate::process::{KillOnDrop, binary, free_address, unique_number, wait_until};
+use crate::skip::is_root_or_skip;
 
-/// Short times under a grace period that no test reaches.
-pub const QUICK: [&str; 8] =
+/// Short times within a grace period that no test reaches.
+pub const QUICK_TIMES: [&str; 8] =
     ["--grace-period", "10m", "--lame-duck", "100ms", "--quiet-period", "200ms", "--exit-wait", "200ms"];
-/// A user without any rights.
+/// The uid and gid of a user without any permissions.
 pub const NOBODY: u32 = 65534;
-/// The sidecar, and the clients of it.
-///
-/// # Panics
-/// Panics if it has not been built.
-pub fn binary() -> &'static str {
-    static PATH: LazyLock<String> = LazyLock::new(|| {
-        let this = std::env::current_exe().expect("the path of this test");
-        let path = this.ancestors().nth(2).expect("a target directory").join("lameduck");
-        assert!(path.exists(), "{} is missing: run `cargo build`", path.display());
-        path.into_os_string().into_string().expect("a path in UTF-8")
-    });
-    &PATH
-}
 
-/// What outlives a sidecar: its place, its files and the name of its target.
-pub struct Pod {
-    pub target: String,
+/// What a sidecar under test runs with, and what outlives it: its target's name, its address, its files.
+///
+/// Commands made here inherit no environment variable from the test process.
+pub struct SidecarEnv {
+    pub target_name: String,
     pub address: SocketAddr,
+    /// The state dir, which also holds the termination message.
     pub dir: PathBuf,
-    pub url: String,
+    pub metrics_url: String,
 }
 
 /// A running sidecar, killed on drop.
 pub struct Sidecar {
-    running: Running,
+    process: KillOnDrop,
     lines: Receiver<String>,
     seen: Vec<Value>,
     address: SocketAddr,
 }
 
-static NEXT: AtomicU16 = AtomicU16::new(20_000);
-
-/// An address that nobody else uses: each test process has a loopback address of its own.
-pub fn free_address() -> SocketAddr {
-    let [_, high, middle, low] = std::process::id().to_be_bytes();
-    (Ipv4Addr::new(127, 64 + high, middle, low), NEXT.fetch_add(1, Ordering::Relaxed)).into()
-}
-
-/// Tells how long ago it was made.
-pub fn stopwatch() -> impl Fn() -> Duration {
-    #[expect(clippy::disallowed_methods, reason = "a test looks at the time from outside")]
-    let start = Instant::now();
-    move || {
-        #[expect(clippy::disallowed_methods, reason = "a test looks at the time from outside")]
-        start.elapsed()
-    }
-}
-
-impl Pod {
-    /// A pod whose streams are counted by the page at this URL.
-    pub fn new(url: &str) -> Self {
-        let (pid, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let target = format!("impeller-{pid}-{number}");
-        let dir = std::env::temp_dir().join(&target);
+impl SidecarEnv {
+    /// An environment in which the page at this URL counts the streams.
+    pub fn new(metrics_url: &str) -> Self {
+        let target_name = format!("impeller-{}-{}", std::process::id(), unique_number());
+        let dir = std::env::temp_dir().join(&target_name);
         fs::create_dir_all(&dir).expect("a directory can be made");
-        // Another user's sidecar must be able to write there, too.
-        fs::set_permissions(&dir, fs::Permissions::from_mode(0o777)).expect("it is ours");
-        Self { target, address: free_address(), dir, url: url.to_owned() }
+        // A sidecar of another user must be able to write there, too.
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o777)).expect("the directory is ours");
+        Self { target_name, address: free_address(), dir, metrics_url: metrics_url.to_owned() }
     }
 
-    /// Starts a sidecar with these arguments, and waits until it answers.
+    /// Starts a sidecar with these arguments; waits until it listens.
     pub fn start(&self, args: &[&str]) -> Sidecar {
-        let mut command = self.command();
+        let mut command = self.sidecar_command();
         command.args(args).stderr(Stdio::piped());
-        self.spawn(command)
+        self.start_command(command)
     }
 
-    /// The command of a sidecar of this pod; flags win over what is set here.
-    pub fn command(&self) -> Command {
-        self.command_of(Command::new(binary()), &["sidecar"])
+    /// `lameduck sidecar`. Flags added to it win over the settings made here.
+    pub fn sidecar_command(&self) -> Command {
+        self.with_env(Command::new(binary()), &["sidecar"])
     }
 
-    /// The command of a rehearsal with the same settings.
-    pub fn check(&self) -> Command {
-        self.command_of(Command::new(binary()), &["check"])
+    /// `lameduck check` with the same settings.
+    pub fn check_command(&self) -> Command {
+        self.with_env(Command::new(binary()), &["check"])
     }
 
-    /// The hook of a pod that has no sidecar.
-    pub fn standalone(&self) -> Command {
-        self.command_of(Command::new(binary()), &["drain", "--standalone", "--hook"])
+    /// `lameduck drain --standalone --hook`, the hook of a pod without a sidecar.
+    pub fn standalone_command(&self) -> Command {
+        self.with_env(Command::new(binary()), &["drain", "--standalone", "--hook"])
     }
 
-    /// The same as nobody in particular, from a copy of the binary that everybody may run; `None` where only root may
-    /// do that, and we are not.
-    pub fn command_of_nobody(&self) -> Option<Command> {
-        self.as_nobody(&["sidecar"])
+    /// `lameduck sidecar` as the user nobody; `None`, and the skip is reported, where the tests do not run as root.
+    pub fn sidecar_command_as_nobody(&self) -> Option<Command> {
+        self.command_as_nobody(&["sidecar"])
     }
 
-    /// The command of a rehearsal by nobody in particular.
-    pub fn check_of_nobody(&self) -> Option<Command> {
-        self.as_nobody(&["check"])
+    /// `lameduck check` as the user nobody.
+    pub fn check_command_as_nobody(&self) -> Option<Command> {
+        self.command_as_nobody(&["check"])
     }
 
-    /// The same of any command.
-    pub fn as_nobody(&self, words: &[&str]) -> Option<Command> {
-        if !rustix::process::geteuid().is_root() {
-            println!("skipped: only root can start a process as another user");
+    /// `lameduck` with these arguments as the user nobody, from a copy of the binary that every user may execute.
+    pub fn command_as_nobody(&self, args: &[&str]) -> Option<Command> {
+        if !is_root_or_skip() {
             return None;
         }
         let copy = self.dir.join("lameduck");
-        // Not by this process: a child that another test forks meanwhile would hold it open for writing (ETXTBSY).
-        let copied = Command::new("cp").args([Path::new(binary()), &copy]).status();
-        assert!(copied.expect("cp runs").success(), "no room for a copy");
-        let mut command = self.command_of(Command::new(copy), words);
+        // Not copied by this process: a child forked by another test meanwhile would hold the copy open for writing,
+        // and its execution would fail with ETXTBSY.
+        let copied = Command::new("install").args(["-m", "755"]).args([Path::new(binary()), &copy]).status();
+        assert!(copied.expect("install runs").success(), "the binary cannot be copied");
+        let mut command = self.with_env(Command::new(copy), args);
         command.uid(NOBODY).gid(NOBODY);
         Some(command)
     }
 
-    /// This program with these words, in the environment of the pod.
-    pub fn command_of(&self, mut command: Command, words: &[&str]) -> Command {
-        command.env_clear().args(words).envs([
-            ("LAMEDUCK_TARGET", self.target.as_str()),
-            ("LAMEDUCK_METRICS_URL", &self.url),
+    /// Adds these arguments and the settings of this environment to a command.
+    pub fn with_env(&self, mut command: Command, args: &[&str]) -> Command {
+        command.env_clear().args(args).envs([
+            ("LAMEDUCK_TARGET", self.target_name.as_str()),
+            ("LAMEDUCK_METRICS_URL", &self.metrics_url),
             ("LAMEDUCK_LISTEN", &self.address.to_string()),
             ("LAMEDUCK_STATE_DIR", &self.dir.to_string_lossy()),
             ("LAMEDUCK_TERMINATION_LOG", &self.dir.join("termination").to_string_lossy()),
@@ -148,15 +115,16 @@ impl Pod {
         command
     }
 
-    /// Starts this command of a sidecar, and waits until it answers.
-    pub fn spawn(&self, command: Command) -> Sidecar {
-        let sidecar = self.launch(command);
-        wait_until(|| TcpStream::connect(self.address).is_ok());
+    /// Starts this command of a sidecar; waits until it listens.
+    pub fn start_command(&self, command: Command) -> Sidecar {
+        let mut sidecar = self.spawn_command(command);
+        wait_until(|| TcpStream::connect(self.address).is_ok() || !sidecar.is_running());
+        assert!(sidecar.is_running(), "the sidecar exited: {:#?}", sidecar.log());
         sidecar
     }
 
     /// Starts this command of a sidecar, and waits for nothing.
-    pub fn launch(&self, mut command: Command) -> Sidecar {
+    pub fn spawn_command(&self, mut command: Command) -> Sidecar {
         let mut child = command.stdin(Stdio::null()).spawn().expect("the sidecar starts");
         let (sender, lines) = channel();
         if let Some(stderr) = child.stderr.take() {
@@ -164,17 +132,17 @@ impl Pod {
                 BufReader::new(stderr).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
             });
         }
-        Sidecar { running: Running(child), lines, seen: Vec::new(), address: self.address }
+        Sidecar { process: KillOnDrop(child), lines, seen: Vec::new(), address: self.address }
     }
 
-    /// What was left for the kubelet.
+    /// The termination message for the kubelet, if one has been written.
     pub fn termination_message(&self) -> Option<Value> {
         let text = fs::read_to_string(self.dir.join("termination")).ok()?;
         assert!(text.len() < 1024 && text.ends_with('\n') && text.lines().count() == 1, "{text:?}");
         serde_json::from_str(&text).ok()
     }
 
-    /// The command of a client of this sidecar.
+    /// `lameduck` as a client of this sidecar.
     pub fn client_command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(binary());
         command.env_clear().args(args).args(["--address", &self.address.to_string()]);
@@ -182,26 +150,26 @@ impl Pod {
     }
 
     /// Runs a client of this sidecar to its end: its exit code, stdout and stderr.
-    pub fn client(&self, args: &[&str]) -> (Option<i32>, String, String) {
+    pub fn run_client(&self, args: &[&str]) -> (Option<i32>, String, String) {
         let output = self.client_command(args).output().expect("the client runs");
-        let text = |bytes| String::from_utf8(bytes).expect("a client speaks text");
+        let text = |bytes| String::from_utf8(bytes).expect("a client prints text");
         (output.status.code(), text(output.stdout), text(output.stderr))
     }
 }
 
-impl Drop for Pod {
+impl Drop for SidecarEnv {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.dir);
     }
 }
 
 impl Sidecar {
-    /// Calls the hook, and waits until the call is held.
-    pub fn hook(&self) -> Call {
+    /// Calls the preStop hook; returns once the call is held or answered.
+    pub fn call_hook(&self) -> Call {
         let held = || self.metric("lameduck_hook_callers").unwrap_or(0.0);
         let before = held();
         let call = Call::get(self.address, "/prestop");
-        wait_until(|| held() > before || !call.is_silent());
+        wait_until(|| held() > before || !call.is_pending());
         call
     }
 
@@ -209,7 +177,7 @@ impl Sidecar {
         Call::get(self.address, path).response()
     }
 
-    pub fn ask(&self, method: &str, path: &str, headers: &str) -> Response {
+    pub fn request(&self, method: &str, path: &str, headers: &str) -> Response {
         Call::send(self.address, request(method, path, headers)).response()
     }
 
@@ -217,24 +185,27 @@ impl Sidecar {
         self.get("/status").json()
     }
 
-    /// The value of one series of its own metrics.
+    /// The value of one series of the sidecar's metrics.
     pub fn metric(&self, series: &str) -> Option<f64> {
         let page = self.get("/metrics").body;
         page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
     }
 
-    /// Waits until the status says this at a path of it.
+    /// Waits until the status has this value at this JSON pointer.
+    #[track_caller]
     pub fn wait_for_status(&self, pointer: &str, value: impl Into<Value>) {
         let value = value.into();
         wait_until(|| self.status().pointer(pointer) == Some(&value));
     }
 
+    #[track_caller]
     pub fn wait_for_ready(&self) {
         wait_until(|| self.get("/readyz").status == 200);
     }
 
-    /// Waits until not ready with this in the reason, which is returned.
-    pub fn wait_for_unready(&self, reason: &str) -> String {
+    /// Waits until the sidecar is not ready for a reason that contains this; returns the reason.
+    #[track_caller]
+    pub fn wait_for_not_ready(&self, reason: &str) -> String {
         let mut answer = self.get("/readyz");
         wait_until(|| {
             answer = self.get("/readyz");
@@ -243,21 +214,23 @@ impl Sidecar {
         answer.body
     }
 
-    /// Waits until the page has been read so many times more.
+    /// Waits until the metrics page has been polled this many times more, whatever the readings.
+    #[track_caller]
     pub fn wait_for_readings(&self, more: u32) {
-        let wanted = self.readings() + f64::from(more);
-        wait_until(|| self.readings() >= wanted);
+        let target = self.readings() + f64::from(more);
+        wait_until(|| self.readings() >= target);
     }
 
     fn readings(&self) -> f64 {
         let series = |result| format!("lameduck_source_readings_total{{source=\"metrics\",result=\"{result}\"}}");
-        ["ok", "absent", "unknown"].map(|result| self.metric(&series(result)).expect("it is counted")).iter().sum()
+        ["ok", "absent", "unknown"].map(|result| self.metric(&series(result)).expect("a reading counter")).iter().sum()
     }
 
     /// Waits for a log line whose message contains this.
-    pub fn wait_for(&mut self, message: &str) -> Value {
+    #[track_caller]
+    pub fn wait_for_log(&mut self, message: &str) -> Value {
         loop {
-            let Ok(line) = self.lines.recv_timeout(PATIENCE) else { panic!("no {message:?} after {:#?}", self.seen) };
+            let Ok(line) = self.lines.recv_timeout(TIMEOUT) else { panic!("no {message:?} after {:#?}", self.seen) };
             let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
             self.seen.push(line.clone());
             if line["message"].as_str().is_some_and(|text| text.contains(message)) {
@@ -266,7 +239,7 @@ impl Sidecar {
         }
     }
 
-    /// The whole log; waits for the end of the sidecar.
+    /// Waits until the sidecar exits; returns its whole log.
     pub fn log(&mut self) -> &[Value] {
         self.exit_code();
         self.seen.extend(self.lines.iter().map(|line| serde_json::from_str(&line).expect("a line of JSON")));
@@ -274,25 +247,25 @@ impl Sidecar {
     }
 
     pub fn pid(&self) -> i32 {
-        i32::try_from(self.running.0.id()).expect("a pid fits")
+        self.process.pid()
     }
 
     pub fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.pid()), signal).expect("the sidecar is alive");
+        self.process.signal(signal);
     }
 
-    /// Kills it as the out-of-memory killer does.
+    /// Kills it as the OOM killer does.
     pub fn kill(mut self) {
         self.signal(Signal::SIGKILL);
         assert_eq!(self.exit_code(), None);
     }
 
     pub fn is_running(&mut self) -> bool {
-        self.running.is_running()
+        self.process.is_running()
     }
 
-    /// Waits for the end; `None` stands for a death by signal.
+    /// Waits until it exits; `None` if a signal killed it.
     pub fn exit_code(&mut self) -> Option<i32> {
-        self.running.exit_code()
+        self.process.exit_code()
     }
 }

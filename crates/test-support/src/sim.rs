@@ -1,46 +1,35 @@
-//! The simulated engine and its client as processes: started, watched by their printed lines, ended on drop.
+//! The simulated engine and its client, the examples `engine_sim` and `engine_client`, as processes.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
-use std::time::Duration;
+use std::process::Command;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::process::{Program, example};
 
 /// A running simulated engine, killed on drop.
-pub struct Sim {
+pub struct EngineSim {
     pub program: Program,
-    /// The line that tells the real ports.
+    /// The line that names its addresses.
     pub listening: String,
+    /// Where streams are served.
     pub ws: String,
-    /// Where the page is: on a port of its own, or on that of the streams.
+    /// Where the page is served: on its own port or, for an API, on that of the streams.
     pub metrics: String,
 }
 
-/// A running example whose lines can be waited for.
-pub struct Program {
-    running: Running,
-    lines: Receiver<String>,
-    pub seen: Vec<String>,
-}
-
-impl Sim {
+impl EngineSim {
     pub fn start(args: &[&str]) -> Self {
-        Self::named("impeller", args)
+        Self::start_as("impeller", args)
     }
 
-    /// Starts it under another name, so that nobody takes it for another test's.
-    pub fn named(name: &str, args: &[&str]) -> Self {
-        let mut command = Command::new(example("engine_sim"));
-        command.arg0(name).args(["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]).args(args);
+    /// Starts it with another process name, so that no other test mistakes it for its target.
+    pub fn start_as(name: &str, args: &[&str]) -> Self {
+        let mut command = engine_command(name);
+        command.args(["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]).args(args);
         let mut program = Program::start(command);
         let listening = program.wait_for("listening ");
         let word = |key: &str| listening.split(' ').find_map(|word| word.strip_prefix(key)).map(str::to_owned);
@@ -49,8 +38,14 @@ impl Sim {
         Self { program, listening, ws, metrics }
     }
 
+    /// Starts a client that opens streams on this path.
     pub fn client(&self, path: &str, args: &[&str]) -> Program {
-        client_of(&self.ws, path, args)
+        start_client(&self.ws, path, args)
+    }
+
+    /// The port of the streams.
+    pub fn port(&self) -> &str {
+        self.ws.rsplit(':').next().expect("an address has a port")
     }
 
     pub fn wait_for(&mut self, part: &str) -> String {
@@ -69,20 +64,21 @@ impl Sim {
         self.program.signal(signal);
     }
 
+    /// The response with the metrics page, including its head.
     pub fn page(&self) -> String {
         self.request("GET /metrics", "")
     }
 
-    /// The page of an API.
+    /// The response with an API's status page, including its head.
     pub fn status(&self) -> String {
         self.request("GET /v1/status", "")
     }
 
+    /// Changes the page; returns the response, including its head.
     pub fn put_page(&self, word: &str) -> String {
         self.request("PUT /page", word)
     }
 
-    /// The whole response, head and all.
     fn request(&self, line: &str, body: &str) -> String {
         let mut tcp = TcpStream::connect(&self.metrics).expect("the metrics port is open");
         let head = format!("Host: sim\r\nConnection: close\r\nContent-Length: {}", body.len());
@@ -92,7 +88,7 @@ impl Sim {
         response
     }
 
-    /// Whether the kernel has this signal in one of the masks of `/proc/PID/status`.
+    /// Whether a mask in `/proc/PID/status`, such as `SigCgt`, contains this signal.
     pub fn has_signal(&self, mask: &str, signal: Signal) -> bool {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the engine is alive");
         let line = status.lines().find_map(|line| line.strip_prefix(mask)).expect("a line with the mask");
@@ -101,98 +97,18 @@ impl Sim {
     }
 }
 
-impl Program {
-    pub fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("the example starts");
-        let stdout = child.stdout.take().expect("stdout is piped");
-        let (sender, lines) = channel();
-        thread::spawn(move || BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|l| sender.send(l)));
-        Self { running: Running(child), lines, seen: Vec::new() }
-    }
-
-    pub fn wait_for(&mut self, part: &str) -> String {
-        loop {
-            let Ok(line) = self.lines.recv_timeout(PATIENCE) else { panic!("no {part:?} after {:#?}", self.seen) };
-            self.seen.push(line.clone());
-            if line.contains(part) {
-                return line;
-            }
-        }
-    }
-
-    pub fn is_running(&mut self) -> bool {
-        self.running.is_running()
-    }
-
-    pub fn pid(&self) -> i32 {
-        i32::try_from(self.running.0.id()).expect("a pid fits")
-    }
-
-    pub fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.pid()), signal).expect("the program is alive");
-    }
-
-    /// Waits for the end; `None` stands for a death by signal.
-    pub fn exit_code(&mut self) -> Option<i32> {
-        self.running.exit_code()
-    }
+/// The command of an engine with this process name and no settings.
+pub fn engine_command(name: &str) -> Command {
+    let mut command = Command::new(example("engine_sim"));
+    command.arg0(name).env_clear();
+    // The engine starts a shell to ignore signals.
+    command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+    command
 }
 
-/// A client of whatever serves streams at this address.
-pub fn client_of(address: &str, path: &str, args: &[&str]) -> Program {
+/// Starts a client of whatever serves streams at this address.
+pub fn start_client(address: &str, path: &str, args: &[&str]) -> Program {
     let mut command = Command::new(example("engine_client"));
-    command.args(["--url", &format!("ws://{address}{path}")]).args(args);
+    command.env_clear().args(["--url", &format!("ws://{address}{path}")]).args(args);
     Program::start(command)
-}
-
-/// A process that ends with its handle.
-pub struct Running(pub Child);
-
-impl Running {
-    pub fn is_running(&mut self) -> bool {
-        self.0.try_wait().expect("the child can be waited for").is_none()
-    }
-
-    /// Waits for the end; `None` stands for a death by signal.
-    pub fn exit_code(&mut self) -> Option<i32> {
-        let mut status = None;
-        wait_until(|| {
-            status = self.0.try_wait().expect("the child can be waited for");
-            status.is_some()
-        });
-        status.and_then(|status| status.code())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Examples are built beside the directory of the test executables.
-pub fn example(name: &str) -> PathBuf {
-    let this = std::env::current_exe().expect("the path of this test");
-    let path = this.ancestors().nth(2).expect("a target directory").join("examples").join(name);
-    assert!(path.exists(), "{} is missing: run `cargo build --examples`", path.display());
-    path
-}
-
-/// The name that a process was started by; nothing once it has ended, even if nobody has waited for it.
-pub fn first_argument(pid: i32) -> Option<String> {
-    let arguments = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    let first = arguments.split(|byte| *byte == 0).next().filter(|first| !first.is_empty())?;
-    Some(String::from_utf8_lossy(first).into_owned())
-}
-
-pub fn wait_until(mut condition: impl FnMut() -> bool) {
-    const STEP: Duration = Duration::from_millis(10);
-    for _ in 0..PATIENCE.as_millis() / STEP.as_millis() {
-        if condition() {
-            return;
-        }
-        thread::sleep(STEP);
-    }
-    panic!("waited in vain");
 }

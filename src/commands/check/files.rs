@@ -1,5 +1,5 @@
-//! The places that the sidecar needs: an address to listen on, a directory for its notes, a file for the outcome, and
-//! one for the token.
+//! The files and the address that the sidecar needs: where it listens, saves its state, writes the outcome, and reads the
+//! token.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -7,35 +7,39 @@ use std::path::Path;
 
 use super::ports;
 use super::report::{Cause, Check};
-use crate::commands::{CommandError, Exit, sidecar, status};
+use crate::commands::{sidecar, status};
 use crate::io::clock::Clock;
 use crate::io::nonblocking::open_nonblocking;
 use crate::io::private_file;
 use crate::io::report::StatusReport;
-use crate::settings::args::beside;
-use crate::settings::{Settings, is_writable};
+use crate::settings::Settings;
+use crate::settings::args::sidecar_url;
+use crate::settings::error::{SettingError, SettingErrorKind};
+use crate::settings::values::is_writable;
 use lameduck_machine::reading::Count;
 
-/// Whether a sidecar answers at the address, or else could.
+/// Checks that a sidecar answers at the address, or could listen there.
 pub(super) async fn listen(settings: &Settings) -> Check {
-    let address = beside(settings.listen);
-    let requested_at = tokio::time::timeout(settings.plan.scrape_timeout, status::fetch(&address)).await;
-    if let Ok(Ok(status)) = requested_at {
-        return Check::well("listen", format!("a sidecar answers at {address}: {}", describe(&status)));
+    const NAME: &str = "listen";
+    let address = sidecar_url(settings.listen);
+    let status = tokio::time::timeout(settings.times.scrape_timeout, status::fetch(&address)).await;
+    if let Ok(Ok(status)) = status {
+        return Check::pass(NAME, format!("a sidecar answers at {address}: {}", describe(&status)));
     }
     match sidecar::bind(settings) {
-        Ok(_) => Check::well("listen", format!("{} is free: no sidecar runs there yet", settings.listen)),
-        Err(failure) => {
-            let cause = if failure.exit == Exit::NotPermitted { Cause::NotPermitted } else { Cause::Settings };
-            let (detail, mend) = cause_and_mend(&failure);
-            Check::amiss("listen", cause, format!("{detail}, and no sidecar answers there"), mend)
+        Ok(_) => Check::pass(NAME, format!("{} is free: no sidecar is running yet", settings.listen)),
+        Err(error) => {
+            let detail = format!("{}, and no sidecar answers there", error.problem());
+            Check::fail(NAME, refusal_cause(&error), detail, error.fix)
         }
     }
 }
 
-/// What the sidecar would say of what keeps it from its work, in its two parts.
-fn cause_and_mend(failure: &CommandError) -> (&str, &str) {
-    failure.message.split_once("; ").unwrap_or((&failure.message, "choose another"))
+const fn refusal_cause(error: &SettingError) -> Cause {
+    match error.kind {
+        SettingErrorKind::Invalid => Cause::Settings,
+        SettingErrorKind::NotPermitted => Cause::NotPermitted,
+    }
 }
 
 fn describe(status: &StatusReport) -> String {
@@ -44,31 +48,31 @@ fn describe(status: &StatusReport) -> String {
     format!("version {version}, phase {phase}, {streams}")
 }
 
-/// Whether a drain can be noted; `chosen` says that somebody chose where.
-pub(super) fn state_dir(settings: &Settings, chosen: bool) -> Check {
+/// Checks that the state of a drain can be saved. `explicit` says that the user has set the directory.
+pub(super) fn state_dir(settings: &Settings, explicit: bool) -> Check {
     const NAME: &str = "state_dir";
-    const COST: &str = "a sidecar that restarts in a drain will not know of it";
-    const MEND: &str = "mount a volume there (an emptyDir of medium Memory will do) that this user can write, and name it with --state-dir; or write --state-dir none";
+    const CONSEQUENCE: &str = "a sidecar that restarts during a drain will not resume it";
+    const FIX: &str = "mount a volume there that this user can write to (an emptyDir of medium Memory is enough), and name it with --state-dir; or set --state-dir none";
     match &settings.state_dir {
-        None if chosen => Check::open(NAME, format!("switched off: {COST}")),
-        None => Check::amiss(NAME, Cause::NotPermitted, format!("/dev/shm cannot be written: {COST}"), MEND),
+        None if explicit => Check::skip(NAME, format!("turned off: {CONSEQUENCE}")),
+        None => Check::fail(NAME, Cause::NotPermitted, format!("/dev/shm is not writable: {CONSEQUENCE}"), FIX),
         Some(dir) => match probe(dir) {
-            Ok(()) => Check::well(NAME, format!("{} can be written", dir.display())),
+            Ok(()) => Check::pass(NAME, format!("{} is writable", dir.display())),
             Err(error) => {
-                let detail = format!("{} cannot be written: {error}: {COST}", dir.display());
-                Check::amiss(NAME, cause(&error), detail, MEND)
+                let detail = format!("{} is not writable: {error}: {CONSEQUENCE}", dir.display());
+                Check::fail(NAME, write_cause(&error), detail, FIX)
             }
         },
     }
 }
 
-/// Writes a file that was not there, and removes it.
+/// Creates a file and removes it again.
 fn probe(dir: &Path) -> io::Result<()> {
-    // A process id may be used again, and a probe that was killed has left its file.
+    // The process id alone is not unique: ids are reused, and a killed probe leaves its file behind.
     let now = Clock::start().now().as_duration().as_nanos();
     let path = dir.join(format!(".lameduck-check-{}-{now}", std::process::id()));
     let written = private_file::create(&path).and_then(|mut file| {
-        // A full file system makes a file, and takes nothing.
+        // On a full file system, a file can be created but not written to.
         io::Write::write_all(&mut file, b"probe\n")
     });
     if written.as_ref().is_err_and(|error| error.kind() == ErrorKind::AlreadyExists) {
@@ -80,47 +84,44 @@ fn probe(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether the outcome can be left for the kubelet: the file is opened, and left as it is.
+/// Checks that the outcome can be written for the kubelet. It opens the file but does not change it.
 pub(super) fn termination_log(settings: &Settings) -> Check {
     const NAME: &str = "termination_log";
     let (path, create) = &settings.termination_log;
     let shown = path.display();
     match open_nonblocking(path, OpenOptions::new().write(true)) {
-        Ok(_) => Check::well(NAME, format!("{shown} can be written")),
+        Ok(_) => Check::pass(NAME, format!("{shown} is writable")),
         Err(error) if error.kind() == ErrorKind::NotFound && !create => {
-            Check::open(NAME, format!("{shown} is not there, as the kubelet would make it: the outcome is only logged"))
+            Check::skip(NAME, format!("{shown}, which the kubelet creates, does not exist: the outcome is only logged"))
         }
-        Err(error) if error.kind() == ErrorKind::NotFound && path.parent().is_some_and(may_hold) => {
-            Check::well(NAME, format!("{shown} can be made"))
+        Err(error) if error.kind() == ErrorKind::NotFound && path.parent().is_some_and(can_create_in) => {
+            Check::pass(NAME, format!("{shown} can be created"))
         }
-        Err(error) => Check::amiss(
+        Err(error) => Check::fail(
             NAME,
-            cause(&error),
-            format!("{shown} cannot be written: {error}: the outcome is only logged"),
-            "let this user write it, or name another file with --termination-log",
+            write_cause(&error),
+            format!("{shown} is not writable: {error}: the outcome is only logged"),
+            "let this user write to it, or name another file with --termination-log",
         ),
     }
 }
 
-/// Whether there is a token, where one is wanted.
+/// Checks that the token file contains a token, if one is set.
 pub(super) fn token_file(settings: &Settings) -> Option<Check> {
     const NAME: &str = "token_file";
     let path = settings.token_file.as_ref()?.display();
-    Some(match sidecar::token(settings) {
-        Ok(_) => Check::well(NAME, format!("{path} holds a token")),
-        Err(failure) => {
-            let (detail, mend) = cause_and_mend(&failure);
-            Check::amiss(NAME, Cause::Settings, detail.to_owned(), mend)
-        }
+    Some(match sidecar::open_token_file(settings) {
+        Ok(_) => Check::pass(NAME, format!("{path} contains a token")),
+        Err(error) => Check::fail(NAME, refusal_cause(&error), error.problem(), error.fix),
     })
 }
 
-fn may_hold(dir: &Path) -> bool {
+fn can_create_in(dir: &Path) -> bool {
     is_writable(if dir.as_os_str().is_empty() { Path::new(".") } else { dir })
 }
 
-fn cause(error: &io::Error) -> Cause {
-    // A file that may not be made is missing for want of a permission.
+fn write_cause(error: &io::Error) -> Cause {
+    // A file that does not exist is missing because it may not be created.
     const REFUSALS: [ErrorKind; 3] = [ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem, ErrorKind::NotFound];
     if REFUSALS.contains(&error.kind()) { Cause::NotPermitted } else { Cause::Environment }
 }

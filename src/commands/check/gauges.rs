@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::slice;
 
-use super::similarity::{is_likely, percent};
+use super::similarity::{is_similar, percent};
 use lameduck_parsers::exposition::{Format, Gauge, Page, gauges};
 use lameduck_parsers::selector::Selector;
 
@@ -60,7 +60,7 @@ impl<'a> Gauges<'a> {
             self.gauges.iter().map(|gauge| (Selector::exact(&gauge.name, []).to_string(), &*gauge.name)).collect();
         let typed = selector.name().unwrap_or_default();
         let written = sorted_by_similarity(typed, names.keys().cloned().collect());
-        let similar = written.iter().filter(|text| is_likely(typed, names[*text]));
+        let similar = written.iter().filter(|text| is_similar(typed, names[*text]));
         // With the labels that were typed, if that matches.
         let candidates = similar.flat_map(|text| [selector.to_string().replacen(typed, text, 1), text.clone()]);
         let best = candidates.into_iter().find(|text| self.matches(text));

@@ -1,4 +1,4 @@
-//! The metrics page: whether it answers, and what the selectors find on it.
+//! The metrics page: whether it answers, and what the selectors match on it.
 
 use std::slice;
 use std::time::Duration;
@@ -14,167 +14,159 @@ use lameduck_machine::reading::{Count, ReadError, ReadErrorKind};
 use lameduck_parsers::exposition::{Error, Page, Sum};
 use lameduck_parsers::selector::Selector;
 
-/// How much of the page is kept to advise on, in bytes: the sidecar's container may have no memory to spare.
-const KEPT: usize = 256 * 1024;
+/// How much of the page is kept for suggestions, in bytes: the container of the sidecar may have little memory.
+const MAX_KEPT_BYTES: usize = 256 * 1024;
 
-/// What was seen on the page.
-struct Seen {
-    steady: Vec<Option<Sum>>,
+/// What was found on the page.
+struct Observed {
+    eager: Vec<Option<Sum>>,
     lazy: Vec<Option<Sum>>,
     capacity: Option<Sum>,
     /// For each selector of idle streams, how many of the counted series it matches.
-    idle: Vec<usize>,
+    idle_series: Vec<usize>,
     /// The page as far as it was kept, up to the end of a line.
     text: Vec<u8>,
 }
 
-/// Whether the page answers and the selectors match.
+/// Checks that the page answers and that the selectors match.
 pub(super) async fn check(settings: &Settings) -> Vec<Check> {
-    let Some((url, wanted)) = &settings.sources.page else {
-        return vec![Check::open("page", "none is set: the streams are counted otherwise")];
+    let Some((url, selectors)) = &settings.sources.page else {
+        return vec![Check::skip("page", "none is set: the streams are counted in another way")];
     };
-    match look(url, wanted, settings.plan.scrape_timeout).await {
-        Ok(seen) => judge(settings, url, wanted, &seen),
-        Err(fault) => unread(url, wanted, &fault),
+    match observe(url, selectors, settings.times.scrape_timeout).await {
+        Ok(observed) => evaluate(settings, url, selectors, &observed),
+        Err(error) => failed(url, selectors, &error),
     }
 }
 
-async fn look(url: &Url, wanted: &PageSelectors, bound: Duration) -> Result<Seen, ReadError> {
-    let late = || Err(ReadError::new(ReadErrorKind::NoResponse, format!("no whole page within {bound:?}")));
-    tokio::time::timeout(bound, fetch(url, wanted)).await.unwrap_or_else(|_| late())
+async fn observe(url: &Url, selectors: &PageSelectors, timeout: Duration) -> Result<Observed, ReadError> {
+    let late = || Err(ReadError::new(ReadErrorKind::NoResponse, format!("no complete page within {timeout:?}")));
+    tokio::time::timeout(timeout, fetch(url, selectors)).await.unwrap_or_else(|_| late())
 }
 
-/// Reads the page as the sidecar does; once more, beside it, for each selector of idle streams.
-async fn fetch(url: &Url, wanted: &PageSelectors) -> Result<Seen, ReadError> {
-    let unreadable = |error: Error| ReadError::new(ReadErrorKind::Invalid, error);
-    let counted = [&wanted.eager[..], &wanted.lazy].concat();
-    let selectors: Vec<Selector> = counted.iter().chain(&wanted.capacity).cloned().collect();
-    let mut answer = PageResponse::get(url).await?;
-    let mut page = Page::new(&selectors, answer.format);
-    let apart = |idle| Page::new(&counted, answer.format).with_idle_selectors(slice::from_ref(idle));
-    let mut idles: Vec<Page<'_>> = wanted.idle.iter().map(apart).collect();
+/// Reads the page as the sidecar does, and at the same time once per selector of idle streams.
+async fn fetch(url: &Url, selectors: &PageSelectors) -> Result<Observed, ReadError> {
+    let invalid = |error: Error| ReadError::new(ReadErrorKind::Invalid, error);
+    let counted = [&selectors.eager[..], &selectors.lazy].concat();
+    let all: Vec<Selector> = counted.iter().chain(&selectors.capacity).cloned().collect();
+    let mut response = PageResponse::get(url).await?;
+    let mut page = Page::new(&all, response.format);
+    let with_idle = |idle| Page::new(&counted, response.format).with_idle_selectors(slice::from_ref(idle));
+    let mut idle_pages: Vec<Page<'_>> = selectors.idle.iter().map(with_idle).collect();
     let mut text = Vec::new();
-    while let Some(bytes) = answer.next().await? {
-        for page in idles.iter_mut().chain([&mut page]) {
-            page.feed(&bytes).map_err(unreadable)?;
+    while let Some(bytes) = response.next().await? {
+        for page in idle_pages.iter_mut().chain([&mut page]) {
+            page.feed(&bytes).map_err(invalid)?;
         }
-        text.extend_from_slice(&bytes[..bytes.len().min(KEPT - text.len())]);
+        text.extend_from_slice(&bytes[..bytes.len().min(MAX_KEPT_BYTES - text.len())]);
     }
-    let mut sums = page.finish(answer.framed).map_err(unreadable)?;
+    let mut sums = page.finish(response.framed).map_err(invalid)?;
     let capacity = sums.split_off(counted.len()).pop().flatten();
-    let lazy = sums.split_off(wanted.eager.len());
-    let mut idle = Vec::new();
-    for page in idles {
-        let sums = page.finish(answer.framed).map_err(unreadable)?;
-        idle.push(sums.into_iter().flatten().map(|sum| sum.idle_series).sum());
+    let lazy = sums.split_off(selectors.eager.len());
+    let mut idle_series = Vec::new();
+    for page in idle_pages {
+        let sums = page.finish(response.framed).map_err(invalid)?;
+        idle_series.push(sums.into_iter().flatten().map(|sum| sum.idle_series).sum());
     }
     text.truncate(text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
-    Ok(Seen { steady: sums, lazy, capacity, idle, text })
+    Ok(Observed { eager: sums, lazy, capacity, idle_series, text })
 }
 
-fn unread(url: &Url, wanted: &PageSelectors, fault: &ReadError) -> Vec<Check> {
-    let mend = match fault.kind {
+fn failed(url: &Url, selectors: &PageSelectors, error: &ReadError) -> Vec<Check> {
+    let fix = match error.kind {
         ReadErrorKind::ConnectionRefused => "wait until the target serves its page, or correct --metrics-url",
-        ReadErrorKind::NoResponse => "correct --metrics-url; if it answers but slowly, lengthen --scrape-timeout",
-        ReadErrorKind::Invalid => "name a page of Prometheus or OpenMetrics text with --metrics-url",
+        ReadErrorKind::NoResponse => "correct --metrics-url; if the page is only slow, lengthen --scrape-timeout",
+        ReadErrorKind::Invalid => "name a page in the Prometheus or OpenMetrics text format with --metrics-url",
     };
-    let mut checks = vec![Check::amiss("page", Cause::Environment, format!("{url}: {}", fault.message), mend)];
-    checks
-        .extend(wanted.eager.iter().map(|it| Check::open("streams", format!("{it}: there is no page to find it on"))));
+    let mut checks = vec![Check::fail("page", Cause::Environment, format!("{url}: {}", error.message), fix)];
+    let skipped = |selector| Check::skip("streams", format!("{selector}: there is no page to search"));
+    checks.extend(selectors.eager.iter().map(skipped));
     checks
 }
 
-fn judge(settings: &Settings, url: &Url, wanted: &PageSelectors, seen: &Seen) -> Vec<Check> {
-    let mut checks = vec![Check::well("page", format!("{url} answers: {}", total(seen)))];
-    checks.extend(wanted.eager.iter().zip(&seen.steady).map(|(selector, sum)| steady(selector, *sum, seen)));
-    checks.extend(wanted.lazy.iter().zip(&seen.lazy).map(|(selector, sum)| lazy(selector, *sum)));
+fn evaluate(settings: &Settings, url: &Url, selectors: &PageSelectors, observed: &Observed) -> Vec<Check> {
+    let mut checks = vec![Check::pass("page", format!("{url} answers: {}", total(observed)))];
+    checks.extend(selectors.eager.iter().zip(&observed.eager).map(|(selector, sum)| eager(selector, *sum, observed)));
+    checks.extend(selectors.lazy.iter().zip(&observed.lazy).map(|(selector, sum)| lazy(selector, *sum)));
     let ends_drain = settings.sources.idleness.ends_drain;
-    // Lazy series that are not there have been told of already.
-    let untold = |(selector, series): &(&Selector, &usize)| **series > 0 || !wanted.lazy.contains(selector);
-    let idle = wanted.idle.iter().zip(&seen.idle).filter(untold);
-    checks.extend(idle.map(|(selector, series)| idle_streams(selector, *series, seen).where_needed(ends_drain)));
-    if let (Some(AcceptLimit::Capacity), Some(selector)) = (settings.sources.accept_below, &wanted.capacity) {
-        checks.push(capacity(selector, seen));
+    // Lazy series that have not appeared yet are reported above.
+    let is_new = |(selector, series): &(&Selector, &usize)| **series > 0 || !selectors.lazy.contains(selector);
+    let idle = selectors.idle.iter().zip(&observed.idle_series).filter(is_new);
+    checks.extend(idle.map(|(selector, series)| idle_streams(selector, *series, observed).required_if(ends_drain)));
+    if let (Some(AcceptLimit::Capacity), Some(selector)) = (settings.sources.accept_below, &selectors.capacity) {
+        checks.push(capacity(selector, observed));
     }
     checks
 }
 
-/// How many streams the page counts, as the sidecar does: nobody knows while a selector matches nothing.
-fn total(seen: &Seen) -> String {
+/// Describes how many streams the page counts, as the sidecar does: unknown while a selector matches nothing.
+fn total(observed: &Observed) -> String {
     let sum = |sums: &[Option<Sum>]| sums.iter().flatten().fold(0_u64, |total, sum| total.saturating_add(sum.total));
-    if seen.steady.contains(&None) {
-        return "streams unknown, for a selector matches nothing".to_owned();
+    if observed.eager.contains(&None) {
+        return "streams unknown, because a selector matches nothing".to_owned();
     }
-    // The lazy ones are another witness to the same streams.
-    streams(Count::of(sum(&seen.steady).max(sum(&seen.lazy))))
+    // The lazy series count the same streams once more.
+    streams(Count::of(sum(&observed.eager).max(sum(&observed.lazy))))
 }
 
-fn steady(selector: &Selector, sum: Option<Sum>, seen: &Seen) -> Check {
-    match sum {
-        Some(sum) => Check::well("streams", matched(selector, sum)),
-        None => missing("streams", "--streams", selector, seen),
+fn eager(selector: &Selector, sum: Option<Sum>, observed: &Observed) -> Check {
+    if let Some(sum) = sum {
+        return Check::pass("streams", matched(selector, sum));
     }
+    let Suggestion { available, best } = Gauges::read(&observed.text).suggest(selector);
+    Check::fail(
+        "streams",
+        Cause::Environment,
+        format!("{selector} matches nothing on the page; {available}"),
+        fix("--streams", best, "name the series that count streams with --streams, or correct --metrics-url"),
+    )
 }
 
 fn lazy(selector: &Selector, sum: Option<Sum>) -> Check {
     match sum {
-        Some(sum) => Check::well("lazy_streams", matched(selector, sum)),
-        None => Check::open("lazy_streams", format!("{selector} is not on the page: zero until it was")),
+        Some(sum) => Check::pass("lazy_streams", matched(selector, sum)),
+        None => Check::skip("lazy_streams", format!("{selector} is not on the page and counts as zero until it is")),
     }
 }
 
-fn idle_streams(selector: &Selector, series: usize, seen: &Seen) -> Check {
+fn idle_streams(selector: &Selector, series: usize, observed: &Observed) -> Check {
     const NAME: &str = "idle_streams";
     if series > 0 {
-        return Check::well(NAME, format!("{selector} matches {} of the counted ones", plural(series)));
+        return Check::pass(NAME, format!("{selector} matches {series} of the counted series"));
     }
-    let gauges = Gauges::read(&seen.text);
+    let gauges = Gauges::read(&observed.text);
     let Suggestion { available, best } = if gauges.matches(&selector.to_string()) {
         Suggestion { available: "it matches others, which --streams does not count".to_owned(), best: None }
     } else {
         gauges.suggest(selector)
     };
-    Check::amiss(
+    Check::fail(
         NAME,
         Cause::Environment,
-        format!("{selector} matches none of the counted series, so that none of them can be idle; {available}"),
-        mend("--idle-streams", best, "say with --idle-streams which of the counted series can be idle"),
+        format!("{selector} matches none of the counted series, so none of them can be idle; {available}"),
+        fix("--idle-streams", best, "name the counted series that can be idle with --idle-streams"),
     )
 }
 
-fn capacity(selector: &Selector, seen: &Seen) -> Check {
-    match seen.capacity {
-        Some(Sum { total: 0, .. }) => Check::well("capacity", format!("{selector} is 0: the target takes any number")),
-        Some(Sum { total, .. }) => Check::well("capacity", format!("{selector} is {total}")),
-        None => Check::amiss(
-            "capacity",
+fn capacity(selector: &Selector, observed: &Observed) -> Check {
+    const NAME: &str = "capacity";
+    match observed.capacity {
+        Some(Sum { total: 0, .. }) => Check::pass(NAME, format!("{selector} is 0: the target accepts any number")),
+        Some(Sum { total, .. }) => Check::pass(NAME, format!("{selector} is {total}")),
+        None => Check::fail(
+            NAME,
             Cause::Environment,
-            format!("{selector} is not on the page, so that --accept-below capacity never refuses"),
-            "write the number of streams as --accept-below",
+            format!("{selector} is not on the page, so --accept-below capacity never takes effect"),
+            "set --accept-below to a number of streams",
         ),
     }
 }
 
 fn matched(selector: &Selector, sum: Sum) -> String {
-    format!("{selector} matches {}, whose sum is {}", plural(sum.series), sum.total)
+    format!("{selector} matches {} series, whose sum is {}", sum.series, sum.total)
 }
 
-fn missing(name: &'static str, flag: &str, selector: &Selector, seen: &Seen) -> Check {
-    let Suggestion { available, best } = Gauges::read(&seen.text).suggest(selector);
-    let otherwise = format!("name what counts the streams with {flag}, or correct --metrics-url");
-    Check::amiss(
-        name,
-        Cause::Environment,
-        format!("{selector} matches nothing on the page; {available}"),
-        mend(flag, best, &otherwise),
-    )
-}
-
-fn mend(flag: &str, meant: Option<String>, otherwise: &str) -> String {
-    meant.map_or_else(|| otherwise.to_owned(), |meant| format!("probably {meant} was meant: {flag} '{meant}'"))
-}
-
-fn plural(series: usize) -> String {
-    // The plural is the same word.
-    format!("{series} series")
+fn fix(flag: &str, intended: Option<String>, otherwise: &str) -> String {
+    let suggested = |selector| format!("{selector} was probably intended: {flag} '{selector}'");
+    intended.map_or_else(|| otherwise.to_owned(), suggested)
 }

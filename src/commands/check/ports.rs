@@ -1,4 +1,4 @@
-//! The ports that streams come to: the kernel's socket table, and the status page that is served on one of them.
+//! The ports of the streams: the socket table of the kernel, and the status page that is served on one of them.
 
 use tokio::sync::mpsc;
 
@@ -13,87 +13,87 @@ use lameduck_machine::io::Input;
 use lameduck_machine::reading::{Count, ReadError, Reading, Source};
 use lameduck_machine::socket_table::SocketTable;
 
-/// What was seen, where it was looked for.
+/// What was read; `None` if it is not a source.
 #[derive(Default)]
-struct Seen {
+struct Observed {
     table: Option<Result<SocketTable, ReadError>>,
     status: Option<Reading>,
 }
 
-/// Whether the sockets can be counted, and the status page read; `chosen` says that somebody chose activity ports.
-pub(super) async fn check(settings: &Settings, chosen: bool) -> Vec<Check> {
-    let Seen { table, status } = look(settings).await;
+/// Checks that the sockets can be counted and that the status page can be read. `explicit` says that the user has set
+/// the activity ports.
+pub(super) async fn check(settings: &Settings, explicit: bool) -> Vec<Check> {
+    let Observed { table, status } = observe(settings).await;
     let sources = &settings.sources;
     let mut checks = match &table {
-        None => vec![Check::open("socket_table", "no port is watched")],
-        Some(Err(fault)) => vec![unread(fault, sources)],
-        Some(Ok(table)) => counted(table, sources, chosen),
+        None => vec![Check::skip("socket_table", "no port is watched")],
+        Some(Err(error)) => vec![unreadable(error, sources)],
+        Some(Ok(table)) => evaluate(table, sources, explicit),
     };
     checks.extend(sources.status.as_ref().zip(status).map(|(url, reading)| status_page(url, &reading)));
     checks
 }
 
-/// Asks as the sidecar does, so that its own connection to the status page is not taken for a stream.
-async fn look(settings: &Settings) -> Seen {
+/// Polls as the sidecar does, so that its own connection to the status page does not count as a stream.
+async fn observe(settings: &Settings) -> Observed {
     let (queue, mut events) = mpsc::channel(1);
     let sources = Sources { page: None, ..settings.sources.clone() };
-    let order = PollRequest { requested_at: Clock::start().now(), bound: settings.plan.scrape_timeout, tracked: None };
-    SourcePoller::new(&sources, queue).ask(order);
-    let mut seen = Seen::default();
+    let bound = settings.times.scrape_timeout;
+    SourcePoller::new(&sources, queue).ask(PollRequest { requested_at: Clock::start().now(), bound, tracked: None });
+    let mut observed = Observed::default();
     while let Some(event) = events.recv().await {
         if let Event::Input(Input::Connections { table, .. }) = event {
-            seen.table = Some(table);
+            observed.table = Some(table);
         } else if let Event::Input(Input::Counted { source: Source::Status, reading, .. }) = event {
-            seen.status = Some(reading);
+            observed.status = Some(reading);
         }
     }
-    seen
+    observed
 }
 
-fn unread(fault: &ReadError, sources: &Sources) -> Check {
-    let check = Check::amiss(
+fn unreadable(error: &ReadError, sources: &Sources) -> Check {
+    let check = Check::fail(
         "socket_table",
         Cause::NotPermitted,
-        &fault.message,
+        &error.message,
         "let the container's seccomp profile allow netlink sockets of the family NETLINK_SOCK_DIAG, or mount /proc",
     );
-    check.where_needed(!sources.streams_ports.is_empty() || sources.idleness.ends_drain)
+    check.required_if(!sources.streams_ports.is_empty() || sources.idleness.ends_drain)
 }
 
-fn counted(table: &SocketTable, sources: &Sources, chosen: bool) -> Vec<Check> {
-    let mut checks = vec![how(table, sources)];
+fn evaluate(table: &SocketTable, sources: &Sources, explicit: bool) -> Vec<Check> {
+    let mut checks = vec![socket_table_access(table, sources)];
     checks.extend(sources.streams_ports.iter().map(|port| streams_port(table, *port)));
-    let needed = chosen || sources.idleness.ends_drain;
-    checks.extend(sources.idleness.ports.iter().map(|port| activity_port(table, *port).where_needed(needed)));
+    let required = explicit || sources.idleness.ends_drain;
+    checks.extend(sources.idleness.ports.iter().map(|port| activity_port(table, *port).required_if(required)));
     checks
 }
 
-fn how(table: &SocketTable, sources: &Sources) -> Check {
-    let Some(why) = &table.fallback else {
-        return Check::well("socket_table", "the kernel tells it over netlink, with the bytes of each connection");
+fn socket_table_access(table: &SocketTable, sources: &Sources) -> Check {
+    const NAME: &str = "socket_table";
+    let Some(reason) = &table.fallback else {
+        return Check::pass(NAME, "read over netlink, with the bytes of each connection");
     };
-    let check = Check::amiss(
-        "socket_table",
+    let check = Check::fail(
+        NAME,
         Cause::NotPermitted,
         format!(
-            "read from /proc/net, for {why}: it tells no bytes, so that no stream is known to be idle and no duration is seen"
+            "read from /proc/net, because {reason}: it has no byte counts, so idle streams and the durations of streams are unknown"
         ),
         "let the container's seccomp profile allow netlink sockets of the family NETLINK_SOCK_DIAG",
     );
-    check.where_needed(sources.idleness.ends_drain)
+    check.required_if(sources.idleness.ends_drain)
 }
 
 fn streams_port(table: &SocketTable, port: u16) -> Check {
     const NAME: &str = "streams_port";
     match (table.count(port), table.listening.contains(&port)) {
-        (Some(count), true) => Check::well(NAME, format!("{port} has a listener: {}", streams(count))),
-        (Some(count), false) => {
-            Check::open(NAME, format!("{port} has no listener any more: {} are left", streams(count)))
-        }
-        (None, _) => Check::amiss(
+        (Some(count), true) => Check::pass(NAME, format!("{port} has a listener: {}", streams(count))),
+        (Some(count), false) => Check::skip(NAME, format!("{port} no longer has a listener: {} left", streams(count))),
+        (None, _) => Check::fail(
             NAME,
             Cause::Environment,
-            format!("nobody listens on {port}, so its streams cannot be counted"),
+            format!("no process listens on {port}, so its streams cannot be counted"),
             "wait until the target serves, or correct --streams-port",
         ),
     }
@@ -103,39 +103,35 @@ fn activity_port(table: &SocketTable, port: u16) -> Check {
     const NAME: &str = "activity_port";
     let connections = table.count(port).map_or(0, |count| count.streams);
     match (connections, table.listening.contains(&port)) {
-        (connections, true) => Check::well(NAME, format!("{port} has a listener: {connections} connections")),
-        (0, false) => Check::amiss(
+        (connections, true) => Check::pass(NAME, format!("{port} has a listener: {connections} connections")),
+        (0, false) => Check::fail(
             NAME,
             Cause::Environment,
-            format!("nobody listens on {port}, so no stream can be told to be idle"),
-            "wait until the target serves, or name the port that it takes streams on with --activity-port",
+            format!("no process listens on {port}, so idle streams cannot be detected"),
+            "wait until the target serves, or name the port on which it accepts streams with --activity-port",
         ),
         (connections, false) => {
-            Check::open(NAME, format!("{port} has no listener any more: {connections} connections are left"))
+            Check::skip(NAME, format!("{port} no longer has a listener: {connections} connections left"))
         }
     }
 }
 
 fn status_page(url: &Url, reading: &Reading) -> Check {
     const NAME: &str = "status_page";
-    let amiss = |detail: String| {
-        Check::amiss(
-            NAME,
-            Cause::Environment,
-            detail,
-            "wait until the target serves, or correct --streams-port and --preset",
-        )
+    let failed = |detail: String| {
+        let fix = "wait until the target serves, or correct --streams-port and --preset";
+        Check::fail(NAME, Cause::Environment, detail, fix)
     };
     match reading {
-        Reading::Unknown(fault) => amiss(fault.message.clone()),
+        Reading::Unknown(error) => failed(error.message.clone()),
         Reading::Counts(counts) => match counts.iter().flatten().copied().reduce(Count::plus) {
-            Some(count) => Check::well(NAME, format!("{url} answers: {}", streams(count))),
-            None => amiss(format!("{url} answers, but {}", Source::Status.absence())),
+            Some(count) => Check::pass(NAME, format!("{url} answers: {}", streams(count))),
+            None => failed(format!("{url} answers, but {}", Source::Status.absence())),
         },
     }
 }
 
-/// So many streams, in words.
+/// Describes a number of streams.
 pub(super) fn streams(count: Count) -> String {
     if count.streams == 1 { "1 stream".to_owned() } else { format!("{} streams", count.streams) }
 }

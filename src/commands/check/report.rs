@@ -1,71 +1,100 @@
-//! What a rehearsal found: single checks, as lines for people or as JSON, and the exit code that sums them up.
+//! The results of a preflight check: single checks, as text or as JSON, and the exit code.
 
 use std::fmt::Write;
 
 use serde::Serialize;
 
 use crate::commands::Exit;
+use crate::commands::sanitize::sanitize;
 
-/// One thing that was looked at.
+/// One check and its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Check {
-    /// What it is about; it stays the same from version to version.
+    /// The name, which stays the same from version to version.
     name: &'static str,
     finding: Finding,
-    /// What was seen.
+    /// What was observed.
     detail: String,
-    /// What to do about it.
-    mend: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Finding {
-    Well,
-    /// It could not be checked, or need not.
-    Open,
-    Amiss(Cause),
+    Pass,
+    /// It could not be checked, or does not matter with these settings.
+    Skip,
+    Fail {
+        cause: Cause,
+        fix: String,
+    },
 }
 
-/// Why something is amiss, in the order in which they claim the exit code.
+/// Why a check failed. If several checks failed, the first cause in this order determines the exit code.
 ///
-/// With settings that cannot work there is no sidecar, so they come first. A missing permission often hides something
-/// that is there, so it comes before what is not.
+/// With invalid settings there is no sidecar, so they come first. A missing permission often hides something that
+/// exists, so it comes before what is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Cause {
-    /// A setting that the sidecar refuses or ignores.
+    /// The sidecar refuses or ignores a setting.
     Settings,
     /// A permission is missing.
     NotPermitted,
-    /// Something is not there, does not answer, or does not fit.
+    /// Something does not exist, does not answer, or does not fit.
     Environment,
 }
 
 impl Check {
-    /// All is well.
-    pub(super) fn well(name: &'static str, detail: impl Into<String>) -> Self {
-        Self { name, finding: Finding::Well, detail: detail.into(), mend: None }
+    /// A check that passed.
+    pub(super) fn pass(name: &'static str, detail: impl Into<String>) -> Self {
+        Self { name, finding: Finding::Pass, detail: detail.into() }
     }
 
-    /// It could not be checked, or need not.
-    pub(super) fn open(name: &'static str, detail: impl Into<String>) -> Self {
-        Self { name, finding: Finding::Open, detail: detail.into(), mend: None }
+    /// A check that was not possible, or does not matter.
+    pub(super) fn skip(name: &'static str, detail: impl Into<String>) -> Self {
+        Self { name, finding: Finding::Skip, detail: detail.into() }
     }
 
-    /// Something stands in the way.
-    pub(super) fn amiss(name: &'static str, cause: Cause, detail: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { name, finding: Finding::Amiss(cause), detail: detail.into(), mend: Some(mend.into()) }
+    /// A check that failed.
+    pub(super) fn fail(name: &'static str, cause: Cause, detail: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { name, finding: Finding::Fail { cause, fix: fix.into() }, detail: detail.into() }
     }
 
-    /// The same, or left open where nothing hangs on it.
-    pub(super) fn where_needed(self, needed: bool) -> Self {
+    /// The same check, but skipped instead of failed unless it is required.
+    pub(super) fn required_if(self, required: bool) -> Self {
         match self.finding {
-            Finding::Amiss(_) if !needed => Self { finding: Finding::Open, mend: None, ..self },
-            Finding::Well | Finding::Open | Finding::Amiss(_) => self,
+            Finding::Fail { .. } if !required => Self { finding: Finding::Skip, ..self },
+            Finding::Pass | Finding::Skip | Finding::Fail { .. } => self,
+        }
+    }
+
+    fn fix(&self) -> Option<&str> {
+        match &self.finding {
+            Finding::Fail { fix, .. } => Some(fix),
+            Finding::Pass | Finding::Skip => None,
         }
     }
 }
 
-/// All checks of one rehearsal.
+impl Finding {
+    /// The value in JSON.
+    const fn ok(&self) -> Option<bool> {
+        match self {
+            Self::Pass => Some(true),
+            Self::Skip => None,
+            Self::Fail { .. } => Some(false),
+        }
+    }
+
+    fn mark(&self, colours: bool) -> String {
+        let (colour, mark) = match self {
+            Self::Pass => (32, "✓"),
+            Self::Skip => (2, "–"),
+            Self::Fail { .. } => (31, "✗"),
+        };
+        if colours { format!("\x1b[{colour}m{mark}\x1b[0m") } else { mark.to_owned() }
+    }
+}
+
+/// All checks of one run.
 pub(super) struct Report(Vec<Check>);
 
 #[derive(Serialize)]
@@ -80,7 +109,7 @@ struct CheckJson<'a> {
     name: &'static str,
     ok: Option<bool>,
     detail: &'a str,
-    mend: Option<&'a str>,
+    fix: Option<&'a str>,
 }
 
 impl Report {
@@ -88,11 +117,11 @@ impl Report {
         Self(checks)
     }
 
-    /// How the command ends.
+    /// The result of the command.
     pub(super) fn exit(&self) -> Exit {
         let causes = self.0.iter().filter_map(|check| match check.finding {
-            Finding::Amiss(cause) => Some(cause),
-            Finding::Well | Finding::Open => None,
+            Finding::Fail { cause, .. } => Some(cause),
+            Finding::Pass | Finding::Skip => None,
         });
         match causes.min() {
             None => Exit::Success,
@@ -102,110 +131,102 @@ impl Report {
         }
     }
 
-    /// One JSON object.
+    /// Returns the report as one JSON object.
     pub(super) fn to_json(&self) -> String {
-        let checks = self.0.iter().map(|check| {
-            let ok = match check.finding {
-                Finding::Well => Some(true),
-                Finding::Open => None,
-                Finding::Amiss(_) => Some(false),
-            };
-            CheckJson { name: check.name, ok, detail: &check.detail, mend: check.mend.as_deref() }
+        let checks = self.0.iter().map(|check| CheckJson {
+            name: check.name,
+            ok: check.finding.ok(),
+            detail: &check.detail,
+            fix: check.fix(),
         });
-        let report =
-            ReportJson { ok: self.count(is_amiss) == 0, checks: checks.collect(), version: env!("CARGO_PKG_VERSION") };
-        // It holds nothing that JSON cannot.
+        let ok = self.count(Some(false)) == 0;
+        let report = ReportJson { ok, checks: checks.collect(), version: env!("CARGO_PKG_VERSION") };
+        // Serialization cannot fail: there are only strings and booleans.
         serde_json::to_string(&report).unwrap_or_default()
     }
 
-    /// A line for each check, one more for each mend, and a last one with the sum.
+    /// Returns a line per check, a line per fix, and a summary.
     pub(super) fn to_text(&self, colours: bool) -> String {
         let width = self.0.iter().map(|check| check.name.len()).max().unwrap_or(0);
         let mut text = String::new();
-        for Check { name, finding, detail, mend } in &self.0 {
-            let label = name.replace('_', " ");
-            let _ = writeln!(text, "{} {label:<width$}  {}", mark(*finding, colours), printable(detail));
-            if let Some(mend) = mend {
-                let _ = writeln!(text, "  {:<width$}  mend: {}", "", printable(mend));
+        for check in &self.0 {
+            let label = check.name.replace('_', " ");
+            let _ = writeln!(text, "{} {label:<width$}  {}", check.finding.mark(colours), sanitize(&check.detail));
+            if let Some(fix) = check.fix() {
+                let _ = writeln!(text, "  {:<width$}  fix: {}", "", sanitize(fix));
             }
         }
-        text + &self.sum()
+        text + &self.summary()
     }
 
-    fn sum(&self) -> String {
-        let (amiss, well) = (self.count(is_amiss), self.count(|finding| finding == Finding::Well));
-        let open = self.count(|finding| finding == Finding::Open);
-        let result = if amiss == 0 { "all is well" } else { "not as it should be" };
-        format!("{result}: {well} ✓, {amiss} ✗, {open} –\n")
+    fn summary(&self) -> String {
+        let [passed, failed, skipped] = [Some(true), Some(false), None].map(|ok| self.count(ok));
+        format!("{passed} passed, {failed} failed, {skipped} skipped\n")
     }
 
-    fn count(&self, of: impl Fn(Finding) -> bool) -> usize {
-        self.0.iter().filter(|check| of(check.finding)).count()
+    fn count(&self, ok: Option<bool>) -> usize {
+        self.0.iter().filter(|check| check.finding.ok() == ok).count()
     }
-}
-
-fn is_amiss(finding: Finding) -> bool {
-    matches!(finding, Finding::Amiss(_))
-}
-
-fn mark(finding: Finding, colours: bool) -> String {
-    let (colour, mark) = match finding {
-        Finding::Well => (32, "✓"),
-        Finding::Open => (2, "–"),
-        Finding::Amiss(_) => (31, "✗"),
-    };
-    if colours { format!("\x1b[{colour}m{mark}\x1b[0m") } else { mark.to_owned() }
-}
-
-/// Names of processes and of series are others' words, and must not command the terminal.
-fn printable(text: &str) -> String {
-    let safe = |letter: char| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter };
-    text.chars().map(safe).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn amiss(cause: Cause) -> Check {
-        Check::amiss("target", cause, "gone", "bring it back")
+    fn failed(cause: Cause) -> Check {
+        Check::fail("target", cause, "gone", "start it")
     }
 
     #[test]
-    fn the_first_cause_in_their_order_claims_the_exit_code() {
-        let well = Check::well("times", "fine");
-        let [settings, permission, world] = [Cause::Settings, Cause::NotPermitted, Cause::Environment].map(amiss);
+    fn first_cause_determines_exit_code() {
+        let passed = Check::pass("times", "fine");
+        let [settings, permission, environment] =
+            [Cause::Settings, Cause::NotPermitted, Cause::Environment].map(failed);
         for (checks, exit) in [
-            (vec![well.clone(), Check::open("page", "none")], Exit::Success),
-            (vec![well, world.clone()], Exit::Unreachable),
-            (vec![world.clone(), permission.clone()], Exit::NotPermitted),
-            (vec![world, permission, settings], Exit::Usage),
+            (vec![passed.clone(), Check::skip("page", "none")], Exit::Success),
+            (vec![passed, environment.clone()], Exit::Unreachable),
+            (vec![environment.clone(), permission.clone()], Exit::NotPermitted),
+            (vec![environment, permission, settings], Exit::Usage),
         ] {
             assert_eq!(Report::new(checks).exit(), exit);
         }
     }
 
     #[test]
-    fn what_nothing_hangs_on_is_left_open() {
-        assert_eq!(amiss(Cause::Environment).where_needed(true), amiss(Cause::Environment));
-        assert_eq!(amiss(Cause::Environment).where_needed(false), Check::open("target", "gone"));
-        assert_eq!(Check::well("page", "it").where_needed(false), Check::well("page", "it"));
+    fn failure_is_skipped_if_not_required() {
+        assert_eq!(failed(Cause::Environment).required_if(true), failed(Cause::Environment));
+        assert_eq!(failed(Cause::Environment).required_if(false), Check::skip("target", "gone"));
+        assert_eq!(Check::pass("page", "it").required_if(false), Check::pass("page", "it"));
     }
 
     #[test]
-    fn every_check_is_a_line_and_every_mend_another() {
+    fn text_has_a_line_per_check_and_fix() {
         let report =
-            Report::new(vec![Check::well("a_b", "fine"), amiss(Cause::Environment), Check::open("page", "none")]);
-        let text = "✓ a b     fine\n✗ target  gone\n          mend: bring it back\n– page    none\n\
-            not as it should be: 1 ✓, 1 ✗, 1 –\n";
+            Report::new(vec![Check::pass("a_b", "fine"), failed(Cause::Environment), Check::skip("page", "none")]);
+        let text = "✓ a b     fine\n✗ target  gone\n          fix: start it\n– page    none\n\
+            1 passed, 1 failed, 1 skipped\n";
         assert_eq!(report.to_text(false), text);
         assert!(report.to_text(true).contains("\u{1b}[31m✗\u{1b}[0m target"));
     }
 
     #[test]
-    fn words_of_others_do_not_command_the_terminal() {
-        let report = Report::new(vec![Check::well("target", "a\u{1b}[2Jb\nc")]);
+    fn json_has_finding_and_fix() {
+        let report =
+            Report::new(vec![Check::pass("a_b", "fine"), failed(Cause::Environment), Check::skip("page", "none")]);
+        let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
+        assert_eq!(json["ok"], false);
+        let expected = serde_json::json!([
+            {"name": "a_b", "ok": true, "detail": "fine", "fix": null},
+            {"name": "target", "ok": false, "detail": "gone", "fix": "start it"},
+            {"name": "page", "ok": null, "detail": "none", "fix": null},
+        ]);
+        assert_eq!(json["checks"], expected);
+    }
+
+    #[test]
+    fn text_is_sanitized() {
+        let report = Report::new(vec![Check::pass("target", "a\u{1b}[2Jb\nc\u{202e}")]);
         let text = report.to_text(false);
-        assert!(text.starts_with("✓ target  a\u{fffd}[2Jb\u{fffd}c\n"), "{text}");
+        assert!(text.starts_with("✓ target  a\u{fffd}[2Jb\u{fffd}c\u{fffd}\n"), "{text}");
     }
 }

@@ -1,37 +1,40 @@
-//! The settings by themselves: whether the sidecar would take them, and whether their times add up.
+//! The settings themselves: whether the sidecar accepts them, and whether their times add up.
 
 use humantime::format_duration;
 
 use super::report::{Cause, Check};
 use crate::settings::Settings;
+use crate::settings::error::SettingError;
 
-/// The settings that the sidecar refuses at start, in the words in which it does.
-pub(super) fn refused(message: &str) -> Check {
-    let (cause, mend) = message.split_once("; ").unwrap_or((message, "see lameduck sidecar --help"));
-    Check::amiss("settings", Cause::Settings, cause, mend)
+/// Reports a setting that the sidecar refuses at start.
+pub(super) fn refused(error: &SettingError) -> Check {
+    Check::fail("settings", Cause::Settings, error.problem(), &error.fix)
 }
 
-/// The settings that it takes, and the variables that it does not know.
+/// Reports settings that the sidecar accepts, and the variables that it does not know.
 pub(super) fn check(settings: &Settings, unknown: &[String]) -> Vec<Check> {
-    let plan = &settings.plan;
+    let times = &settings.times;
     let [budget, grace, margin, lame_duck, quiet, exit_wait] =
-        [plan.budget(), plan.grace_period, plan.exit_margin, plan.lame_duck, plan.quiet_period, plan.exit_wait]
+        [times.budget(), times.grace_period, times.exit_margin, times.lame_duck, times.quiet_period, times.exit_wait]
             .map(format_duration);
-    let times = format!(
-        "a drain has {budget}: grace period {grace} less exit margin {margin}; lame duck {lame_duck}, quiet period {quiet}, exit wait {exit_wait}; that the pod's terminationGracePeriodSeconds is {grace} too cannot be seen from here"
+    let detail = format!(
+        "the budget of a drain is {budget}: grace period {grace} minus exit margin {margin}; lame duck {lame_duck}, quiet period {quiet}, exit wait {exit_wait}; whether the pod's terminationGracePeriodSeconds is {grace} too cannot be checked here"
     );
-    vec![Check::well("settings", "the sidecar takes them"), Check::well("times", times), variables(unknown)]
+    vec![Check::pass("settings", "the sidecar accepts them"), Check::pass("times", detail), variables(unknown)]
 }
 
 fn variables(unknown: &[String]) -> Check {
     if unknown.is_empty() {
-        return Check::well("variables", "every LAMEDUCK_ variable is a setting");
+        return Check::pass("variables", "every LAMEDUCK_ variable is a setting");
     }
-    Check::amiss(
+    Check::fail(
         "variables",
         Cause::Settings,
-        format!("this version has no such setting, and ignores it: {}", unknown.join(", ")),
-        "correct the name, or leave it out; lameduck sidecar --help has them all",
+        format!(
+            "the sidecar ignores these variables, because this version has no such setting: {}",
+            unknown.join(", ")
+        ),
+        "correct or remove them; lameduck sidecar --help lists all settings",
     )
 }
 
@@ -40,17 +43,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_told_as_cause_and_mend() {
-        let both = Check::amiss("settings", Cause::Settings, "--signal SIGINT: no target", "name it; or not");
-        assert_eq!(refused("--signal SIGINT: no target; name it; or not"), both);
-        let cause_alone = Check::amiss("settings", Cause::Settings, "too long", "see lameduck sidecar --help");
-        assert_eq!(refused("too long"), cause_alone);
+    fn refusal_shows_problem_and_fix() {
+        let error = SettingError::new("--signal", "SIGINT", "there is no target", "name it with --target");
+        let expected =
+            Check::fail("settings", Cause::Settings, "--signal SIGINT: there is no target", "name it with --target");
+        assert_eq!(refused(&error), expected);
     }
 
     #[test]
-    fn variables_that_are_no_settings_are_named() {
+    fn unknown_variables_are_listed() {
         let unknown = ["LAMEDUCK_A".to_owned(), "LAMEDUCK_B".to_owned()];
         assert!(format!("{:?}", variables(&unknown)).contains("LAMEDUCK_A, LAMEDUCK_B"));
-        assert_eq!(variables(&[]), Check::well("variables", "every LAMEDUCK_ variable is a setting"));
+        assert_eq!(variables(&[]), Check::pass("variables", "every LAMEDUCK_ variable is a setting"));
     }
 }

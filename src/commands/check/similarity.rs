@@ -1,24 +1,24 @@
-//! How alike two names are: what somebody who mistyped one may have meant.
+//! The similarity of two names, to guess which name a misspelt one stands for.
 
-/// From how many percent on one name may have been meant by the other.
-const LIKELY: usize = 50;
+/// The similarity, in percent, from which one name may be a misspelling of the other.
+const MIN_PERCENT: usize = 50;
 
-/// How many percent of their pairs of neighbouring letters two names share (Dice's coefficient).
+/// Returns the percentage of letter pairs that two names share (Dice's coefficient).
 ///
-/// Letters left out or doubled, missing prefixes and words in another order all leave most pairs as they are.
+/// Missing or doubled letters, missing prefixes and words in another order leave most pairs unchanged.
 pub(super) fn percent(one: &str, other: &str) -> usize {
     let [one, mut rest] = [one, other].map(pairs);
     let all = one.len() + rest.len();
     let shared = one.iter().filter(|pair| {
-        let place = rest.iter().position(|other| other == *pair);
-        place.map(|place| rest.swap_remove(place)).is_some()
+        let index = rest.iter().position(|other| other == *pair);
+        index.map(|index| rest.swap_remove(index)).is_some()
     });
     (200 * shared.count()).checked_div(all).unwrap_or(0)
 }
 
-/// Whether one name may have been meant by the other.
-pub(super) fn is_likely(one: &str, other: &str) -> bool {
-    percent(one, other) >= LIKELY
+/// Whether one name may be a misspelling of the other.
+pub(super) fn is_similar(one: &str, other: &str) -> bool {
+    percent(one, other) >= MIN_PERCENT
 }
 
 fn pairs(name: &str) -> Vec<(char, char)> {
@@ -31,22 +31,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slips_are_likely() {
-        for (typed, meant) in [
+    fn misspelt_names_are_similar() {
+        for (typed, intended) in [
             ("engine_active_request", "engine_active_requests"),
             ("active_requests", "engine_active_requests"),
             ("engine_requests_active", "engine_active_requests"),
             ("impeler", "impeller"),
             ("Impeller", "impeller"),
         ] {
-            assert!(is_likely(typed, meant), "{typed}: {}", percent(typed, meant));
+            assert!(is_similar(typed, intended), "{typed}: {}", percent(typed, intended));
         }
     }
 
     #[test]
-    fn other_names_are_not() {
+    fn different_names_are_not_similar() {
         for (typed, other) in [("calls", "engine_active_requests"), ("impeller", "stem"), ("", ""), ("a", "a")] {
-            assert!(!is_likely(typed, other), "{typed}: {}", percent(typed, other));
+            assert!(!is_similar(typed, other), "{typed}: {}", percent(typed, other));
         }
         assert_eq!(percent("abcabc", "abcabc"), 100);
         assert_eq!(percent("aaaa", "aa"), 50);

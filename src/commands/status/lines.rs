@@ -1,33 +1,33 @@
 //! Lines that fit a terminal.
 
-use crate::commands::status::text::harmless;
+use crate::commands::sanitize::sanitize;
 
-/// What stands where something was cut.
-const CUT: char = '…';
+/// The end of a truncated text.
+const ELLIPSIS: char = '…';
 
-/// How many characters a terminal shows.
+/// The size of a terminal, in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
-    /// In a line.
+    /// Characters per line.
     pub columns: usize,
     /// Lines.
     pub rows: usize,
 }
 
-/// How a value looks where there is colour.
+/// The style of a value on a terminal with colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
-    /// As it is.
+    /// No colour.
     Plain,
-    /// It matters.
+    /// Important.
     Bold,
-    /// It is there for those who look for it.
+    /// A detail.
     Dim,
-    /// All is well.
+    /// Healthy.
     Good,
-    /// Something is not known, or waits.
+    /// Unknown or pending.
     Warning,
-    /// Something is wrong.
+    /// Failed.
     Bad,
 }
 
@@ -40,7 +40,7 @@ pub struct Line {
 }
 
 impl Style {
-    /// Select graphic rendition (ECMA-48, 8.3.117).
+    /// The parameter of Select Graphic Rendition (ECMA-48, 8.3.117).
     const fn code(self) -> &'static str {
         match self {
             Self::Plain => "0",
@@ -54,17 +54,17 @@ impl Style {
 }
 
 impl Line {
-    /// A line at most `columns` characters long, of which the key takes a column of its own.
+    /// A line of at most `columns` characters, in which the key is padded to `key_width`.
     #[must_use]
     pub fn new(key: &str, key_width: usize, value: &str, style: Style, columns: usize) -> Self {
-        let key = cut(&format!("{key:<key_width$}"), columns);
+        let key = truncate(&format!("{key:<key_width$}"), columns);
         let left = columns.saturating_sub(key.chars().count());
-        Self { value: cut(&harmless(value), left), key, style }
+        Self { value: truncate(&sanitize(value), left), key, style }
     }
 
-    /// The line as a terminal is told it.
+    /// Returns the line with its escape sequences, if it has a colour.
     #[must_use]
-    pub fn painted(&self, colour: bool) -> String {
+    pub fn render(&self, colour: bool) -> String {
         let Self { key, value, style } = self;
         if colour && *style != Style::Plain && !value.is_empty() {
             format!("{key}\x1b[{}m{value}\x1b[0m", style.code())
@@ -74,12 +74,12 @@ impl Line {
     }
 }
 
-/// The text, at most so many characters long.
-fn cut(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
+/// Truncates a text to `max` characters.
+fn truncate(text: &str, max: usize) -> String {
+    if text.chars().count() <= max {
         return text.to_owned();
     }
-    text.chars().take(most.saturating_sub(1)).chain((most > 0).then_some(CUT)).collect()
+    text.chars().take(max.saturating_sub(1)).chain((max > 0).then_some(ELLIPSIS)).collect()
 }
 
 #[cfg(test)]
@@ -87,11 +87,11 @@ mod tests {
     use super::*;
 
     fn text(key: &str, value: &str, columns: usize) -> String {
-        Line::new(key, 4, value, Style::Bad, columns).painted(false)
+        Line::new(key, 4, value, Style::Bad, columns).render(false)
     }
 
     #[test]
-    fn what_is_too_long_is_cut_at_characters_and_says_so() {
+    fn long_text_is_truncated_with_ellipsis() {
         assert_eq!(text("key", "größer", 10), "key größer");
         assert_eq!(text("key", "größer", 9), "key größ…");
         assert_eq!(text("key", "größer", 5), "key …");
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_a_terminal_obeys_gets_through() {
+    fn values_are_sanitized() {
         assert_eq!(
             text("", "a\x1b[2Jb\r\nc\u{9b}d\u{202e}e\u{7f}", 80),
             "    a\u{fffd}[2Jb\u{fffd}\u{fffd}c\u{fffd}d\u{fffd}e\u{fffd}"
@@ -109,8 +109,8 @@ mod tests {
     }
 
     #[test]
-    fn colour_is_only_where_it_is_wanted() {
+    fn colour_is_optional() {
         let line = Line::new("key", 4, "no", Style::Bad, 80);
-        assert_eq!((line.painted(true), line.painted(false)), ("key \x1b[31mno\x1b[0m".into(), "key no".into()));
+        assert_eq!((line.render(true), line.render(false)), ("key \x1b[31mno\x1b[0m".into(), "key no".into()));
     }
 }

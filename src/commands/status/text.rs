@@ -1,29 +1,30 @@
-//! The status as text for people.
+//! The status as text.
 
 use std::fmt::Write;
 use std::time::Duration;
 
+use crate::commands::sanitize::sanitize;
 use crate::io::report::durations::DurationsReport;
 use crate::io::report::{DrainReport, OutcomeReport, SourceReport, StatusReport, TargetReport};
 
-/// How many times the 99th percentile is far beyond it.
-const OUTLIER: f64 = 2.0;
+/// A longest stream is an outlier if it is longer than this many times the 99th percentile.
+const OUTLIER_FACTOR: f64 = 2.0;
 
-/// A number that may be unknown, for people.
+/// Formats a number that may be unknown.
 #[must_use]
-pub fn known(number: Option<u64>) -> String {
+pub fn or_unknown(number: Option<u64>) -> String {
     number.map_or_else(|| "unknown".to_owned(), |number| number.to_string())
 }
 
-/// The whole status, for people: one fact a line.
+/// Renders the whole status, one fact per line.
 #[must_use]
 pub fn render(status: &StatusReport) -> String {
     let mut page = String::new();
     let mut line = |key: &str, value: &str| {
-        let _ = writeln!(page, "{key:<9}{}", harmless(value));
+        let _ = writeln!(page, "{key:<9}{}", sanitize(value));
     };
     line("phase", &status.phase);
-    line("streams", &known(status.streams));
+    line("streams", &or_unknown(status.streams));
     if let Some(idle) = status.idle_streams {
         line("idle", &idle.to_string());
     }
@@ -31,7 +32,7 @@ pub fn render(status: &StatusReport) -> String {
         line("source", &describe_source(source));
     }
     if let Some(seconds) = status.disagreement_seconds {
-        line("sources", &format!("disagree, for {seconds:.0} s; the largest count holds"));
+        line("sources", &format!("disagree for {seconds:.0} s; the largest count is used"));
     }
     line("target", &describe_target(status.target.as_ref()));
     if let Some(drain) = &status.drain {
@@ -42,12 +43,12 @@ pub fn render(status: &StatusReport) -> String {
     }
     if let Some(durations) = &status.durations {
         line("seen", &describe_durations(durations));
-        line("advice", &advise(durations));
+        line("advice", &recommend(durations));
     }
     page
 }
 
-/// The status in one line, without anything that changes by itself as time goes by.
+/// Describes the status in one line, without the outcome and without values that change with time alone.
 #[must_use]
 pub fn describe_change(status: &StatusReport) -> String {
     let idle = status.idle_streams.map(|idle| format!(" (idle {idle})")).unwrap_or_default();
@@ -57,11 +58,10 @@ pub fn describe_change(status: &StatusReport) -> String {
     };
     let sources: String = status.sources.iter().map(source).collect();
     let target = describe_target(status.target.as_ref());
-    let outcome = status.outcome.as_ref().map(|outcome| format!("; {}", describe_outcome(outcome))).unwrap_or_default();
-    format!("{}: streams {}{idle}{sources}; target {target}{outcome}", status.phase, known(status.streams))
+    format!("{}: streams {}{idle}{sources}; target {target}", status.phase, or_unknown(status.streams))
 }
 
-/// What a source says, for people.
+/// Describes the last reading of a source.
 #[must_use]
 pub fn describe_source(source: &SourceReport) -> String {
     let SourceReport { name, state, streams, error, age_seconds } = source;
@@ -73,17 +73,17 @@ pub fn describe_source(source: &SourceReport) -> String {
     }
 }
 
-/// The target, for people.
+/// Describes the target.
 #[must_use]
 pub fn describe_target(target: Option<&TargetReport>) -> String {
     let Some(TargetReport { pid, name, alive }) = target else { return "not found".to_owned() };
-    let ended = if *alive { "" } else { " has ended" };
-    format!("{name} (pid {pid}){ended}")
+    let exited = if *alive { "" } else { " has exited" };
+    format!("{name} (pid {pid}){exited}")
 }
 
 fn describe_drain(drain: &DrainReport) -> String {
     let DrainReport { trigger, elapsed_seconds, remaining_seconds, streams_at_start, signalled } = drain;
-    let started = known(*streams_at_start);
+    let started = or_unknown(*streams_at_start);
     let signal = if *signalled { "signalled" } else { "not signalled" };
     format!(
         "by {trigger}, for {elapsed_seconds:.1} s, {remaining_seconds:.1} s left, {started} streams at start, {signal}"
@@ -92,50 +92,41 @@ fn describe_drain(drain: &DrainReport) -> String {
 
 fn describe_durations(durations: &DurationsReport) -> String {
     let DurationsReport { count, p50_seconds, p90_seconds, p99_seconds, longest_seconds, .. } = durations;
-    let [p50, p90, p99, longest] = [p50_seconds, p90_seconds, p99_seconds, longest_seconds].map(|s| people(*s));
-    format!("{count} streams from beginning to end: p50 {p50}, p90 {p90}, p99 {p99}, longest {longest}")
+    let [p50, p90, p99, longest] =
+        [p50_seconds, p90_seconds, p99_seconds, longest_seconds].map(|seconds| format_duration(*seconds));
+    format!("{count} streams from start to end: p50 {p50}, p90 {p90}, p99 {p99}, longest {longest}")
 }
 
-/// What the durations say of the grace period, and by which rule.
-fn advise(durations: &DurationsReport) -> String {
-    let grace = people(durations.recommended_grace_period_seconds);
-    let rule = "it covers the longest stream seen and a fifth more";
+/// Recommends a grace period for these durations, and names the rule.
+fn recommend(durations: &DurationsReport) -> String {
+    let grace = format_duration(durations.recommended_grace_period_seconds);
+    let rule = "covers the longest stream seen plus a fifth";
     if durations.low_sample_count {
-        format!("grace period {grace}: {rule}; only {} streams were seen, so look again later", durations.count)
-    } else if durations.longest_seconds > OUTLIER * durations.p99_seconds {
+        format!("grace period {grace}: {rule}; only {} streams were seen, so check again later", durations.count)
+    } else if durations.longest_seconds > OUTLIER_FACTOR * durations.p99_seconds {
         format!(
-            "grace period {grace}: {rule}; that one was an outlier, and if it was idle, --idle-after spares the wait"
+            "grace period {grace}: {rule}; that stream was an outlier, and if it was idle, --idle-after avoids the wait"
         )
     } else {
         format!("grace period {grace}: {rule}")
     }
 }
 
-/// A time as people write it.
+/// Formats a time for reading; `unknown` if it is negative or too large.
 #[must_use]
-pub fn people(seconds: f64) -> String {
+pub fn format_duration(seconds: f64) -> String {
     let precise = if seconds < 60.0 { seconds } else { seconds.round() };
-    let time = Duration::try_from_secs_f64((precise * 10.0).round() / 10.0);
-    time.map_or_else(|_| "unknown".to_owned(), |time| humantime::format_duration(time).to_string())
+    let duration = Duration::try_from_secs_f64((precise * 10.0).round() / 10.0);
+    duration.map_or_else(|_| "unknown".to_owned(), |duration| humantime::format_duration(duration).to_string())
 }
 
-/// The text without what a terminal obeys: control characters, and marks that turn the direction of writing.
-#[must_use]
-pub fn harmless(text: &str) -> String {
-    let obeyed = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    text.chars().map(|c| if obeyed(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
-}
-
-/// An outcome, for people.
+/// Describes an outcome.
 #[must_use]
 pub fn describe_outcome(outcome: &OutcomeReport) -> String {
     let OutcomeReport { outcome, stragglers, idle_streams, seconds, signal, .. } = outcome;
     let signal = signal.as_deref().map_or_else(|| "no signal".to_owned(), |signal| format!("{signal} sent"));
     let idle = if *idle_streams > 0 { format!(", idle: {idle_streams}") } else { String::new() };
-    format!("{outcome} after {seconds:.1} s, stragglers: {}{idle}, {signal}", known(*stragglers))
+    format!("{outcome} after {seconds:.1} s, stragglers: {}{idle}, {signal}", or_unknown(*stragglers))
 }
 
 #[cfg(test)]
@@ -143,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_sidecar_says_cannot_command_the_terminal() {
+    fn rendered_status_has_no_control_characters() {
         let json = r#"{"phase":"serving","streams":null,"sources":[{"name":"metrics","state":"unknown",
             "error":"\u001b[2J\r\nowned"}],"target":{"pid":17,"name":"im\u0007","alive":true},"version":"0.1.0"}"#;
         let text = render(&serde_json::from_str(json).unwrap());
@@ -152,8 +143,8 @@ mod tests {
     }
 
     #[test]
-    fn times_that_make_no_sense_are_unknown() {
-        assert_eq!([people(-4.0), people(1e300), people(f64::NAN)], ["unknown"; 3]);
-        assert_eq!([people(0.0), people(59.94), people(61.4)], ["0s", "59s 900ms", "1m 1s"]);
+    fn impossible_times_are_unknown() {
+        assert_eq!([format_duration(-4.0), format_duration(1e300), format_duration(f64::NAN)], ["unknown"; 3]);
+        assert_eq!([format_duration(0.0), format_duration(59.94), format_duration(61.4)], ["0s", "59s 900ms", "1m 1s"]);
     }
 }

@@ -1,52 +1,44 @@
-//! `lameduck status --watch`: the status again and again, until whoever looks has seen enough.
+//! `lameduck status --watch`: repeats the status, as a live view on a terminal and as lines in a pipe.
 
 use std::io::{self, Write};
-use std::time::Duration;
 
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook::low_level::emulate_default_handler;
-use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver, channel, unbounded_channel};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver, channel, unbounded_channel};
 
+use crate::commands::sanitize::sanitize;
 use crate::commands::status::history::{History, Sample};
-use crate::commands::status::screen::{Screen, may_stop};
-use crate::commands::status::text::{describe_change, harmless, people};
-use crate::commands::status::view::{self, Seen};
-use crate::commands::status::{PATIENCE, page, parse};
-use crate::commands::{CommandError, Exit, block_on, complain};
+use crate::commands::status::poll::{Answer, Fetched, poll};
+use crate::commands::status::screen::{Screen, can_suspend};
+use crate::commands::status::text::{describe_change, describe_outcome, format_duration};
+use crate::commands::status::view::{self, Observed};
+use crate::commands::{CommandError, Exit, block_on, eprint_line};
 use crate::io::clock::Clock;
 use crate::io::http::Url;
 use crate::io::report::StatusReport;
 use crate::io::signals;
 use lameduck_machine::time::Time;
 
-/// How often the sidecar is asked.
-const REFRESH: Duration = Duration::from_secs(1);
-
-/// What the live view is told of; what is not here does as it always does.
+/// The signals that the live view handles. Others have their default effect.
 const SIGNALS: [i32; 7] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP, SIGCONT];
 
-/// What the sidecar said, as it said it and as it is understood.
-type Told = (String, StatusReport);
-/// That, or why it said nothing.
-type Answer = Result<Told, CommandError>;
-
-/// Shows the status until somebody ends that: on a terminal as a live view, else a line for each change, or each second
-/// as JSON.
+/// Shows the status repeatedly: on a terminal as a live view, otherwise as a line per change, or as JSON every second.
 ///
-/// A signal to end ends the live view well; in a pipe it does what it does to any command.
+/// The live view ends with success on a signal; in a pipe, signals have their default effect. In a pipe, the watch also
+/// ends with success when a drain has finished and the sidecar has exited.
 ///
 /// # Errors
-/// Fails where the sidecar cannot be reached at first. One that goes away later is waited for.
+/// Fails if the sidecar cannot be reached at first. If it goes away later without having finished a drain, the watch
+/// waits for it.
 pub fn run(address: &Url, json: bool) -> Result<Exit, CommandError> {
     block_on(async {
         let (sender, mut answers) = channel(1);
-        tokio::spawn(ask(address.clone(), sender));
-        let fault = || CommandError::new(Exit::Internal, "nobody asks the sidecar any more");
-        let first = answers.recv().await.ok_or_else(fault)??;
-        // Whoever looked has gone, and so has what there was to do.
-        let _gone: io::Result<()> = match Screen::open().filter(|_| !json) {
-            Some(screen) => Live::new(screen, first.1).run(answers).await,
+        tokio::spawn(poll(address.clone(), sender));
+        let stopped = || CommandError::new(Exit::Internal, "the task that polls the sidecar has stopped");
+        let first = answers.recv().await.ok_or_else(stopped)??;
+        // If stdout has been closed, there is nothing left to do.
+        let _closed: io::Result<()> = match Screen::open().filter(|_| !json) {
+            Some(screen) => LiveView::new(screen, first.report).run(answers).await,
             None if json => print_json(first, answers).await,
             None => print_changes(first, answers).await,
         };
@@ -54,62 +46,91 @@ pub fn run(address: &Url, json: bool) -> Result<Exit, CommandError> {
     })
 }
 
-/// Asks the sidecar each second for as long as somebody wants to know.
-async fn ask(address: Url, answers: Sender<Answer>) {
-    let mut ticks = interval(REFRESH);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut patience = PATIENCE;
-    loop {
-        ticks.tick().await;
-        let text = page(&address, "/status", patience).await;
-        let answer = text.and_then(|text| parse(&address, &text).map(|report| (text, report)));
-        if answers.send(answer).await.is_err() {
-            return;
-        }
-        // From now on, silence is something to show, too.
-        patience = REFRESH;
-    }
-}
-
-/// One status a line; line breaks between its parts mean nothing.
-async fn print_json(first: Told, mut answers: Receiver<Answer>) -> io::Result<()> {
-    let mut silent = false;
+/// Prints each status on a line of its own. Its line breaks have no meaning in JSON.
+async fn print_json(first: Fetched, mut answers: Receiver<Answer>) -> io::Result<()> {
+    let (mut failed, mut finished) = (false, false);
     let mut answer: Option<Answer> = Some(Ok(first));
-    while let Some(told) = answer {
-        let was_silent = std::mem::replace(&mut silent, told.is_err());
-        match told {
-            Ok((text, _)) => print(&text.trim_end().replace(['\r', '\n'], " "))?,
-            Err(failure) if !was_silent => complain(&failure.message),
+    while let Some(current) = answer {
+        match &current {
+            Ok(Fetched { text, report }) => {
+                print(&text.trim_end().replace(['\r', '\n'], " "))?;
+                finished = report.outcome.is_some();
+            }
+            Err(_) if finished => return Ok(()),
+            Err(error) if !failed => eprint_line(&error.message),
             Err(_) => {}
         }
+        failed = current.is_err();
         answer = answers.recv().await;
     }
     Ok(())
 }
 
-/// A line for each change, and nothing else.
-async fn print_changes(first: Told, mut answers: Receiver<Answer>) -> io::Result<()> {
-    let mut shown = None;
+/// Prints a line per change. When a drain has finished and the sidecar has exited, the last line is the outcome.
+async fn print_changes(first: Fetched, mut answers: Receiver<Answer>) -> io::Result<()> {
+    let mut changes = Changes::default();
     let mut answer: Option<Answer> = Some(Ok(first));
-    while let Some(told) = answer {
-        // Why nobody answers may vary while nobody does.
-        let (state, rest) = match told {
-            Ok((_, report)) => (describe_change(&report), time_left(&report)),
-            Err(failure) => (String::new(), failure.message),
-        };
-        if shown.as_ref() != Some(&state) {
-            print(&harmless(&format!("{state}{rest}")))?;
+    while let Some(current) = answer {
+        match &current {
+            Ok(Fetched { report, .. }) => {
+                changes.print_state(&describe_change(report), &time_left(report))?;
+                changes.print_outcome(report)?;
+            }
+            Err(_) if changes.outcome.is_some() => return changes.repeat_outcome(),
+            // The reason may vary while the sidecar does not answer. That is not a change.
+            Err(error) => changes.print_state("", &error.message)?,
         }
-        shown = Some(state);
         answer = answers.recv().await;
     }
     Ok(())
 }
 
-/// It changes by itself, and is no change.
+/// What has been printed so far.
+#[derive(Default)]
+struct Changes {
+    state: Option<String>,
+    /// The outcome of the last status.
+    outcome: Option<String>,
+    /// Whether a state was printed after the outcome.
+    outcome_is_buried: bool,
+}
+
+impl Changes {
+    /// Prints a state, unless it was printed last. The detail does not count as a change.
+    fn print_state(&mut self, state: &str, detail: &str) -> io::Result<()> {
+        if self.state.as_deref() != Some(state) {
+            print(&sanitize(&format!("{state}{detail}")))?;
+            self.state = Some(state.to_owned());
+            self.outcome_is_buried = true;
+        }
+        Ok(())
+    }
+
+    /// Prints the outcome, unless it has been printed.
+    fn print_outcome(&mut self, report: &StatusReport) -> io::Result<()> {
+        let outcome = report.outcome.as_ref().map(|outcome| format!("outcome: {}", describe_outcome(outcome)));
+        if outcome != self.outcome {
+            self.outcome = outcome;
+            self.outcome_is_buried = true;
+            self.repeat_outcome()?;
+        }
+        Ok(())
+    }
+
+    /// Prints the outcome again, unless it was printed last.
+    fn repeat_outcome(&mut self) -> io::Result<()> {
+        if let Some(outcome) = self.outcome.as_ref().filter(|_| self.outcome_is_buried) {
+            print(&sanitize(outcome))?;
+            self.outcome_is_buried = false;
+        }
+        Ok(())
+    }
+}
+
+/// Describes the time left in a drain, which changes without being a change of state.
 fn time_left(report: &StatusReport) -> String {
     let drain = report.drain.as_ref().filter(|_| report.outcome.is_none());
-    drain.map(|drain| format!("; {} left", people(drain.remaining_seconds.round()))).unwrap_or_default()
+    drain.map(|drain| format!("; {} left", format_duration(drain.remaining_seconds.round()))).unwrap_or_default()
 }
 
 fn print(line: &str) -> io::Result<()> {
@@ -119,73 +140,74 @@ fn print(line: &str) -> io::Result<()> {
 }
 
 /// The live view.
-struct Live {
+struct LiveView {
     screen: Screen,
     clock: Clock,
-    began: Time,
+    started_at: Time,
     /// When the sidecar last answered.
-    answered: Time,
-    seen: Seen,
+    answered_at: Time,
+    observed: Observed,
 }
 
-impl Live {
+impl LiveView {
     fn new(screen: Screen, report: StatusReport) -> Self {
         let clock = Clock::start();
         let now = clock.now();
         let mut history = History::default();
-        history.record(0, Sample::of(&report));
-        Self { screen, clock, began: now, answered: now, seen: Seen { history, report, silent_for: None } }
+        history.record(0, Sample::from_report(&report));
+        let observed = Observed { history, report, unreachable_for: None };
+        Self { screen, clock, started_at: now, answered_at: now, observed }
     }
 
-    /// Fails once the terminal is gone.
+    /// Shows the view until a signal ends it. Fails once the terminal is gone.
     async fn run(mut self, mut answers: Receiver<Answer>) -> io::Result<()> {
-        let mut signals = listen()?;
+        let mut signals = receive_signals()?;
         self.draw()?;
         loop {
             tokio::select! {
                 biased;
                 Some(signal) = signals.recv() => match signal {
                     SIGWINCH | SIGCONT => self.draw()?,
-                    SIGTSTP => self.stop()?,
+                    SIGTSTP => self.suspend()?,
                     _ => return Ok(()),
                 },
                 answer = answers.recv() => match answer {
-                    Some(answer) => self.take(answer)?,
+                    Some(answer) => self.show(answer)?,
                     None => return Ok(()),
                 },
             }
         }
     }
 
-    fn take(&mut self, answer: Answer) -> io::Result<()> {
+    fn show(&mut self, answer: Answer) -> io::Result<()> {
         let now = self.clock.now();
-        let report = answer.ok().map(|(_, report)| report);
-        let sample = report.as_ref().map(Sample::of).unwrap_or_default();
-        self.seen.history.record(now.since(self.began).as_secs(), sample);
+        let report = answer.ok().map(|fetched| fetched.report);
+        let sample = report.as_ref().map(Sample::from_report).unwrap_or_default();
+        self.observed.history.record(now.since(self.started_at).as_secs(), sample);
         if let Some(report) = report {
-            self.answered = now;
-            self.seen.report = report;
+            self.answered_at = now;
+            self.observed.report = report;
         }
-        self.seen.silent_for = (self.answered < now).then(|| now.since(self.answered).as_secs());
+        self.observed.unreachable_for = (self.answered_at < now).then(|| now.since(self.answered_at).as_secs());
         self.draw()
     }
 
     fn draw(&mut self) -> io::Result<()> {
-        let lines = view::lines(&self.seen, self.screen.size());
+        let lines = view::lines(&self.observed, self.screen.size());
         self.screen.show(&lines)
     }
 
-    /// Stops with the terminal given back; goes on from here when it is continued.
-    fn stop(&mut self) -> io::Result<()> {
-        if may_stop() {
-            self.screen.give_back()?;
+    /// Restores the terminal and suspends this process; draws again when it is continued.
+    fn suspend(&mut self) -> io::Result<()> {
+        if can_suspend() {
+            self.screen.restore()?;
             emulate_default_handler(SIGTSTP)?;
         }
         self.draw()
     }
 }
 
-fn listen() -> io::Result<UnboundedReceiver<i32>> {
+fn receive_signals() -> io::Result<UnboundedReceiver<i32>> {
     let (sender, receiver) = unbounded_channel();
     signals::watch_signals(SIGNALS, move |signal| {
         let _ = sender.send(signal);

@@ -55,7 +55,7 @@ pub(crate) fn prepare(namespace: &Namespace) {
 
 /// Runs `lameduck inject` on these manifests; panics if it fails.
 pub(crate) fn inject(manifests: &str, args: &[&str]) -> String {
-    let mut child = Command::new(lameduck_test_support::sidecar::binary())
+    let mut child = Command::new(lameduck_test_support::process::binary())
         .arg("inject")
         .args(args)
         .stdin(Stdio::piped())

@@ -1,4 +1,4 @@
-//! The API in front of engines: its status page shares the port of its streams.
+//! The simulated API in front of engines: its status page shares the port of its streams.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -6,11 +6,11 @@ use std::net::TcpStream;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use lameduck_test_support::sim::Sim;
+use lameduck_test_support::sim::EngineSim;
 
 #[test]
-fn api_counts_truly_and_its_page_goes_with_the_listener() {
-    let mut api = Sim::named("stem", &["--role", "api"]);
+fn api_status_page_counts_and_closes_with_listener() {
+    let mut api = EngineSim::start_as("stem", &["--role", "api"]);
     let paths = ["/v1/listen", "/v2/listen", "/batch"];
     assert_eq!(counts(&api.status()), [0, 0, 0]);
     let clients = paths.map(|path| {
@@ -31,27 +31,27 @@ fn api_counts_truly_and_its_page_goes_with_the_listener() {
 }
 
 #[test]
-fn kept_connection_to_the_page_goes_with_the_listener() {
-    let mut api = Sim::start(&["--role", "api"]);
+fn kept_alive_page_connection_closes_with_listener() {
+    let mut api = EngineSim::start(&["--role", "api"]);
     let _client = api.client("/v1/listen", &["--durations", "60s"]);
     api.wait_for("stream 1 opened");
     let mut tcp = TcpStream::connect(&api.metrics).expect("the port is open");
     write!(tcp, "GET /v1/status HTTP/1.1\r\nHost: api\r\n\r\n").expect("the request is sent");
-    let mut answer = [0; 12];
-    tcp.read_exact(&mut answer).expect("an answer");
-    assert_eq!(&answer, b"HTTP/1.1 200");
+    let mut response = [0; 12];
+    tcp.read_exact(&mut response).expect("a response");
+    assert_eq!(&response, b"HTTP/1.1 200");
     api.signal(Signal::SIGINT);
     api.wait_for("listener closed, 1 streams open");
-    // Either may fail, as the connection is closed by now.
+    // Both may fail: the connection may already be closed.
     let mut rest = Vec::new();
     let _ = write!(tcp, "GET /v1/status HTTP/1.1\r\nHost: api\r\n\r\n");
     let _ = tcp.read_to_end(&mut rest);
     assert!(!String::from_utf8_lossy(&rest).contains("HTTP/1.1 200"));
 }
 
-/// Batch, streams and Flux streams, as the status page has them.
-fn counts(answer: &str) -> [u64; 3] {
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+/// The counts of batch, stream and Flux requests on the status page.
+fn counts(response: &str) -> [u64; 3] {
+    let (head, body) = response.split_once("\r\n\r\n").expect("a head and a body");
     assert!(head.starts_with("HTTP/1.1 200 OK") && head.contains("connection: close"), "{head}");
     let status: Value = serde_json::from_str(body).expect("JSON");
     assert_eq!(status["system_health"], "Healthy");

@@ -1,4 +1,4 @@
-//! The client: it does what it says, and its totals are true.
+//! The client: it sends what its flags say, and its totals are correct.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -7,10 +7,11 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 
-use lameduck_test_support::sim::{Program, Sim, client_of};
+use lameduck_test_support::process::Program;
+use lameduck_test_support::sim::{EngineSim, start_client};
 
-/// A server that only listens, to one client.
-struct Ear {
+/// A server that only reads, from one client.
+struct RecordingServer {
     _client: Program,
     socket: WebSocket<Counted>,
 }
@@ -36,11 +37,11 @@ impl std::io::Write for Counted {
     }
 }
 
-impl Ear {
-    fn open(args: &[&str]) -> Self {
+impl RecordingServer {
+    fn accept(args: &[&str]) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
-        let client = client_of(&address, "/v1/listen", args);
+        let client = start_client(&address, "/v1/listen", args);
         let (tcp, _) = listener.accept().expect("a connection");
         tcp.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
         let mut socket = tungstenite::accept(Counted(tcp, 0)).expect("a handshake");
@@ -48,22 +49,22 @@ impl Ear {
         Self { _client: client, socket }
     }
 
-    fn hear(&mut self) -> Message {
+    fn read(&mut self) -> Message {
         self.socket.read().expect("a message")
     }
 
-    /// Up to the `CloseStream`, which is left out.
-    fn hear_all(&mut self) -> Vec<Message> {
-        let mut heard = Vec::new();
+    /// All messages before `CloseStream`.
+    fn read_all(&mut self) -> Vec<Message> {
+        let mut messages = Vec::new();
         loop {
-            match self.hear() {
-                message if is(&message, "CloseStream") => return heard,
-                message => heard.push(message),
+            match self.read() {
+                message if is(&message, "CloseStream") => return messages,
+                message => messages.push(message),
             }
         }
     }
 
-    /// All of them on the wire.
+    /// The bytes received after the handshake.
     fn bytes(&self) -> usize {
         self.socket.get_ref().1
     }
@@ -74,56 +75,56 @@ fn is(message: &Message, kind: &str) -> bool {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "a test looks at the time from outside")]
-fn keep_alive_takes_the_bytes_a_second_that_were_asked_for_and_no_more() {
+#[expect(clippy::disallowed_methods, reason = "a test measures time from outside")]
+fn keepalive_matches_requested_byte_rate() {
     let began = Instant::now();
-    let mut ear = Ear::open(&["--streams", "1:keepalive@260", "--durations", "60s"]);
+    let mut server = RecordingServer::accept(&["--streams", "1:keepalive@260", "--durations", "60s"]);
     for _ in 0..21 {
-        assert!(is(&ear.hear(), "KeepAlive"));
+        assert!(is(&server.read(), "KeepAlive"));
     }
-    assert!(ear.bytes() >= 21 * 26 && ear.bytes().is_multiple_of(26), "{}", ear.bytes());
+    assert!(server.bytes() >= 21 * 26 && server.bytes().is_multiple_of(26), "{}", server.bytes());
     let took = began.elapsed();
     assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(30), "{took:?}");
 }
 
 #[test]
-fn audio_has_its_rate_in_chunks_of_the_size_asked_for() {
-    let mut ear = Ear::open(&["--streams", "1:audio@2002", "--chunk", "250ms", "--durations", "60s"]);
-    let sizes = [(); 4].map(|()| ear.hear().into_data().len());
+fn audio_chunks_match_rate_and_chunk_duration() {
+    let mut server = RecordingServer::accept(&["--streams", "1:audio@2002", "--chunk", "250ms", "--durations", "60s"]);
+    let sizes = [(); 4].map(|()| server.read().into_data().len());
     assert_eq!(sizes, [500, 501, 500, 501]);
 }
 
 #[test]
 fn audio_never_exceeds_its_rate() {
-    let mut ear = Ear::open(&["--streams", "1:audio@2000", "--chunk", "20ms", "--durations", "1s"]);
-    let heard = ear.hear_all();
-    assert!(heard.iter().all(Message::is_binary));
-    let bytes: usize = heard.iter().map(Message::len).sum();
+    let mut server = RecordingServer::accept(&["--streams", "1:audio@2000", "--chunk", "20ms", "--durations", "1s"]);
+    let messages = server.read_all();
+    assert!(messages.iter().all(Message::is_binary));
+    let bytes: usize = messages.iter().map(Message::len).sum();
     assert!((1..=2000).contains(&bytes), "{bytes}");
 }
 
 #[test]
 fn silent_stream_sends_nothing_before_its_end() {
-    let mut ear = Ear::open(&["--streams", "1:silent", "--durations", "500ms"]);
-    assert_eq!(ear.hear_all(), []);
+    let mut server = RecordingServer::accept(&["--streams", "1:silent", "--durations", "500ms"]);
+    assert_eq!(server.read_all(), []);
 }
 
 #[test]
-fn stream_changes_over_in_the_order_of_its_course() {
-    let mut ear = Ear::open(&["--streams", "1:keepalive:1s:audio:1s:keepalive", "--durations", "10s"]);
+fn stream_follows_its_phases_in_order() {
+    let mut server = RecordingServer::accept(&["--streams", "1:keepalive:1s:audio:1s:keepalive", "--durations", "10s"]);
     let mut changes = Vec::new();
     while changes.len() < 3 {
-        let speaks = ear.hear().is_binary();
-        if changes.last() != Some(&speaks) {
-            changes.push(speaks);
+        let is_audio = server.read().is_binary();
+        if changes.last() != Some(&is_audio) {
+            changes.push(is_audio);
         }
     }
     assert_eq!(changes, [false, true, false]);
 }
 
 #[test]
-fn one_client_mixes_streams_that_work_with_streams_that_do_not() {
-    let mut engine = Sim::start(&[]);
+fn client_mixes_audio_keepalive_and_silent_streams() {
+    let mut engine = EngineSim::start(&[]);
     let mix = ["--streams", "2:audio@2000", "--streams", "1:keepalive@260", "--streams", "1:silent"];
     let mut client = engine.client("/v1/listen", &[&mix[..], &["--durations", "2s"]].concat());
     client.wait_for("4 streams: 4 clean");
@@ -140,8 +141,8 @@ fn one_client_mixes_streams_that_work_with_streams_that_do_not() {
 }
 
 #[test]
-fn streams_end_cleanly_when_told() {
-    let mut engine = Sim::start(&[]);
+fn sigterm_ends_streams_cleanly() {
+    let mut engine = EngineSim::start(&[]);
     let mut client =
         engine.client("/v1/listen", &["--streams", "1:audio", "--streams", "1:silent", "--durations", "1h"]);
     engine.wait_for("stream 2 opened");
@@ -151,8 +152,8 @@ fn streams_end_cleanly_when_told() {
 }
 
 #[test]
-fn arrivals_come_as_often_as_asked_for_and_each_is_a_connection_of_its_own() {
-    let mut engine = Sim::start(&[]);
+fn arrivals_match_rate_with_one_connection_each() {
+    let mut engine = EngineSim::start(&[]);
     let arrivals = ["--arrivals", "20/s", "--arrivals-for", "1s", "--durations", "1s"];
     let mut client =
         engine.client("/v1/listen", &[&arrivals[..], &["--streams", "3:audio", "--streams", "1:silent"]].concat());
@@ -167,12 +168,12 @@ fn arrivals_come_as_often_as_asked_for_and_each_is_a_connection_of_its_own() {
 }
 
 #[test]
-fn arrivals_that_nobody_listens_to_are_refused_and_not_tried_again() {
-    // A port that is bound but does not listen: nobody else is given it.
+fn arrivals_at_closed_port_are_refused_without_retry() {
+    // A port that is bound but does not listen: the kernel gives it to no other process.
     let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
     socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a port");
     let address = socket.local_addr().expect("an address").to_string();
-    let mut client = client_of(&address, "/v1/listen", &["--arrivals", "600/m", "--arrivals-for", "1s"]);
+    let mut client = start_client(&address, "/v1/listen", &["--arrivals", "600/m", "--arrivals-for", "1s"]);
     let causes = json!({"connection refused": 10});
     assert_eq!(
         totals(&mut client),
@@ -182,8 +183,8 @@ fn arrivals_that_nobody_listens_to_are_refused_and_not_tried_again() {
 }
 
 #[test]
-fn arrivals_that_were_cut_are_told_from_those_that_were_refused() {
-    let engine = Sim::start(&["--max-active", "5"]);
+fn totals_distinguish_cut_from_refused_arrivals() {
+    let engine = EngineSim::start(&["--max-active", "5"]);
     let mut client = engine.client("/v1/listen", &["--arrivals", "50/s", "--arrivals-for", "30s", "--durations", "1h"]);
     client.wait_for("REFUSED: HTTP 503");
     engine.signal(Signal::SIGUSR2);
@@ -197,14 +198,14 @@ fn arrivals_that_were_cut_are_told_from_those_that_were_refused() {
 }
 
 #[test]
-fn stream_counts_that_make_no_sense_are_refused() {
+fn invalid_stream_groups_are_rejected() {
     for streams in ["x", "1:nonsense", "1:audio@0", "1:silent@5", "1:audio:5s", "1:audio:soon:silent"] {
-        let refused = client_of("127.0.0.1:9", "/", &["--streams", streams]).exit_code();
+        let refused = start_client("127.0.0.1:9", "/", &["--streams", streams]).exit_code();
         assert_eq!(refused, Some(2), "{streams}");
     }
 }
 
-/// The line of JSON that is the last.
+/// The totals, which are the client's last line.
 fn totals(client: &mut Program) -> Value {
     serde_json::from_str(&client.wait_for("{\"attempted\"")).expect("JSON")
 }

@@ -1,13 +1,14 @@
-//! The metrics page, right and wrong.
+//! The metrics page, correct and broken.
 
 use nix::sys::signal::Signal;
 
 use crate::engine_sim::STREAM;
-use lameduck_test_support::sim::{Sim, wait_until};
+use lameduck_test_support::process::wait_until;
+use lameduck_test_support::sim::EngineSim;
 
 #[test]
-fn page_counts_what_is_open_and_forgets_what_has_ended() {
-    let mut engine = Sim::start(&[]);
+fn page_counts_open_streams_only() {
+    let mut engine = EngineSim::start(&[]);
     assert!(engine.page().contains(&format!("{STREAM}0\n")));
     assert!(!engine.page().contains("engine_requests_total"));
 
@@ -26,8 +27,8 @@ fn page_counts_what_is_open_and_forgets_what_has_ended() {
 }
 
 #[test]
-fn kinds_of_work_are_counted_apart_and_flux_by_its_own_gauge() {
-    let mut engine = Sim::start(&["--flux-names", "bare"]);
+fn work_kinds_are_counted_separately_flux_by_its_own_gauge() {
+    let mut engine = EngineSim::start(&["--flux-names", "bare"]);
     assert!(!engine.page().contains("flux_used_streams"));
     let _clients = ["/batch", "/v1/speak", "/v2/listen"].map(|path| engine.client(path, &["--durations", "60s"]));
     for _ in 0..3 {
@@ -41,8 +42,8 @@ fn kinds_of_work_are_counted_apart_and_flux_by_its_own_gauge() {
 }
 
 #[test]
-fn page_breaks_with_the_signal_on_request() {
-    let mut engine = Sim::start(&["--page-after-signal", "empty", "--exit-delay", "60s"]);
+fn page_can_break_on_signal() {
+    let mut engine = EngineSim::start(&["--page-after-signal", "empty", "--exit-delay", "60s"]);
     assert!(engine.page().contains(&format!("{STREAM}0\n")));
     engine.signal(Signal::SIGINT);
     engine.wait_for("listener closed, 0 streams open");
@@ -50,8 +51,8 @@ fn page_breaks_with_the_signal_on_request() {
 }
 
 #[test]
-fn gauge_can_drop_before_the_last_bytes_are_out() {
-    let mut engine = Sim::start(&["--gauge-drops-early", "60s"]);
+fn gauge_can_drop_before_last_bytes_are_sent() {
+    let mut engine = EngineSim::start(&["--gauge-drops-early", "60s"]);
     let mut client = engine.client("/v1/listen", &["--durations", "500ms"]);
     engine.wait_for("stream 1 opened");
     wait_until(|| engine.page().contains(&format!("{STREAM}0\n")));
@@ -61,8 +62,8 @@ fn gauge_can_drop_before_the_last_bytes_are_out() {
 }
 
 #[test]
-fn page_can_be_broken_and_mended_at_run_time() {
-    let engine = Sim::start(&["--page", "html"]);
+fn page_can_be_broken_and_repaired_at_run_time() {
+    let engine = EngineSim::start(&["--page", "html"]);
     assert!(engine.page().contains("text/html"));
     assert!(engine.put_page("nan").contains("200 OK"));
     assert!(engine.page().contains(&format!("{STREAM}NaN\n")));
@@ -77,15 +78,15 @@ fn page_can_be_broken_and_mended_at_run_time() {
 
 #[test]
 fn padded_page_is_large_and_complete() {
-    let engine = Sim::start(&["--pad-page", "5000000"]);
+    let engine = EngineSim::start(&["--pad-page", "5000000"]);
     let page = engine.page();
     assert!(page.len() > 5_000_000);
     assert!(page.contains(&format!("{STREAM}0\n")));
 }
 
 #[test]
-fn page_lies_whatever_is_open() {
-    let mut engine = Sim::start(&["--page", "says:0", "--flux-as-stream"]);
+fn page_can_report_a_false_count() {
+    let mut engine = EngineSim::start(&["--page", "says:0", "--flux-as-stream"]);
     let _clients = ["/v1/listen", "/batch", "/v2/listen"].map(|path| engine.client(path, &["--durations", "60s"]));
     for _ in 0..3 {
         engine.wait_for(" opened kind=");
@@ -103,8 +104,8 @@ fn page_lies_whatever_is_open() {
 }
 
 #[test]
-fn page_freezes_with_the_signal_on_request() {
-    let mut engine = Sim::start(&["--page-after-signal", "frozen", "--exit-delay", "60s"]);
+fn page_can_freeze_on_signal() {
+    let mut engine = EngineSim::start(&["--page-after-signal", "frozen", "--exit-delay", "60s"]);
     let mut client = engine.client("/v1/listen", &["--durations", "60s"]);
     engine.wait_for("stream 1 opened");
     engine.signal(Signal::SIGINT);

@@ -17,7 +17,7 @@ pub(crate) struct Output {
 
 /// Runs `lameduck inject` with these manifests on stdin.
 pub(crate) fn inject(manifests: &[u8], args: &[&str], env: &[(&str, &str)]) -> Output {
-    let mut command = Command::new(lameduck_test_support::sidecar::binary());
+    let mut command = Command::new(lameduck_test_support::process::binary());
     command.arg("inject").args(args).env_clear().envs(env.iter().copied());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();

@@ -1,12 +1,12 @@
-//! The rehearsal: what it finds, what it advises, how it ends, and that it leaves no trace.
+//! `lameduck check`: its findings, fixes and exit codes, and that it changes nothing.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-use crate::lifecycle::Scene;
-use lameduck_test_support::check::Rehearsal;
-use lameduck_test_support::page::Answer;
+use crate::lifecycle::Fixture;
+use lameduck_test_support::check::CheckReport;
+use lameduck_test_support::page::PageReply;
 
 mod counting;
 mod target;
@@ -27,66 +27,66 @@ impl Busy {
 }
 
 #[test]
-fn where_all_is_well_every_line_says_so_and_nothing_has_changed() {
-    let scene = Scene::with_streams(2);
+fn healthy_pod_passes_all_checks_and_is_unchanged() {
+    let fixture = Fixture::with_streams(2);
     let busy = Busy::with(3);
-    fs::write(scene.pod.dir.join("termination"), "an outcome\n").unwrap();
+    fs::write(fixture.env.dir.join("termination"), "an outcome\n").unwrap();
     let args = ["--streams-port", &busy.port, "--activity-port", &busy.port, "--idle-after", "1m"];
-    let rehearsal = Rehearsal::of(&scene.pod, &args);
-    rehearsal.assert_amiss(&[], 0);
-    for check in rehearsal.json["checks"].as_array().unwrap() {
+    let report = CheckReport::with_args(&fixture.env, &args);
+    report.assert_failed(&[], 0);
+    for check in report.json["checks"].as_array().unwrap() {
         assert_eq!(check["ok"] == true, check["name"] != "lazy_streams", "{check}");
     }
-    rehearsal.assert("times", true, &["9m 55s", "10m", "cannot be seen from here"]);
-    rehearsal.assert("target", true, &[&format!("{} ({})", scene.pod.target, scene.target.pid)]);
-    rehearsal.assert("page", true, &[&scene.page.url(), "2 streams"]);
-    rehearsal.assert("streams", true, &["engine_active_requests matches 1 series, whose sum is 2"]);
-    rehearsal.assert("idle_streams", true, &["matches 1 series of the counted ones"]);
-    rehearsal.assert("streams_port", true, &[&busy.port, "3 streams"]);
-    rehearsal.assert("activity_port", true, &[&busy.port, "3 connections"]);
-    rehearsal.assert("listen", true, &[&scene.pod.address.to_string(), "is free"]);
+    report.assert("times", true, &["9m 55s", "10m", "cannot be checked here"]);
+    report.assert("target", true, &[&format!("{} ({})", fixture.env.target_name, fixture.target.pid)]);
+    report.assert("page", true, &[&fixture.page.url(), "2 streams"]);
+    report.assert("streams", true, &["engine_active_requests matches 1 series, whose sum is 2"]);
+    report.assert("idle_streams", true, &["matches 1 of the counted series"]);
+    report.assert("streams_port", true, &[&busy.port, "3 streams"]);
+    report.assert("activity_port", true, &[&busy.port, "3 connections"]);
+    report.assert("listen", true, &[&fixture.env.address.to_string(), "is free"]);
 
-    let names: Vec<_> = fs::read_dir(&scene.pod.dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let names: Vec<_> = fs::read_dir(&fixture.env.dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["termination"]);
-    assert_eq!(fs::read_to_string(scene.pod.dir.join("termination")).unwrap(), "an outcome\n");
-    assert_eq!(scene.target.signals(), 0);
+    assert_eq!(fs::read_to_string(fixture.env.dir.join("termination")).unwrap(), "an outcome\n");
+    assert_eq!(fixture.target.into_signal_count(), 0);
 }
 
 #[test]
-fn sidecar_that_is_running_is_no_hindrance() {
-    let scene = Scene::with_streams(4);
-    let sidecar = scene.serve_quick();
-    let rehearsal = Rehearsal::of(&scene.pod, &[]);
-    rehearsal.assert_amiss(&[], 0);
-    rehearsal.assert("listen", true, &["a sidecar answers", "phase serving", "4 streams"]);
+fn running_sidecar_passes_listen_check() {
+    let fixture = Fixture::with_streams(4);
+    let sidecar = fixture.start_quick();
+    let report = CheckReport::with_args(&fixture.env, &[]);
+    report.assert_failed(&[], 0);
+    report.assert("listen", true, &["a sidecar answers", "phase serving", "4 streams"]);
     sidecar.wait_for_readings(2);
     assert_eq!(sidecar.status()["phase"], "serving");
 }
 
 #[test]
-fn address_that_somebody_else_has_is_named() {
-    let scene = Scene::with_streams(0);
-    let listener = TcpListener::bind(scene.pod.address).unwrap();
+fn address_in_use_by_another_process_fails() {
+    let fixture = Fixture::with_streams(0);
+    let listener = TcpListener::bind(fixture.env.address).unwrap();
     let address = listener.local_addr().unwrap().to_string();
     thread::spawn(move || listener.incoming().for_each(drop));
-    let rehearsal = Rehearsal::of(&scene.pod, &[]);
-    rehearsal.assert_amiss(&["listen"], 64);
-    rehearsal.assert("listen", false, &[&address, "no sidecar answers", "another port"]);
+    let report = CheckReport::with_args(&fixture.env, &[]);
+    report.assert_failed(&["listen"], 64);
+    report.assert("listen", false, &[&address, "no sidecar answers", "another port"]);
 }
 
 #[test]
-fn settings_that_the_sidecar_refuses_or_ignores_come_first() {
-    let scene = Scene::with_streams(0);
-    scene.page.set(Answer::Refuse);
-    let rehearsal = Rehearsal::of(&scene.pod, &["--exit-margin", "1h"]);
-    rehearsal.assert_amiss(&["settings"], 64);
-    rehearsal.assert("settings", false, &["--exit-margin", "--grace-period"]);
+fn refused_or_ignored_settings_determine_exit_code() {
+    let fixture = Fixture::with_streams(0);
+    fixture.page.set_reply(PageReply::Refuse);
+    let report = CheckReport::with_args(&fixture.env, &["--exit-margin", "1h"]);
+    report.assert_failed(&["settings"], 64);
+    report.assert("settings", false, &["--exit-margin", "--grace-period"]);
     let command = || {
-        let mut command = scene.pod.check();
+        let mut command = fixture.env.check_command();
         command.env("LAMEDUCK_TOKENFILE", "/token");
         command
     };
-    let rehearsal = Rehearsal::run(&command);
-    rehearsal.assert_amiss(&["variables", "page"], 64);
-    rehearsal.assert("variables", false, &["LAMEDUCK_TOKENFILE"]);
+    let report = CheckReport::run(&command);
+    report.assert_failed(&["variables", "page"], 64);
+    report.assert("variables", false, &["LAMEDUCK_TOKENFILE"]);
 }

@@ -7,19 +7,20 @@ use std::thread;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::lifecycle::Scene;
-use lameduck_test_support::page::Answer;
-use lameduck_test_support::sidecar::{Pod, QUICK, Sidecar, binary};
-use lameduck_test_support::sim;
+use crate::lifecycle::Fixture;
+use lameduck_test_support::page::PageReply;
+use lameduck_test_support::process;
+use lameduck_test_support::process::binary;
+use lameduck_test_support::sidecar::{QUICK_TIMES, Sidecar, SidecarEnv};
 
 const SHORT: [&str; 6] = ["--grace-period", "1s", "--lame-duck", "0s", "--quiet-period", "100ms"];
 
-/// Runs `drain` while `meddle` does something to the drain under way.
-fn drain(pod: &Pod, sidecar: &Sidecar, args: &[&str], meddle: impl FnOnce()) -> (Option<i32>, Value, String) {
+/// Runs `lameduck drain`, and `during` while it drains.
+fn drain(env: &SidecarEnv, sidecar: &Sidecar, args: &[&str], during: impl FnOnce()) -> (Option<i32>, Value, String) {
     thread::scope(|scope| {
-        let client = scope.spawn(|| pod.client(&[&["drain"], args].concat()));
+        let client = scope.spawn(|| env.run_client(&[&["drain"], args].concat()));
         sidecar.wait_for_status("/phase", "draining");
-        meddle();
+        during();
         let (code, stdout, stderr) = client.join().unwrap();
         assert_eq!(stdout.lines().count(), 1, "{stdout:?}");
         (code, serde_json::from_str(&stdout).unwrap(), stderr)
@@ -27,13 +28,13 @@ fn drain(pod: &Pod, sidecar: &Sidecar, args: &[&str], meddle: impl FnOnce()) -> 
 }
 
 #[test]
-fn drain_of_a_person_waits_prints_the_outcome_and_warns() {
-    let scene = Scene::with_streams(2);
-    let sidecar = scene.serve_quick();
-    let (code, outcome, stderr) = drain(&scene.pod, &sidecar, &[], || {
+fn manual_drain_waits_prints_outcome_and_warns() {
+    let fixture = Fixture::with_streams(2);
+    let sidecar = fixture.start_quick();
+    let (code, outcome, stderr) = drain(&fixture.env, &sidecar, &[], || {
         assert_eq!(sidecar.status()["drain"]["trigger"], "cli");
         assert_eq!(sidecar.metric("lameduck_hook_callers"), Some(0.0));
-        scene.page.count(0);
+        fixture.page.set_streams(0);
     });
     assert_eq!((code, &outcome["outcome"], &outcome["signal"]), (Some(0), &json!("drained"), &json!("SIGINT")));
     assert!(stderr.contains("the kubelet restarts"), "{stderr}");
@@ -41,47 +42,47 @@ fn drain_of_a_person_waits_prints_the_outcome_and_warns() {
 }
 
 #[test]
-fn drain_as_a_hook_is_a_hook() {
-    let scene = Scene::with_streams(2);
-    let sidecar = scene.serve_quick();
-    let (code, outcome, stderr) = drain(&scene.pod, &sidecar, &["--hook"], || {
+fn drain_with_hook_flag_counts_as_hook() {
+    let fixture = Fixture::with_streams(2);
+    let sidecar = fixture.start_quick();
+    let (code, outcome, stderr) = drain(&fixture.env, &sidecar, &["--hook"], || {
         assert_eq!(sidecar.status()["drain"]["trigger"], "hook");
-        scene.page.count(0);
+        fixture.page.set_streams(0);
     });
     assert_eq!((code, &outcome["outcome"]), (Some(0), &json!("drained")));
     assert!(!stderr.contains("the kubelet restarts"), "{stderr}");
 }
 
 #[test]
-fn drain_says_by_its_code_what_was_cut() {
-    let scene = Scene::with_streams(2);
-    let sidecar = scene.serve(&[&SHORT[..], &["--poll-interval", "1s"]].concat());
-    let (code, outcome, _) = drain(&scene.pod, &sidecar, &[], || {});
+fn drain_exit_code_reports_stragglers() {
+    let fixture = Fixture::with_streams(2);
+    let sidecar = fixture.start_ready(&[&SHORT[..], &["--poll-interval", "1s"]].concat());
+    let (code, outcome, _) = drain(&fixture.env, &sidecar, &[], || {});
     assert_eq!((code, &outcome["stragglers"]), (Some(10), &json!(2)));
 
-    let scene = Scene::with_streams(2);
-    let sidecar = scene.serve(&SHORT);
-    let (code, outcome, _) = drain(&scene.pod, &sidecar, &[], || scene.page.set(Answer::Hang));
+    let fixture = Fixture::with_streams(2);
+    let sidecar = fixture.start_ready(&SHORT);
+    let (code, outcome, _) = drain(&fixture.env, &sidecar, &[], || fixture.page.set_reply(PageReply::Hang));
     assert_eq!((code, &outcome["stragglers"]), (Some(11), &Value::Null));
 }
 
 #[test]
-fn drain_of_a_person_joins_and_does_not_move_the_deadline() {
-    let scene = Scene::with_streams(2);
-    let sidecar = scene.serve_quick();
-    let hook = sidecar.hook();
+fn manual_drain_joins_without_moving_deadline() {
+    let fixture = Fixture::with_streams(2);
+    let sidecar = fixture.start_quick();
+    let hook = sidecar.call_hook();
     sidecar.wait_for_status("/phase", "draining");
-    let (code, outcome, _) = drain(&scene.pod, &sidecar, &[], || scene.page.count(0));
+    let (code, outcome, _) = drain(&fixture.env, &sidecar, &[], || fixture.page.set_streams(0));
     assert_eq!((code, hook.outcome()), (Some(0), outcome));
 }
 
 #[test]
-fn sidecar_that_dies_under_a_client_is_unreachable() {
-    let scene = Scene::with_streams(2);
-    let sidecar = scene.serve_quick();
-    let pod = &scene.pod;
+fn sidecar_crash_during_client_drain_is_unreachable() {
+    let fixture = Fixture::with_streams(2);
+    let sidecar = fixture.start_quick();
+    let env = &fixture.env;
     let (code, stdout, stderr) = thread::scope(|scope| {
-        let client = scope.spawn(|| pod.client(&["drain", "--hook"]));
+        let client = scope.spawn(|| env.run_client(&["drain", "--hook"]));
         sidecar.wait_for_status("/phase", "draining");
         sidecar.signal(Signal::SIGKILL);
         client.join().unwrap()
@@ -91,69 +92,70 @@ fn sidecar_that_dies_under_a_client_is_unreachable() {
 }
 
 #[test]
-fn nobody_there_is_said_with_the_mend() {
-    let pod = Pod::new("http://127.0.0.1:1/");
+fn unreachable_sidecar_is_reported_with_fix() {
+    let env = SidecarEnv::new("http://127.0.0.1:1/");
     let drains = [&["drain"][..], &["drain", "--hook"]];
     let looks = [&["status"][..], &["status", "--json"], &["status", "--watch"], &["status", "--watch", "--json"]];
     for args in drains.into_iter().chain(looks) {
-        let (code, stdout, stderr) = pod.client(args);
+        let (code, stdout, stderr) = env.run_client(args);
         assert_eq!((code, stdout.as_str()), (Some(69), ""), "{args:?}");
-        assert!(stderr.contains(&pod.address.to_string()) && stderr.contains("--address"), "{args:?}: {stderr}");
+        assert!(stderr.contains(&env.address.to_string()) && stderr.contains("--address"), "{args:?}: {stderr}");
     }
 }
 
 #[test]
-fn what_is_not_the_sidecar_is_not_taken_for_it() {
-    let page = lameduck_test_support::page::Page::counting(0);
-    let mut pod = Pod::new("");
-    pod.address = page.url().trim_start_matches("http://").trim_end_matches("/metrics").parse().unwrap();
+fn other_http_server_is_not_mistaken_for_sidecar() {
+    let page = lameduck_test_support::page::PageServer::with_streams(0);
+    let mut env = SidecarEnv::new("");
+    env.address = page.url().trim_start_matches("http://").trim_end_matches("/metrics").parse().unwrap();
     for command in ["drain", "status"] {
-        let (code, stdout, stderr) = pod.client(&[command]);
+        let (code, stdout, stderr) = env.run_client(&[command]);
         assert_eq!((code, stdout.as_str()), (Some(69), ""), "{command}");
         assert!(stderr.contains("not"), "{command}: {stderr}");
     }
 }
 
 #[test]
-fn status_is_for_people_and_with_json_for_machines() {
-    let scene = Scene::with_streams(3);
-    let sidecar = scene.serve_quick();
-    let (code, text, _) = scene.pod.client(&["status"]);
+fn status_prints_text_or_json() {
+    let fixture = Fixture::with_streams(3);
+    let sidecar = fixture.start_quick();
+    let (code, text, _) = fixture.env.run_client(&["status"]);
     assert_eq!(code, Some(0));
-    for part in ["serving", "metrics: 3 streams", &format!("{} (pid {})", scene.pod.target, scene.target.pid)] {
+    for part in ["serving", "metrics: 3 streams", &format!("{} (pid {})", fixture.env.target_name, fixture.target.pid)]
+    {
         assert!(text.contains(part), "{part:?} is not in {text}");
     }
-    let (code, text, _) = scene.pod.client(&["status", "--json"]);
+    let (code, text, _) = fixture.env.run_client(&["status", "--json"]);
     let status: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((code, &status["streams"], &status["phase"]), (Some(0), &json!(3), &json!("serving")));
 
-    let hook = sidecar.hook();
+    let hook = sidecar.call_hook();
     sidecar.wait_for_status("/phase", "draining");
-    let text = scene.pod.client(&["status"]).1;
+    let text = fixture.env.run_client(&["status"]).1;
     assert!(text.contains("by hook") && text.contains("3 streams at start"), "{text}");
-    scene.page.count(0);
+    fixture.page.set_streams(0);
     hook.outcome();
-    let text = scene.pod.client(&["status"]).1;
+    let text = fixture.env.run_client(&["status"]).1;
     assert!(text.contains("drained after") && text.contains("stragglers: 0"), "{text}");
 }
 
 #[test]
-fn drain_as_a_hook_outlives_the_sidecar_and_is_held_by_the_next() {
-    let mut scene = Scene::with_streams(2);
-    let sidecar = scene.serve_quick();
-    let address = scene.pod.address.to_string();
+fn drain_hook_survives_sidecar_restart() {
+    let mut fixture = Fixture::with_streams(2);
+    let sidecar = fixture.start_quick();
+    let address = fixture.env.address.to_string();
     let mut command = Command::new(binary());
     command.env_clear().args(["drain", "--hook", "--log-format", "json", "--address", &address]);
     let mut hook = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(hook.stderr.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap().contains("waiting")), "it has seen how long it may wait");
-    scene.target.wait_for("INT");
+    assert!(lines.any(|line| line.unwrap().contains("waiting")), "it knows how long it may wait");
+    fixture.target.wait_for("INT");
     sidecar.kill();
-    let again = scene.pod.start(&QUICK);
+    let again = fixture.env.start(&QUICK_TIMES);
     again.wait_for_status("/phase", "draining");
-    sim::wait_until(|| again.metric("lameduck_hook_callers") == Some(1.0));
+    process::wait_until(|| again.metric("lameduck_hook_callers") == Some(1.0));
     assert!(hook.try_wait().unwrap().is_none());
-    scene.page.count(0);
+    fixture.page.set_streams(0);
     let output = hook.wait_with_output().unwrap();
     let outcome: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((output.status.code(), &outcome["outcome"]), (Some(0), &json!("drained")));

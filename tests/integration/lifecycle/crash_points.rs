@@ -1,7 +1,7 @@
-//! Killed in the middle of a drain, at each step that can be seen from outside: what is left lets the next one do right.
+//! A process is killed at every file change of its drain: the next process must resume correctly from what is left.
 //!
-//! The kernel tells of each change in the state dir, and whoever made it is killed at once; so no step is missed, and no
-//! time is waited for. How far it came beyond the step is the scheduler's to say, and another each time.
+//! inotify reports each change in the state dir, and the process that made it is killed immediately, so that no step is
+//! missed and no test sleeps. How far the process gets after the change is up to the scheduler.
 
 use std::fs;
 use std::mem::MaybeUninit;
@@ -14,20 +14,20 @@ use nix::unistd::Pid;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use serde_json::Value;
 
-use crate::lifecycle::Scene;
-use crate::lifecycle::standalone::Hook;
+use crate::lifecycle::Fixture;
+use crate::lifecycle::standalone::StandaloneHook;
 use lameduck_test_support::http::Call;
-use lameduck_test_support::sidecar::{Pod, Sidecar};
+use lameduck_test_support::sidecar::{Sidecar, SidecarEnv};
 
-/// More changes than any drain makes, and fewer.
-const MANY: usize = 100;
-const FEW: usize = 10;
+/// More file changes than any drain makes, and fewer.
+const MAX_CHANGES: usize = 100;
+const MIN_CHANGES: usize = 10;
 const TIMES: [&str; 8] =
     ["--grace-period", "10m", "--lame-duck", "20ms", "--quiet-period", "60ms", "--exit-wait", "0s"];
-/// The file that says that no more changes will come.
+/// A file that marks the end of the changes.
 const END: &str = "end";
 
-/// The changes in a directory, from now on.
+/// The changes in a directory from now on.
 struct Changes(OwnedFd);
 
 impl Changes {
@@ -38,18 +38,18 @@ impl Changes {
         Self(inotify)
     }
 
-    /// Kills a process at its nth change, if it makes so many.
+    /// Kills a process at its nth change; false if it makes fewer.
     fn kill_at(self, nth: usize, pid: i32) -> bool {
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut reader = inotify::Reader::new(self.0, &mut buffer);
         let mut seen = 0;
-        while seen < MANY {
+        while seen < MAX_CHANGES {
             let event = reader.next().unwrap();
             let name = event.file_name().unwrap().to_str().unwrap();
             if name == END {
                 return false;
             }
-            // What a hook prints is no state.
+            // The hook's stdout is also in the directory.
             seen += usize::from(!name.starts_with("stdout"));
             if seen > nth {
                 println!("killed at change {nth}: {:?} of {name}", event.events());
@@ -60,8 +60,8 @@ impl Changes {
     }
 }
 
-/// Kills this process at its nth change, while something is done that ends with it.
-fn dies_at(nth: usize, changes: Changes, pid: i32, dir: &Path, wait: impl FnOnce()) -> bool {
+/// Kills this process at its nth change during `wait`, which returns when the process is dead or done.
+fn killed_at(nth: usize, changes: Changes, pid: i32, dir: &Path, wait: impl FnOnce()) -> bool {
     thread::scope(|scope| {
         let killer = scope.spawn(move || changes.kill_at(nth, pid));
         wait();
@@ -70,99 +70,101 @@ fn dies_at(nth: usize, changes: Changes, pid: i32, dir: &Path, wait: impl FnOnce
     })
 }
 
-/// What the dead left noted; whole, if there is anything.
-fn left_note(pod: &Pod) -> Option<Value> {
-    let mut files = fs::read_dir(&pod.dir).unwrap().map(|entry| entry.unwrap().path());
-    let note = files.find(|path| path.extension().is_some_and(|extension| extension == "json"))?;
-    Some(serde_json::from_slice(&fs::read(note).unwrap()).unwrap())
+/// The drain that the killed process saved, if any; a file must be complete.
+fn saved_state(env: &SidecarEnv) -> Option<Value> {
+    let mut files = fs::read_dir(&env.dir).unwrap().map(|entry| entry.unwrap().path());
+    let path = files.find(|path| path.extension().is_some_and(|extension| extension == "json"))?;
+    Some(serde_json::from_slice(&fs::read(path).unwrap()).unwrap())
 }
 
-/// One signal, unless the dead had noted one and died before it went out.
-fn assert_signalled_once(scene: Scene, left: Option<&Value>) {
-    let noted = left.is_some_and(|note| note["signalled"] == true);
-    let signals = scene.target.signals();
-    assert!(signals == 1 || (noted && signals == 0), "{signals} signals after {left:?}");
+/// Asserts one signal; none is possible if the process was killed after saving that it signals and before signalling.
+fn assert_signalled_once(fixture: Fixture, left: Option<&Value>) {
+    let saved = left.is_some_and(|saved| saved["signalled"] == true);
+    let signals = fixture.target.into_signal_count();
+    assert!(signals == 1 || (saved && signals == 0), "{signals} signals after {left:?}");
 }
 
-fn assert_nothing_is_left_over(pod: &Pod) {
-    let mut files = fs::read_dir(&pod.dir).unwrap().map(|entry| entry.unwrap().path());
+fn assert_no_temporary_files(env: &SidecarEnv) {
+    let mut files = fs::read_dir(&env.dir).unwrap().map(|entry| entry.unwrap().path());
     assert!(files.all(|path| path.extension().is_none_or(|extension| extension == "json" || extension == "lock")));
 }
 
 #[test]
-fn sidecar_is_killed_at_every_change_that_it_makes() {
-    let deaths = (0..MANY).take_while(|nth| a_sidecar_dies_at(*nth)).count();
-    assert!(deaths > FEW, "{deaths}");
+fn sidecar_crash_at_any_file_change_is_recovered() {
+    let crashes = (0..MAX_CHANGES).take_while(|nth| sidecar_crashes_at(*nth)).count();
+    assert!(crashes > MIN_CHANGES, "{crashes}");
 }
 
-/// Whether it made so many changes; otherwise it dies when it has answered.
-fn a_sidecar_dies_at(nth: usize) -> bool {
-    let scene = Scene::with_streams(0);
-    let mut first = scene.serve(&TIMES);
-    let (changes, address) = (Changes::of(&scene.pod.dir), scene.pod.address);
-    let died = dies_at(nth, changes, first.pid(), &scene.pod.dir, || drop(Call::get(address, "/prestop").bytes()));
-    if !died {
+/// Whether it made that many changes; if not, it is killed after its answer.
+fn sidecar_crashes_at(nth: usize) -> bool {
+    let fixture = Fixture::with_streams(0);
+    let mut first = fixture.start_ready(&TIMES);
+    let (changes, address) = (Changes::of(&fixture.env.dir), fixture.env.address);
+    let crashed =
+        killed_at(nth, changes, first.pid(), &fixture.env.dir, || drop(Call::get(address, "/prestop").bytes()));
+    if !crashed {
         first.signal(Signal::SIGKILL);
     }
     assert_eq!(first.exit_code(), None);
 
-    let left = left_note(&scene.pod);
-    let second = scene.pod.start(&TIMES);
-    if let Some(note) = &left {
-        goes_on(&scene.pod, second, note);
+    let left = saved_state(&fixture.env);
+    let second = fixture.env.start(&TIMES);
+    if let Some(saved) = &left {
+        assert_resumes(&fixture.env, second, saved);
     } else {
         second.wait_for_ready();
-        assert_eq!(second.hook().outcome()["outcome"], "drained");
+        assert_eq!(second.call_hook().outcome()["outcome"], "drained");
     }
-    assert_nothing_is_left_over(&scene.pod);
-    assert_signalled_once(scene, left.as_ref());
-    died
+    assert_no_temporary_files(&fixture.env);
+    assert_signalled_once(fixture, left.as_ref());
+    crashed
 }
 
-/// Without any caller it comes to the same outcome, which is told once: by the dead, if they noted that, or by this one.
-fn goes_on(pod: &Pod, mut sidecar: Sidecar, left: &Value) {
-    sidecar.wait_for("going on with a drain");
+/// Asserts that it reaches the same outcome without any caller and reports it once: only if the killed process had not
+/// saved that it had reported it.
+fn assert_resumes(env: &SidecarEnv, mut sidecar: Sidecar, left: &Value) {
+    sidecar.wait_for_log("going on with a drain");
     sidecar.wait_for_status("/outcome/outcome", "drained");
-    let outcome = sidecar.hook().outcome();
-    let now = left_note(pod).unwrap();
+    let outcome = sidecar.call_hook().outcome();
+    let now = saved_state(env).unwrap();
     for kept in ["started_at", "deadline", "trigger", "pid", "started", "streams_at_start"] {
         assert_eq!(now[kept], left[kept], "{kept}");
     }
     assert_eq!(now["result"]["reported"], true);
-    assert_eq!(pod.termination_message(), Some(outcome));
+    assert_eq!(env.termination_message(), Some(outcome));
 
-    let told = left["result"]["reported"] == true;
+    let was_reported = left["result"]["reported"] == true;
     if !left["result"].is_null() {
         assert_eq!((&now["result"]["at"], &now["result"]["took"]), (&left["result"]["at"], &left["result"]["took"]));
     }
     let counted = sidecar.metric("lameduck_drains_total{outcome=\"drained\"}").unwrap_or(0.0);
-    assert_eq!(counted > 0.0, !told, "{left}");
+    assert_eq!(counted > 0.0, !was_reported, "{left}");
     sidecar.signal(Signal::SIGKILL);
-    let words = sidecar.log().iter().filter(|line| line["message"] == "drain over").count();
-    assert!(words == 0 || !told, "{words} lines after {left}");
+    let lines = sidecar.log().iter().filter(|line| line["message"] == "drain over").count();
+    assert!(lines == 0 || !was_reported, "{lines} lines after {left}");
 }
 
 #[test]
-fn hook_is_killed_at_every_change_that_it_makes() {
-    let deaths = (0..MANY).take_while(|nth| a_hook_dies_at(*nth)).count();
-    assert!(deaths > FEW, "{deaths}");
+fn hook_crash_at_any_file_change_is_recovered() {
+    let crashes = (0..MAX_CHANGES).take_while(|nth| hook_crashes_at(*nth)).count();
+    assert!(crashes > MIN_CHANGES, "{crashes}");
 }
 
-fn a_hook_dies_at(nth: usize) -> bool {
-    let scene = Scene::with_streams(0);
-    let changes = Changes::of(&scene.pod.dir);
-    let mut first = Hook::start(&scene.pod, &TIMES);
+fn hook_crashes_at(nth: usize) -> bool {
+    let fixture = Fixture::with_streams(0);
+    let changes = Changes::of(&fixture.env.dir);
+    let mut first = StandaloneHook::start(&fixture.env, &TIMES);
     let pid = first.process.pid();
-    let died =
-        dies_at(nth, changes, pid, &scene.pod.dir, || assert!(matches!(first.process.exit_code(), None | Some(0))));
-    let left = left_note(&scene.pod);
-    let (code, outcome) = Hook::start(&scene.pod, &TIMES).end();
+    let crashed =
+        killed_at(nth, changes, pid, &fixture.env.dir, || assert!(matches!(first.process.exit_code(), None | Some(0))));
+    let left = saved_state(&fixture.env);
+    let (code, outcome) = StandaloneHook::start(&fixture.env, &TIMES).finish();
     assert_eq!((code, outcome["outcome"].as_str()), (Some(0), Some("drained")));
-    assert_eq!(scene.pod.termination_message().as_ref(), Some(&outcome));
-    if !died {
-        assert_eq!(first.end(), (code, outcome));
+    assert_eq!(fixture.env.termination_message().as_ref(), Some(&outcome));
+    if !crashed {
+        assert_eq!(first.finish(), (code, outcome));
     }
-    assert_nothing_is_left_over(&scene.pod);
-    assert_signalled_once(scene, left.as_ref());
-    died
+    assert_no_temporary_files(&fixture.env);
+    assert_signalled_once(fixture, left.as_ref());
+    crashed
 }

@@ -1,44 +1,45 @@
-//! The target's own end: the wait is over at once, and what it took with it is said.
+//! The target exits: the drain ends immediately, and what was cut is reported.
 
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::lifecycle::{Scene, engine};
-use lameduck_test_support::page::Answer;
-use lameduck_test_support::shell::Shell;
-use lameduck_test_support::sidecar::{QUICK, stopwatch};
+use crate::lifecycle::{Fixture, start_engine};
+use lameduck_test_support::page::PageReply;
+use lameduck_test_support::process::stopwatch;
+use lameduck_test_support::shell::ShellTarget;
+use lameduck_test_support::sidecar::QUICK_TIMES;
 
 #[test]
-fn exit_of_the_target_ends_the_wait_at_once() {
+fn target_exit_releases_hook_immediately() {
     let mut took: Vec<Duration> = (0..5).map(|_| exit_to_answer()).collect();
     took.sort();
     println!("from the exit to the answer: median {:?} of {took:?}", took[2]);
     assert!(took[2] < Duration::from_secs(2), "{took:?}");
 }
 
-/// A poll interval as long as this leaves only the exit itself to end the wait.
+/// Returns the time from the target's exit to the answer. With so long a poll interval only the exit can end the drain.
 fn exit_to_answer() -> Duration {
-    let mut scene = Scene::with_streams(1);
-    let sidecar = scene.serve(&["--grace-period", "10m", "--lame-duck", "0s", "--poll-interval", "1m"]);
-    let hook = sidecar.hook();
-    scene.target.wait_for("INT");
-    scene.target.signal(Signal::SIGTERM);
-    scene.target.wait_for("bye");
+    let mut fixture = Fixture::with_streams(1);
+    let sidecar = fixture.start_ready(&["--grace-period", "10m", "--lame-duck", "0s", "--poll-interval", "1m"]);
+    let hook = sidecar.call_hook();
+    fixture.target.wait_for("INT");
+    fixture.target.signal(Signal::SIGTERM);
+    fixture.target.wait_for("bye");
     let elapsed = stopwatch();
     assert_eq!(hook.outcome()["outcome"], "exited");
     elapsed()
 }
 
 #[test]
-fn target_that_is_killed_in_mid_drain_is_not_clean() {
-    let mut scene = Scene::with_streams(4);
-    let mut sidecar = scene.serve_quick();
-    let hook = sidecar.hook();
-    scene.target.wait_for("INT");
+fn target_killed_during_drain_is_not_clean() {
+    let mut fixture = Fixture::with_streams(4);
+    let mut sidecar = fixture.start_quick();
+    let hook = sidecar.call_hook();
+    fixture.target.wait_for("INT");
     sidecar.wait_for_readings(2);
-    scene.target.signal(Signal::SIGKILL);
+    fixture.target.signal(Signal::SIGKILL);
     let outcome = hook.outcome();
     assert_eq!(outcome["outcome"], "exited");
     let stragglers = &outcome["stragglers"];
@@ -46,16 +47,16 @@ fn target_that_is_killed_in_mid_drain_is_not_clean() {
     let code = if stragglers.is_null() { 11 } else { 10 };
     sidecar.signal(Signal::SIGTERM);
     assert_eq!(sidecar.exit_code(), Some(code));
-    assert_eq!(scene.pod.termination_message().unwrap(), outcome);
+    assert_eq!(fixture.env.termination_message().unwrap(), outcome);
 }
 
 #[test]
-fn target_that_fails_in_mid_drain_leaves_nobody_knowing() {
-    let mut scene = Scene::with_streams(4);
-    let mut sidecar = scene.serve_quick();
-    let hook = sidecar.hook();
-    scene.target.wait_for("INT");
-    scene.target.signal(Signal::SIGUSR1);
+fn target_failure_during_drain_makes_stragglers_unknown() {
+    let mut fixture = Fixture::with_streams(4);
+    let mut sidecar = fixture.start_quick();
+    let hook = sidecar.call_hook();
+    fixture.target.wait_for("INT");
+    fixture.target.signal(Signal::SIGUSR1);
     let outcome = hook.outcome();
     assert_eq!((&outcome["outcome"], &outcome["stragglers"]), (&Value::from("exited"), &Value::Null));
     sidecar.signal(Signal::SIGTERM);
@@ -63,79 +64,79 @@ fn target_that_fails_in_mid_drain_leaves_nobody_knowing() {
 }
 
 #[test]
-fn target_that_ends_unsignalled_leaves_its_streams_as_stragglers() {
-    let scene = Scene::with_streams(4);
-    let mut sidecar = scene.serve(&["--grace-period", "10m", "--lame-duck", "1m"]);
-    let hook = sidecar.hook();
+fn exit_before_signal_counts_streams_as_stragglers() {
+    let fixture = Fixture::with_streams(4);
+    let mut sidecar = fixture.start_ready(&["--grace-period", "10m", "--lame-duck", "1m"]);
+    let hook = sidecar.call_hook();
     sidecar.wait_for_readings(2);
-    scene.target.signal(Signal::SIGUSR1);
+    fixture.target.signal(Signal::SIGUSR1);
     let outcome = hook.outcome();
     assert_eq!((&outcome["outcome"], &outcome["signal"]), (&Value::from("exited"), &Value::Null));
-    // A reading that is older than two polls says nothing.
+    // A reading older than two polls is not counted.
     assert!(outcome["stragglers"] == 4 || outcome["stragglers"].is_null(), "{outcome}");
     sidecar.signal(Signal::SIGTERM);
     assert!(matches!(sidecar.exit_code(), Some(10 | 11)));
 }
 
 #[test]
-fn new_incarnation_starts_over_and_can_be_drained_again() {
-    let mut scene = Scene::with_streams(1);
-    let sidecar = scene.serve_quick();
+fn new_incarnation_can_be_drained_again() {
+    let mut fixture = Fixture::with_streams(1);
+    let sidecar = fixture.start_quick();
     for outcome in ["exited", "drained"] {
-        let hook = sidecar.hook();
-        scene.target.wait_for("INT");
+        let hook = sidecar.call_hook();
+        fixture.target.wait_for("INT");
         if outcome == "exited" {
-            scene.target.signal(Signal::SIGKILL);
+            fixture.target.signal(Signal::SIGKILL);
         }
-        scene.page.count(0);
+        fixture.page.set_streams(0);
         assert_eq!(hook.outcome()["outcome"], outcome);
         assert_eq!(sidecar.get("/readyz").body, "done\n");
-        scene.page.count(1);
-        // The old one goes with the assignment, if it has not gone yet.
-        scene.target = Shell::named(&scene.pod.target);
+        fixture.page.set_streams(1);
+        // The assignment drops the old target, which kills it if it is still running.
+        fixture.target = ShellTarget::start(&fixture.env.target_name);
         sidecar.wait_for_ready();
         let status = sidecar.status();
         assert_eq!(
             (&status["phase"], &status["drain"], &status["outcome"]),
             (&"serving".into(), &Value::Null, &Value::Null)
         );
-        assert_eq!(status["target"]["pid"], scene.target.pid);
+        assert_eq!(status["target"]["pid"], fixture.target.pid);
     }
-    assert_eq!(scene.target.signals(), 0, "nobody has asked for its end");
+    assert_eq!(fixture.target.into_signal_count(), 0, "no drain of it was requested");
 }
 
 #[test]
-fn new_incarnation_waits_for_a_reading_of_its_own() {
-    let mut scene = Scene::with_streams(0);
-    let sidecar = scene.serve_quick();
-    scene.page.set(Answer::Refuse);
-    scene.target = Shell::named(&scene.pod.target);
-    sidecar.wait_for_status("/target/pid", scene.target.pid);
-    assert!(sidecar.wait_for_unready("connection refused").starts_with("no reading yet"));
-    scene.page.count(0);
+fn new_incarnation_needs_its_own_reading() {
+    let mut fixture = Fixture::with_streams(0);
+    let sidecar = fixture.start_quick();
+    fixture.page.set_reply(PageReply::Refuse);
+    fixture.target = ShellTarget::start(&fixture.env.target_name);
+    sidecar.wait_for_status("/target/pid", fixture.target.pid);
+    assert!(sidecar.wait_for_not_ready("connection refused").starts_with("no reading yet"));
+    fixture.page.set_streams(0);
     sidecar.wait_for_ready();
 }
 
 #[test]
-fn only_the_exit_ends_a_drain_that_waits_for_it() {
-    let mut scene = Scene::with_streams(0);
-    let sidecar = scene.serve(&[&QUICK[..], &["--wait-for", "exit"]].concat());
-    let hook = sidecar.hook();
-    scene.target.wait_for("INT");
+fn wait_for_exit_ignores_zero_streams() {
+    let mut fixture = Fixture::with_streams(0);
+    let sidecar = fixture.start_ready(&[&QUICK_TIMES[..], &["--wait-for", "exit"]].concat());
+    let hook = sidecar.call_hook();
+    fixture.target.wait_for("INT");
     sidecar.wait_for_readings(20);
-    assert!(hook.is_silent());
-    scene.target.signal(Signal::SIGTERM);
+    assert!(hook.is_pending());
+    fixture.target.signal(Signal::SIGTERM);
     assert_eq!(hook.outcome()["outcome"], "exited");
 }
 
 #[test]
-fn engine_that_quits_on_the_signal_is_not_called_clean_where_its_code_says_otherwise() {
-    let (mut engine, pod) = engine(&["--on-signal", "quit", "--exit-code", "1"]);
+fn nonzero_exit_after_signal_is_not_reported_clean() {
+    let (mut engine, env) = start_engine(&["--on-signal", "quit", "--exit-code", "1"]);
     let mut client = engine.client("/v1/listen", &["--durations", "60s"]);
-    let sidecar = pod.start(&QUICK);
+    let sidecar = env.start(&QUICK_TIMES);
     sidecar.wait_for_status("/streams", 1);
     sidecar.wait_for_ready();
-    let outcome = sidecar.hook().outcome();
+    let outcome = sidecar.call_hook().outcome();
     assert_eq!((&outcome["outcome"], &outcome["stragglers"]), (&Value::from("exited"), &Value::Null));
     client.wait_for("stream 1 CUT");
     assert_eq!(engine.exit_code(), Some(1));

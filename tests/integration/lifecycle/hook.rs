@@ -1,27 +1,27 @@
-//! The held call: who is held, for how long, and what they are told.
+//! The held hook call: for how long it is held, and what it is answered.
 
 use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
 
-use crate::lifecycle::{Scene, engine};
+use crate::lifecycle::{Fixture, start_engine};
 use lameduck_test_support::http::Call;
-use lameduck_test_support::sidecar::{QUICK, stopwatch};
-use lameduck_test_support::sim::wait_until;
+use lameduck_test_support::process::{stopwatch, wait_until};
+use lameduck_test_support::sidecar::QUICK_TIMES;
 
 const HOUR_OF_LAME_DUCK: [&str; 4] = ["--grace-period", "2h", "--lame-duck", "1h"];
 
 #[test]
-fn held_caller_is_sent_nothing_before_the_end_and_then_one_small_answer() {
-    let mut scene = Scene::with_streams(2);
-    let sidecar = scene.serve_quick();
-    let hook = sidecar.hook();
-    scene.target.wait_for("INT");
+fn held_caller_gets_nothing_until_one_small_answer() {
+    let mut fixture = Fixture::with_streams(2);
+    let sidecar = fixture.start_quick();
+    let hook = sidecar.call_hook();
+    fixture.target.wait_for("INT");
     sidecar.wait_for_readings(3);
-    assert!(hook.is_silent());
+    assert!(hook.is_pending());
 
-    scene.page.count(0);
+    fixture.page.set_streams(0);
     let bytes = hook.bytes();
     assert!(bytes.len() < 1024, "{} bytes", bytes.len());
     let text = String::from_utf8(bytes).unwrap();
@@ -33,86 +33,86 @@ fn held_caller_is_sent_nothing_before_the_end_and_then_one_small_answer() {
     let whole = json!({"outcome": "drained", "streams_at_start": 2, "stragglers": 0, "idle_streams": 0,
         "seconds": null, "signal": "SIGINT"});
     assert_eq!(outcome, whole);
-    assert_eq!(scene.target.signals(), 1);
+    assert_eq!(fixture.target.into_signal_count(), 1);
 }
 
 #[test]
-fn held_caller_outlives_one_that_does_not_end_its_request() {
-    let scene = Scene::with_streams(1);
-    let sidecar = scene.serve_quick();
-    let hook = sidecar.hook();
-    let unfinished = Call::send(scene.pod.address, "GET /livez HTTP/1.1\r\n");
+fn held_caller_is_exempt_from_request_timeout() {
+    let fixture = Fixture::with_streams(1);
+    let sidecar = fixture.start_quick();
+    let hook = sidecar.call_hook();
+    let unfinished = Call::send(fixture.env.address, "GET /livez HTTP/1.1\r\n");
     unfinished.bytes();
-    assert!(hook.is_silent(), "only the reading of a request has its limit");
-    scene.page.count(0);
+    assert!(hook.is_pending(), "only reading a request has a time limit");
+    fixture.page.set_streams(0);
     assert_eq!(hook.outcome()["outcome"], "drained");
 }
 
 #[test]
 fn fifty_callers_share_one_drain_and_one_signal() {
-    let scene = Scene::with_streams(7);
-    let sidecar = scene.serve_quick();
-    let mut hooks: Vec<_> = (0..50).map(|_| sidecar.hook()).collect();
+    let fixture = Fixture::with_streams(7);
+    let sidecar = fixture.start_quick();
+    let mut hooks: Vec<_> = (0..50).map(|_| sidecar.call_hook()).collect();
     assert_eq!(sidecar.metric("lameduck_hook_callers"), Some(50.0));
-    // Half of them lose their patience.
+    // Half of them disconnect.
     hooks.truncate(25);
     wait_until(|| sidecar.metric("lameduck_hook_callers") == Some(25.0));
 
-    scene.page.count(0);
+    fixture.page.set_streams(0);
     let outcomes: Vec<_> = hooks.into_iter().map(Call::outcome).collect();
     assert_eq!(outcomes[0]["outcome"], "drained");
     assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]), "{outcomes:#?}");
     assert_eq!(sidecar.metric("lameduck_drains_total{outcome=\"drained\"}"), Some(1.0));
     assert_eq!(sidecar.metric("lameduck_signals_total{signal=\"SIGINT\",result=\"sent\"}"), Some(1.0));
-    assert_eq!(scene.target.signals(), 1);
+    assert_eq!(fixture.target.into_signal_count(), 1);
 }
 
 #[test]
-fn caller_that_leaves_cancels_nothing() {
-    let mut scene = Scene::with_streams(1);
-    let sidecar = scene.serve_quick();
-    drop(sidecar.hook());
+fn caller_disconnect_cancels_nothing() {
+    let mut fixture = Fixture::with_streams(1);
+    let sidecar = fixture.start_quick();
+    drop(sidecar.call_hook());
     wait_until(|| sidecar.metric("lameduck_hook_callers") == Some(0.0));
-    scene.target.wait_for("INT");
+    fixture.target.wait_for("INT");
     sidecar.wait_for_status("/phase", "draining");
-    scene.page.count(0);
+    fixture.page.set_streams(0);
     sidecar.wait_for_status("/phase", "done");
-    assert_eq!(scene.pod.termination_message().unwrap()["outcome"], "drained");
-    assert_eq!(scene.target.signals(), 1);
+    assert_eq!(fixture.env.termination_message().unwrap()["outcome"], "drained");
+    assert_eq!(fixture.target.into_signal_count(), 1);
 }
 
 #[test]
-fn pod_is_unready_before_the_signal() {
-    let scene = Scene::with_streams(0);
-    let sidecar = scene.serve(&HOUR_OF_LAME_DUCK);
-    let hook = sidecar.hook();
-    assert_eq!(sidecar.wait_for_unready(""), "lame duck\n");
+fn pod_is_not_ready_before_signal() {
+    let fixture = Fixture::with_streams(0);
+    let sidecar = fixture.start_ready(&HOUR_OF_LAME_DUCK);
+    let hook = sidecar.call_hook();
+    assert_eq!(sidecar.wait_for_not_ready(""), "lame duck\n");
     assert_eq!(sidecar.get("/accepting").status, 503);
     sidecar.wait_for_readings(3);
     let status = sidecar.status();
     assert_eq!((&status["phase"], &status["drain"]["signalled"]), (&json!("lame_duck"), &json!(false)));
-    assert!(hook.is_silent(), "zero ends no lame duck");
-    assert_eq!(scene.target.signals(), 0);
+    assert!(hook.is_pending(), "zero streams do not end the lame duck phase");
+    assert_eq!(fixture.target.into_signal_count(), 0);
 }
 
 #[test]
-fn lame_duck_is_waited_for() {
-    let mut scene = Scene::with_streams(1);
-    let sidecar = scene.serve(&["--grace-period", "10m", "--lame-duck", "700ms"]);
+fn signal_waits_for_lame_duck() {
+    let mut fixture = Fixture::with_streams(1);
+    let sidecar = fixture.start_ready(&["--grace-period", "10m", "--lame-duck", "700ms"]);
     let elapsed = stopwatch();
-    let _hook = sidecar.hook();
-    scene.target.wait_for("INT");
+    let _hook = sidecar.call_hook();
+    fixture.target.wait_for("INT");
     assert!(elapsed() >= Duration::from_millis(700), "signalled after {:?}", elapsed());
     assert_eq!(sidecar.get("/readyz").body, "draining\n");
 }
 
 #[test]
-fn one_second_of_grace_is_enough_for_the_signal_and_an_answer() {
-    let mut scene = Scene::with_streams(1);
-    let sidecar = scene.serve(&["--grace-period", "1"]);
+fn one_second_grace_period_suffices_for_signal_and_answer() {
+    let mut fixture = Fixture::with_streams(1);
+    let sidecar = fixture.start_ready(&["--grace-period", "1"]);
     let elapsed = stopwatch();
-    let hook = sidecar.hook();
-    scene.target.wait_for("INT");
+    let hook = sidecar.call_hook();
+    fixture.target.wait_for("INT");
     println!("signalled after {:?}", elapsed());
     let outcome = hook.outcome();
     assert_eq!((&outcome["outcome"], &outcome["signal"]), (&json!("expired"), &json!("SIGINT")));
@@ -121,66 +121,66 @@ fn one_second_of_grace_is_enough_for_the_signal_and_an_answer() {
 
 #[test]
 fn zero_must_hold_for_the_quiet_period() {
-    let scene = Scene::with_streams(1);
+    let fixture = Fixture::with_streams(1);
     let times = ["--grace-period", "10m", "--lame-duck", "0s", "--quiet-period", "1s", "--exit-wait", "0s"];
-    let sidecar = scene.serve(&times);
-    let hook = sidecar.hook();
+    let sidecar = fixture.start_ready(&times);
+    let hook = sidecar.call_hook();
     sidecar.wait_for_status("/phase", "draining");
-    // A stream that comes within the quiet period starts it again.
-    scene.page.count(0);
+    // A new stream within the quiet period restarts it.
+    fixture.page.set_streams(0);
     sidecar.wait_for_readings(3);
-    scene.page.count(1);
+    fixture.page.set_streams(1);
     sidecar.wait_for_status("/streams", 1);
     let elapsed = stopwatch();
-    scene.page.count(0);
+    fixture.page.set_streams(0);
     assert_eq!(hook.outcome()["outcome"], "drained");
     assert!(elapsed() >= Duration::from_secs(1), "{:?}", elapsed());
 }
 
 #[test]
-fn hook_after_the_drain_is_answered_at_once_and_signals_nobody() {
-    let scene = Scene::with_streams(0);
-    let sidecar = scene.serve_quick();
-    let first = sidecar.hook().outcome();
-    scene.page.count(5);
+fn hook_after_drain_is_answered_without_signal() {
+    let fixture = Fixture::with_streams(0);
+    let sidecar = fixture.start_quick();
+    let first = sidecar.call_hook().outcome();
+    fixture.page.set_streams(5);
     sidecar.wait_for_readings(3);
-    assert_eq!(sidecar.hook().outcome(), first);
+    assert_eq!(sidecar.call_hook().outcome(), first);
     assert_eq!(sidecar.get("/readyz").body, "done\n");
-    assert_eq!(scene.target.signals(), 1);
+    assert_eq!(fixture.target.into_signal_count(), 1);
 }
 
 #[test]
-fn hook_joins_and_starts_the_grace_period_again_only_if_no_other_is_held() {
-    let scene = Scene::with_streams(1);
-    let sidecar = scene.serve_quick();
+fn hook_restarts_grace_period_only_if_no_other_is_held() {
+    let fixture = Fixture::with_streams(1);
+    let sidecar = fixture.start_quick();
     let budget = || {
         let drain = sidecar.status()["drain"].take();
         drain["elapsed_seconds"].as_f64().unwrap() + drain["remaining_seconds"].as_f64().unwrap()
     };
-    let first = sidecar.hook();
+    let first = sidecar.call_hook();
     assert!((budget() - 595.0).abs() < 0.01, "{}", budget());
     thread::sleep(Duration::from_secs(1));
-    let joined = sidecar.hook();
-    assert!((budget() - 595.0).abs() < 0.01, "a caller that joins moves nothing: {}", budget());
+    let joined = sidecar.call_hook();
+    assert!((budget() - 595.0).abs() < 0.01, "the second hook moved the deadline: {}", budget());
     drop((first, joined));
     wait_until(|| sidecar.metric("lameduck_hook_callers") == Some(0.0));
 
-    let again = sidecar.hook();
+    let again = sidecar.call_hook();
     assert!(budget() > 596.0, "the deadline was not moved: {}", budget());
-    scene.page.count(0);
+    fixture.page.set_streams(0);
     let outcome = again.outcome();
-    assert!(outcome["seconds"].as_f64() > Some(1.0), "the drain is the old one: {outcome}");
-    assert_eq!(scene.target.signals(), 1);
+    assert!(outcome["seconds"].as_f64() > Some(1.0), "a new drain was started: {outcome}");
+    assert_eq!(fixture.target.into_signal_count(), 1);
 }
 
 #[test]
-fn real_streams_end_by_themselves_before_the_hook_returns() {
-    let (mut engine, pod) = engine(&["--second-signal-quits"]);
-    let sidecar = pod.start(&QUICK);
+fn hook_returns_after_real_streams_end() {
+    let (mut engine, env) = start_engine(&["--second-signal-quits"]);
+    let sidecar = env.start(&QUICK_TIMES);
     sidecar.wait_for_ready();
     let mut client = engine.client("/v1/listen", &["--streams", "3", "--durations", "2s,3s,4s"]);
     engine.wait_for("stream 3 opened");
-    let outcome = sidecar.hook().outcome();
+    let outcome = sidecar.call_hook().outcome();
     assert_eq!(outcome["stragglers"], 0, "{outcome}");
     assert!(engine.wait_for("received (1)").starts_with("engine: SIGINT"));
     client.wait_for("3 streams: 3 clean, 0 cut, 0 refused");

@@ -1,144 +1,146 @@
-//! Idle streams, against real engines, sockets and clients.
+//! Idle streams with real engines, sockets and clients.
 
 use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::lifecycle::{Scene, engine};
-use lameduck_test_support::page::Answer;
-use lameduck_test_support::port::{Port, Wire};
-use lameduck_test_support::sidecar::{Pod, QUICK, Sidecar};
-use lameduck_test_support::sim::{Sim, wait_until};
+use crate::lifecycle::{Fixture, start_engine};
+use lameduck_test_support::page::PageReply;
+use lameduck_test_support::port::{Connection, Port};
+use lameduck_test_support::process::wait_until;
+use lameduck_test_support::sidecar::{QUICK_TIMES, Sidecar, SidecarEnv};
+use lameduck_test_support::sim::EngineSim;
 
-/// How long no stream must have worked: long beside the pauses of a busy machine.
+/// The idle threshold: long compared to the pauses of a busy machine.
 const IDLE_AFTER: &str = "4s";
 
-fn idling(scene: &Scene, port: &Port) -> Sidecar {
+fn start_with_idle_after(fixture: &Fixture, port: &Port) -> Sidecar {
     let port = port.number().to_string();
-    scene.serve(&[&QUICK[..], &["--activity-port", &port, "--idle-after", IDLE_AFTER]].concat())
+    fixture.start_ready(&[&QUICK_TIMES[..], &["--activity-port", &port, "--idle-after", IDLE_AFTER]].concat())
 }
 
 #[test]
-fn silent_connections_and_keep_alives_are_idle_and_two_kilobytes_a_second_are_work() {
-    let (scene, port) = (Scene::with_streams(3), Port::new("127.0.0.1:0").unwrap());
-    let sidecar = idling(&scene, &port);
-    let (silent, kept) = (port.connect(), port.connect().carrying(26));
-    let working = port.connect().carrying(2000);
+fn silence_and_keepalives_are_idle_but_2kb_per_second_is_work() {
+    let (fixture, port) = (Fixture::with_streams(3), Port::open());
+    let sidecar = start_with_idle_after(&fixture, &port);
+    let (silent, keepalive) = (port.connect(), port.connect().sending(26));
+    let working = port.connect().sending(2000);
     sidecar.wait_for_status("/idle_streams", 2);
     assert_eq!(sidecar.metric("lameduck_idle_streams"), Some(2.0));
-    let hook = sidecar.hook();
+    let hook = sidecar.call_hook();
     sidecar.wait_for_status("/phase", "draining");
     sidecar.wait_for_readings(60);
-    assert!(hook.is_silent(), "one working stream holds the drain for all");
+    assert!(hook.is_pending(), "one active stream keeps the drain open");
     drop(working);
-    scene.page.count(2);
+    fixture.page.set_streams(2);
     let outcome = hook.outcome();
     assert_eq!((&outcome["outcome"], &outcome["idle_streams"]), (&json!("idle"), &json!(2)));
     assert_eq!((&outcome["stragglers"], &outcome["streams_at_start"]), (&json!(0), &json!(3)));
-    drop((silent, kept));
+    drop((silent, keepalive));
 }
 
 #[test]
-fn without_being_asked_nothing_ends_early() {
-    let (scene, port) = (Scene::with_streams(1), Port::new("127.0.0.1:0").unwrap());
+fn idle_streams_end_no_drain_by_default() {
+    let (fixture, port) = (Fixture::with_streams(1), Port::open());
     let _silent = port.connect();
     let args = ["--grace-period", "6s", "--lame-duck", "100ms", "--quiet-period", "200ms"];
-    let sidecar = scene.serve(&[&args[..], &["--activity-port", &port.number().to_string()]].concat());
-    let outcome = sidecar.hook().outcome();
+    let sidecar = fixture.start_ready(&[&args[..], &["--activity-port", &port.number().to_string()]].concat());
+    let outcome = sidecar.call_hook().outcome();
     assert_eq!(outcome["outcome"], "expired");
-    // Where the machine is slow, the last reading may be too old to tell.
+    // On a slow machine the last reading may be too old to count.
     assert!(outcome["stragglers"] == 1 || outcome["stragglers"].is_null(), "{outcome}");
 }
 
 #[test]
-fn a_batch_an_unknown_count_or_a_wrong_port_forbids_idle() {
+fn batch_unknown_count_or_wrong_port_prevents_idle() {
     let batch = "engine_active_requests{kind=\"stream\"} 1\nengine_active_requests{kind=\"batch\"} 1\n";
-    for (answer, connected) in [(Answer::text(batch), true), (Answer::Hang, true), (Answer::count(2), false)] {
-        let (scene, port) = (Scene::with_streams(1), Port::new("127.0.0.1:0").unwrap());
+    for (answer, connected) in [(PageReply::text(batch), true), (PageReply::Hang, true), (PageReply::streams(2), false)]
+    {
+        let (fixture, port) = (Fixture::with_streams(1), Port::open());
         let _silent = connected.then(|| port.connect());
-        let sidecar = idling(&scene, &port);
+        let sidecar = start_with_idle_after(&fixture, &port);
         if connected {
             sidecar.wait_for_status("/idle_streams", 1);
         }
-        scene.page.set(answer);
-        let hook = sidecar.hook();
+        fixture.page.set_reply(answer);
+        let hook = sidecar.call_hook();
         sidecar.wait_for_status("/phase", "draining");
         sidecar.wait_for_readings(2);
-        assert!(hook.is_silent(), "{}", sidecar.status());
+        assert!(hook.is_pending(), "{}", sidecar.status());
         assert_eq!(sidecar.status()["outcome"], Value::Null);
-        scene.page.count(0);
+        fixture.page.set_streams(0);
         assert_eq!(hook.outcome()["outcome"], "drained");
     }
 }
 
 #[test]
-fn a_target_that_stays_for_idle_streams_is_killed_an_exit_margin_later() {
-    let (mut engine, pod) = engine(&["--no-data-timeout", "10m"]);
-    let sidecar = idle_engine(&engine, &pod, "10m");
+fn idle_drain_kills_lingering_target_after_exit_margin() {
+    let (mut engine, env) = start_engine(&["--no-data-timeout", "10m"]);
+    let sidecar = start_for_engine(&engine, &env, "10m");
     let _client = engine.client("/v1/listen", &["--streams", "1:keepalive", "--durations", "1h"]);
     engine.wait_for("stream 1 opened");
-    let outcome = sidecar.hook().outcome();
+    let outcome = sidecar.call_hook().outcome();
     assert_eq!((&outcome["outcome"], &outcome["idle_streams"]), (&json!("idle"), &json!(1)));
     assert_eq!(outcome["signal"], "SIGINT");
-    assert_eq!(engine.exit_code(), None, "it was killed");
+    assert_eq!(engine.exit_code(), None, "SIGKILL ended it");
     wait_until(|| sidecar.metric("lameduck_signals_total{signal=\"SIGKILL\",result=\"sent\"}") == Some(1.0));
 }
 
-/// A sidecar that tells this engine's idle streams apart.
-fn idle_engine(engine: &Sim, pod: &Pod, grace: &str) -> Sidecar {
+/// Starts a sidecar that detects this engine's idle streams.
+fn start_for_engine(engine: &EngineSim, env: &SidecarEnv, grace: &str) -> Sidecar {
     let port = engine.ws.rsplit(':').next().unwrap();
     let times = ["--grace-period", grace, "--lame-duck", "100ms", "--quiet-period", "200ms", "--exit-margin", "1s"];
     let idle = ["--poll-interval", "200ms", "--activity-port", port, "--idle-after", IDLE_AFTER];
-    let sidecar = pod.start(&[&times[..], &idle].concat());
+    let sidecar = env.start(&[&times[..], &idle].concat());
     sidecar.wait_for_ready();
     sidecar
 }
 
-/// How many mixes are lived through, and how many at once: they wait more than they work.
+/// How many mixes are tried, and how many at the same time: they mostly wait.
 const MIXES: u64 = 100;
-const AT_ONCE: usize = 20;
+const WORKERS: usize = 25;
 
 #[test]
-fn keep_alives_end_a_drain_as_idle_and_audio_never_does_in_a_hundred_random_mixes() {
-    let lanes: Vec<_> = (0..MIXES)
-        .take(AT_ONCE)
-        .map(|lane| thread::spawn(move || (lane..MIXES).step_by(AT_ONCE).for_each(mix)))
+fn random_mixes_end_idle_unless_audio_flows() {
+    let workers: Vec<_> = (0..MIXES)
+        .take(WORKERS)
+        .map(|first| thread::spawn(move || (first..MIXES).step_by(WORKERS).for_each(drain_mix)))
         .collect();
-    for lane in lanes {
-        lane.join().unwrap();
+    for worker in workers {
+        worker.join().unwrap();
     }
 }
 
-/// One mix of streams, picked by its number.
-fn mix(number: u64) {
+/// Drains one mix of streams, which its number determines.
+fn drain_mix(number: u64) {
     let mut random = Random(number);
-    let (kept, silent, audio) = (random.below(3), random.below(3), random.below(5).saturating_sub(2));
-    let total = kept + silent + audio;
+    let (keepalive, silent, audio) = (random.below(3), random.below(3), random.below(5).saturating_sub(2));
+    let total = keepalive + silent + audio;
     if total == 0 {
         return;
     }
     let (rate, chunk) = (2000 + random.below(14_000), 20 + random.below(230));
-    let (mut engine, pod) = engine(&["--no-data-timeout", "10m"]);
-    // With audio the drain lasts to its deadline; without, it has all the time to see that.
-    let sidecar = idle_engine(&engine, &pod, if audio == 0 { "10m" } else { "10s" });
-    let streams = [format!("{kept}:keepalive"), format!("{silent}:silent"), format!("{audio}:audio@{rate}")];
+    let (mut engine, env) = start_engine(&["--no-data-timeout", "10m"]);
+    // With audio the drain lasts until its deadline; without, the deadline is out of reach.
+    let sidecar = start_for_engine(&engine, &env, if audio == 0 { "10m" } else { "7s" });
+    let streams = [format!("{keepalive}:keepalive"), format!("{silent}:silent"), format!("{audio}:audio@{rate}")];
     let mut args = vec!["--durations".to_owned(), "1h".to_owned(), "--chunk".to_owned(), format!("{chunk}ms")];
-    for some in streams.iter().filter(|some| !some.starts_with('0')) {
-        args.extend(["--streams".to_owned(), some.clone()]);
+    for group in streams.iter().filter(|group| !group.starts_with('0')) {
+        args.extend(["--streams".to_owned(), group.clone()]);
     }
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let _client = engine.client("/v1/listen", &args);
     engine.wait_for(&format!("stream {total} opened"));
-    let outcome = sidecar.hook().outcome();
-    let what = format!("mix {number}: {streams:?}, chunks of {chunk} ms: {outcome}");
+    let outcome = sidecar.call_hook().outcome();
+    let description = format!("mix {number}: {streams:?}, chunks of {chunk} ms: {outcome}");
     if audio == 0 {
-        assert_eq!((&outcome["outcome"], &outcome["idle_streams"]), (&json!("idle"), &json!(total)), "{what}");
+        assert_eq!((&outcome["outcome"], &outcome["idle_streams"]), (&json!("idle"), &json!(total)), "{description}");
     } else {
-        assert_eq!(outcome["outcome"], "expired", "{what}");
+        assert_eq!(outcome["outcome"], "expired", "{description}");
     }
 }
 
-/// Numbers that look random and are the same each time (splitmix64).
+/// A deterministic random number generator (splitmix64).
 struct Random(u64);
 
 impl Random {
@@ -151,23 +153,23 @@ impl Random {
 }
 
 #[test]
-fn a_port_number_used_again_is_not_the_old_connection() {
-    let (scene, port) = (Scene::with_streams(1), Port::new("127.0.0.1:0").unwrap());
-    let sidecar = idling(&scene, &port);
-    let old: Wire = port.connect();
+fn reused_port_number_is_a_new_connection() {
+    let (fixture, port) = (Fixture::with_streams(1), Port::open());
+    let sidecar = start_with_idle_after(&fixture, &port);
+    let old: Connection = port.connect();
     sidecar.wait_for_status("/idle_streams", 1);
     drop(old);
-    // A new one, young yet, is not idle, whatever its port.
+    // A new connection has no idle time yet, whatever its port.
     let _new = port.connect();
     sidecar.wait_for_status("/idle_streams", 0);
     sidecar.wait_for_status("/idle_streams", 1);
 }
 
 #[test]
-fn an_engine_with_idle_streams_shows_them_without_being_asked_to_end_for_them() {
-    let (mut engine, pod) = engine(&["--no-data-timeout", "10m"]);
+fn idle_streams_are_shown_without_idle_after() {
+    let (mut engine, env) = start_engine(&["--no-data-timeout", "10m"]);
     let port = engine.ws.rsplit(':').next().unwrap().to_owned();
-    let sidecar = pod.start(&[&QUICK[..], &["--activity-port", &port]].concat());
+    let sidecar = env.start(&[&QUICK_TIMES[..], &["--activity-port", &port]].concat());
     sidecar.wait_for_ready();
     sidecar.wait_for_status("/idle_streams", 0);
     let _client = engine.client("/v1/listen", &["--streams", "1:audio", "--durations", "1h"]);
@@ -177,12 +179,12 @@ fn an_engine_with_idle_streams_shows_them_without_being_asked_to_end_for_them() 
 }
 
 #[test]
-fn streams_on_a_port_that_nothing_tells_of_are_never_idle() {
-    let (scene, counted, active) =
-        (Scene::with_streams(0), Port::new("127.0.0.1:0").unwrap(), Port::new("127.0.0.1:0").unwrap());
+fn streams_without_activity_data_are_never_idle() {
+    let (fixture, counted, active) = (Fixture::with_streams(0), Port::open(), Port::open());
     let [streams, activity] = [&counted, &active].map(|port| port.number().to_string());
-    let (_speaks, _silent) = (counted.connect(), active.connect());
-    let sidecar = scene.serve(&[&QUICK[..], &["--streams-port", &streams, "--activity-port", &activity]].concat());
+    let (_counted, _silent) = (counted.connect(), active.connect());
+    let sidecar =
+        fixture.start_ready(&[&QUICK_TIMES[..], &["--streams-port", &streams, "--activity-port", &activity]].concat());
     sidecar.wait_for_status("/streams", 1);
     sidecar.wait_for_status("/idle_streams", 0);
 }

@@ -1,4 +1,4 @@
-//! `/accepting` with real load balancers, by the configurations of the examples.
+//! `/accepting` with real load balancers in the example configurations.
 
 use std::fs;
 use std::net::TcpStream;
@@ -6,58 +6,61 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::lifecycle::engine;
-use lameduck_test_support::sidecar::{Pod, QUICK, Sidecar, free_address};
-use lameduck_test_support::sim::{Running, Sim, client_of, wait_until};
+use crate::lifecycle::start_engine;
+use lameduck_test_support::process::{KillOnDrop, free_address, wait_until};
+use lameduck_test_support::sidecar::{QUICK_TIMES, Sidecar, SidecarEnv};
+use lameduck_test_support::sim::{EngineSim, start_client};
+use lameduck_test_support::skip::skip;
 
-/// As many streams as a pod accepts.
-const MOST: &str = "2";
+/// The value of --accept-below.
+const LIMIT: &str = "2";
 
-/// Two pods, and a balancer in front of them.
-struct Site {
-    engines: [Sim; 2],
+/// Two engines with sidecars, and a load balancer in front of them.
+struct BalancedPods {
+    engines: [EngineSim; 2],
     sidecars: [Sidecar; 2],
-    _pods: [Pod; 2],
+    _pods: [SidecarEnv; 2],
     front: String,
-    _balancer: Running,
+    _balancer: KillOnDrop,
 }
 
-/// How the configuration writes a server.
-type Server = fn(&Sim, &Pod) -> String;
+/// How a configuration writes a server.
+type Server = fn(&EngineSim, &SidecarEnv) -> String;
 
-/// The program, where it is installed.
+/// The path of an installed program; reports the skip if it is not installed.
 fn installed(name: &str) -> Option<PathBuf> {
     let found = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"].map(|dir| Path::new(dir).join(name));
     let found = found.into_iter().find(|path| path.exists());
     if found.is_none() {
-        println!("no {name} here");
+        skip(&format!("no {name}"));
     }
     found
 }
 
-impl Site {
-    /// The example's configuration with this site's addresses in it, run by the program.
-    fn open(program: &Path, config: &str, server: Server, run: impl Fn(&mut Command, &Path)) -> Self {
-        let pods = [(); 2].map(|()| engine(&[]));
+impl BalancedPods {
+    /// Runs the program with the example configuration, in which the addresses are replaced.
+    fn start(program: &Path, config: &str, server: Server, run: impl Fn(&mut Command, &Path)) -> Self {
+        let pods = [(); 2].map(|()| start_engine(&[]));
         let sidecars =
-            [&pods[0], &pods[1]].map(|(_, pod)| pod.start(&[&QUICK[..], &["--accept-below", MOST]].concat()));
+            [&pods[0], &pods[1]].map(|(_, env)| env.start(&[&QUICK_TIMES[..], &["--accept-below", LIMIT]].concat()));
         let front = free_address();
         let mut config =
             config.replace("bind :8000", &format!("bind {front}")).replace("listen 8000", &format!("listen {front}"));
-        for (number, (engine, pod)) in (1..).zip(&pods) {
+        for (number, (engine, env)) in (1..).zip(&pods) {
             let host = format!("10.0.0.1{number}");
             config = config
-                .replace(&format!("{host}:8080"), &server(engine, pod))
-                .replace(&format!("{host}:8089"), &pod.address.to_string())
+                .replace(&format!("{host}:8080"), &server(engine, env))
+                .replace(&format!("{host}:8089"), &env.address.to_string())
                 .replace(&format!("127.0.0.1:800{number}"), &free_address().to_string());
         }
         let path = pods[0].1.dir.join("balancer.conf");
         fs::write(&path, config).unwrap();
         let mut command = Command::new(program);
         run(&mut command, &path);
-        let balancer = Running(command.process_group(0).stdin(Stdio::null()).spawn().unwrap());
+        let balancer = KillOnDrop(command.process_group(0).stdin(Stdio::null()).spawn().unwrap());
         wait_until(|| TcpStream::connect(front).is_ok());
         let [(one, first), (other, second)] = pods;
         sidecars.iter().for_each(Sidecar::wait_for_ready);
@@ -68,12 +71,12 @@ impl Site {
         [0, 1].map(|at| self.sidecars[at].status()["streams"].clone())
     }
 
-    /// A stream through the balancer is open on the first pod, which is then filled; what comes goes to the other.
-    fn sends_nobody_to_the_full(mut self, notices: impl Fn(&Self)) {
-        let through = |durations| client_of(&self.front, "/v1/listen", &["--durations", durations]);
+    /// Opens a stream on the first pod through the balancer, then fills that pod: later streams go to the other.
+    fn assert_full_pod_gets_no_streams(mut self, wait_until_noticed: impl Fn(&Self)) {
+        let through = |durations| start_client(&self.front, "/v1/listen", &["--durations", durations]);
         let mut early = Vec::new();
         while self.streams()[0] == json!(0) {
-            early.push(through("20s"));
+            early.push(through("1h"));
             wait_until(|| {
                 self.streams().iter().filter_map(serde_json::Value::as_u64).sum::<u64>() == early.len() as u64
             });
@@ -85,14 +88,15 @@ impl Site {
             wait_until(|| self.streams()[0] != before);
         }
         let full = self.streams()[0].clone();
-        notices(&self);
+        wait_until_noticed(&self);
         let other = self.streams()[1].as_u64().unwrap();
         let mut late = through("1h");
         wait_until(|| self.streams()[1] == json!(other + 1));
         assert_eq!(self.streams()[0], full);
         assert!(late.is_running());
-        // Nobody was cut by it.
+        // No stream was cut by that.
         for mut client in early {
+            client.signal(Signal::SIGTERM);
             client.wait_for("1 streams: 1 clean, 0 cut, 0 refused");
         }
         self.engines[0].wait_for(" closed after");
@@ -100,18 +104,18 @@ impl Site {
 }
 
 #[test]
-fn haproxy_sends_new_streams_only_to_pods_that_accept_them() {
+fn haproxy_sends_new_streams_only_to_accepting_pods() {
     let Some(haproxy) = installed("haproxy") else { return };
     let config = include_str!("../../../k8s-examples/load-balancers/haproxy.cfg");
     let stats = std::env::temp_dir().join(format!("lameduck-haproxy-{}.sock", std::process::id()));
     let config = config
         .replace("check port 8089", "check")
         .replace("global\n", &format!("global\n    stats socket {} mode 600\n", stats.display()));
-    let server: Server = |engine, pod| format!("{} addr {} port {}", engine.ws, pod.address.ip(), pod.address.port());
-    let site = Site::open(&haproxy, &config, server, |command, path| {
+    let server: Server = |engine, env| format!("{} addr {} port {}", engine.ws, env.address.ip(), env.address.port());
+    let pods = BalancedPods::start(&haproxy, &config, server, |command, path| {
         command.arg("-db").arg("-f").arg(path);
     });
-    site.sends_nobody_to_the_full(|_| {
+    pods.assert_full_pod_gets_no_streams(|_| {
         wait_until(|| {
             use std::io::{Read, Write};
             let Ok(mut socket) = std::os::unix::net::UnixStream::connect(&stats) else { return false };
@@ -125,14 +129,14 @@ fn haproxy_sends_new_streams_only_to_pods_that_accept_them() {
 }
 
 #[test]
-fn nginx_asks_the_gate_of_a_pod_and_goes_on_to_the_next() {
+fn nginx_skips_pod_that_does_not_accept() {
     let Some(nginx) = installed("nginx") else { return };
     let config = include_str!("../../../k8s-examples/load-balancers/nginx.conf");
     let logs = std::env::temp_dir().join(format!("lameduck-nginx-{}", std::process::id()));
     fs::create_dir_all(&logs).unwrap();
     let config = format!("daemon off; master_process off; pid {0}/pid; error_log {0}/error;\n{config}", logs.display())
         .replace("http {\n", &format!("http {{\n    access_log off;\n    client_body_temp_path {0}/body; proxy_temp_path {0}/proxy; fastcgi_temp_path {0}/fastcgi; uwsgi_temp_path {0}/uwsgi; scgi_temp_path {0}/scgi;\n", logs.display()));
-    let site = Site::open(
+    let pods = BalancedPods::start(
         &nginx,
         &config,
         |engine, _| engine.ws.clone(),
@@ -140,6 +144,6 @@ fn nginx_asks_the_gate_of_a_pod_and_goes_on_to_the_next() {
             command.arg("-c").arg(path).arg("-p").arg(&logs);
         },
     );
-    site.sends_nobody_to_the_full(|_| {});
+    pods.assert_full_pod_gets_no_streams(|_| {});
     let _ = fs::remove_dir_all(&logs);
 }

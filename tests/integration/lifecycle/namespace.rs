@@ -1,52 +1,54 @@
-//! A container with a PID namespace of its own, where the target is the first process.
+//! A container with its own PID namespace, in which the target is the init process.
 
 use std::fs;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::lifecycle::standalone::Hook;
-use lameduck_test_support::page::Page;
-use lameduck_test_support::sidecar::{Pod, QUICK, binary};
-use lameduck_test_support::sim::{Program, wait_until};
+use crate::lifecycle::standalone::StandaloneHook;
+use lameduck_test_support::page::PageServer;
+use lameduck_test_support::process::{Program, binary, wait_until};
+use lameduck_test_support::sidecar::{QUICK_TIMES, SidecarEnv};
+use lameduck_test_support::skip::skip;
 
-/// It says when it is signalled, and lives until it is killed. Its stdin is a pipe that stays open.
+/// Prints a line for each SIGINT and runs until it is killed. Its stdin is a pipe that stays open.
 const SCRIPT: &str = "trap 'echo INT' INT; echo ready; while :; do read -r -t 1 _; done";
 
-/// The first process of a namespace; all others end with it, and it ends with its handle.
+/// A PID namespace. Its processes end with its init process, which is killed on drop.
 struct Container {
-    first: Program,
+    init: Program,
     pid: u32,
 }
 
 impl Container {
-    /// Runs a program of this name and script; `None` where this user may not make namespaces.
+    /// Starts a container whose init process is a shell of this name that runs this script; `None`, and the skip is
+    /// reported, where this user may not make namespaces.
     fn start(name: &str, script: &str) -> Option<Self> {
         let mut probe = unshare();
         if !probe.arg("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
-            println!("no namespaces can be made here");
+            skip("no user namespaces");
             return None;
         }
         let mut command = unshare();
         command.args(["bash", "-c", r#"exec -a "$0" bash -c "$1""#, name, script]).stdin(Stdio::piped());
-        let mut first = Program::start(command);
-        first.wait_for("ready");
-        let outer = first.pid();
+        let mut init = Program::start(command);
+        init.wait_for("ready");
+        let outer = init.pid();
         let children = fs::read_to_string(format!("/proc/{outer}/task/{outer}/children")).unwrap();
-        Some(Self { first, pid: children.trim().parse().unwrap() })
+        Some(Self { init, pid: children.trim().parse().unwrap() })
     }
 
-    /// A command that is brought into the container, as `kubectl exec` and the kubelet do it: it has no parent there.
+    /// Runs a command in the container as `kubectl exec` and the kubelet do: without a parent process there.
     fn exec(&self) -> Command {
         let mut nsenter = Command::new("nsenter");
         nsenter.args(["--preserve-credentials", "-U", "-m", "-p", "-t", &self.pid.to_string()]);
         nsenter
     }
 
-    fn hook(&self, pod: &Pod) -> Hook {
-        let mut command = pod.command_of(self.exec(), &[binary(), "drain", "--standalone", "--hook"]);
-        command.args(QUICK);
-        Hook::spawn(pod, command)
+    fn hook(&self, env: &SidecarEnv) -> StandaloneHook {
+        let mut command = env.with_env(self.exec(), &[binary(), "drain", "--standalone", "--hook"]);
+        command.args(QUICK_TIMES);
+        StandaloneHook::spawn(env, command)
     }
 }
 
@@ -57,100 +59,100 @@ fn unshare() -> Command {
 }
 
 #[test]
-fn first_process_is_the_target_and_what_was_brought_in_beside_it_is_not() {
-    let page = Page::counting(2);
-    let pod = Pod::new(&page.url());
-    let Some(mut container) = Container::start(&pod.target, SCRIPT) else { return };
-    let mut guest = container.exec();
-    guest.args(["bash", "-c", r#"exec -a "$0" bash -c "$1""#, &pod.target, SCRIPT]).stdin(Stdio::piped());
-    let mut guest = Program::start(guest);
-    guest.wait_for("ready");
+fn init_process_is_target_but_exec_session_is_not() {
+    let page = PageServer::with_streams(2);
+    let env = SidecarEnv::new(&page.url());
+    let Some(mut container) = Container::start(&env.target_name, SCRIPT) else { return };
+    let mut session = container.exec();
+    session.args(["bash", "-c", r#"exec -a "$0" bash -c "$1""#, &env.target_name, SCRIPT]).stdin(Stdio::piped());
+    let mut session = Program::start(session);
+    session.wait_for("ready");
 
-    let mut hooks = [container.hook(&pod), container.hook(&pod)];
-    container.first.wait_for("INT");
-    page.count(0);
-    let ends = hooks.each_mut().map(Hook::end);
+    let mut hooks = [container.hook(&env), container.hook(&env)];
+    container.init.wait_for("INT");
+    page.set_streams(0);
+    let ends = hooks.each_mut().map(StandaloneHook::finish);
     assert_eq!((ends[0].0, &ends[0].1["outcome"]), (Some(0), &json!("drained")));
     assert_eq!(ends[0], ends[1]);
-    assert_eq!(container.first.seen.iter().filter(|line| line.contains("INT")).count(), 1);
-    // It would have been told before the drain was over, and lives to say so.
-    assert!(guest.is_running() && !guest.seen.iter().any(|line| line.contains("INT")));
+    assert_eq!(container.init.seen.iter().filter(|line| line.contains("INT")).count(), 1);
+    // A signal to it would have arrived before the drain was over.
+    assert!(session.is_running() && !session.seen.iter().any(|line| line.contains("INT")));
 }
 
 #[test]
-fn what_was_brought_in_is_no_target_even_where_there_is_no_other() {
-    let page = Page::counting(1);
-    let pod = Pod::new(&page.url());
+fn exec_session_alone_is_never_the_target() {
+    let page = PageServer::with_streams(1);
+    let env = SidecarEnv::new(&page.url());
     let Some(container) = Container::start("another", SCRIPT) else { return };
-    let mut guest = container.exec();
-    guest.args(["bash", "-c", r#"exec -a "$0" bash -c "$1""#, &pod.target, SCRIPT]).stdin(Stdio::piped());
-    let mut guest = Program::start(guest);
-    guest.wait_for("ready");
-    let mut hook = container.hook(&pod);
-    let reason = hook.process.wait_for("count alone")["reason"].take();
+    let mut session = container.exec();
+    session.args(["bash", "-c", r#"exec -a "$0" bash -c "$1""#, &env.target_name, SCRIPT]).stdin(Stdio::piped());
+    let mut session = Program::start(session);
+    session.wait_for("ready");
+    let mut hook = container.hook(&env);
+    let reason = hook.process.wait_for_log("count alone")["reason"].take();
     assert!(reason.as_str().unwrap().contains("target not found"), "{reason}");
-    page.count(0);
-    assert_eq!(hook.end().1["signal"], Value::Null);
-    assert!(guest.is_running());
+    page.set_streams(0);
+    assert_eq!(hook.finish().1["signal"], Value::Null);
+    assert!(session.is_running());
 }
 
 #[test]
-fn child_of_the_first_process_is_found() {
-    let page = Page::counting(1);
-    let pod = Pod::new(&page.url());
-    let wrapper = format!(r#"bash -c 'exec -a "$0" bash -c "$1"' {} "{SCRIPT}"; :"#, pod.target);
+fn child_of_init_process_is_found() {
+    let page = PageServer::with_streams(1);
+    let env = SidecarEnv::new(&page.url());
+    let wrapper = format!(r#"bash -c 'exec -a "$0" bash -c "$1"' {} "{SCRIPT}"; :"#, env.target_name);
     let Some(mut container) = Container::start("wrapper", &wrapper) else { return };
-    let mut hook = container.hook(&pod);
-    container.first.wait_for("INT");
-    page.count(0);
-    assert_eq!(hook.end().1["signal"], "SIGINT");
+    let mut hook = container.hook(&env);
+    container.init.wait_for("INT");
+    page.set_streams(0);
+    assert_eq!(hook.finish().1["signal"], "SIGINT");
 }
 
 #[test]
-fn first_process_that_ignores_the_signal_goes_by_count_alone() {
-    let page = Page::counting(1);
-    let pod = Pod::new(&page.url());
-    // A shell would catch it.
-    let Some(container) = Container::start(&pod.target, r#"echo ready; exec -a "$0" sleep 600"#) else { return };
+fn init_process_that_ignores_signal_is_only_counted() {
+    let page = PageServer::with_streams(1);
+    let env = SidecarEnv::new(&page.url());
+    // A shell could not be it: it would catch the signal.
+    let Some(container) = Container::start(&env.target_name, r#"echo ready; exec -a "$0" sleep 600"#) else { return };
     wait_until(|| fs::read(format!("/proc/{}/cmdline", container.pid)).is_ok_and(|line| line.ends_with(b"\x00600\0")));
-    let mut hook = container.hook(&pod);
-    let reason = hook.process.wait_for("count alone")["reason"].take();
+    let mut hook = container.hook(&env);
+    let reason = hook.process.wait_for_log("count alone")["reason"].take();
     assert!(reason.as_str().unwrap().contains("does not catch SIGINT"), "{reason}");
-    page.count(0);
-    let (code, outcome) = hook.end();
+    page.set_streams(0);
+    let (code, outcome) = hook.finish();
     assert_eq!((code, &outcome["outcome"], &outcome["signal"]), (Some(0), &json!("drained"), &Value::Null));
     wait_until(|| fs::metadata(format!("/proc/{}", container.pid)).is_ok());
 }
 
 #[test]
-fn first_process_that_takes_the_hook_with_it_leaves_its_outcome_behind() {
-    let page = Page::counting(2);
-    let pod = Pod::new(&page.url());
+fn outcome_survives_hook_killed_with_init_process() {
+    let page = PageServer::with_streams(2);
+    let env = SidecarEnv::new(&page.url());
     let script = SCRIPT.replace("echo INT", "exit 0");
-    let Some(mut container) = Container::start(&pod.target, &script) else { return };
-    let mut hook = container.hook(&pod);
-    assert_eq!(container.first.exit_code(), Some(0));
-    assert_ne!(hook.process.exit_code(), Some(0), "it was killed");
-    let message = pod.termination_message().unwrap();
+    let Some(mut container) = Container::start(&env.target_name, &script) else { return };
+    let mut hook = container.hook(&env);
+    assert_eq!(container.init.exit_code(), Some(0));
+    assert_ne!(hook.process.exit_code(), Some(0), "the hook was killed");
+    let message = env.termination_message().unwrap();
     assert_eq!((&message["outcome"], &message["stragglers"]), (&json!("exited"), &Value::Null));
     assert_eq!((&message["streams_at_start"], &message["signal"]), (&json!(2), &json!("SIGINT")));
 }
 
 #[test]
-fn last_streams_that_were_seen_to_end_are_said_to_have_ended() {
-    let page = Page::counting(2);
-    let pod = Pod::new(&page.url());
-    let Some(mut container) = Container::start(&pod.target, SCRIPT) else { return };
-    let mut command = pod.command_of(container.exec(), &[binary(), "drain", "--standalone", "--hook"]);
+fn termination_message_is_updated_when_last_streams_end() {
+    let page = PageServer::with_streams(2);
+    let env = SidecarEnv::new(&page.url());
+    let Some(mut container) = Container::start(&env.target_name, SCRIPT) else { return };
+    let mut command = env.with_env(container.exec(), &[binary(), "drain", "--standalone", "--hook"]);
     command.args(["--grace-period", "10m", "--lame-duck", "0s", "--exit-wait", "5m"]);
-    let mut hook = Hook::spawn(&pod, command);
-    container.first.wait_for("INT");
-    page.count(3);
-    while hook.process.wait_for("waiting")["streams"] != 3 {}
-    assert_eq!(pod.termination_message().unwrap()["stragglers"], Value::Null, "they may end with the target");
-    let left = || fs::read_to_string(pod.dir.join("termination")).unwrap().contains("\"stragglers\":0");
-    assert!(!left());
-    page.count(0);
-    wait_until(left);
+    let mut hook = StandaloneHook::spawn(&env, command);
+    container.init.wait_for("INT");
+    page.set_streams(3);
+    while hook.process.wait_for_log("waiting")["streams"] != 3 {}
+    assert_eq!(env.termination_message().unwrap()["stragglers"], Value::Null, "they may still end with the target");
+    let is_zero = || fs::read_to_string(env.dir.join("termination")).unwrap().contains("\"stragglers\":0");
+    assert!(!is_zero());
+    page.set_streams(0);
+    wait_until(is_zero);
     hook.process.kill();
 }

@@ -1,23 +1,25 @@
-//! The open port under siege: crowds, strange requests, and what is left for those who have business there.
+//! The open port under load: many clients and unusual requests must leave room for probes and hooks.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::lifecycle::Scene;
-use lameduck_test_support::http::{Call, PATIENCE, request};
-use lameduck_test_support::sidecar::{QUICK, Sidecar, binary};
-use lameduck_test_support::sim::wait_until;
+use crate::lifecycle::Fixture;
+use lameduck_test_support::http::{Call, TIMEOUT, request};
+use lameduck_test_support::process::{binary, wait_until};
+use lameduck_test_support::sidecar::{QUICK_TIMES, Sidecar};
+use lameduck_test_support::skip::may_open_or_skip;
 
-/// More callers than there are places.
+/// More clients than the sidecar has connection slots.
 const CROWD: usize = 1200;
-/// Where somebody calls from who is not of the crowd.
-const ELSEWHERE: [u8; 4] = [127, 9, 9, 9];
+/// The descriptors of a crowd, and of all else in this process.
+const CROWD_DESCRIPTORS: u64 = 2000;
+/// The address of a client outside the crowd.
+const OTHER_ADDRESS: [u8; 4] = [127, 9, 9, 9];
 
-/// A connection from a loopback address of its own.
+/// Connects from this source address.
 fn connect_from(source: [u8; 4], address: SocketAddr) -> TcpStream {
     let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
     bind(&socket, &SocketAddr::from((Ipv4Addr::from(source), 0))).unwrap();
@@ -25,17 +27,15 @@ fn connect_from(source: [u8; 4], address: SocketAddr) -> TcpStream {
     TcpStream::from(socket)
 }
 
-/// A call from a loopback address of its own.
+/// Sends a GET request from this source address.
 fn call_from(source: [u8; 4], address: SocketAddr, path: &str) -> Call {
     let mut stream = connect_from(source, address);
     stream.write_all(request("GET", path, "").as_bytes()).unwrap();
-    Call::over(stream)
+    Call::from_stream(stream)
 }
 
-/// As many calls as make a crowd, all from one address.
+/// Sends these bytes on as many connections as make a crowd, all from one address.
 fn crowd(address: SocketAddr, bytes: &str) -> Vec<Call> {
-    let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
     (0..CROWD).map(|_| Call::send(address, bytes)).collect()
 }
 
@@ -49,9 +49,9 @@ fn callers(sidecar: &Sidecar) -> Option<f64> {
 }
 
 #[test]
-fn caller_that_sent_more_than_its_request_is_noticed_when_it_leaves() {
-    let scene = Scene::with_streams(1);
-    let sidecar = scene.serve_quick();
+fn disconnect_is_noticed_after_excess_request_bytes() {
+    let fixture = Fixture::with_streams(1);
+    let sidecar = fixture.start_quick();
     let hook = request("GET", "/prestop", "");
     let with_body = request("GET", "/prestop", "Content-Length: 5000\r\n");
     for (name, bytes) in [
@@ -64,77 +64,87 @@ fn caller_that_sent_more_than_its_request_is_noticed_when_it_leaves() {
         ("chunks", request("GET", "/prestop", "Transfer-Encoding: chunked\r\n") + "5\r\nhello\r\n0\r\n\r\n"),
         ("much", hook + &"x".repeat(30_000)),
     ] {
-        let call = Call::send(scene.pod.address, bytes);
+        let call = Call::send(fixture.env.address, bytes);
         wait_until(|| callers(&sidecar) == Some(1.0));
-        assert!(call.is_silent(), "{name}");
+        assert!(call.is_pending(), "{name}");
         drop(call);
-        println!("gone after {name}");
+        println!("disconnected after {name}");
         wait_until(|| callers(&sidecar) == Some(0.0));
     }
 }
 
 #[test]
-fn hook_starts_the_grace_period_again_after_a_caller_that_sent_too_much() {
-    let scene = Scene::with_streams(1);
-    let sidecar = scene.serve_quick();
+fn hook_restarts_grace_period_after_oversized_caller_left() {
+    let fixture = Fixture::with_streams(1);
+    let sidecar = fixture.start_quick();
     let hook = request("GET", "/prestop", "");
-    let first = Call::send(scene.pod.address, hook.repeat(2));
+    let first = Call::send(fixture.env.address, hook.repeat(2));
     wait_until(|| callers(&sidecar) == Some(1.0));
     sidecar.wait_for_readings(3);
     let before = budget(&sidecar);
     drop(first);
     wait_until(|| callers(&sidecar) == Some(0.0));
-    let _again = sidecar.hook();
+    let _again = sidecar.call_hook();
     assert!(budget(&sidecar) > before, "{} is not more than {before}", budget(&sidecar));
 }
 
 #[test]
-fn held_caller_that_never_stops_sending_is_sent_away_and_the_drain_goes_on() {
-    let scene = Scene::with_streams(1);
-    let sidecar = scene.serve_quick();
-    let hook = sidecar.hook();
-    let mut flood = connect_from(ELSEWHERE, scene.pod.address);
+fn flooding_held_caller_is_evicted_and_drain_continues() {
+    let fixture = Fixture::with_streams(1);
+    let sidecar = fixture.start_quick();
+    let hook = sidecar.call_hook();
+    let mut flood = connect_from(OTHER_ADDRESS, fixture.env.address);
     flood.write_all(request("GET", "/prestop", "").as_bytes()).unwrap();
     wait_until(|| callers(&sidecar) == Some(2.0));
-    flood.set_write_timeout(Some(PATIENCE)).unwrap();
-    // Until nobody is there to take it.
+    flood.set_write_timeout(Some(TIMEOUT)).unwrap();
+    // Until the sidecar closes the connection.
     while flood.write_all(&[b'x'; 4096]).is_ok() {}
     wait_until(|| callers(&sidecar) == Some(1.0));
-    scene.page.count(0);
+    fixture.page.set_streams(0);
     assert_eq!(hook.outcome()["outcome"], "drained");
-    assert_eq!(scene.target.signals(), 1);
+    assert_eq!(fixture.target.into_signal_count(), 1);
 }
 
 #[test]
-fn crowd_of_held_callers_leaves_room_for_probes_and_for_the_hook_of_another() {
-    let scene = Scene::with_streams(1);
-    let sidecar = scene.serve_quick();
-    let first = call_from(ELSEWHERE, scene.pod.address, "/prestop");
+fn held_callers_leave_room_for_probes_and_other_hooks() {
+    if !may_open_or_skip(CROWD_DESCRIPTORS) {
+        return;
+    }
+    let fixture = Fixture::with_streams(1);
+    let sidecar = fixture.start_quick();
+    let first = call_from(OTHER_ADDRESS, fixture.env.address, "/prestop");
     wait_until(|| callers(&sidecar) == Some(1.0));
     let before = budget(&sidecar);
-    let crowd = crowd(scene.pod.address, &request("GET", "/prestop", ""));
-    assert_eq!(sidecar.get("/livez").status, 200, "from the address of the crowd");
-    assert_eq!(call_from([127, 9, 9, 8], scene.pod.address, "/livez").response().status, 200, "from elsewhere");
-    let second = call_from([127, 9, 9, 7], scene.pod.address, "/prestop");
-    assert_eq!(call_from([127, 9, 9, 7], scene.pod.address, "/livez").response().status, 200, "behind the hook");
-    assert!(first.is_silent() && second.is_silent());
+    let crowd = crowd(fixture.env.address, &request("GET", "/prestop", ""));
+    assert_eq!(sidecar.get("/livez").status, 200, "from the crowd's address");
+    assert_eq!(call_from([127, 9, 9, 8], fixture.env.address, "/livez").response().status, 200, "from another address");
+    let second = call_from([127, 9, 9, 7], fixture.env.address, "/prestop");
+    assert_eq!(
+        call_from([127, 9, 9, 7], fixture.env.address, "/livez").response().status,
+        200,
+        "from the hook's address"
+    );
+    assert!(first.is_pending() && second.is_pending());
     assert!((budget(&sidecar) - before).abs() < 0.01, "{} is not {before}", budget(&sidecar));
-    scene.page.count(0);
+    fixture.page.set_streams(0);
     for hook in [first, second] {
         assert_eq!(hook.outcome()["outcome"], "drained");
     }
-    assert_eq!(scene.target.signals(), 1);
+    assert_eq!(fixture.target.into_signal_count(), 1);
     drop(crowd);
 }
 
 #[test]
-fn callers_that_were_held_first_are_held_to_the_end() {
-    let scene = Scene::with_streams(1);
-    let sidecar = scene.serve_quick();
-    let early: Vec<_> = (0..100).map(|_| sidecar.hook()).collect();
-    let crowd = crowd(scene.pod.address, &request("GET", "/prestop", ""));
+fn earliest_held_callers_are_never_evicted() {
+    if !may_open_or_skip(CROWD_DESCRIPTORS) {
+        return;
+    }
+    let fixture = Fixture::with_streams(1);
+    let sidecar = fixture.start_quick();
+    let early: Vec<_> = (0..100).map(|_| sidecar.call_hook()).collect();
+    let crowd = crowd(fixture.env.address, &request("GET", "/prestop", ""));
     assert_eq!(sidecar.get("/livez").status, 200);
-    scene.page.count(0);
+    fixture.page.set_streams(0);
     for hook in early {
         assert_eq!(hook.outcome()["outcome"], "drained");
     }
@@ -142,15 +152,18 @@ fn callers_that_were_held_first_are_held_to_the_end() {
 }
 
 #[test]
-fn crowd_sends_nobody_away_who_comes_from_elsewhere() {
-    let scene = Scene::with_streams(1);
-    let sidecar = scene.serve_quick();
-    let mut slow = connect_from(ELSEWHERE, scene.pod.address);
+fn crowd_from_one_address_evicts_no_other_address() {
+    if !may_open_or_skip(CROWD_DESCRIPTORS) {
+        return;
+    }
+    let fixture = Fixture::with_streams(1);
+    let sidecar = fixture.start_quick();
+    let mut slow = connect_from(OTHER_ADDRESS, fixture.env.address);
     let probe = request("GET", "/livez", "");
     let (half, rest) = probe.split_at(20);
     slow.write_all(half.as_bytes()).unwrap();
-    let crowd = crowd(scene.pod.address, "GET /livez");
-    // Answered in their turn: all of the crowd has been let in.
+    let crowd = crowd(fixture.env.address, "GET /livez");
+    // Connections are accepted in order: the whole crowd has been accepted.
     assert_eq!(sidecar.get("/livez").status, 200);
     slow.write_all(rest.as_bytes()).unwrap();
     let mut answer = String::new();
@@ -159,32 +172,35 @@ fn crowd_sends_nobody_away_who_comes_from_elsewhere() {
     drop(crowd);
 }
 
-/// Starts a sidecar that may have so many descriptors, and no more than that later on.
-fn with_descriptors(scene: &Scene, soft: u32, hard: u32) -> Sidecar {
+/// Starts a sidecar with these limits of open descriptors.
+fn start_with_descriptors(fixture: &Fixture, soft: u32, hard: u32) -> Sidecar {
     let script = format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\" \"$@\"");
-    let mut command = scene.pod.command_of(Command::new("/bin/sh"), &["-c", &script, binary(), "sidecar"]);
-    command.args(QUICK).stderr(Stdio::piped());
-    let sidecar = scene.pod.spawn(command);
+    let mut command = fixture.env.with_env(Command::new("/bin/sh"), &["-c", &script, binary(), "sidecar"]);
+    command.args(QUICK_TIMES).stderr(Stdio::piped());
+    let sidecar = fixture.env.start_command(command);
     sidecar.wait_for_ready();
     sidecar
 }
 
 #[test]
-fn few_descriptors_are_told_of_and_kept_for_what_a_drain_needs() {
+fn low_descriptor_limit_is_logged_and_reserved_for_drain() {
+    if !may_open_or_skip(CROWD_DESCRIPTORS) {
+        return;
+    }
     for limit in [32, 64, 256] {
-        let scene = Scene::with_streams(1);
-        let mut sidecar = with_descriptors(&scene, limit, limit);
-        assert_eq!(sidecar.wait_for("descriptors")["level"], "WARN");
-        let silent = crowd(scene.pod.address, "GET /livez");
-        let hook = call_from(ELSEWHERE, scene.pod.address, "/prestop");
+        let fixture = Fixture::with_streams(1);
+        let mut sidecar = start_with_descriptors(&fixture, limit, limit);
+        assert_eq!(sidecar.wait_for_log("descriptors")["level"], "WARN");
+        let silent = crowd(fixture.env.address, "GET /livez");
+        let hook = call_from(OTHER_ADDRESS, fixture.env.address, "/prestop");
         wait_until(|| callers(&sidecar) == Some(1.0));
         sidecar.wait_for_readings(3);
         assert_eq!(sidecar.get("/livez").status, 200);
-        scene.page.count(0);
+        fixture.page.set_streams(0);
         let outcome = hook.outcome();
         assert_eq!(outcome["outcome"], "drained", "with {limit}");
-        assert_eq!(scene.pod.termination_message().unwrap(), outcome, "with {limit}");
-        assert_eq!(scene.target.signals(), 1);
+        assert_eq!(fixture.env.termination_message().unwrap(), outcome, "with {limit}");
+        assert_eq!(fixture.target.into_signal_count(), 1);
         sidecar.signal(nix::sys::signal::Signal::SIGKILL);
         let log = sidecar.log();
         assert!(log.iter().all(|line| line["message"] != "cannot accept a connection"), "with {limit}: {log:#?}");
@@ -193,19 +209,22 @@ fn few_descriptors_are_told_of_and_kept_for_what_a_drain_needs() {
 }
 
 #[test]
-fn low_limit_of_descriptors_is_raised_where_it_may_be() {
-    let scene = Scene::with_streams(1);
-    let sidecar = with_descriptors(&scene, 64, 4096);
-    let hooks: Vec<_> = (0..300).map(|_| Call::get(scene.pod.address, "/prestop")).collect();
+fn soft_descriptor_limit_is_raised() {
+    if !may_open_or_skip(CROWD_DESCRIPTORS) {
+        return;
+    }
+    let fixture = Fixture::with_streams(1);
+    let sidecar = start_with_descriptors(&fixture, 64, 4096);
+    let hooks: Vec<_> = (0..300).map(|_| Call::get(fixture.env.address, "/prestop")).collect();
     wait_until(|| callers(&sidecar) == Some(300.0));
-    scene.page.count(0);
+    fixture.page.set_streams(0);
     assert!(hooks.into_iter().all(|hook| hook.outcome()["outcome"] == "drained"));
 }
 
 #[test]
-fn what_only_looks_like_the_hook_starts_no_drain() {
-    let scene = Scene::with_streams(0);
-    let sidecar = scene.serve_quick();
+fn lookalike_hook_paths_start_no_drain() {
+    let fixture = Fixture::with_streams(0);
+    let sidecar = fixture.start_quick();
     let close = "HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     for (line, status) in [
         ("GET //prestop", "404"),
@@ -232,18 +251,18 @@ fn what_only_looks_like_the_hook_starts_no_drain() {
         ("GET  /prestop", "400"),
         ("GET /pre stop", "400"),
     ] {
-        let answer = Call::send(scene.pod.address, format!("{line} {close}")).bytes();
+        let answer = Call::send(fixture.env.address, format!("{line} {close}")).bytes();
         let answer = String::from_utf8_lossy(&answer).into_owned();
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{line}: {answer}");
         assert_eq!(sidecar.status()["phase"], "serving", "after {line}");
     }
-    assert_eq!(scene.target.signals(), 0);
+    assert_eq!(fixture.target.into_signal_count(), 0);
 }
 
 #[test]
-fn what_a_proxy_may_take_for_a_body_is_not_taken_for_the_hook() {
-    let scene = Scene::with_streams(0);
-    let sidecar = scene.serve_quick();
+fn smuggled_request_does_not_reach_hook() {
+    let fixture = Fixture::with_streams(0);
+    let sidecar = fixture.start_quick();
     let inner = request("GET", "/prestop", "");
     let length = inner.len();
     for (name, head, between) in [
@@ -272,29 +291,29 @@ fn what_a_proxy_may_take_for_a_body_is_not_taken_for_the_hook() {
         ("bare line feeds", format!("X: a\nContent-Length: {length}\n\n"), ""),
     ] {
         let outer = format!("GET /livez HTTP/1.1\r\nHost: a\r\n{head}{between}{inner}");
-        drop(Call::send(scene.pod.address, outer).bytes());
+        drop(Call::send(fixture.env.address, outer).bytes());
         assert_eq!(sidecar.status()["phase"], "serving", "after {name}");
     }
-    assert_eq!(scene.target.signals(), 0);
+    assert_eq!(fixture.target.into_signal_count(), 0);
 }
 
 #[test]
-fn hook_may_be_called_as_old_clients_and_proxies_do() {
+fn hook_accepts_http10_absolute_form_and_query() {
     for line in ["GET /prestop HTTP/1.0", "GET http://x/prestop HTTP/1.1", "GET /prestop?x=y HTTP/1.1"] {
-        let scene = Scene::with_streams(0);
-        let _sidecar = scene.serve_quick();
-        let call = Call::send(scene.pod.address, format!("{line}\r\nHost: a\r\nHost: b\r\n\r\n"));
+        let fixture = Fixture::with_streams(0);
+        let _sidecar = fixture.start_quick();
+        let call = Call::send(fixture.env.address, format!("{line}\r\nHost: a\r\nHost: b\r\n\r\n"));
         assert_eq!(call.outcome()["outcome"], "drained", "{line}");
-        assert_eq!(scene.target.signals(), 1);
+        assert_eq!(fixture.target.into_signal_count(), 1);
     }
 }
 
 #[test]
-fn head_may_hold_the_longest_token_and_not_twice_as_much() {
-    let scene = Scene::with_streams(0);
-    let sidecar = scene.serve_quick();
+fn request_head_limit_fits_longest_token() {
+    let fixture = Fixture::with_streams(0);
+    let sidecar = fixture.start_quick();
     let head = |length: usize| format!("Authorization: Bearer {}\r\n", "x".repeat(length));
-    assert_eq!(sidecar.ask("GET", "/livez", &head(4096)).status, 200);
-    let refused = Call::send(scene.pod.address, request("GET", "/livez", &head(9000))).bytes();
+    assert_eq!(sidecar.request("GET", "/livez", &head(4096)).status, 200);
+    let refused = Call::send(fixture.env.address, request("GET", "/livez", &head(9000))).bytes();
     assert!(!refused.starts_with(b"HTTP/1.1 200 "), "{:?}", String::from_utf8_lossy(&refused));
 }

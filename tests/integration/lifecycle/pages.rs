@@ -1,45 +1,45 @@
-//! A page that cannot be read, in mid-drain: never zero.
+//! A page that cannot be read during a drain never counts as zero.
 
 use std::thread;
 
 use serde_json::Value;
 
-use crate::lifecycle::{Scene, engine};
-use lameduck_test_support::page::Answer;
-use lameduck_test_support::sidecar::QUICK;
+use crate::lifecycle::{Fixture, start_engine};
+use lameduck_test_support::page::PageReply;
+use lameduck_test_support::sidecar::QUICK_TIMES;
 
-/// The page's answer, and what the status calls its source then.
-fn unreadable() -> Vec<(&'static str, &'static str, Answer)> {
+/// Names, the resulting state of the source in the status, and replies.
+fn unreadable() -> Vec<(&'static str, &'static str, PageReply)> {
     let gauge = "engine_active_requests{kind=\"stream\"}";
-    let raw = |text: String| Answer::Raw(text.into_bytes());
+    let raw = |text: String| PageReply::Raw(text.into_bytes());
     let answered = |head: &str, body: &str| raw(format!("HTTP/1.1 {head}\r\nConnection: close\r\n\r\n{body}"));
     let openmetrics = "application/openmetrics-text; version=1.0.0";
     vec![
-        ("refused", "unknown", Answer::Refuse),
-        ("hanging", "unknown", Answer::Hang),
-        ("closed without a word", "unknown", raw(String::new())),
+        ("refused", "unknown", PageReply::Refuse),
+        ("hanging", "unknown", PageReply::Hang),
+        ("closed without a reply", "unknown", raw(String::new())),
         ("no HTTP", "unknown", raw("SSH-2.0-OpenSSH_9.9\r\n".into())),
-        ("empty", "absent", Answer::text("")),
-        ("absent", "absent", Answer::text("up 1\n")),
-        ("another's name", "absent", Answer::text("engine_active_requests_total 0\n")),
-        ("NaN", "unknown", Answer::text(&format!("{gauge} NaN\n"))),
-        ("infinite", "unknown", Answer::text(&format!("{gauge} +Inf\n"))),
-        ("negative", "unknown", Answer::text(&format!("{gauge} -1\n"))),
-        ("half a stream", "unknown", Answer::text(&format!("{gauge} 0.5\n"))),
-        ("no value", "unknown", Answer::text(&format!("{gauge}\n"))),
-        ("torn labels", "unknown", Answer::text("engine_active_requests{kind=\"stream\" 0\n")),
-        ("twice", "unknown", Answer::text(&format!("{gauge} 0\n{gauge} 0\n"))),
+        ("empty", "absent", PageReply::text("")),
+        ("absent", "absent", PageReply::text("up 1\n")),
+        ("another's name", "absent", PageReply::text("engine_active_requests_total 0\n")),
+        ("NaN", "unknown", PageReply::text(&format!("{gauge} NaN\n"))),
+        ("infinite", "unknown", PageReply::text(&format!("{gauge} +Inf\n"))),
+        ("negative", "unknown", PageReply::text(&format!("{gauge} -1\n"))),
+        ("half a stream", "unknown", PageReply::text(&format!("{gauge} 0.5\n"))),
+        ("no value", "unknown", PageReply::text(&format!("{gauge}\n"))),
+        ("torn labels", "unknown", PageReply::text("engine_active_requests{kind=\"stream\" 0\n")),
+        ("twice", "unknown", PageReply::text(&format!("{gauge} 0\n{gauge} 0\n"))),
         ("last line torn", "unknown", answered("200 OK", &format!("{gauge} 0"))),
         (
             "not UTF-8",
             "unknown",
-            Answer::Raw(
+            PageReply::Raw(
                 b"HTTP/1.1 200 OK\r\nContent-Length: 28\r\n\r\nengine_active_requests \xff\xfe0\n\n\n".to_vec(),
             ),
         ),
-        ("HTML", "unknown", Answer::ok("text/html", &format!("{gauge} 0\n"))),
-        ("HTML in disguise", "unknown", Answer::text("<html>\nengine_active_requests 0\n</html>\n")),
-        ("OpenMetrics without its end", "unknown", Answer::ok(openmetrics, &format!("{gauge} 0\n"))),
+        ("HTML", "unknown", PageReply::ok("text/html", &format!("{gauge} 0\n"))),
+        ("HTML in disguise", "unknown", PageReply::text("<html>\nengine_active_requests 0\n</html>\n")),
+        ("OpenMetrics without its end", "unknown", PageReply::ok(openmetrics, &format!("{gauge} 0\n"))),
         ("shorter than it says", "unknown", answered("200 OK\r\nContent-Length: 900", &format!("{gauge} 0\n"))),
         (
             "torn chunks",
@@ -62,25 +62,25 @@ fn unreadable() -> Vec<(&'static str, &'static str, Answer)> {
 }
 
 #[test]
-fn page_that_cannot_be_read_is_never_zero() {
+fn unreadable_page_never_counts_as_zero() {
     thread::scope(|scope| {
         for (name, state, answer) in unreadable() {
             let drain = move || {
-                // Once from above, once from a zero that had been seen already.
-                drain_through(1, state, &answer);
-                drain_through(0, state, &answer);
+                // Once from a count above zero, once from zero.
+                assert_drain_waits(1, state, &answer);
+                assert_drain_waits(0, state, &answer);
             };
             thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, drain).unwrap();
         }
     });
 }
 
-fn drain_through(streams: u64, state: &str, answer: &Answer) {
-    let scene = Scene::with_streams(streams);
-    let sidecar = scene.serve_quick();
-    scene.page.set(answer.clone());
+fn assert_drain_waits(streams: u64, state: &str, answer: &PageReply) {
+    let fixture = Fixture::with_streams(streams);
+    let sidecar = fixture.start_quick();
+    fixture.page.set_reply(answer.clone());
     sidecar.wait_for_status("/sources/0/state", state);
-    let hook = sidecar.hook();
+    let hook = sidecar.call_hook();
     sidecar.wait_for_status("/phase", "draining");
     sidecar.wait_for_readings(5);
     let status = sidecar.status();
@@ -88,58 +88,59 @@ fn drain_through(streams: u64, state: &str, answer: &Answer) {
     assert!(status["sources"][0]["error"].as_str().is_some_and(|error| !error.is_empty()), "{status}");
     assert_eq!(sidecar.metric("lameduck_streams"), None);
     assert_eq!(sidecar.metric("lameduck_source_up{source=\"metrics\"}"), Some(0.0));
-    assert!(hook.is_silent());
+    assert!(hook.is_pending());
 
-    scene.page.count(0);
+    fixture.page.set_streams(0);
     let outcome = hook.outcome();
     assert_eq!((&outcome["outcome"], &outcome["stragglers"]), (&Value::from("drained"), &Value::from(0)));
 }
 
 #[test]
-fn lazy_series_that_vanishes_is_absent_and_no_zero() {
-    let scene = Scene::with_streams(0);
-    let sidecar = scene.serve_quick();
-    let page = |lazy: &str| scene.page.set(Answer::text(&format!("engine_active_requests 0\n{lazy}")));
+fn vanished_lazy_series_is_absent_not_zero() {
+    let fixture = Fixture::with_streams(0);
+    let sidecar = fixture.start_quick();
+    let page = |lazy: &str| fixture.page.set_reply(PageReply::text(&format!("engine_active_requests 0\n{lazy}")));
     page("flux_used_streams 4\n");
     sidecar.wait_for_status("/streams", 4);
-    let hook = sidecar.hook();
+    let hook = sidecar.call_hook();
     page("");
     sidecar.wait_for_status("/sources/1/state", "absent");
     sidecar.wait_for_status("/phase", "draining");
     sidecar.wait_for_readings(5);
     assert_eq!(sidecar.status()["streams"], Value::Null);
     let counted = sidecar.metric("lameduck_source_readings_total{source=\"lazy\",result=\"absent\"}");
-    assert!(counted > Some(0.0), "the absence is not counted: {counted:?}");
-    assert!(hook.is_silent());
+    assert!(counted > Some(0.0), "the absent readings are not counted: {counted:?}");
+    assert!(hook.is_pending());
     page("flux_used_streams 0\n");
     assert_eq!(hook.outcome()["outcome"], "drained");
 }
 
 #[test]
-fn engine_whose_page_breaks_with_the_signal_is_waited_for_until_it_exits() {
+fn page_broken_by_signal_holds_drain_until_exit() {
     thread::scope(|scope| {
         for breaks in ["hang", "garbage", "html", "500", "empty", "truncated", "aborted", "nan", "negative", "closed"] {
             let name = thread::Builder::new().name(breaks.to_owned());
-            name.spawn_scoped(scope, || outlive_the_page(breaks)).unwrap();
+            name.spawn_scoped(scope, || assert_drain_waits_for_exit(breaks)).unwrap();
         }
     });
 }
 
-fn outlive_the_page(breaks: &str) {
-    let way = ["--page-after-signal", breaks];
-    let (mut engine, pod) = if breaks == "closed" { engine(&["--metrics-close-on-signal"]) } else { engine(&way) };
+fn assert_drain_waits_for_exit(breaks: &str) {
+    let breaking = ["--page-after-signal", breaks];
+    let (mut engine, env) =
+        if breaks == "closed" { start_engine(&["--metrics-close-on-signal"]) } else { start_engine(&breaking) };
     let client = engine.client("/v1/listen", &["--durations", "1h"]);
-    let sidecar = pod.start(&QUICK);
+    let sidecar = env.start(&QUICK_TIMES);
     sidecar.wait_for_status("/streams", 1);
     sidecar.wait_for_ready();
-    let hook = sidecar.hook();
+    let hook = sidecar.call_hook();
     engine.wait_for("SIGINT received (1)");
     sidecar.wait_for_readings(3);
     assert_eq!(sidecar.status()["streams"], Value::Null);
-    assert!(hook.is_silent());
+    assert!(hook.is_pending());
     drop(client);
     assert_eq!(engine.exit_code(), Some(0));
     let outcome = hook.outcome();
-    // It ended by itself with code 0, so that nothing was cut is known.
+    // It exited by itself with code 0, so no stream was cut.
     assert_eq!((&outcome["outcome"], &outcome["stragglers"]), (&Value::from("exited"), &Value::from(0)), "{outcome}");
 }

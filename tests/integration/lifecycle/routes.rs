@@ -1,4 +1,4 @@
-//! Every route that answers at once.
+//! Every route that answers immediately.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -7,33 +7,34 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::lifecycle::Scene;
+use crate::lifecycle::Fixture;
 use lameduck_test_support::http::Call;
-use lameduck_test_support::sidecar::{QUICK, Sidecar};
+use lameduck_test_support::sidecar::{QUICK_TIMES, Sidecar};
+use lameduck_test_support::skip::{has_ipv6_or_skip, skip};
 
 fn keys(object: &Value) -> Vec<&str> {
     object.as_object().unwrap_or_else(|| panic!("no object: {object}")).keys().map(String::as_str).collect()
 }
 
 #[test]
-fn live_before_in_and_after_a_drain() {
-    let mut scene = Scene::with_streams(1);
-    let sidecar = scene.serve_quick();
+fn livez_is_ok_before_during_and_after_drain() {
+    let mut fixture = Fixture::with_streams(1);
+    let sidecar = fixture.start_quick();
     let is_live = || assert_eq!((sidecar.get("/livez").status, sidecar.get("/livez").body), (200, "ok\n".into()));
     is_live();
-    let hook = sidecar.hook();
-    scene.target.wait_for("INT");
+    let hook = sidecar.call_hook();
+    fixture.target.wait_for("INT");
     is_live();
-    scene.page.count(0);
+    fixture.page.set_streams(0);
     hook.outcome();
     is_live();
 }
 
 #[test]
 fn status_has_every_key_in_every_phase() {
-    let scene = Scene::with_streams(3);
-    let sidecar = scene.serve_quick();
-    let whole = [
+    let fixture = Fixture::with_streams(3);
+    let sidecar = fixture.start_quick();
+    let all_keys = [
         "disagreement_seconds",
         "drain",
         "durations",
@@ -46,21 +47,21 @@ fn status_has_every_key_in_every_phase() {
         "version",
     ];
     let status = sidecar.status();
-    assert_eq!(keys(&status), whole);
+    assert_eq!(keys(&status), all_keys);
     assert_eq!(keys(&status["target"]), ["alive", "name", "pid"]);
     assert_eq!(keys(&status["sources"][0]), ["age_seconds", "error", "name", "state", "streams"]);
     assert_eq!((&status["drain"], &status["outcome"]), (&Value::Null, &Value::Null));
-    assert_eq!(status["target"], json!({"pid": scene.target.pid, "name": scene.pod.target, "alive": true}));
+    assert_eq!(status["target"], json!({"pid": fixture.target.pid, "name": fixture.env.target_name, "alive": true}));
     assert_eq!((&status["streams"], &status["phase"]), (&json!(3), &json!("serving")));
 
-    let hook = sidecar.hook();
+    let hook = sidecar.call_hook();
     sidecar.wait_for_status("/phase", "draining");
     let status = sidecar.status();
-    assert_eq!(keys(&status), whole);
+    assert_eq!(keys(&status), all_keys);
     let drain = ["elapsed_seconds", "remaining_seconds", "signalled", "streams_at_start", "trigger"];
     assert_eq!(keys(&status["drain"]), drain);
     assert_eq!((&status["drain"]["trigger"], &status["outcome"]), (&json!("hook"), &Value::Null));
-    scene.page.count(0);
+    fixture.page.set_streams(0);
     let outcome = hook.outcome();
     let status = sidecar.status();
     assert_eq!((&status["outcome"], &status["phase"]), (&outcome, &json!("done")));
@@ -68,24 +69,24 @@ fn status_has_every_key_in_every_phase() {
 }
 
 #[test]
-fn metrics_are_a_sound_page_before_in_and_after_a_drain() {
-    let mut scene = Scene::with_streams(1);
-    let sidecar = scene.serve_quick();
-    check_page(&sidecar, "serving");
-    let hook = sidecar.hook();
-    scene.target.wait_for("INT");
+fn metrics_are_valid_before_during_and_after_drain() {
+    let mut fixture = Fixture::with_streams(1);
+    let sidecar = fixture.start_quick();
+    assert_valid_page(&sidecar, "serving");
+    let hook = sidecar.call_hook();
+    fixture.target.wait_for("INT");
     sidecar.wait_for_status("/phase", "draining");
-    check_page(&sidecar, "draining");
+    assert_valid_page(&sidecar, "draining");
     assert_eq!(sidecar.metric("lameduck_streams"), Some(1.0));
     assert_eq!(sidecar.metric("lameduck_hook_callers"), Some(1.0));
     assert_eq!(sidecar.metric("lameduck_target_up"), Some(1.0));
-    scene.page.count(0);
+    fixture.page.set_streams(0);
     hook.outcome();
-    check_page(&sidecar, "done");
+    assert_valid_page(&sidecar, "done");
     assert_eq!(sidecar.metric("lameduck_drain_duration_seconds_count"), Some(1.0));
 }
 
-fn check_page(sidecar: &Sidecar, phase: &str) {
+fn assert_valid_page(sidecar: &Sidecar, phase: &str) {
     let response = sidecar.get("/metrics");
     assert!(response.head.contains("content-type: text/plain; version=0.0.4"), "{}", response.head);
     let page = response.body;
@@ -94,20 +95,19 @@ fn check_page(sidecar: &Sidecar, phase: &str) {
     let samples = page.lines().filter(|line| !line.starts_with('#')).count();
     let buckets = page.lines().filter(|line| line.contains("_bucket{")).count();
     let histograms = page.lines().filter(|line| line.ends_with(" histogram")).count();
-    assert_eq!(scrape.samples.len(), samples - buckets + histograms, "a line was not understood:\n{page}");
+    assert_eq!(scrape.samples.len(), samples - buckets + histograms, "a line was not parsed:\n{page}");
     for line in page.lines().filter(|line| line.starts_with("lameduck_phase{")) {
         assert_eq!(line.ends_with(" 1"), line.contains(&format!("\"{phase}\"")), "{line}");
     }
     lint(&page);
 }
 
-/// Asks Prometheus' own linter, where there is one.
+/// Runs Prometheus's linter on the page, if it is installed.
 fn lint(page: &str) {
     let mut command = Command::new("promtool");
     command.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped());
     let Ok(mut linter) = command.spawn() else {
-        println!("no promtool here");
-        return;
+        return skip("no promtool");
     };
     linter.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
     let output = linter.wait_with_output().unwrap();
@@ -116,10 +116,10 @@ fn lint(page: &str) {
 
 #[test]
 fn head_is_answered_like_get_without_the_body() {
-    let scene = Scene::with_streams(0);
-    let sidecar = scene.serve_quick();
+    let fixture = Fixture::with_streams(0);
+    let sidecar = fixture.start_quick();
     for path in ["/readyz", "/accepting", "/livez", "/status", "/metrics"] {
-        let (get, head) = (sidecar.get(path), sidecar.ask("HEAD", path, ""));
+        let (get, head) = (sidecar.get(path), sidecar.request("HEAD", path, ""));
         assert_eq!((head.status, head.body.as_str()), (get.status, ""), "{path}");
         assert!(head.head.contains("content-length: "), "{path}: {}", head.head);
     }
@@ -127,8 +127,8 @@ fn head_is_answered_like_get_without_the_body() {
 
 #[test]
 fn other_methods_are_refused_and_start_nothing() {
-    let scene = Scene::with_streams(0);
-    let sidecar = scene.serve_quick();
+    let fixture = Fixture::with_streams(0);
+    let sidecar = fixture.start_quick();
     for (path, method, allowed) in [
         ("/prestop", "HEAD", "get"),
         ("/prestop", "POST", "get"),
@@ -137,22 +137,22 @@ fn other_methods_are_refused_and_start_nothing() {
         ("/metrics", "DELETE", "get, head"),
         ("/status", "OPTIONS", "get, head"),
     ] {
-        let answer = sidecar.ask(method, path, "");
+        let answer = sidecar.request(method, path, "");
         assert_eq!(answer.status, 405, "{method} {path}");
         assert!(answer.head.contains(&format!("\r\nallow: {allowed}\r\n")), "{}", answer.head);
     }
     assert_eq!((sidecar.status()["phase"].as_str(), sidecar.get("/readyz").status), (Some("serving"), 200));
-    assert_eq!(scene.target.signals(), 0);
+    assert_eq!(fixture.target.into_signal_count(), 0);
 }
 
 #[test]
-fn wrong_path_of_a_hook_is_an_error_that_names_the_right_one() {
+fn unknown_hook_path_is_logged_with_correct_path() {
     for path in ["/", "/preStop", "/prestop/", "//prestop", "/drain?x=1"] {
-        let scene = Scene::with_streams(0);
-        let mut sidecar = scene.serve_quick();
-        let answer = sidecar.ask("GET", path, "User-Agent: kube-lifecycle/1.33\r\n");
+        let fixture = Fixture::with_streams(0);
+        let mut sidecar = fixture.start_quick();
+        let answer = sidecar.request("GET", path, "User-Agent: kube-lifecycle/1.33\r\n");
         assert_eq!(answer.status, 404, "{path}");
-        let line = sidecar.wait_for("a path that does not exist");
+        let line = sidecar.wait_for_log("a path that does not exist");
         assert_eq!((&line["level"], line["message"].as_str().unwrap().contains("/prestop")), (&json!("ERROR"), true));
         assert_eq!(line["path"], path.split('?').next().unwrap());
         assert_eq!(sidecar.get("/prestopp").status, 404);
@@ -161,25 +161,25 @@ fn wrong_path_of_a_hook_is_an_error_that_names_the_right_one() {
 }
 
 #[test]
-fn a_flood_of_wrong_paths_does_not_fill_the_log() {
-    let scene = Scene::with_streams(0);
-    let mut sidecar = scene.serve_quick();
+fn many_unknown_hook_paths_do_not_fill_log() {
+    let fixture = Fixture::with_streams(0);
+    let mut sidecar = fixture.start_quick();
     let long = format!("/{}", "x".repeat(5000));
     for _ in 0..50 {
-        sidecar.ask("GET", &long, "User-Agent: kube-lifecycle/1.33\r\n");
+        sidecar.request("GET", &long, "User-Agent: kube-lifecycle/1.33\r\n");
     }
     sidecar.signal(Signal::SIGTERM);
-    let told: Vec<_> = sidecar.log().iter().filter(|line| line["level"] == "ERROR").collect();
-    assert!(matches!(told[..], [line] if line["path"].as_str().unwrap().len() == 100), "{told:?}");
+    let errors: Vec<_> = sidecar.log().iter().filter(|line| line["level"] == "ERROR").collect();
+    assert!(matches!(errors[..], [line] if line["path"].as_str().unwrap().len() == 100), "{errors:?}");
 }
 
 #[test]
-fn hook_may_carry_what_it_likes() {
-    let scene = Scene::with_streams(0);
-    let sidecar = scene.serve_quick();
+fn hook_accepts_arbitrary_headers_and_body() {
+    let fixture = Fixture::with_streams(0);
+    let sidecar = fixture.start_quick();
     let headers = "User-Agent: kube-lifecycle/1.33\r\nAccept: */*\r\nContent-Length: 5\r\nExpect: 100-continue\r\n";
     let call = Call::send(
-        scene.pod.address,
+        fixture.env.address,
         format!("GET http://10.0.0.1:8089/prestop?reason=bye HTTP/1.1\r\nHost: a\r\n{headers}\r\nhello"),
     );
     assert_eq!(call.outcome()["outcome"], "drained");
@@ -188,16 +188,14 @@ fn hook_may_carry_what_it_likes() {
 
 #[test]
 fn one_listener_serves_both_families() {
-    let scene = Scene::with_streams(0);
-    let Ok(free) = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)) else {
-        println!("no IPv6 here");
+    let fixture = Fixture::with_streams(0);
+    if !has_ipv6_or_skip() {
         return;
-    };
-    let port = free.local_addr().unwrap().port();
-    drop(free);
-    let mut pod = scene.pod;
-    pod.address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let sidecar = pod.start(&[&QUICK[..], &["--listen", &format!("[::]:{port}")]].concat());
+    }
+    let port = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).unwrap().local_addr().unwrap().port();
+    let mut env = fixture.env;
+    env.address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let sidecar = env.start(&[&QUICK_TIMES[..], &["--listen", &format!("[::]:{port}")]].concat());
     for address in [SocketAddr::from((Ipv4Addr::LOCALHOST, port)), (Ipv6Addr::LOCALHOST, port).into()] {
         assert_eq!(Call::get(address, "/livez").response().status, 200);
     }

@@ -1,147 +1,148 @@
-//! The socket table as a witness: on its own, and beside a page that lies or dies.
+//! The socket table as a source: on its own, and together with a page that is wrong or fails.
 
 use serde_json::{Value, json};
 
-use crate::lifecycle::Scene;
-use lameduck_test_support::page::Answer;
-use lameduck_test_support::port::{Port, Wire};
-use lameduck_test_support::sidecar::{Pod, QUICK, Sidecar};
+use crate::lifecycle::Fixture;
+use lameduck_test_support::page::PageReply;
+use lameduck_test_support::port::{Connection, Port};
+use lameduck_test_support::sidecar::{QUICK_TIMES, Sidecar, SidecarEnv};
+use lameduck_test_support::skip::has_ipv6_or_skip;
 
-/// A sidecar that counts the connections to this port, and nothing else.
-fn counting(pod: &Pod, port: &Port) -> Sidecar {
-    let mut command = pod.command();
-    command.env_remove("LAMEDUCK_METRICS_URL").env_remove("LAMEDUCK_TARGET").args(QUICK).args([
+/// Starts a sidecar that counts only the connections to this port.
+fn start_counting(env: &SidecarEnv, port: &Port) -> Sidecar {
+    let mut command = env.sidecar_command();
+    command.env_remove("LAMEDUCK_METRICS_URL").env_remove("LAMEDUCK_TARGET").args(QUICK_TIMES).args([
         "--preset",
         "generic",
         "--streams-port",
         &port.number().to_string(),
     ]);
-    let sidecar = pod.spawn(command);
+    let sidecar = env.start_command(command);
     sidecar.wait_for_ready();
     sidecar
 }
 
-/// A scene whose connections to this port count as well.
-fn beside_the_page(scene: &Scene, port: &Port) -> Sidecar {
-    scene.serve(&[&QUICK[..], &["--streams-port", &port.number().to_string()]].concat())
+/// Starts a sidecar that also counts the connections to this port.
+fn start_with_port(fixture: &Fixture, port: &Port) -> Sidecar {
+    fixture.start_ready(&[&QUICK_TIMES[..], &["--streams-port", &port.number().to_string()]].concat())
 }
 
 #[test]
-fn five_connections_are_five_streams_on_every_kind_of_listener() {
+fn connections_are_counted_on_every_listener_family() {
     for (listens, by) in [
         ("127.0.0.1:0", ["127.0.0.1", "127.0.0.1"]),
         ("[::1]:0", ["[::1]", "[::1]"]),
         ("[::]:0", ["127.0.0.1", "[::1]"]),
     ] {
-        let Some(port) = Port::new(listens) else {
-            println!("no IPv6 here: {listens} is left out");
+        if listens.starts_with('[') && !has_ipv6_or_skip() {
             continue;
-        };
-        let pod = Pod::new("");
-        let sidecar = counting(&pod, &port);
+        }
+        let port = Port::open_on(listens);
+        let env = SidecarEnv::new("");
+        let sidecar = start_counting(&env, &port);
         sidecar.wait_for_status("/streams", 0);
-        let mut wires: Vec<Wire> = (0..5).map(|n| port.connect_by(by[n % 2])).collect();
+        let mut connections: Vec<Connection> = (0..5).map(|n| port.connect_to(by[n % 2])).collect();
         sidecar.wait_for_status("/streams", 5);
         assert_eq!(sidecar.status()["sources"][0]["name"], "sockets");
-        // The client has left, but the target has not closed.
-        wires[0].client_leaves();
-        wires.truncate(3);
+        // The client has disconnected, but the target has not closed its end.
+        connections[0].shut_down_client();
+        connections.truncate(3);
         sidecar.wait_for_status("/streams", 3);
-        wires[0].target_closes();
+        connections[0].close_server();
         sidecar.wait_for_status("/streams", 2);
     }
 }
 
 #[test]
-fn a_page_that_says_zero_does_not_release_what_is_connected() {
-    let (scene, port) = (Scene::with_streams(0), Port::new("127.0.0.1:0").unwrap());
-    let sidecar = beside_the_page(&scene, &port);
-    let wire = port.connect();
+fn zero_on_page_does_not_override_open_connections() {
+    let (fixture, port) = (Fixture::with_streams(0), Port::open());
+    let sidecar = start_with_port(&fixture, &port);
+    let connection = port.connect();
     sidecar.wait_for_status("/streams", 1);
-    let hook = sidecar.hook();
+    let hook = sidecar.call_hook();
     sidecar.wait_for_status("/phase", "draining");
     port.close();
     sidecar.wait_for_readings(30);
-    assert!(hook.is_silent(), "released with a stream alive");
-    drop(wire);
+    assert!(hook.is_pending(), "released with a stream alive");
+    drop(connection);
     assert_eq!(hook.outcome()["outcome"], "drained");
 }
 
 #[test]
-fn a_page_that_dies_with_the_signal_leaves_the_sockets_to_answer() {
-    let (mut scene, port) = (Scene::with_streams(1), Port::new("127.0.0.1:0").unwrap());
-    let sidecar = beside_the_page(&scene, &port);
-    let wire = port.connect();
+fn socket_count_continues_when_page_fails_on_signal() {
+    let (mut fixture, port) = (Fixture::with_streams(1), Port::open());
+    let sidecar = start_with_port(&fixture, &port);
+    let connection = port.connect();
     sidecar.wait_for_status("/sources/2/streams", 1);
-    let hook = sidecar.hook();
-    scene.target.wait_for("INT");
-    scene.page.set(Answer::Refuse);
+    let hook = sidecar.call_hook();
+    fixture.target.wait_for("INT");
+    fixture.page.set_reply(PageReply::Refuse);
     port.close();
     sidecar.wait_for_status("/sources/0/state", "unknown");
     sidecar.wait_for_readings(30);
     assert_eq!(sidecar.status()["streams"], 1, "{}", sidecar.status());
-    assert!(hook.is_silent(), "released with a stream alive");
-    drop(wire);
+    assert!(hook.is_pending(), "released with a stream alive");
+    drop(connection);
     let outcome = hook.outcome();
     assert_eq!((&outcome["outcome"], &outcome["stragglers"]), (&json!("drained"), &json!(0)));
 }
 
 #[test]
-fn a_page_that_failed_high_is_not_overruled_by_a_table_that_never_saw_anything() {
-    let (scene, port) = (Scene::with_streams(3), Port::new("127.0.0.1:0").unwrap());
-    let sidecar = beside_the_page(&scene, &port);
-    let hook = sidecar.hook();
-    scene.page.set(Answer::Refuse);
+fn socket_zero_without_evidence_does_not_override_failed_page() {
+    let (fixture, port) = (Fixture::with_streams(3), Port::open());
+    let sidecar = start_with_port(&fixture, &port);
+    let hook = sidecar.call_hook();
+    fixture.page.set_reply(PageReply::Refuse);
     sidecar.wait_for_status("/sources/0/state", "unknown");
     sidecar.wait_for_readings(30);
     assert_eq!(sidecar.status()["streams"], Value::Null);
-    assert!(hook.is_silent(), "released by a table that never saw anything");
-    // One that has seen streams overrules it.
-    let wire = port.connect();
+    assert!(hook.is_pending(), "released by a socket table without evidence");
+    // A table that has seen streams does override it.
+    let connection = port.connect();
     sidecar.wait_for_status("/streams", 1);
-    drop(wire);
+    drop(connection);
     assert_eq!(hook.outcome()["outcome"], "drained");
 }
 
 #[test]
-fn a_port_on_which_nobody_listens_holds_readiness_with_its_reason() {
-    let scene = Scene::with_streams(0);
-    let unused = Port::new("127.0.0.1:0").unwrap();
+fn streams_port_without_listener_is_not_ready() {
+    let fixture = Fixture::with_streams(0);
+    let unused = Port::open();
     let number = unused.number().to_string();
     unused.close();
-    let sidecar = scene.pod.start(&[&QUICK[..], &["--streams-port", &number]].concat());
-    sidecar.wait_for_unready("nobody listens on a port of --streams-port");
+    let sidecar = fixture.env.start(&[&QUICK_TIMES[..], &["--streams-port", &number]].concat());
+    sidecar.wait_for_not_ready("nobody listens on a port of --streams-port");
     assert_eq!(sidecar.status()["sources"][2]["state"], "absent");
 }
 
 #[test]
-fn sources_that_disagree_are_said_once_and_shown() {
-    let (scene, port) = (Scene::with_streams(0), Port::new("127.0.0.1:0").unwrap());
-    let mut command = scene.pod.command();
-    command.args(QUICK).args(["--streams-port", &port.number().to_string()]).stderr(std::process::Stdio::piped());
-    let mut sidecar = scene.pod.spawn(command);
+fn disagreement_is_logged_once_and_shown() {
+    let (fixture, port) = (Fixture::with_streams(0), Port::open());
+    let mut command = fixture.env.sidecar_command();
+    command.args(QUICK_TIMES).args(["--streams-port", &port.number().to_string()]).stderr(std::process::Stdio::piped());
+    let mut sidecar = fixture.env.start_command(command);
     sidecar.wait_for_ready();
     assert_eq!(sidecar.status()["disagreement_seconds"], Value::Null);
     for _ in 0..2 {
-        let wire = port.connect();
-        lameduck_test_support::sim::wait_until(|| sidecar.status()["disagreement_seconds"].is_number());
-        drop(wire);
+        let connection = port.connect();
+        lameduck_test_support::process::wait_until(|| sidecar.status()["disagreement_seconds"].is_number());
+        drop(connection);
         sidecar.wait_for_status("/disagreement_seconds", Value::Null);
     }
     sidecar.signal(nix::sys::signal::Signal::SIGTERM);
-    let said = sidecar.log().iter().filter(|line| line["message"].as_str().unwrap().contains("disagree")).count();
-    assert_eq!(said, 1);
+    let lines = sidecar.log().iter().filter(|line| line["message"].as_str().unwrap().contains("disagree")).count();
+    assert_eq!(lines, 1);
 }
 
 #[test]
-fn an_api_is_counted_by_its_port_and_its_status_page_and_our_own_question_is_no_stream() {
-    let pod = Pod::new("");
-    let mut api = lameduck_test_support::sim::Sim::named(&pod.target, &["--role", "api"]);
+fn api_preset_excludes_own_status_connection() {
+    let env = SidecarEnv::new("");
+    let mut api = lameduck_test_support::sim::EngineSim::start_as(&env.target_name, &["--role", "api"]);
     let port = api.ws.rsplit(':').next().unwrap().to_owned();
-    let mut command = pod.command();
-    command.env_remove("LAMEDUCK_METRICS_URL").args(QUICK);
+    let mut command = env.sidecar_command();
+    command.env_remove("LAMEDUCK_METRICS_URL").args(QUICK_TIMES);
     command.args(["--preset", "deepgram-api", "--streams-port", &port, "--activity-port", &port]);
-    let sidecar = pod.spawn(command);
+    let sidecar = env.start_command(command);
     sidecar.wait_for_ready();
     let named = |at: usize| sidecar.status()["sources"][at]["name"].clone();
     assert_eq!((named(0), named(1)), (json!("sockets"), json!("status")));
@@ -150,9 +151,9 @@ fn an_api_is_counted_by_its_port_and_its_status_page_and_our_own_question_is_no_
     sidecar.wait_for_status("/sources/1/streams", 2);
     assert_eq!(sidecar.status()["streams"], 2);
 
-    let hook = sidecar.hook();
+    let hook = sidecar.call_hook();
     api.wait_for("SIGINT received");
-    // The page goes with the port, and is unknown then, not zero.
+    // The page closes with the port; it is unknown then, not zero.
     sidecar.wait_for_status("/sources/1/state", "unknown");
     assert_eq!(sidecar.status()["streams"], 2);
     drop(client);
@@ -162,23 +163,23 @@ fn an_api_is_counted_by_its_port_and_its_status_page_and_our_own_question_is_no_
 }
 
 #[test]
-fn durations_are_seen_and_a_grace_period_is_recommended() {
-    let port = Port::new("127.0.0.1:0").unwrap();
-    let pod = Pod::new("");
-    let sidecar = counting(&pod, &port);
+fn durations_recommend_a_grace_period() {
+    let port = Port::open();
+    let env = SidecarEnv::new("");
+    let sidecar = start_counting(&env, &port);
     assert_eq!(sidecar.status()["durations"], Value::Null);
-    let wires: Vec<Wire> = (0..4).map(|_| port.connect()).collect();
+    let connections: Vec<Connection> = (0..4).map(|_| port.connect()).collect();
     sidecar.wait_for_status("/streams", 4);
-    let lasts = lameduck_test_support::sidecar::stopwatch();
-    // The time itself is what is measured here.
+    let lifetime = lameduck_test_support::process::stopwatch();
+    // The lifetimes are what is measured here.
     std::thread::sleep(std::time::Duration::from_secs(2));
-    let at_least = lasts().as_secs_f64() - 0.5;
-    drop(wires);
+    let at_least = lifetime().as_secs_f64() - 0.5;
+    drop(connections);
     sidecar.wait_for_status("/durations/count", 4);
     let durations = sidecar.status()["durations"].clone();
     for key in ["p50_seconds", "p90_seconds", "p99_seconds", "longest_seconds"] {
         let seconds = durations[key].as_f64().unwrap();
-        assert!(seconds >= at_least && seconds < lasts().as_secs_f64() + 0.5, "{key}: {durations}");
+        assert!(seconds >= at_least && seconds < lifetime().as_secs_f64() + 0.5, "{key}: {durations}");
     }
     assert_eq!(
         (&durations["low_sample_count"], &durations["recommended_grace_period_seconds"]),
@@ -187,48 +188,48 @@ fn durations_are_seen_and_a_grace_period_is_recommended() {
     assert_eq!(sidecar.metric("lameduck_stream_duration_seconds_count"), Some(4.0));
     assert_eq!(sidecar.metric("lameduck_stream_duration_seconds_bucket{le=\"1\"}"), Some(0.0));
     assert_eq!(sidecar.metric("lameduck_stream_duration_seconds_bucket{le=\"14400\"}"), Some(4.0));
-    let (_, text, _) = pod.client(&["status"]);
-    assert!(text.contains("4 streams from beginning to end: p50 2") && text.contains("grace period 30s"), "{text}");
+    let (_, text, _) = env.run_client(&["status"]);
+    assert!(text.contains("4 streams from start to end: p50 2") && text.contains("grace period 30s"), "{text}");
 }
 
 #[test]
-fn load_balancers_are_told_when_the_pod_is_full_and_readiness_is_not() {
-    let scene = Scene::with_streams(9);
-    let sidecar = scene.serve(&[&QUICK[..], &["--accept-below", "10"]].concat());
-    let accepts = |status| lameduck_test_support::sim::wait_until(|| sidecar.get("/accepting").status == status);
+fn full_pod_stops_accepting_but_stays_ready() {
+    let fixture = Fixture::with_streams(9);
+    let sidecar = fixture.start_ready(&[&QUICK_TIMES[..], &["--accept-below", "10"]].concat());
+    let accepts = |status| lameduck_test_support::process::wait_until(|| sidecar.get("/accepting").status == status);
     accepts(200);
-    scene.page.count(10);
+    fixture.page.set_streams(10);
     accepts(503);
     assert!(sidecar.get("/accepting").body.contains("full: the limit is 10 streams"));
     assert_eq!(sidecar.get("/readyz").status, 200);
-    scene.page.count(9);
+    fixture.page.set_streams(9);
     sidecar.wait_for_status("/streams", 9);
     assert_eq!(sidecar.get("/accepting").status, 503);
-    scene.page.count(8);
+    fixture.page.set_streams(8);
     accepts(200);
 }
 
 #[test]
-fn the_limit_may_be_the_pages_own() {
+fn accept_below_capacity_uses_limit_on_page() {
     let page = |streams: u64| {
-        Answer::text(&format!("engine_active_requests{{kind=\"stream\"}} {streams}\nengine_max_active_requests 3\n"))
+        PageReply::text(&format!("engine_active_requests{{kind=\"stream\"}} {streams}\nengine_max_active_requests 3\n"))
     };
-    let scene = Scene::with_streams(0);
-    scene.page.set(page(2));
-    let sidecar = scene.serve(&[&QUICK[..], &["--accept-below", "capacity"]].concat());
+    let fixture = Fixture::with_streams(0);
+    fixture.page.set_reply(page(2));
+    let sidecar = fixture.start_ready(&[&QUICK_TIMES[..], &["--accept-below", "capacity"]].concat());
     assert_eq!(sidecar.get("/accepting").status, 200);
-    scene.page.set(page(3));
-    lameduck_test_support::sim::wait_until(|| sidecar.get("/accepting").status == 503);
+    fixture.page.set_reply(page(3));
+    lameduck_test_support::process::wait_until(|| sidecar.get("/accepting").status == 503);
 }
 
 #[test]
-fn our_own_question_for_a_page_on_the_port_of_the_streams_is_no_stream() {
-    let scene = Scene::with_streams(0);
-    let port = scene.pod.url.trim_end_matches("/metrics").rsplit(':').next().unwrap().to_owned();
-    let sidecar = scene.serve(&[&QUICK[..], &["--streams-port", &port]].concat());
+fn own_page_request_on_streams_port_is_not_counted() {
+    let fixture = Fixture::with_streams(0);
+    let port = fixture.env.metrics_url.trim_end_matches("/metrics").rsplit(':').next().unwrap().to_owned();
+    let sidecar = fixture.start_ready(&[&QUICK_TIMES[..], &["--streams-port", &port]].concat());
     for _ in 0..50 {
         sidecar.wait_for_readings(1);
         assert_eq!(sidecar.status()["streams"], 0, "{}", sidecar.status());
     }
-    assert_eq!(sidecar.hook().outcome()["outcome"], "drained");
+    assert_eq!(sidecar.call_hook().outcome()["outcome"], "drained");
 }

@@ -1,4 +1,4 @@
-//! A state dir in which others lay things, and one that takes nothing.
+//! A state dir with files of other users, and one that cannot be written.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -11,185 +11,186 @@ use lameduck_machine::drain_times::MAX_GRACE_PERIOD;
 use lameduck_machine::saved_drain::{SavedDrain, SavedResult};
 use serde_json::Value;
 
-use crate::lifecycle::Scene;
-use crate::lifecycle::restart::note;
-use crate::lifecycle::standalone::Hook;
-use lameduck_test_support::page::Page;
-use lameduck_test_support::shell::Shell;
-use lameduck_test_support::sidecar::{NOBODY, Pod, QUICK, binary};
-use lameduck_test_support::sim::{Program, wait_until};
+use crate::lifecycle::Fixture;
+use crate::lifecycle::restart::state_path;
+use crate::lifecycle::standalone::StandaloneHook;
+use lameduck_test_support::page::PageServer;
+use lameduck_test_support::process::{Program, binary, wait_until};
+use lameduck_test_support::shell::ShellTarget;
+use lameduck_test_support::sidecar::{NOBODY, QUICK_TIMES, Sidecar, SidecarEnv};
+use lameduck_test_support::skip::{is_root_or_skip, skip};
 
-/// The state file of the sidecar that has left its note here.
-fn state_file(pod: &Pod) -> StateFile {
-    let left: Value = serde_json::from_slice(&fs::read(note(pod)).unwrap()).unwrap();
-    StateFile::for_port(&pod.dir, pod.address.port(), left["identity"]["target"].as_str().unwrap())
+/// The state file that a sidecar of this environment has written.
+fn state_file(env: &SidecarEnv) -> StateFile {
+    let saved: Value = serde_json::from_slice(&fs::read(state_path(env)).unwrap()).unwrap();
+    StateFile::for_port(&env.dir, env.address.port(), saved["identity"]["target"].as_str().unwrap())
 }
 
-/// Makes what is made in a directory its maker's alone, as in a pod's `/dev/shm`.
+/// Lets only the owner of a file replace it, as in a pod's `/dev/shm`.
 fn make_sticky(dir: &Path) {
     fs::set_permissions(dir, fs::Permissions::from_mode(0o1777)).unwrap();
 }
 
 #[test]
-fn note_of_times_to_come_is_set_aside_and_its_path_is_said() {
-    let scene = Scene::with_streams(0);
-    let first = scene.serve_quick();
-    first.hook().outcome();
+fn state_from_the_future_is_quarantined_and_logged() {
+    let fixture = Fixture::with_streams(0);
+    let first = fixture.start_quick();
+    first.call_hook().outcome();
     first.kill();
-    let state = state_file(&scene.pod);
+    let state = state_file(&fixture.env);
     let now = Clock::start().now();
     let good = state.load(now).unwrap().unwrap();
-    let to_come = now + MAX_GRACE_PERIOD;
-    let over = good.over.map(|over| SavedResult { at: to_come, ..over });
-    let beyond = to_come + MAX_GRACE_PERIOD;
-    for future in [
-        SavedDrain { started_at: to_come, ..good },
+    let future = now + MAX_GRACE_PERIOD;
+    let over = good.over.map(|over| SavedResult { at: future, ..over });
+    let beyond = future + MAX_GRACE_PERIOD;
+    for saved in [
+        SavedDrain { started_at: future, ..good },
         SavedDrain { deadline: beyond, ..good },
         SavedDrain { over, ..good },
     ] {
-        state.write(&future).unwrap();
-        let mut sidecar = scene.serve_quick();
-        let said = sidecar.wait_for("set aside");
-        assert_eq!(said["path"], state.path().to_str().unwrap());
-        assert!(said["error"].as_str().unwrap().contains("timestamps are in the future"), "{said}");
+        state.write(&saved).unwrap();
+        let mut sidecar = fixture.start_quick();
+        let line = sidecar.wait_for_log("set aside");
+        assert_eq!(line["path"], state.path().to_str().unwrap());
+        assert!(line["error"].as_str().unwrap().contains("timestamps are in the future"), "{line}");
         assert_eq!(sidecar.status()["drain"], Value::Null);
         sidecar.kill();
-        assert!(!note(&scene.pod).exists(), "it is not believed when its time has come");
+        assert!(!state_path(&fixture.env).exists(), "it must not be used once its times have come");
     }
     state.write(&good).unwrap();
-    assert_eq!(scene.pod.start(&QUICK).get("/readyz").body, "done\n");
+    assert_eq!(fixture.env.start(&QUICK_TIMES).get("/readyz").body, "done\n");
 }
 
 #[test]
-fn note_of_a_longer_budget_holds_nobody_beyond_ours() {
-    let mut scene = Scene::with_streams(2);
-    let first = scene.serve_quick();
-    let _hook = first.hook();
-    scene.target.wait_for("INT");
+fn saved_budget_is_capped_by_current_budget() {
+    let mut fixture = Fixture::with_streams(2);
+    let first = fixture.start_quick();
+    let _hook = first.call_hook();
+    fixture.target.wait_for("INT");
     first.kill();
     let short = ["--grace-period", "2s", "--exit-margin", "1s", "--lame-duck", "0s", "--quiet-period", "100ms"];
-    let mut second = scene.pod.start(&short);
-    let remaining = second.wait_for("going on with a drain")["remaining_seconds"].as_f64();
+    let mut second = fixture.env.start(&short);
+    let remaining = second.wait_for_log("going on with a drain")["remaining_seconds"].as_f64();
     assert!(remaining <= Some(1.0), "{remaining:?}");
     second.wait_for_status("/outcome/outcome", "expired");
-    assert_eq!(scene.target.signals(), 1);
+    assert_eq!(fixture.target.into_signal_count(), 1);
 }
 
 #[test]
-fn note_of_another_user_is_not_believed() {
-    let scene = Scene::with_streams(0);
-    let first = scene.serve_quick();
-    first.hook().outcome();
+fn foreign_state_file_is_ignored() {
+    let fixture = Fixture::with_streams(0);
+    let first = fixture.start_quick();
+    first.call_hook().outcome();
     first.kill();
-    if chown(note(&scene.pod), Some(NOBODY), None).is_err() {
-        println!("only root can give files away");
+    if !is_root_or_skip() {
         return;
     }
-    let mut second = scene.serve_quick();
-    let said = second.wait_for("set aside");
-    assert!(said["error"].as_str().unwrap().contains("belongs to user 65534"), "{said}");
-    // Root may move it away even here.
-    assert_eq!(second.hook().outcome()["outcome"], "drained");
-    assert_eq!(fs::metadata(note(&scene.pod)).unwrap().uid(), rustix::process::geteuid().as_raw());
+    chown(state_path(&fixture.env), Some(NOBODY), None).unwrap();
+    let mut second = fixture.start_quick();
+    let line = second.wait_for_log("set aside");
+    assert!(line["error"].as_str().unwrap().contains("belongs to user 65534"), "{line}");
+    // Root may replace the file even in a sticky directory.
+    assert_eq!(second.call_hook().outcome()["outcome"], "drained");
+    assert_eq!(fs::metadata(state_path(&fixture.env)).unwrap().uid(), rustix::process::geteuid().as_raw());
 }
 
 #[test]
-fn what_another_user_put_in_the_place_of_the_note_is_told_at_start_and_the_drain_goes_on_without() {
-    let page = Page::counting(0);
-    let pod = Pod::new(&page.url());
-    let Some(mut command) = pod.command_of_nobody() else { return };
-    let target = Shell::of_user(&pod.target, NOBODY);
-    make_sticky(&pod.dir);
-    fs::write(note(&pod), "root's").unwrap();
-    command.args(QUICK).stderr(Stdio::piped());
-    let mut sidecar = pod.spawn(command);
-    sidecar.wait_for("set aside");
-    assert_eq!(sidecar.wait_for("cannot be moved away")["path"], note(&pod).to_str().unwrap());
-    sidecar.wait_for("ready");
-    assert_eq!(sidecar.hook().outcome()["outcome"], "drained");
-    sidecar.wait_for("cannot note the drain");
-    assert_eq!(fs::read_to_string(note(&pod)).unwrap(), "root's");
-    assert_eq!(target.signals(), 1);
+fn foreign_state_file_is_logged_and_drain_continues_without_state() {
+    let page = PageServer::with_streams(0);
+    let env = SidecarEnv::new(&page.url());
+    let Some(mut command) = env.sidecar_command_as_nobody() else { return };
+    let target = ShellTarget::start_as(&env.target_name, NOBODY);
+    make_sticky(&env.dir);
+    fs::write(state_path(&env), "root's").unwrap();
+    command.args(QUICK_TIMES).stderr(Stdio::piped());
+    let mut sidecar = env.start_command(command);
+    sidecar.wait_for_log("set aside");
+    assert_eq!(sidecar.wait_for_log("cannot be moved away")["path"], state_path(&env).to_str().unwrap());
+    sidecar.wait_for_log("ready");
+    assert_eq!(sidecar.call_hook().outcome()["outcome"], "drained");
+    sidecar.wait_for_log("cannot note the drain");
+    assert_eq!(fs::read_to_string(state_path(&env)).unwrap(), "root's");
+    assert_eq!(target.into_signal_count(), 1);
 }
 
 #[test]
-fn what_another_user_put_beside_the_note_does_not_keep_it_from_being_written() {
-    let page = Page::counting(0);
-    let pod = Pod::new(&page.url());
-    let victim = pod.dir.join("victim");
-    for lay in ["ln -s \"$1\" \"$0\"", "echo >\"$0\"", "mkdir \"$0\"", "mkfifo \"$0\""] {
-        let Some(mut command) = pod.command_of_nobody() else { return };
-        make_sticky(&pod.dir);
+fn foreign_temporary_file_does_not_block_saving() {
+    let page = PageServer::with_streams(0);
+    let env = SidecarEnv::new(&page.url());
+    let victim = env.dir.join("victim");
+    for create in ["ln -s \"$1\" \"$0\"", "echo >\"$0\"", "mkdir \"$0\"", "mkfifo \"$0\""] {
+        let Some(mut command) = env.sidecar_command_as_nobody() else { return };
+        make_sticky(&env.dir);
         fs::write(&victim, "precious").unwrap();
         chown(&victim, Some(NOBODY), None).unwrap();
-        let temporary = note(&pod).with_extension("tmp");
-        assert!(Command::new("sh").args(["-c", lay]).args([&temporary, &victim]).status().unwrap().success());
-        let target = Shell::of_user(&pod.target, NOBODY);
-        command.args(QUICK).stderr(Stdio::piped());
-        let sidecar = pod.spawn(command);
+        let temporary = state_path(&env).with_extension("tmp");
+        assert!(Command::new("sh").args(["-c", create]).args([&temporary, &victim]).status().unwrap().success());
+        let target = ShellTarget::start_as(&env.target_name, NOBODY);
+        command.args(QUICK_TIMES).stderr(Stdio::piped());
+        let sidecar = env.start_command(command);
         sidecar.wait_for_ready();
-        assert_eq!(sidecar.hook().outcome()["outcome"], "drained");
+        assert_eq!(sidecar.call_hook().outcome()["outcome"], "drained");
         sidecar.kill();
-        assert_eq!(state_file(&pod).path(), note(&pod));
-        assert_eq!(fs::metadata(note(&pod)).unwrap().uid(), NOBODY);
+        assert_eq!(state_file(&env).path(), state_path(&env));
+        assert_eq!(fs::metadata(state_path(&env)).unwrap().uid(), NOBODY);
         assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
-        assert_eq!(target.signals(), 1);
-        assert!(Command::new("rm").arg("-r").args([&temporary, &note(&pod)]).status().unwrap().success());
+        assert_eq!(target.into_signal_count(), 1);
+        assert!(Command::new("rm").arg("-r").args([&temporary, &state_path(&env)]).status().unwrap().success());
     }
 }
 
 #[test]
-fn lock_of_another_user_does_not_keep_a_hook_waiting() {
-    let scene = Scene::with_streams(0);
-    let first = Hook::start(&scene.pod, &QUICK).end();
-    let mut files = fs::read_dir(&scene.pod.dir).unwrap().map(|entry| entry.unwrap().path());
+fn foreign_lock_does_not_block_hook() {
+    let fixture = Fixture::with_streams(0);
+    let first = StandaloneHook::start(&fixture.env, &QUICK_TIMES).finish();
+    let mut files = fs::read_dir(&fixture.env.dir).unwrap().map(|entry| entry.unwrap().path());
     let lock = files.find(|path| path.extension().is_some_and(|extension| extension == "lock")).unwrap();
-    if chown(&lock, Some(NOBODY), None).is_err() {
-        println!("only root can give files away");
+    if !is_root_or_skip() {
         return;
     }
+    chown(&lock, Some(NOBODY), None).unwrap();
     let held = fs::File::open(&lock).unwrap();
     held.lock().unwrap();
-    let mut hook = Hook::start(&scene.pod, &QUICK);
-    let said = hook.process.wait_for("cannot take turns");
-    assert!(said["error"].as_str().unwrap().contains("belongs to user 65534"), "{said}");
-    assert_eq!(hook.end(), first, "its note is joined all the same");
-    assert_eq!(scene.target.signals(), 1);
+    let mut hook = StandaloneHook::start(&fixture.env, &QUICK_TIMES);
+    let line = hook.process.wait_for_log("cannot lock the drain");
+    assert!(line["error"].as_str().unwrap().contains("belongs to user 65534"), "{line}");
+    assert_eq!(hook.finish(), first, "it joins the saved drain nevertheless");
+    assert_eq!(fixture.target.into_signal_count(), 1);
 }
 
 #[test]
-fn disk_that_takes_nothing_costs_a_warning_and_not_the_drain() {
-    let scene = Scene::with_streams(1);
+fn file_size_limit_costs_only_a_warning() {
+    let fixture = Fixture::with_streams(1);
     let mut limited = Command::new("sh");
     limited.args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\"", binary()]);
-    let mut command = scene.pod.command_of(limited, &["sidecar"]);
-    command.args(QUICK).stderr(Stdio::piped());
-    let mut sidecar = scene.pod.spawn(command);
-    assert_eq!(sidecar.wait_for("no drain can be noted")["path"], scene.pod.dir.to_str().unwrap());
+    let mut command = fixture.env.with_env(limited, &["sidecar"]);
+    command.args(QUICK_TIMES).stderr(Stdio::piped());
+    let mut sidecar = fixture.env.start_command(command);
+    assert_eq!(sidecar.wait_for_log("cannot save drain state")["path"], fixture.env.dir.to_str().unwrap());
     sidecar.wait_for_ready();
-    let hook = sidecar.hook();
-    sidecar.wait_for("signal sent");
-    scene.page.count(0);
+    let hook = sidecar.call_hook();
+    sidecar.wait_for_log("signal sent");
+    fixture.page.set_streams(0);
     assert_eq!(hook.outcome()["outcome"], "drained");
-    sidecar.wait_for("drain over");
+    sidecar.wait_for_log("drain over");
     sidecar.kill();
-    let left: Vec<PathBuf> = fs::read_dir(&scene.pod.dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let left: Vec<PathBuf> = fs::read_dir(&fixture.env.dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(left.iter().all(|path| path.ends_with("termination")), "{left:?}");
-    assert_eq!(scene.target.signals(), 1);
+    assert_eq!(fixture.target.into_signal_count(), 1);
 }
 
-/// A mount namespace with a small disk in it, which ends with its handle.
+/// A mount namespace with a small tmpfs in it, which ends on drop.
 struct Disk {
-    keeper: Program,
+    holder: Program,
     dir: PathBuf,
 }
 
 impl Disk {
     const SCRIPT: &str = "mount -t tmpfs -o size=32k,mode=1777 tmpfs \"$0\" && echo mounted && exec cat";
 
-    /// `None` where this user may not mount.
-    fn mount(pod: &Pod) -> Option<Self> {
-        let dir = pod.dir.join("state");
+    /// `None`, and the skip is reported, where this user may not mount.
+    fn mount(env: &SidecarEnv) -> Option<Self> {
+        let dir = env.dir.join("state");
         fs::create_dir(&dir).unwrap();
         let unshare = || {
             let mut unshare = Command::new("unshare");
@@ -198,83 +199,83 @@ impl Disk {
         };
         let probe = unshare().stdin(Stdio::null()).output();
         if !probe.is_ok_and(|output| output.status.success()) {
-            println!("nothing can be mounted here");
+            skip("no mount namespaces");
             return None;
         }
         let mut command = unshare();
         command.stdin(Stdio::piped());
-        let mut keeper = Program::start(command);
-        keeper.wait_for("mounted");
-        Some(Self { keeper, dir })
+        let mut holder = Program::start(command);
+        holder.wait_for("mounted");
+        Some(Self { holder, dir })
     }
 
-    fn enter(&self, words: &[&str]) -> Command {
+    fn enter(&self, args: &[&str]) -> Command {
         let mut nsenter = Command::new("nsenter");
-        nsenter.args(["--preserve-credentials", "-U", "-m", "-t", &self.keeper.pid().to_string()]).args(words);
+        nsenter.args(["--preserve-credentials", "-U", "-m", "-t", &self.holder.pid().to_string()]).args(args);
         nsenter
     }
 
-    /// A file on the disk, as it is seen from outside.
-    fn outside(&self, name: &str) -> PathBuf {
-        PathBuf::from(format!("/proc/{}/root{}", self.keeper.pid(), self.dir.join(name).display()))
+    /// The path of a file on the disk, as seen from outside the namespace.
+    fn outside_path(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{}", self.holder.pid(), self.dir.join(name).display()))
     }
 
-    fn serve(&self, pod: &Pod, args: &[&str]) -> lameduck_test_support::sidecar::Sidecar {
-        let mut command = pod.command_of(self.enter(&[]), &[binary(), "sidecar"]);
+    fn start_ready(&self, env: &SidecarEnv, args: &[&str]) -> Sidecar {
+        let mut command = env.with_env(self.enter(&[]), &[binary(), "sidecar"]);
         command.args(args).args(["--state-dir", self.dir.to_str().unwrap()]).stderr(Stdio::piped());
-        pod.spawn(command)
+        env.start_command(command)
     }
 
     fn fill(&self) {
-        assert!(fs::write(self.outside("filler"), vec![0; 1 << 20]).is_err(), "it is full");
+        assert!(fs::write(self.outside_path("filler"), vec![0; 1 << 20]).is_err(), "it is full");
     }
 }
 
 #[test]
-fn disk_that_fills_up_in_a_drain_does_not_bring_a_second_signal() {
-    let mut scene = Scene::with_streams(1);
-    let Some(disk) = Disk::mount(&scene.pod) else { return };
+fn disk_filling_up_during_drain_causes_no_second_signal() {
+    let mut fixture = Fixture::with_streams(1);
+    let Some(disk) = Disk::mount(&fixture.env) else { return };
     let times = ["--grace-period", "10m", "--lame-duck", "2s", "--quiet-period", "100ms", "--exit-wait", "0s"];
-    let first = disk.serve(&scene.pod, &times);
+    let first = disk.start_ready(&fixture.env, &times);
     first.wait_for_ready();
-    let _hook = first.hook();
-    let noted = disk.outside(note(&scene.pod).file_name().unwrap().to_str().unwrap());
-    wait_until(|| noted.exists());
+    let _hook = first.call_hook();
+    let saved = disk.outside_path(state_path(&fixture.env).file_name().unwrap().to_str().unwrap());
+    wait_until(|| saved.exists());
     disk.fill();
-    scene.target.wait_for("INT");
+    fixture.target.wait_for("INT");
     first.wait_for_status("/drain/signalled", true);
     first.kill();
 
-    let mut second = disk.serve(&scene.pod, &times);
-    assert_eq!(second.wait_for("going on with a drain")["signalled"], true);
-    scene.page.count(0);
-    assert_eq!(second.hook().outcome()["outcome"], "drained");
-    assert_eq!(scene.target.signals(), 1);
+    let mut second = disk.start_ready(&fixture.env, &times);
+    assert_eq!(second.wait_for_log("going on with a drain")["signalled"], true);
+    fixture.page.set_streams(0);
+    assert_eq!(second.call_hook().outcome()["outcome"], "drained");
+    assert_eq!(fixture.target.into_signal_count(), 1);
 }
 
 #[test]
-fn full_disk_is_told_at_start_and_costs_no_drain() {
-    let scene = Scene::with_streams(0);
-    let Some(disk) = Disk::mount(&scene.pod) else { return };
+fn full_disk_is_logged_at_start_and_does_not_stop_drain() {
+    let fixture = Fixture::with_streams(0);
+    let Some(disk) = Disk::mount(&fixture.env) else { return };
     disk.fill();
-    let mut sidecar = disk.serve(&scene.pod, &QUICK);
-    sidecar.wait_for("no drain can be noted");
+    let mut sidecar = disk.start_ready(&fixture.env, &QUICK_TIMES);
+    sidecar.wait_for_log("cannot save drain state");
     sidecar.wait_for_ready();
-    assert_eq!(sidecar.hook().outcome()["outcome"], "drained");
-    sidecar.wait_for("cannot note the drain");
+    assert_eq!(sidecar.call_hook().outcome()["outcome"], "drained");
+    sidecar.wait_for_log("cannot note the drain");
     sidecar.kill();
-    assert_eq!(fs::read_dir(disk.outside("")).unwrap().count(), 1, "nothing but the filler");
-    assert_eq!(scene.target.signals(), 1);
+    assert_eq!(fs::read_dir(disk.outside_path("")).unwrap().count(), 1, "nothing but the filler");
+    assert_eq!(fixture.target.into_signal_count(), 1);
 }
 
 #[test]
-fn disk_that_becomes_read_only_costs_no_drain() {
-    let scene = Scene::with_streams(0);
-    let Some(disk) = Disk::mount(&scene.pod) else { return };
-    let mut sidecar = disk.serve(&scene.pod, &QUICK);
+fn disk_turning_read_only_does_not_stop_drain() {
+    let fixture = Fixture::with_streams(0);
+    let Some(disk) = Disk::mount(&fixture.env) else { return };
+    let mut sidecar = disk.start_ready(&fixture.env, &QUICK_TIMES);
     sidecar.wait_for_ready();
-    assert!(disk.enter(&["mount", "-o", "remount,ro", disk.dir.to_str().unwrap()]).status().unwrap().success());
-    assert_eq!(sidecar.hook().outcome()["outcome"], "drained");
-    sidecar.wait_for("cannot note the drain");
-    assert_eq!(scene.target.signals(), 1);
+    assert!(disk.enter(&["mount", "-o", "remount,bind,ro", disk.dir.to_str().unwrap()]).status().unwrap().success());
+    assert_eq!(sidecar.call_hook().outcome()["outcome"], "drained");
+    sidecar.wait_for_log("cannot note the drain");
+    assert_eq!(fixture.target.into_signal_count(), 1);
 }

@@ -1,4 +1,4 @@
-//! Who is signalled, and who is not.
+//! Which process is the target, and when it is signalled.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -8,50 +8,50 @@ use std::process::{Child, Command, Stdio};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::lifecycle::{Scene, engine};
-use lameduck_test_support::page::Page;
-use lameduck_test_support::shell::Shell;
-use lameduck_test_support::sidecar::{NOBODY, Pod, QUICK, Sidecar};
+use crate::lifecycle::{Fixture, start_engine};
+use lameduck_test_support::page::PageServer;
+use lameduck_test_support::shell::ShellTarget;
+use lameduck_test_support::sidecar::{NOBODY, QUICK_TIMES, Sidecar, SidecarEnv};
 
 #[test]
-fn two_matching_targets_get_no_signal_and_readiness_says_so() {
-    let scene = Scene::with_streams(0);
-    let second = Shell::named(&scene.pod.target);
-    let mut sidecar = scene.pod.start(&QUICK);
-    let mut pids = [scene.target.pid, second.pid];
+fn two_matching_targets_are_not_ready_and_not_signalled() {
+    let fixture = Fixture::with_streams(0);
+    let second = ShellTarget::start(&fixture.env.target_name);
+    let mut sidecar = fixture.env.start(&QUICK_TIMES);
+    let mut pids = [fixture.target.pid, second.pid];
     pids.sort_unstable();
-    let reason = sidecar.wait_for_unready("several targets");
+    let reason = sidecar.wait_for_not_ready("several targets");
     assert!(reason.contains(&format!("{pids:?}")) && reason.contains("--target-port"), "{reason}");
 
-    let outcome = sidecar.hook().outcome();
+    let outcome = sidecar.call_hook().outcome();
     assert_eq!((&outcome["outcome"], &outcome["signal"]), (&json!("drained"), &Value::Null));
-    sidecar.wait_for("no signal: this drain goes by count alone");
-    assert_eq!([scene.target.signals(), second.signals()], [0, 0]);
+    sidecar.wait_for_log("no signal: this drain goes by count alone");
+    assert_eq!([fixture.target.into_signal_count(), second.into_signal_count()], [0, 0]);
 }
 
 #[test]
-fn target_that_takes_another_name_is_still_the_target_and_not_its_child() {
-    let page = Page::counting(2);
-    let pod = Pod::new(&page.url());
-    let mut target = Renamed::start(&pod.target);
-    let sidecar = pod.start(&[&QUICK[..], &["--signal", "none"]].concat());
+fn renamed_target_is_still_the_target() {
+    let page = PageServer::with_streams(2);
+    let env = SidecarEnv::new(&page.url());
+    let mut target = RenamingProcess::start(&env.target_name);
+    let sidecar = env.start(&[&QUICK_TIMES[..], &["--signal", "none"]].concat());
     sidecar.wait_for_status("/target/pid", target.0.id());
     sidecar.wait_for_ready();
-    let hook = sidecar.hook();
+    let hook = sidecar.call_hook();
     sidecar.wait_for_status("/phase", "draining");
     target.rename();
     sidecar.wait_for_readings(3);
     let status = sidecar.status();
     let seen = (&status["target"]["pid"], &status["target"]["alive"], &status["phase"]);
     assert_eq!(seen, (&json!(target.0.id()), &json!(true), &json!("draining")));
-    page.count(0);
+    page.set_streams(0);
     assert_eq!(hook.outcome()["outcome"], "drained");
 }
 
-/// A process with a child of its own name, which takes another name when it is told.
-struct Renamed(Child);
+/// A process with a child of the same name, which can change its own name.
+struct RenamingProcess(Child);
 
-impl Renamed {
+impl RenamingProcess {
     fn start(name: &str) -> Self {
         let script = r#"(exec -a "$0" sleep 60) & read -r _; exec -a another sleep 60"#;
         let mut bash = Command::new("bash");
@@ -70,7 +70,7 @@ impl Renamed {
     }
 }
 
-impl Drop for Renamed {
+impl Drop for RenamingProcess {
     fn drop(&mut self) {
         let group = nix::unistd::Pid::from_raw(-self.0.id().cast_signed());
         let _ = nix::sys::signal::kill(group, Signal::SIGKILL);
@@ -79,142 +79,142 @@ impl Drop for Renamed {
 }
 
 #[test]
-fn second_target_that_goes_away_lets_the_first_be_signalled() {
-    let mut scene = Scene::with_streams(1);
-    let second = Shell::named(&scene.pod.target);
-    let sidecar = scene.pod.start(&QUICK);
-    sidecar.wait_for_unready("several targets");
-    let _hook = sidecar.hook();
+fn first_target_is_signalled_once_second_is_gone() {
+    let mut fixture = Fixture::with_streams(1);
+    let second = ShellTarget::start(&fixture.env.target_name);
+    let sidecar = fixture.env.start(&QUICK_TIMES);
+    sidecar.wait_for_not_ready("several targets");
+    let _hook = sidecar.call_hook();
     sidecar.wait_for_status("/phase", "draining");
     sidecar.wait_for_readings(3);
-    assert_eq!(second.signals(), 0);
-    scene.target.wait_for("INT");
+    assert_eq!(second.into_signal_count(), 0);
+    fixture.target.wait_for("INT");
     sidecar.wait_for_status("/drain/signalled", true);
 }
 
 #[test]
-fn target_that_does_not_catch_the_signal_is_not_sent_it() {
+fn target_without_handler_is_not_signalled() {
     for mode in ["default", "ignore"] {
-        let (mut engine, pod) = engine(&["--on-signal", mode]);
-        let mut sidecar = pod.start(&QUICK);
-        let reason = sidecar.wait_for_unready("target does not catch SIGINT");
+        let (mut engine, env) = start_engine(&["--on-signal", mode]);
+        let mut sidecar = env.start(&QUICK_TIMES);
+        let reason = sidecar.wait_for_not_ready("target does not catch SIGINT");
         assert!(reason.contains(&format!("SigCgt in /proc/{}/status", engine.pid())), "{reason}");
-        assert!(reason.contains("--signal"), "no mend: {reason}");
-        let outcome = sidecar.hook().outcome();
+        assert!(reason.contains("--signal"), "no fix: {reason}");
+        let outcome = sidecar.call_hook().outcome();
         assert_eq!((&outcome["outcome"], &outcome["signal"]), (&json!("drained"), &Value::Null));
-        assert!(sidecar.wait_for("count alone")["reason"].as_str().unwrap().contains("SIGINT"));
+        assert!(sidecar.wait_for_log("count alone")["reason"].as_str().unwrap().contains("SIGINT"));
         assert!(engine.program.is_running());
     }
 }
 
 #[test]
 fn signal_none_needs_no_target_and_waits_for_zero() {
-    let scene = Scene::with_streams(1);
-    let sidecar = scene.serve(&[&QUICK[..], &["--signal", "none", "--target", "nobody-at-all"]].concat());
-    let hook = sidecar.hook();
+    let fixture = Fixture::with_streams(1);
+    let sidecar = fixture.start_ready(&[&QUICK_TIMES[..], &["--signal", "none", "--target", "nobody-at-all"]].concat());
+    let hook = sidecar.call_hook();
     sidecar.wait_for_status("/phase", "draining");
     sidecar.wait_for_readings(3);
-    assert!(hook.is_silent());
-    scene.page.count(0);
+    assert!(hook.is_pending());
+    fixture.page.set_streams(0);
     let outcome = hook.outcome();
     assert_eq!((&outcome["outcome"], &outcome["signal"]), (&json!("drained"), &Value::Null));
-    assert_eq!(scene.target.signals(), 0);
+    assert_eq!(fixture.target.into_signal_count(), 0);
 }
 
 #[test]
 fn another_signal_can_be_chosen() {
-    let mut scene = Scene::with_streams(1);
-    let sidecar = scene.serve(&[&QUICK[..], &["--signal", "usr1"]].concat());
-    let outcome = sidecar.hook().outcome();
+    let mut fixture = Fixture::with_streams(1);
+    let sidecar = fixture.start_ready(&[&QUICK_TIMES[..], &["--signal", "usr1"]].concat());
+    let outcome = sidecar.call_hook().outcome();
     assert_eq!((&outcome["outcome"], &outcome["signal"]), (&json!("exited"), &json!("SIGUSR1")));
-    scene.target = Shell::named(&scene.pod.target);
+    fixture.target = ShellTarget::start(&fixture.env.target_name);
 }
 
 #[test]
-fn target_is_signalled_even_where_zero_is_believed_at_once() {
-    let scene = Scene::with_streams(0);
+fn target_is_signalled_with_zero_quiet_period() {
+    let fixture = Fixture::with_streams(0);
     let times = ["--grace-period", "10m", "--lame-duck", "0s", "--quiet-period", "0s", "--exit-wait", "0s"];
-    let outcome = scene.serve(&times).hook().outcome();
+    let outcome = fixture.start_ready(&times).call_hook().outcome();
     assert_eq!((&outcome["outcome"], &outcome["signal"]), (&json!("drained"), &json!("SIGINT")));
-    assert_eq!(scene.target.signals(), 1);
+    assert_eq!(fixture.target.into_signal_count(), 1);
 }
 
 #[test]
-fn target_port_finds_the_listener_and_signals_it_only() {
-    let scene = Scene::with_streams(0);
-    let (mut listener, pod) = engine(&["--exit-delay", "60s"]);
+fn target_port_signals_only_the_listener() {
+    let fixture = Fixture::with_streams(0);
+    let (mut listener, env) = start_engine(&["--exit-delay", "60s"]);
     let port = listener.ws.rsplit_once(':').unwrap().1.to_owned();
-    // Its streams' port is closed by the signal, and it must not be lost with it.
-    let sidecar = start_by_port(&pod, &port);
+    // The signal closes its port, by which it was found; it must still be the target.
+    let sidecar = start_by_port(&env, &port);
     sidecar.wait_for_status("/target/pid", listener.pid());
     sidecar.wait_for_ready();
-    let outcome = sidecar.hook().outcome();
+    let outcome = sidecar.call_hook().outcome();
     assert_eq!((&outcome["outcome"], &outcome["signal"]), (&json!("drained"), &json!("SIGINT")));
     listener.wait_for("SIGINT received (1)");
     assert_eq!(sidecar.status()["target"]["alive"], true);
-    assert_eq!(scene.target.signals(), 0);
+    assert_eq!(fixture.target.into_signal_count(), 0);
 }
 
-fn start_by_port(pod: &Pod, port: &str) -> Sidecar {
-    let mut command = pod.command();
-    command.env_remove("LAMEDUCK_TARGET").args(QUICK).args(["--target-port", port]).stderr(Stdio::null());
-    pod.spawn(command)
+fn start_by_port(env: &SidecarEnv, port: &str) -> Sidecar {
+    let mut command = env.sidecar_command();
+    command.env_remove("LAMEDUCK_TARGET").args(QUICK_TIMES).args(["--target-port", port]).stderr(Stdio::null());
+    env.start_command(command)
 }
 
 #[test]
-fn target_port_that_nobody_listens_on_finds_nobody() {
-    let scene = Scene::with_streams(0);
+fn target_port_without_listener_finds_no_target() {
+    let fixture = Fixture::with_streams(0);
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
-    let sidecar = start_by_port(&scene.pod, &free);
-    sidecar.wait_for_unready("target not found");
+    let sidecar = start_by_port(&fixture.env, &free);
+    sidecar.wait_for_not_ready("target not found");
     assert_eq!(sidecar.status()["target"], Value::Null);
 }
 
 #[test]
 fn child_of_the_same_name_is_never_signalled() {
-    let (mut engine, pod) = engine(&["--child", "--exit-delay", "60s"]);
-    let sidecar = pod.start(&QUICK);
+    let (mut engine, env) = start_engine(&["--child", "--exit-delay", "60s"]);
+    let sidecar = env.start(&QUICK_TIMES);
     sidecar.wait_for_ready();
     assert_eq!(sidecar.status()["target"]["pid"], engine.pid());
-    assert_eq!(sidecar.hook().outcome()["signal"], "SIGINT");
+    assert_eq!(sidecar.call_hook().outcome()["signal"], "SIGINT");
     engine.wait_for("SIGINT received (1)");
     let child = engine.program.seen.iter().find_map(|line| line.strip_prefix("engine: child pid="));
-    // Without a handler of its own the signal would have killed it.
+    // It has no handler: the signal would have killed it.
     let child = child.and_then(|pid| pid.parse().ok()).unwrap();
-    assert_eq!(lameduck_test_support::sim::first_argument(child).as_deref(), Some(pod.target.as_str()));
+    assert_eq!(lameduck_test_support::process::first_argument(child).as_deref(), Some(env.target_name.as_str()));
 }
 
 #[test]
-fn sidecar_of_another_user_says_that_it_may_not_signal() {
-    let scene = Scene::with_streams(0);
-    let Some(mut command) = scene.pod.command_of_nobody() else { return };
-    command.args(QUICK).stderr(Stdio::piped());
-    let mut sidecar = scene.pod.spawn(command);
-    let reason = sidecar.wait_for_unready("may not signal the target");
-    for part in ["uid 0 ", "uid 65534", "SIGINT", "runAsUser", &format!("process {}", scene.target.pid)] {
+fn sidecar_of_other_user_reports_missing_permission() {
+    let fixture = Fixture::with_streams(0);
+    let Some(mut command) = fixture.env.sidecar_command_as_nobody() else { return };
+    command.args(QUICK_TIMES).stderr(Stdio::piped());
+    let mut sidecar = fixture.env.start_command(command);
+    let reason = sidecar.wait_for_not_ready("may not signal the target");
+    for part in ["uid 0 ", "uid 65534", "SIGINT", "runAsUser", &format!("process {}", fixture.target.pid)] {
         assert!(reason.contains(part), "{part:?} is not in {reason}");
     }
-    let outcome = sidecar.hook().outcome();
+    let outcome = sidecar.call_hook().outcome();
     assert_eq!((&outcome["outcome"], &outcome["signal"]), (&json!("drained"), &Value::Null));
-    sidecar.wait_for("count alone");
-    assert_eq!(scene.target.signals(), 0);
+    sidecar.wait_for_log("count alone");
+    assert_eq!(fixture.target.into_signal_count(), 0);
 }
 
 #[test]
-fn sidecar_of_the_same_user_needs_no_other_right() {
-    let page = Page::counting(1);
-    let pod = Pod::new(&page.url());
-    let Some(mut command) = pod.command_of_nobody() else { return };
-    let mut target = Shell::of_user(&pod.target, NOBODY);
-    command.args(QUICK).stderr(Stdio::null());
-    let mut sidecar = pod.spawn(command);
+fn sidecar_of_same_user_needs_no_other_permission() {
+    let page = PageServer::with_streams(1);
+    let env = SidecarEnv::new(&page.url());
+    let Some(mut command) = env.sidecar_command_as_nobody() else { return };
+    let mut target = ShellTarget::start_as(&env.target_name, NOBODY);
+    command.args(QUICK_TIMES).stderr(Stdio::null());
+    let mut sidecar = env.start_command(command);
     sidecar.wait_for_ready();
-    let hook = sidecar.hook();
+    let hook = sidecar.call_hook();
     target.wait_for("INT");
     target.signal(Signal::SIGTERM);
     let outcome = hook.outcome();
     assert_eq!((&outcome["outcome"], &outcome["stragglers"]), (&json!("exited"), &json!(0)), "{outcome}");
     sidecar.signal(Signal::SIGTERM);
     assert_eq!(sidecar.exit_code(), Some(0));
-    assert_eq!(pod.termination_message().unwrap(), outcome);
+    assert_eq!(env.termination_message().unwrap(), outcome);
 }

@@ -1,6 +1,6 @@
-//! Callers from another host under `--token-file`: held and not refused, and without the token in vain.
+//! Callers from other hosts with `--token-file`: without the token they are held, and have no effect.
 //!
-//! A call to an address of this machine that is not loopback comes from that address, as from another host.
+//! A call to a non-loopback address of this machine comes from that address, as from another host.
 
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};
@@ -8,48 +8,49 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::lifecycle::Scene;
-use lameduck_test_support::check::Rehearsal;
+use crate::lifecycle::Fixture;
+use lameduck_test_support::check::CheckReport;
 use lameduck_test_support::http::{Call, request};
-use lameduck_test_support::sidecar::{QUICK, Sidecar};
-use lameduck_test_support::sim::wait_until;
+use lameduck_test_support::process::wait_until;
+use lameduck_test_support::sidecar::{QUICK_TIMES, Sidecar};
+use lameduck_test_support::skip::{has_ipv6_or_skip, skip};
 
 const TOKEN: &str = "correct-horse.battery+staple";
 
-/// A sidecar that wants a token, and where it is called from outside.
+/// A sidecar with a token file, and the address at which other hosts call it.
 struct Guarded {
-    scene: Scene,
+    fixture: Fixture,
     sidecar: Sidecar,
     outside: SocketAddr,
     token: PathBuf,
 }
 
 impl Guarded {
-    /// `None` where this machine has no address but loopback.
+    /// `None`, and the skip is reported, where this machine has only loopback addresses.
     fn with_streams(streams: u64, args: &[&str]) -> Option<Self> {
-        let mut scene = Scene::with_streams(streams);
-        // A socket for datagrams is connected without a packet being sent.
+        let mut fixture = Fixture::with_streams(streams);
+        // Connecting a UDP socket sends no packet.
         let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
         let Ok(()) = socket.connect("192.0.2.1:9") else {
-            println!("this machine has no address but loopback");
+            skip("no address besides loopback");
             return None;
         };
         let own = socket.local_addr().unwrap().ip();
-        let token = scene.pod.dir.join("token");
+        let token = fixture.env.dir.join("token");
         fs::write(&token, format!("{TOKEN}\n")).unwrap();
-        let port = scene.pod.address.port();
-        scene.pod.address = (own, port).into();
+        let port = fixture.env.address.port();
+        fixture.env.address = (own, port).into();
         let args = [&["--token-file", token.to_str().unwrap()], args].concat();
-        let sidecar = scene.serve(&args);
-        let outside = scene.pod.address;
-        Some(Self { scene, sidecar, outside, token })
+        let sidecar = fixture.start_ready(&args);
+        let outside = fixture.env.address;
+        Some(Self { fixture, sidecar, outside, token })
     }
 
     fn call(&self, authorization: &str) -> Call {
         Call::send(self.outside, request("GET", "/prestop", authorization))
     }
 
-    fn waits_for_held(&self, held: u32) {
+    fn wait_for_held(&self, held: u32) {
         wait_until(|| self.sidecar.metric("lameduck_hook_callers") == Some(f64::from(held)));
     }
 }
@@ -59,17 +60,17 @@ fn bearer(token: &str) -> String {
 }
 
 #[test]
-fn a_call_with_the_token_starts_a_drain() {
-    let Some(mut guarded) = Guarded::with_streams(1, &QUICK) else { return };
+fn authorized_call_starts_drain() {
+    let Some(mut guarded) = Guarded::with_streams(1, &QUICK_TIMES) else { return };
     let hook = guarded.call(&bearer(TOKEN));
-    guarded.scene.target.wait_for("INT");
-    guarded.scene.page.count(0);
+    guarded.fixture.target.wait_for("INT");
+    guarded.fixture.page.set_streams(0);
     assert_eq!(hook.outcome()["outcome"], "drained");
 }
 
 #[test]
-fn a_call_without_the_token_is_held_and_turns_nothing_unready_and_signals_nobody() {
-    let Some(mut guarded) = Guarded::with_streams(1, &QUICK) else { return };
+fn unauthorized_call_is_held_without_any_effect() {
+    let Some(mut guarded) = Guarded::with_streams(1, &QUICK_TIMES) else { return };
     let presented = [
         String::new(),
         bearer(""),
@@ -81,141 +82,144 @@ fn a_call_without_the_token_is_held_and_turns_nothing_unready_and_signals_nobody
         format!("X-Authorization: Bearer {TOKEN}\r\n"),
     ];
     let calls: Vec<_> = presented.iter().map(|authorization| guarded.call(authorization)).collect();
-    guarded.waits_for_held(8);
-    let told = guarded.sidecar.wait_for("without the token is held");
-    assert_eq!((&told["level"], &told["peer"]), (&json!("ERROR"), &json!(guarded.outside.ip().to_string())));
+    guarded.wait_for_held(8);
+    let line = guarded.sidecar.wait_for_log("without the token is held");
+    assert_eq!((&line["level"], &line["peer"]), (&json!("ERROR"), &json!(guarded.outside.ip().to_string())));
     guarded.sidecar.wait_for_readings(6);
-    assert!(calls.iter().all(Call::is_silent));
+    assert!(calls.iter().all(Call::is_pending));
     let status = guarded.sidecar.status();
     assert_eq!((&status["phase"], &status["drain"]), (&json!("serving"), &Value::Null));
     assert_eq!(guarded.sidecar.get("/readyz").body, "ready\n");
-    assert!(fs::read_dir(&guarded.scene.pod.dir).unwrap().all(|entry| entry.unwrap().path() == guarded.token));
+    assert!(fs::read_dir(&guarded.fixture.env.dir).unwrap().all(|entry| entry.unwrap().path() == guarded.token));
 
-    guarded.scene.page.count(0);
+    guarded.fixture.page.set_streams(0);
     for call in calls {
         let outcome = call.outcome();
         assert_eq!((&outcome["outcome"], &outcome["signal"]), (&json!("drained"), &Value::Null));
     }
     assert_eq!(guarded.sidecar.get("/readyz").body, "ready\n");
     assert_eq!(guarded.sidecar.metric("lameduck_drains_total{outcome=\"drained\"}"), Some(0.0));
-    assert_eq!(guarded.scene.pod.termination_message(), None);
-    assert_eq!(guarded.scene.target.signals(), 0);
+    assert_eq!(guarded.fixture.env.termination_message(), None);
+    assert_eq!(guarded.fixture.target.into_signal_count(), 0);
 }
 
 #[test]
-fn a_call_without_the_token_is_held_until_its_deadline_at_the_longest() {
+fn unauthorized_call_is_held_until_deadline_at_most() {
     let Some(mut guarded) = Guarded::with_streams(2, &["--grace-period", "1s"]) else { return };
     let outcome = guarded.call("").outcome();
     assert_eq!(outcome["outcome"], "expired");
-    // Where the machine is slow, the last reading may be too old to tell.
+    // On a slow machine the last reading may be too old to count.
     assert!(outcome["stragglers"] == 2 || outcome["stragglers"].is_null(), "{outcome}");
-    let told = guarded.sidecar.wait_for("without the token is over");
-    assert_eq!((&told["outcome"], &told["stragglers"]), (&outcome["outcome"], &outcome["stragglers"]));
-    assert_eq!(guarded.scene.target.signals(), 0);
+    let line = guarded.sidecar.wait_for_log("without the token is over");
+    assert_eq!((&line["outcome"], &line["stragglers"]), (&outcome["outcome"], &outcome["stragglers"]));
+    assert_eq!(guarded.fixture.target.into_signal_count(), 0);
 }
 
 #[test]
-fn a_person_from_another_host_needs_the_token_as_well() {
-    let Some(guarded) = Guarded::with_streams(1, &QUICK) else { return };
+fn manual_drain_from_other_host_needs_token() {
+    let Some(guarded) = Guarded::with_streams(1, &QUICK_TIMES) else { return };
     let call = Call::get(guarded.outside, "/prestop?trigger=cli");
-    guarded.waits_for_held(1);
+    guarded.wait_for_held(1);
     assert_eq!(guarded.sidecar.status()["phase"], "serving");
-    guarded.scene.page.count(0);
+    guarded.fixture.page.set_streams(0);
     assert_eq!(call.outcome()["signal"], Value::Null);
 }
 
 #[test]
-fn a_call_without_the_token_joins_the_drain_of_one_with_it() {
-    let Some(mut guarded) = Guarded::with_streams(1, &QUICK) else { return };
-    let waiter = guarded.call("");
-    guarded.waits_for_held(1);
+fn unauthorized_call_joins_authorized_drain() {
+    let Some(mut guarded) = Guarded::with_streams(1, &QUICK_TIMES) else { return };
+    let unauthorized = guarded.call("");
+    guarded.wait_for_held(1);
     let hook = guarded.call(&bearer(TOKEN));
-    guarded.scene.target.wait_for("INT");
-    guarded.waits_for_held(2);
-    guarded.scene.page.count(0);
-    assert_eq!(waiter.outcome(), hook.outcome());
+    guarded.fixture.target.wait_for("INT");
+    guarded.wait_for_held(2);
+    guarded.fixture.page.set_streams(0);
+    assert_eq!(unauthorized.outcome(), hook.outcome());
 }
 
 #[test]
-fn sixty_four_wait_without_the_token_and_more_are_refused_but_not_those_who_have_it() {
-    let Some(mut guarded) = Guarded::with_streams(1, &QUICK) else { return };
-    let mut waiters: Vec<_> = (0..64).map(|_| guarded.call("")).collect();
-    guarded.waits_for_held(64);
+fn unauthorized_hook_limit_is_64_and_spares_authorized_callers() {
+    let Some(mut guarded) = Guarded::with_streams(1, &QUICK_TIMES) else { return };
+    let mut unauthorized: Vec<_> = (0..64).map(|_| guarded.call("")).collect();
+    guarded.wait_for_held(64);
     let refused = guarded.call("").response();
     assert_eq!(refused.status, 503, "{refused:?}");
     assert!(refused.body.contains("too many"), "{refused:?}");
-    guarded.sidecar.wait_for("without the token is refused");
-    // Who leaves makes room for another.
-    drop(waiters.pop());
-    guarded.waits_for_held(63);
-    waiters.push(guarded.call(""));
-    guarded.waits_for_held(64);
+    guarded.sidecar.wait_for_log("without the token is refused");
+    // A disconnect makes room for another caller.
+    drop(unauthorized.pop());
+    guarded.wait_for_held(63);
+    unauthorized.push(guarded.call(""));
+    guarded.wait_for_held(64);
 
     let hook = guarded.call(&bearer(TOKEN));
-    guarded.scene.target.wait_for("INT");
-    guarded.scene.page.count(0);
+    guarded.fixture.target.wait_for("INT");
+    guarded.fixture.page.set_streams(0);
     let outcome = hook.outcome();
     assert_eq!(outcome["signal"], "SIGINT");
-    assert!(waiters.into_iter().all(|waiter| waiter.outcome() == outcome));
+    assert!(unauthorized.into_iter().all(|call| call.outcome() == outcome));
 }
 
 #[test]
-fn a_token_that_changes_counts_at_once_and_one_that_vanishes_counts_on() {
-    let Some(mut guarded) = Guarded::with_streams(1, &QUICK) else { return };
+fn changed_token_applies_at_once_and_deleted_one_stays_valid() {
+    let Some(mut guarded) = Guarded::with_streams(1, &QUICK_TIMES) else { return };
     fs::write(&guarded.token, "another").unwrap();
-    let waiter = guarded.call(&bearer(TOKEN));
-    guarded.waits_for_held(1);
+    let unauthorized = guarded.call(&bearer(TOKEN));
+    guarded.wait_for_held(1);
     assert_eq!(guarded.sidecar.status()["phase"], "serving");
     fs::remove_file(&guarded.token).unwrap();
     let hook = guarded.call(&bearer("another"));
-    guarded.scene.target.wait_for("INT");
-    guarded.sidecar.wait_for("last tokens stay valid");
-    guarded.scene.page.count(0);
-    assert_eq!(waiter.outcome(), hook.outcome());
+    guarded.fixture.target.wait_for("INT");
+    guarded.sidecar.wait_for_log("last tokens stay valid");
+    guarded.fixture.page.set_streams(0);
+    assert_eq!(unauthorized.outcome(), hook.outcome());
 }
 
 #[test]
-fn an_address_of_the_pod_alone_shuts_its_own_people_out_and_that_is_said_at_start() {
-    let Some(mut guarded) = Guarded::with_streams(0, &QUICK) else { return };
-    let told = guarded.sidecar.wait_for("is reached by loopback");
-    assert_eq!((&told["level"], &told["listen"]), (&json!("WARN"), &json!(guarded.outside.to_string())));
+fn listening_only_on_pod_address_is_logged_at_start() {
+    let Some(mut guarded) = Guarded::with_streams(0, &QUICK_TIMES) else { return };
+    let line = guarded.sidecar.wait_for_log("is reached by loopback");
+    assert_eq!((&line["level"], &line["listen"]), (&json!("WARN"), &json!(guarded.outside.to_string())));
 }
 
 #[test]
-fn everything_else_needs_no_token() {
-    let Some(guarded) = Guarded::with_streams(1, &QUICK) else { return };
+fn other_routes_need_no_token() {
+    let Some(guarded) = Guarded::with_streams(1, &QUICK_TIMES) else { return };
     for path in ["/readyz", "/livez", "/accepting", "/status", "/metrics"] {
         assert_eq!(guarded.sidecar.get(path).status, 200, "{path}");
     }
 }
 
 #[test]
-fn loopback_needs_no_token_even_as_ipv4_within_ipv6() {
+fn loopback_needs_no_token_even_ipv4_mapped() {
     for (listen, host) in [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "[::1]"), ("[::]:0", "127.0.0.1")] {
-        let mut scene = Scene::with_streams(0);
-        let token = scene.pod.dir.join("token");
+        if listen.starts_with('[') && !has_ipv6_or_skip() {
+            continue;
+        }
+        let mut fixture = Fixture::with_streams(0);
+        let token = fixture.env.dir.join("token");
         fs::write(&token, TOKEN).unwrap();
-        let mut command = scene.pod.command();
-        command.args(QUICK).args(["--listen", listen, "--token-file", token.to_str().unwrap()]);
+        let mut command = fixture.env.sidecar_command();
+        command.args(QUICK_TIMES).args(["--listen", listen, "--token-file", token.to_str().unwrap()]);
         command.stderr(std::process::Stdio::piped());
-        let mut sidecar = scene.pod.launch(command);
-        let started = sidecar.wait_for("started");
+        let mut sidecar = fixture.env.spawn_command(command);
+        let started = sidecar.wait_for_log("started");
         let port = started["listen"].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
-        sidecar.wait_for("ready");
+        sidecar.wait_for_log("ready");
         let address: SocketAddr = format!("{host}:{port}").parse().unwrap();
         assert_eq!(Call::get(address, "/prestop").outcome()["signal"], "SIGINT", "{listen}");
-        scene.target.wait_for("INT");
+        fixture.target.wait_for("INT");
     }
 }
 
 #[test]
-fn rehearsal_tells_whether_there_is_a_token() {
-    let scene = Scene::with_streams(0);
-    let token = scene.pod.dir.join("token");
+fn check_reports_missing_token_file() {
+    let fixture = Fixture::with_streams(0);
+    let token = fixture.env.dir.join("token");
     let path = token.to_str().unwrap();
-    let rehearsal = Rehearsal::of(&scene.pod, &["--token-file", path]);
-    rehearsal.assert_amiss(&["token_file"], 64);
-    rehearsal.assert("token_file", false, &[path, "No such file", "mount the Secret"]);
+    let report = CheckReport::with_args(&fixture.env, &["--token-file", path]);
+    report.assert_failed(&["token_file"], 64);
+    report.assert("token_file", false, &[path, "No such file", "mount the Secret"]);
     fs::write(&token, TOKEN).unwrap();
-    Rehearsal::of(&scene.pod, &["--token-file", path]).assert("token_file", true, &[path, "holds a token"]);
+    CheckReport::with_args(&fixture.env, &["--token-file", path]).assert("token_file", true, &[path, "holds a token"]);
 }

@@ -7,15 +7,15 @@ fn process(pid: u32, name: &str) -> Process {
     Process { pid, name: name.to_owned() }
 }
 
-/// Nobody found, with these in sight, by the process of this id.
-fn nobody_among(own: u32, in_sight: &[(u32, &str)]) -> Seen {
-    Seen {
-        sighting: SearchResult::NotFound,
+/// No target was found among these visible processes by the process of this id.
+fn not_found_among(own: u32, visible: &[(u32, &str)]) -> Observed {
+    Observed {
+        result: SearchResult::NotFound,
         matching: Vec::new(),
-        in_sight: in_sight.iter().map(|(pid, name)| process(*pid, name)).collect(),
+        visible: visible.iter().map(|(pid, name)| process(*pid, name)).collect(),
         own: process(own, "lameduck"),
         status: None,
-        permitted: true,
+        can_signal: true,
         has_listener: false,
     }
 }
@@ -28,93 +28,99 @@ fn status(caught: u64, ignored: u64, blocked: u64) -> Status {
     Status { uid: 1000, caught, ignored, blocked }
 }
 
-/// What is said of a check, in one string.
-fn said(check: &Check) -> String {
+/// The fields of a check in one string.
+fn text(check: &Check) -> String {
     format!("{check:?}")
 }
 
-fn assert_amiss(check: &Check, cause: Cause, parts: &[&str]) {
-    let said = said(check);
-    for part in [&[format!("Amiss({cause:?})").as_str()], parts].concat() {
-        assert!(said.contains(part), "no {part:?} in {said}");
+fn assert_failed(check: &Check, cause: Cause, parts: &[&str]) {
+    let text = text(check);
+    for part in [&[format!("Fail {{ cause: {cause:?}").as_str()], parts].concat() {
+        assert!(text.contains(part), "no {part:?} in {text}");
     }
 }
 
 #[test]
-fn a_namespace_whose_first_process_is_ours_is_not_shared() {
-    for seen in
-        [nobody_among(1, &[]), nobody_among(9, &[(1, "lameduck")]), nobody_among(9, &[(1, "lameduck"), (7, "sh")])]
-    {
-        assert_amiss(&namespace(&seen), Cause::Environment, &["shareProcessNamespace: true"]);
+fn own_first_process_means_namespace_is_not_shared() {
+    for observed in [
+        not_found_among(1, &[]),
+        not_found_among(9, &[(1, "lameduck")]),
+        not_found_among(9, &[(1, "lameduck"), (7, "sh")]),
+    ] {
+        assert_failed(&namespace(&observed), Cause::Environment, &["shareProcessNamespace: true"]);
     }
 }
 
 #[test]
-fn a_namespace_with_pause_or_the_target_in_it_is_shared() {
-    assert!(said(&namespace(&nobody_among(9, &[(1, "pause")]))).contains("Well"));
-    let sighting = SearchResult::Found(found());
-    assert!(said(&namespace(&Seen { sighting, ..nobody_among(9, &[(1, "lameduck")]) })).contains("Well"));
+fn pause_or_target_means_namespace_is_shared() {
+    assert!(text(&namespace(&not_found_among(9, &[(1, "pause")]))).contains("Pass"));
+    let result = SearchResult::Found(found());
+    assert!(text(&namespace(&Observed { result, ..not_found_among(9, &[(1, "lameduck")]) })).contains("Pass"));
 }
 
 #[test]
-fn a_namespace_of_others_is_left_open() {
-    for seen in [nobody_among(9, &[(1, "systemd")]), nobody_among(9, &[])] {
-        assert!(said(&namespace(&seen)).contains("Open"));
+fn unknown_first_process_skips_namespace_check() {
+    for observed in [not_found_among(9, &[(1, "systemd")]), not_found_among(9, &[])] {
+        assert!(text(&namespace(&observed)).contains("Skip"));
     }
 }
 
 #[test]
-fn who_was_probably_meant_comes_first_and_what_cannot_be_meant_not_at_all() {
-    let seen = nobody_among(9, &[(1, "pause"), (5, "lameduck"), (7, "python3"), (8, "impeler")]);
-    let check = nobody(&Matcher::Name("impeller".to_owned()), &seen);
-    assert_amiss(&check, Cause::Environment, &["in sight: impeler (8), python3 (7)", "--target impeler"]);
-    assert!(!said(&check).contains("pause"), "{check:?}");
-    let check = nobody(&Matcher::Name("stem".to_owned()), &seen);
-    assert_amiss(&check, Cause::Environment, &["name one of these with --target"]);
-    let alone = nobody(&Matcher::Name("stem".to_owned()), &nobody_among(9, &[(1, "pause")]));
-    assert_amiss(&alone, Cause::Environment, &["none that could be it is in sight"]);
+fn most_similar_candidate_is_listed_first() {
+    let observed = not_found_among(9, &[(1, "pause"), (5, "lameduck"), (7, "python3"), (8, "impeler")]);
+    let check = target_missing(&Matcher::Name("impeller".to_owned()), &observed);
+    assert_failed(&check, Cause::Environment, &["visible: impeler (8), python3 (7)", "--target impeler"]);
+    assert!(!text(&check).contains("pause"), "{check:?}");
+    let check = target_missing(&Matcher::Name("stem".to_owned()), &observed);
+    assert_failed(&check, Cause::Environment, &["name one of these with --target"]);
+    let alone = target_missing(&Matcher::Name("stem".to_owned()), &not_found_among(9, &[(1, "pause")]));
+    assert_failed(&alone, Cause::Environment, &["no other candidate is visible"]);
 }
 
 #[test]
-fn a_listener_that_is_not_shown_is_a_missing_permission() {
-    let seen = Seen { has_listener: true, ..nobody_among(9, &[]) };
-    assert_amiss(&nobody(&PORT, &seen), Cause::NotPermitted, &["port 8080", "runAsUser"]);
-    assert_amiss(&nobody(&PORT, &nobody_among(9, &[])), Cause::Environment, &["nobody listens on port 8080"]);
+fn hidden_listener_is_a_missing_permission() {
+    let observed = Observed { has_listener: true, ..not_found_among(9, &[]) };
+    assert_failed(&target_missing(&PORT, &observed), Cause::NotPermitted, &["port 8080", "runAsUser"]);
+    assert_failed(
+        &target_missing(&PORT, &not_found_among(9, &[])),
+        Cause::Environment,
+        &["no process listens on port 8080"],
+    );
 }
 
 #[test]
-fn children_of_the_target_are_named_as_left_alone() {
+fn children_of_target_are_listed_as_not_signalled() {
     let matching = [process(17, "impeller"), process(18, "impeller")];
-    assert_eq!(describe(&found(), &matching), "impeller (17); below it and so left alone: impeller (18)");
+    assert_eq!(describe(&found(), &matching), "impeller (17); not signalled, as its children: impeller (18)");
     assert_eq!(describe(&found(), &matching[..1]), "impeller (17)");
 }
 
 #[test]
-fn uids_that_differ_matter_only_where_the_kernel_refuses() {
-    assert!(said(&uid(1000, 1000, true)).contains("Well"));
-    assert!(said(&uid(0, 1000, true)).contains("Well"));
-    assert_amiss(&uid(65532, 1000, false), Cause::NotPermitted, &["uid 65532", "runAsUser: 1000"]);
-    let profile = permitted(&found(), Signal::SIGINT, true, false);
-    assert_amiss(&profile, Cause::NotPermitted, &["EPERM", "seccomp or AppArmor"]);
+fn different_uids_fail_only_if_kernel_refuses() {
+    assert!(text(&uid(1000, 1000, true)).contains("Pass"));
+    assert!(text(&uid(0, 1000, true)).contains("Pass"));
+    assert_failed(&uid(65532, 1000, false), Cause::NotPermitted, &["uid 65532", "runAsUser: 1000"]);
+    let profile = signal_permitted(&found(), Signal::SIGINT, true, false);
+    assert_failed(&profile, Cause::NotPermitted, &["EPERM", "seccomp or AppArmor"]);
 }
 
 #[test]
-fn what_the_target_does_with_the_signal_is_told_apart() {
+fn signal_dispositions_are_distinguished() {
     let int = 1 << (Signal::SIGINT as i32 - 1);
     let term = 1 << (Signal::SIGTERM as i32 - 1);
-    let judge = |status: Status| caught(&found(), &status, Signal::SIGINT);
-    assert!(said(&judge(status(int, 0, int))).contains("Well"));
-    assert_amiss(
-        &judge(status(term, int, 0)),
+    let evaluate = |status: Status| signal_caught(&found(), &status, Signal::SIGINT);
+    assert!(text(&evaluate(status(int, 0, int))).contains("Pass"));
+    assert_failed(
+        &evaluate(status(term, int, 0)),
         Cause::Environment,
         &["ignores SIGINT", "background", "it catches SIGTERM"],
     );
-    assert_amiss(&judge(status(term, 0, int)), Cause::Environment, &["blocks SIGINT", "it catches SIGTERM"]);
-    assert_amiss(&judge(status(0, 0, 0)), Cause::Environment, &["would be killed", "Otherwise --signal none"]);
+    assert_failed(&evaluate(status(term, 0, int)), Cause::Environment, &["blocks SIGINT", "it catches SIGTERM"]);
+    assert_failed(&evaluate(status(0, 0, 0)), Cause::Environment, &["would be killed", "or set --signal none"]);
 }
 
 #[test]
-fn a_long_list_is_cut_and_counted() {
+fn long_list_is_truncated_with_count() {
     let many: Vec<u32> = (0..20).collect();
     assert!(list(&many).ends_with("10, 11 and 8 more"));
 }

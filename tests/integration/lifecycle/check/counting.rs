@@ -1,4 +1,4 @@
-//! What the rehearsal says of the page, its selectors and the ports.
+//! `lameduck check` of the page, its selectors and the ports.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -7,102 +7,104 @@ use std::thread;
 use serde_json::Value;
 
 use super::Busy;
-use crate::lifecycle::Scene;
-use lameduck_test_support::check::Rehearsal;
-use lameduck_test_support::page::Answer;
+use crate::lifecycle::Fixture;
+use lameduck_test_support::check::CheckReport;
+use lameduck_test_support::page::PageReply;
 
 fn free_port() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
 }
 
 #[test]
-fn selector_that_matches_nothing_is_told_what_was_probably_meant() {
-    let scene = Scene::with_streams(1);
-    scene.page.set(Answer::text(include_str!("../../../fixtures/deepgram-engine.prom")));
-    let rehearsal = Rehearsal::of(&scene.pod, &["--streams", "engine_active_request"]);
-    rehearsal.assert_amiss(&["streams"], 69);
-    rehearsal.assert("page", true, &["streams unknown"]);
-    rehearsal.assert("streams", false, &["engine_max_active_requests", "--streams 'engine_active_requests'"]);
+fn selector_without_match_gets_suggestion() {
+    let fixture = Fixture::with_streams(1);
+    fixture.page.set_reply(PageReply::text(include_str!("../../../fixtures/deepgram-engine.prom")));
+    let report = CheckReport::with_args(&fixture.env, &["--streams", "engine_active_request"]);
+    report.assert_failed(&["streams"], 69);
+    report.assert("page", true, &["streams unknown"]);
+    report.assert("streams", false, &["engine_max_active_requests", "--streams 'engine_active_requests'"]);
 
     let args = ["--streams", "engine_active_requests", "--streams", "engine_active_requests{kind=\"steam\"}"];
-    let rehearsal = Rehearsal::of(&scene.pod, &args);
-    rehearsal.assert_amiss(&["streams"], 69);
-    rehearsal.assert("streams", true, &["matches 3 series, whose sum is 44"]);
-    let second = rehearsal.checks("streams")[1];
-    assert_eq!(second["mend"].as_str().unwrap().split(' ').nth(1), Some("engine_active_requests{kind=\"stream\"}"));
+    let report = CheckReport::with_args(&fixture.env, &args);
+    report.assert_failed(&["streams"], 69);
+    report.assert("streams", true, &["matches 3 series, whose sum is 44"]);
+    let second = report.checks("streams")[1];
+    assert_eq!(second["fix"].as_str().unwrap().split(' ').next(), Some("engine_active_requests{kind=\"stream\"}"));
 }
 
 #[test]
-fn idle_streams_that_are_never_counted_are_told() {
-    let scene = Scene::with_streams(1);
+fn idle_selector_without_counted_series_fails() {
+    let fixture = Fixture::with_streams(1);
     let busy = Busy::with(0);
     let args = ["--activity-port", &busy.port, "--idle-streams", "engine_active_requests{kind='tts'}"];
-    let rehearsal = Rehearsal::of(&scene.pod, &args);
-    rehearsal.assert_amiss(&[], 0);
-    rehearsal.assert("idle_streams", Value::Null, &["matches none of the counted series"]);
-    let rehearsal = Rehearsal::of(&scene.pod, &[&args[..], &["--idle-after", "1m"]].concat());
-    rehearsal.assert_amiss(&["idle_streams"], 69);
-    rehearsal.assert("idle_streams", false, &["--idle-streams 'engine_active_requests{kind=\"stream\"}'"]);
+    let report = CheckReport::with_args(&fixture.env, &args);
+    report.assert_failed(&[], 0);
+    report.assert("idle_streams", Value::Null, &["matches none of the counted series"]);
+    let report = CheckReport::with_args(&fixture.env, &[&args[..], &["--idle-after", "1m"]].concat());
+    report.assert_failed(&["idle_streams"], 69);
+    report.assert("idle_streams", false, &["--idle-streams 'engine_active_requests{kind=\"stream\"}'"]);
 
-    scene.page.set(Answer::text("engine_active_requests 1\ncalls 1\n"));
+    fixture.page.set_reply(PageReply::text("engine_active_requests 1\ncalls 1\n"));
     let args = ["--activity-port", &busy.port, "--idle-streams", "calls", "--idle-after", "1m"];
-    let rehearsal = Rehearsal::of(&scene.pod, &args);
-    rehearsal.assert("idle_streams", false, &["it matches others, which --streams does not count"]);
+    let report = CheckReport::with_args(&fixture.env, &args);
+    report.assert("idle_streams", false, &["it matches others, which --streams does not count"]);
 }
 
 #[test]
-fn capacity_must_be_on_the_page() {
-    let scene = Scene::with_streams(1);
-    let rehearsal = Rehearsal::of(&scene.pod, &["--accept-below", "capacity"]);
-    rehearsal.assert_amiss(&["capacity"], 69);
-    rehearsal.assert("capacity", false, &["engine_max_active_requests", "--accept-below"]);
+fn missing_capacity_series_fails() {
+    let fixture = Fixture::with_streams(1);
+    let report = CheckReport::with_args(&fixture.env, &["--accept-below", "capacity"]);
+    report.assert_failed(&["capacity"], 69);
+    report.assert("capacity", false, &["engine_max_active_requests", "--accept-below"]);
     for (limit, part) in [("0", "any number"), ("30", "is 30")] {
-        scene.page.set(Answer::text(&format!("engine_active_requests 1\nengine_max_active_requests {limit}\n")));
-        let rehearsal = Rehearsal::of(&scene.pod, &["--accept-below", "capacity"]);
-        rehearsal.assert_amiss(&[], 0);
-        rehearsal.assert("capacity", true, &[part]);
+        fixture
+            .page
+            .set_reply(PageReply::text(&format!("engine_active_requests 1\nengine_max_active_requests {limit}\n")));
+        let report = CheckReport::with_args(&fixture.env, &["--accept-below", "capacity"]);
+        report.assert_failed(&[], 0);
+        report.assert("capacity", true, &[part]);
     }
 }
 
 #[test]
-fn page_that_does_not_answer_is_told_from_one_that_is_none() {
-    let scene = Scene::with_streams(1);
+fn unreachable_and_invalid_pages_are_distinguished() {
+    let fixture = Fixture::with_streams(1);
     for (answer, part) in [
-        (Answer::ok("text/html", "<html>"), "an HTML page"),
-        (Answer::text("engine_active_requests many\n"), "many"),
-        (Answer::Refuse, "connection refused"),
+        (PageReply::ok("text/html", "<html>"), "an HTML page"),
+        (PageReply::text("engine_active_requests many\n"), "many"),
+        (PageReply::Refuse, "connection refused"),
     ] {
-        scene.page.set(answer);
-        let rehearsal = Rehearsal::of(&scene.pod, &[]);
-        rehearsal.assert_amiss(&["page"], 69);
-        rehearsal.assert("page", false, &[&scene.page.url(), part]);
-        rehearsal.assert("streams", Value::Null, &["no page"]);
+        fixture.page.set_reply(answer);
+        let report = CheckReport::with_args(&fixture.env, &[]);
+        report.assert_failed(&["page"], 69);
+        report.assert("page", false, &[&fixture.page.url(), part]);
+        report.assert("streams", Value::Null, &["no page"]);
     }
 }
 
 #[test]
-fn page_that_is_late_is_waited_for_no_longer_than_a_reading_may_take() {
-    let scene = Scene::with_streams(1);
-    scene.page.set(Answer::Hang);
-    let rehearsal = Rehearsal::of(&scene.pod, &["--scrape-timeout", "300ms"]);
+fn slow_page_fails_after_scrape_timeout() {
+    let fixture = Fixture::with_streams(1);
+    fixture.page.set_reply(PageReply::Hang);
+    let report = CheckReport::with_args(&fixture.env, &["--scrape-timeout", "300ms"]);
     // On a busy machine the processes may be late as well.
-    assert_eq!(rehearsal.code, Some(69));
-    rehearsal.assert("page", false, &["no whole page within 300ms", "--scrape-timeout"]);
+    assert_eq!(report.code, Some(69));
+    report.assert("page", false, &["no complete page within 300ms", "--scrape-timeout"]);
 }
 
 #[test]
-fn ports_that_nobody_listens_on_are_named() {
-    let scene = Scene::with_streams(0);
+fn ports_without_listener_fail() {
+    let fixture = Fixture::with_streams(0);
     let (streams, activity) = (free_port(), free_port());
-    let rehearsal = Rehearsal::of(&scene.pod, &["--streams-port", &streams, "--activity-port", &activity]);
-    rehearsal.assert_amiss(&["streams_port", "activity_port"], 69);
-    rehearsal.assert("streams_port", false, &[&streams, "--streams-port"]);
-    rehearsal.assert("activity_port", false, &[&activity, "--activity-port"]);
+    let report = CheckReport::with_args(&fixture.env, &["--streams-port", &streams, "--activity-port", &activity]);
+    report.assert_failed(&["streams_port", "activity_port"], 69);
+    report.assert("streams_port", false, &[&streams, "--streams-port"]);
+    report.assert("activity_port", false, &[&activity, "--activity-port"]);
 }
 
 #[test]
-fn status_page_is_read_and_its_own_connection_is_no_stream() {
-    let scene = Scene::with_streams(0);
+fn own_status_connection_is_not_a_stream() {
+    let fixture = Fixture::with_streams(0);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     thread::spawn(move || {
@@ -114,7 +116,7 @@ fn status_page_is_read_and_its_own_connection_is_no_stream() {
         }
     });
     let api = |port| {
-        let mut command = scene.pod.check();
+        let mut command = fixture.env.check_command();
         command.env_remove("LAMEDUCK_METRICS_URL").args([
             "--preset",
             "deepgram-api",
@@ -125,12 +127,12 @@ fn status_page_is_read_and_its_own_connection_is_no_stream() {
         ]);
         command
     };
-    let rehearsal = Rehearsal::run(&|| api(&port));
-    rehearsal.assert_amiss(&[], 0);
-    rehearsal.assert("page", Value::Null, &[]);
-    rehearsal.assert("status_page", true, &[&port, "3 streams"]);
-    rehearsal.assert("streams_port", true, &["0 streams"]);
+    let report = CheckReport::run(&|| api(&port));
+    report.assert_failed(&[], 0);
+    report.assert("page", Value::Null, &[]);
+    report.assert("status_page", true, &[&port, "3 streams"]);
+    report.assert("streams_port", true, &["0 streams"]);
     let free = free_port();
-    let rehearsal = Rehearsal::run(&|| api(&free));
-    rehearsal.assert_amiss(&["streams_port", "activity_port", "status_page"], 69);
+    let report = CheckReport::run(&|| api(&free));
+    report.assert_failed(&["streams_port", "activity_port", "status_page"], 69);
 }

@@ -1,4 +1,4 @@
-//! What the rehearsal says of the target, its user and its signal.
+//! `lameduck check` of the target, its user and its signal.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -6,137 +6,137 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::lifecycle::{Scene, engine};
-use lameduck_test_support::check::Rehearsal;
-use lameduck_test_support::page::Page;
-use lameduck_test_support::shell::Shell;
-use lameduck_test_support::sidecar::{NOBODY, Pod};
+use crate::lifecycle::{Fixture, start_engine};
+use lameduck_test_support::check::CheckReport;
+use lameduck_test_support::page::PageServer;
+use lameduck_test_support::shell::ShellTarget;
+use lameduck_test_support::sidecar::{NOBODY, SidecarEnv};
+use lameduck_test_support::skip::skip;
 
 #[test]
-fn two_targets_are_both_named() {
-    let scene = Scene::with_streams(0);
-    let second = Shell::named(&scene.pod.target);
-    let rehearsal = Rehearsal::of(&scene.pod, &[]);
-    rehearsal.assert_amiss(&["target"], 69);
-    let [one, other] = [scene.target.pid, second.pid].map(|pid| format!("{} ({pid})", scene.pod.target));
-    rehearsal.assert("target", false, &[&one, &other, "--target-port"]);
-    rehearsal.assert("signal_caught", Value::Null, &[]);
+fn both_of_two_targets_are_listed() {
+    let fixture = Fixture::with_streams(0);
+    let second = ShellTarget::start(&fixture.env.target_name);
+    let report = CheckReport::with_args(&fixture.env, &[]);
+    report.assert_failed(&["target"], 69);
+    let [one, other] = [fixture.target.pid, second.pid].map(|pid| format!("{} ({pid})", fixture.env.target_name));
+    report.assert("target", false, &[&one, &other, "--target-port"]);
+    report.assert("signal_caught", Value::Null, &[]);
 }
 
 #[test]
-fn children_of_the_target_are_left_alone() {
-    let (engine, pod) = engine(&["--child"]);
+fn children_of_target_are_not_signalled() {
+    let (engine, env) = start_engine(&["--child"]);
     let child = engine.program.seen.iter().find_map(|line| line.strip_prefix("engine: child pid=")).unwrap();
-    let rehearsal = Rehearsal::of(&pod, &[]);
-    rehearsal.assert_amiss(&[], 0);
-    let [target, child] = [&engine.pid().to_string(), child].map(|pid| format!("{} ({pid})", pod.target));
-    rehearsal.assert("target", true, &[&format!("{target}; below it and so left alone: {child}")]);
+    let report = CheckReport::with_args(&env, &[]);
+    report.assert_failed(&[], 0);
+    let [target, child] = [&engine.pid().to_string(), child].map(|pid| format!("{} ({pid})", env.target_name));
+    report.assert("target", true, &[&format!("{target}; not signalled, as its children: {child}")]);
 }
 
 #[test]
-fn target_that_is_not_there_is_looked_for_among_those_that_are() {
-    let scene = Scene::with_streams(0);
-    let rehearsal = Rehearsal::of(&scene.pod, &["--target", &format!("{}x", scene.pod.target)]);
-    rehearsal.assert_amiss(&["target"], 69);
-    rehearsal.assert("target", false, &["in sight: ", &format!("--target {}", scene.pod.target)]);
+fn missing_target_gets_suggestion() {
+    let fixture = Fixture::with_streams(0);
+    let report = CheckReport::with_args(&fixture.env, &["--target", &format!("{}x", fixture.env.target_name)]);
+    report.assert_failed(&["target"], 69);
+    report.assert("target", false, &["visible: ", &format!("--target {}", fixture.env.target_name)]);
 
     let without_signal = ["--target", "nobody-at-all", "--signal", "none"];
-    let rehearsal = Rehearsal::of(&scene.pod, &without_signal);
-    rehearsal.assert_amiss(&[], 0);
-    rehearsal.assert("target", Value::Null, &["no process is named nobody-at-all"]);
-    rehearsal.assert("signal_permitted", Value::Null, &["no signal is sent"]);
+    let report = CheckReport::with_args(&fixture.env, &without_signal);
+    report.assert_failed(&[], 0);
+    report.assert("target", Value::Null, &["no process is named nobody-at-all"]);
+    report.assert("signal_permitted", Value::Null, &["no signal is sent"]);
 
-    // Its exit is waited for, so that it must be there.
-    let rehearsal = Rehearsal::of(&scene.pod, &[&without_signal[..], &["--wait-for", "exit"]].concat());
-    rehearsal.assert_amiss(&["target"], 69);
+    // With --wait-for exit, a target is required.
+    let report = CheckReport::with_args(&fixture.env, &[&without_signal[..], &["--wait-for", "exit"]].concat());
+    report.assert_failed(&["target"], 69);
 }
 
 #[test]
-fn signal_that_would_kill_is_told_from_one_that_is_ignored() {
+fn fatal_and_ignored_signals_are_distinguished() {
     for (mode, part) in [("default", "would be killed"), ("ignore", "ignores SIGINT")] {
-        let (engine, pod) = engine(&["--on-signal", mode]);
-        let rehearsal = Rehearsal::of(&pod, &[]);
-        rehearsal.assert_amiss(&["signal_caught"], 69);
-        rehearsal.assert("signal_caught", false, &[part, &format!("/proc/{}/status", engine.pid())]);
-        rehearsal.assert("signal_permitted", true, &[]);
+        let (engine, env) = start_engine(&["--on-signal", mode]);
+        let report = CheckReport::with_args(&env, &[]);
+        report.assert_failed(&["signal_caught"], 69);
+        report.assert("signal_caught", false, &[part, &format!("/proc/{}/status", engine.pid())]);
+        report.assert("signal_permitted", true, &[]);
     }
 }
 
-/// A pod in whose termination message only root may write.
-fn pod_with_a_closed_termination_log(url: &str) -> Pod {
-    let pod = Pod::new(url);
-    let termination = pod.dir.join("termination");
+/// An environment with a termination log to which only root can write.
+fn with_unwritable_termination_log(url: &str) -> SidecarEnv {
+    let env = SidecarEnv::new(url);
+    let termination = env.dir.join("termination");
     fs::write(&termination, "").unwrap();
     fs::set_permissions(&termination, fs::Permissions::from_mode(0o600)).unwrap();
-    pod
+    env
 }
 
 #[test]
-fn rehearsal_of_another_user_says_what_is_not_permitted() {
-    let scene = Scene::with_streams(0);
-    if scene.pod.check_of_nobody().is_none() {
+fn check_as_another_user_reports_missing_permissions() {
+    let fixture = Fixture::with_streams(0);
+    if fixture.env.check_command_as_nobody().is_none() {
         return;
     }
-    let rehearsal = Rehearsal::run(&|| scene.pod.check_of_nobody().unwrap());
-    rehearsal.assert_amiss(&["uid", "signal_permitted"], 77);
-    rehearsal.assert("uid", false, &["uid 0", "uid 65534", "runAsUser: 0"]);
-    rehearsal.assert("signal_permitted", false, &["SIGINT", "EPERM"]);
-    rehearsal.assert("signal_caught", true, &[]);
+    let report = CheckReport::run(&|| fixture.env.check_command_as_nobody().unwrap());
+    report.assert_failed(&["uid", "signal_permitted"], 77);
+    report.assert("uid", false, &["uid 0", "uid 65534", "runAsUser: 0"]);
+    report.assert("signal_permitted", false, &["SIGINT", "EPERM"]);
+    report.assert("signal_caught", true, &[]);
 }
 
 #[test]
-fn file_that_this_user_may_not_write_is_a_missing_permission() {
-    let page = Page::counting(0);
-    let pod = pod_with_a_closed_termination_log(&page.url());
-    if pod.check_of_nobody().is_none() {
+fn unwritable_file_is_a_missing_permission() {
+    let page = PageServer::with_streams(0);
+    let env = with_unwritable_termination_log(&page.url());
+    if env.check_command_as_nobody().is_none() {
         return;
     }
-    let _target = Shell::of_user(&pod.target, NOBODY);
-    let rehearsal = Rehearsal::run(&|| pod.check_of_nobody().unwrap());
-    rehearsal.assert_amiss(&["termination_log"], 77);
-    rehearsal.assert("termination_log", false, &[&pod.dir.to_string_lossy(), "denied"]);
-    rehearsal.assert("uid", true, &["uid 65534"]);
+    let _target = ShellTarget::start_as(&env.target_name, NOBODY);
+    let report = CheckReport::run(&|| env.check_command_as_nobody().unwrap());
+    report.assert_failed(&["termination_log"], 77);
+    report.assert("termination_log", false, &[&env.dir.to_string_lossy(), "denied"]);
+    report.assert("uid", true, &["uid 65534"]);
 }
 
 #[test]
 fn listener_of_another_user_is_a_missing_permission() {
-    let (engine, pod) = engine(&[]);
+    let (engine, env) = start_engine(&[]);
     let port = engine.ws.rsplit_once(':').unwrap().1;
     let by_port = |mut command: Command| {
         command.env_remove("LAMEDUCK_TARGET").args(["--target-port", port]);
         command
     };
-    let rehearsal = Rehearsal::run(&|| by_port(pod.check()));
-    rehearsal.assert_amiss(&[], 0);
-    rehearsal.assert("target", true, &[&engine.pid().to_string()]);
-    if pod.check_of_nobody().is_none() {
+    let report = CheckReport::run(&|| by_port(env.check_command()));
+    report.assert_failed(&[], 0);
+    report.assert("target", true, &[&engine.pid().to_string()]);
+    if env.check_command_as_nobody().is_none() {
         return;
     }
-    let rehearsal = Rehearsal::run(&|| by_port(pod.check_of_nobody().unwrap()));
-    rehearsal.assert_amiss(&["target"], 77);
-    rehearsal.assert("target", false, &[port, "does not show us who", "runAsUser"]);
+    let report = CheckReport::run(&|| by_port(env.check_command_as_nobody().unwrap()));
+    report.assert_failed(&["target"], 77);
+    report.assert("target", false, &[port, "does not show which", "runAsUser"]);
 }
 
 #[test]
-fn process_namespace_of_its_own_is_told() {
-    let page = Page::counting(0);
-    let pod = Pod::new(&page.url());
+fn unshared_pid_namespace_fails() {
+    let page = PageServer::with_streams(0);
+    let env = SidecarEnv::new(&page.url());
     let unshared = || {
         let mut command = Command::new("unshare");
         command.args(["--pid", "--fork", "--mount-proc"]);
         command
     };
     if !unshared().arg("true").output().is_ok_and(|output| output.status.success()) {
-        println!("no process namespace can be made here");
-        return;
+        return skip("no PID namespaces");
     }
     let command = || {
-        let (check, mut command) = (pod.check(), unshared());
+        let (check, mut command) = (env.check_command(), unshared());
         command.env_clear().arg(check.get_program()).args(check.get_args());
         command.envs(check.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command
     };
-    let rehearsal = Rehearsal::run(&command);
-    rehearsal.assert_amiss(&["pid_namespace", "target"], 69);
-    rehearsal.assert("pid_namespace", false, &["shareProcessNamespace: true"]);
+    let report = CheckReport::run(&command);
+    report.assert_failed(&["pid_namespace", "target"], 69);
+    report.assert("pid_namespace", false, &["shareProcessNamespace: true"]);
 }

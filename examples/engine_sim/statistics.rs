@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::kind::Kind;
 
-/// What a histogram observes.
+/// The event that a histogram observes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Moment {
     /// From the connection to the answered handshake.
@@ -38,7 +38,7 @@ pub(crate) struct Histogram {
 
 /// The counts of one kind.
 #[derive(Debug)]
-pub(crate) struct KindTally {
+pub(crate) struct KindStatistics {
     pub(crate) active: u64,
     /// Requests by class of response status; empty until the first one.
     pub(crate) answered: BTreeMap<&'static str, u64>,
@@ -46,11 +46,11 @@ pub(crate) struct KindTally {
 }
 
 #[derive(Debug)]
-pub(crate) struct Tally {
-    batch: KindTally,
-    stream: KindTally,
-    tts: KindTally,
-    flux: KindTally,
+pub(crate) struct Statistics {
+    batch: KindStatistics,
+    stream: KindStatistics,
+    tts: KindStatistics,
+    flux: KindStatistics,
 }
 
 impl Histogram {
@@ -67,7 +67,7 @@ impl Histogram {
     }
 }
 
-impl KindTally {
+impl KindStatistics {
     fn new(kind: Kind) -> Self {
         let histograms = families(kind).iter().map(Histogram::new).collect();
         Self { active: 0, answered: BTreeMap::new(), histograms }
@@ -79,17 +79,17 @@ impl KindTally {
     }
 }
 
-impl Tally {
+impl Statistics {
     pub(crate) fn new() -> Self {
         Self {
-            batch: KindTally::new(Kind::Batch),
-            stream: KindTally::new(Kind::Stream),
-            tts: KindTally::new(Kind::Tts),
-            flux: KindTally::new(Kind::Flux),
+            batch: KindStatistics::new(Kind::Batch),
+            stream: KindStatistics::new(Kind::Stream),
+            tts: KindStatistics::new(Kind::Tts),
+            flux: KindStatistics::new(Kind::Flux),
         }
     }
 
-    pub(crate) fn of(&self, kind: Kind) -> &KindTally {
+    pub(crate) fn of(&self, kind: Kind) -> &KindStatistics {
         match kind {
             Kind::Batch => &self.batch,
             Kind::Stream => &self.stream,
@@ -120,7 +120,7 @@ impl Tally {
         histograms.filter(|histogram| histogram.family.moment == moment).for_each(|h| h.observe(took.as_secs_f64()));
     }
 
-    fn of_mut(&mut self, kind: Kind) -> &mut KindTally {
+    fn of_mut(&mut self, kind: Kind) -> &mut KindStatistics {
         match kind {
             Kind::Batch => &mut self.batch,
             Kind::Stream => &mut self.stream,

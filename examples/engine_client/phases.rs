@@ -1,30 +1,30 @@
-//! What a stream does over its life, as the command line has it.
+//! What a stream sends, phase by phase, as given on the command line.
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use humantime::parse_duration;
 
-/// So many streams that do the same.
+/// A number of streams with the same phases.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Group {
     pub(crate) count: u32,
-    pub(crate) course: Vec<Phase>,
+    pub(crate) phases: Vec<Phase>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Phase {
-    pub(crate) conduct: Conduct,
-    /// How long it goes on; the last phase lasts as long as the stream.
-    pub(crate) lasts: Option<Duration>,
+    pub(crate) payload: Payload,
+    /// How long the phase lasts; `None` for the last one, which ends with the stream.
+    pub(crate) duration: Option<Duration>,
 }
 
-/// What a stream sends, at a rate of its own or at the one of all.
+/// What a stream sends; the rate is that of all streams where it is `None`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Conduct {
-    /// Bytes of audio a second.
+pub(crate) enum Payload {
+    /// Bytes of audio per second.
     Audio(Option<u32>),
-    /// Bytes on the wire a second.
+    /// Bytes on the wire per second.
     KeepAlive(Option<u32>),
     Silent,
 }
@@ -36,18 +36,18 @@ impl FromStr for Group {
         let mut words = text.split(':');
         let count = words.next().unwrap_or_default();
         let count = count.parse().map_err(|_| format!("must begin with a number of streams, not `{count}`"))?;
-        let mut course = vec![Phase { conduct: words.next().unwrap_or("audio").parse()?, lasts: None }];
+        let mut phases = vec![Phase { payload: words.next().unwrap_or("audio").parse()?, duration: None }];
         while let Some(word) = words.next() {
-            let lasts = parse_duration(word).map_err(|error| format!("`{word}`: {error}"))?;
+            let duration = parse_duration(word).map_err(|error| format!("`{word}`: {error}"))?;
             let next = words.next().ok_or_else(|| format!("nothing comes after {word}"))?;
-            course.last_mut().into_iter().for_each(|phase| phase.lasts = Some(lasts));
-            course.push(Phase { conduct: next.parse()?, lasts: None });
+            phases.last_mut().into_iter().for_each(|phase| phase.duration = Some(duration));
+            phases.push(Phase { payload: next.parse()?, duration: None });
         }
-        Ok(Self { count, course })
+        Ok(Self { count, phases })
     }
 }
 
-impl FromStr for Conduct {
+impl FromStr for Payload {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {

@@ -1,4 +1,4 @@
-//! What a stream has to say, and when.
+//! The messages that a stream sends, and when.
 
 use std::future;
 use std::time::Duration;
@@ -9,27 +9,27 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::args::Args;
 use crate::audio::{Audio, Random};
-use crate::course::Conduct;
+use crate::phases::Payload;
 
-/// The messages of one phase, the first of them at once.
-pub(crate) enum Speech {
+/// The messages of one phase; the first is due immediately.
+pub(crate) enum Messages {
     Audio(Audio, Interval),
     KeepAlive(Interval),
-    Silence,
+    None,
 }
 
-impl Speech {
-    pub(crate) fn new(conduct: Conduct, args: &Args, random: &Random) -> Self {
-        match conduct {
-            Conduct::Audio(rate) => {
+impl Messages {
+    pub(crate) fn new(payload: Payload, args: &Args, random: &Random) -> Self {
+        match payload {
+            Payload::Audio(rate) => {
                 Self::Audio(Audio::new(random.clone(), rate.unwrap_or(args.rate), args.chunk), interval(args.chunk))
             }
-            Conduct::KeepAlive(rate) => Self::KeepAlive(keepalives(rate.map_or(args.keepalive_every, keepalive_every))),
-            Conduct::Silent => Self::Silence,
+            Payload::KeepAlive(rate) => Self::KeepAlive(keepalives(rate.map_or(args.keepalive_every, keepalive_every))),
+            Payload::Silent => Self::None,
         }
     }
 
-    /// Waits for the time of the next message. Nothing is lost if the wait is given up.
+    /// Waits until the next message is due. Cancel safe.
     pub(crate) async fn next(&mut self) -> Message {
         match self {
             Self::Audio(audio, ticks) => loop {
@@ -43,7 +43,7 @@ impl Speech {
                 ticks.tick().await;
                 control("KeepAlive")
             }
-            Self::Silence => future::pending().await,
+            Self::None => future::pending().await,
         }
     }
 }
@@ -63,14 +63,14 @@ pub(crate) fn bytes_on_wire(message: &Message) -> u64 {
     length.saturating_add(head)
 }
 
-/// How often a `KeepAlive` makes up so many bytes a second.
+/// The interval at which `KeepAlive` messages have this rate, in bytes per second.
 fn keepalive_every(rate: u32) -> Duration {
     Duration::from_secs(bytes_on_wire(&control("KeepAlive"))) / rate
 }
 
 fn keepalives(every: Duration) -> Interval {
     let mut ticks = interval(every);
-    // One after a delay keeps alive as well as many.
+    // After a delay, one message is enough.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
 }
