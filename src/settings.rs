@@ -12,7 +12,7 @@ use crate::settings::error::SettingError;
 use crate::settings::preset::Defaults;
 use crate::settings::sources::Sources;
 use crate::settings::values::{OrNone, WaitFor, is_writable};
-use lameduck_machine::drain_times::{DrainTimes, DrainTimesError, TimeArgs};
+use lameduck_machine::drain_times::{DrainTimes, DrainTimesError, TimeArgs, TimeSetting};
 use lameduck_machine::policy::SigtermPolicy;
 
 pub mod args;
@@ -128,24 +128,58 @@ fn times(args: &SidecarArgs) -> Result<DrainTimes, SettingError> {
     DrainTimes::new(&times).map_err(|error| times_error(&error))
 }
 
-/// Describes times that do not add up.
+/// Describes times that cannot work.
 fn times_error(error: &DrainTimesError) -> SettingError {
-    let (cause, fix) = match error.flag {
-        "--grace-period" if error.value == Duration::ZERO => (
+    let debug = |value: &Duration| format!("{value:?}");
+    match error {
+        DrainTimesError::GracePeriodZero => SettingError::new(
+            "--grace-period",
+            "0s",
             "a pod without a grace period cannot drain",
             "set the pod's terminationGracePeriodSeconds and --grace-period to the same time",
         ),
-        "--grace-period" => ("it is longer than a year", "check the unit: a bare number is seconds"),
-        "--exit-margin" => ("it leaves no time to drain", "set it shorter than --grace-period"),
-        "--poll-interval" | "--scrape-timeout" => {
-            ("it is out of range", "set at least 1ms and at most a year, e.g. 1s")
-        }
-        _ => (
-            "--lame-duck, --quiet-period and --exit-margin together leave nothing of --grace-period",
-            "shorten one of them, or lengthen the pod's grace period",
+        DrainTimesError::TooLong(value) => SettingError::new(
+            "--grace-period",
+            debug(value),
+            "it is longer than a year",
+            "check the unit: a bare number is seconds",
         ),
-    };
-    SettingError::new(error.flag, format_args!("{:?}", error.value), cause, fix)
+        DrainTimesError::OutOfRange { setting, value } => SettingError::new(
+            time_flag(*setting),
+            debug(value),
+            "it is out of range",
+            "set at least 1ms and at most a year, e.g. 1s",
+        ),
+        DrainTimesError::NothingLeft { setting: TimeSetting::ExitMargin, times } => SettingError::new(
+            "--exit-margin",
+            debug(&times.exit_margin),
+            format!("it leaves nothing of --grace-period {:?} to drain in", times.grace_period),
+            "set it shorter than --grace-period",
+        ),
+        DrainTimesError::NothingLeft { setting, times } => {
+            let DrainTimes { grace_period, exit_margin, lame_duck, quiet_period, .. } = times;
+            let value = if *setting == TimeSetting::LameDuck { lame_duck } else { quiet_period };
+            SettingError::new(
+                time_flag(*setting),
+                debug(value),
+                format!(
+                    "--lame-duck {lame_duck:?}, --quiet-period {quiet_period:?} and --exit-margin {exit_margin:?} \
+                     together leave nothing of --grace-period {grace_period:?}"
+                ),
+                "shorten one of them, or lengthen the pod's grace period",
+            )
+        }
+    }
+}
+
+const fn time_flag(setting: TimeSetting) -> &'static str {
+    match setting {
+        TimeSetting::ExitMargin => "--exit-margin",
+        TimeSetting::LameDuck => "--lame-duck",
+        TimeSetting::QuietPeriod => "--quiet-period",
+        TimeSetting::PollInterval => "--poll-interval",
+        TimeSetting::ScrapeTimeout => "--scrape-timeout",
+    }
 }
 
 fn matcher(args: &SidecarArgs, preset: &Defaults) -> Result<Option<Matcher>, SettingError> {

@@ -172,7 +172,7 @@ fn read_manifests(file: Option<&Path>) -> Result<String, String> {
 
 fn read_stdin() -> std::io::Result<Vec<u8>> {
     if std::io::stdin().is_terminal() {
-        complain("reading manifests from the terminal; end them with Ctrl-D");
+        eprint_line("reading manifests from the terminal; end them with Ctrl-D");
     }
     let mut bytes = Vec::new();
     std::io::stdin().lock().read_to_end(&mut bytes)?;
@@ -195,7 +195,7 @@ fn request(args: &InjectArgs) -> Result<Request, String> {
         return Err(format!("--token-file {}: {NO_TOKEN}", path.display()));
     }
     if args.standalone {
-        for Setting { flag, .. } in &args.settings.typed {
+        for Setting { flag, .. } in &args.settings.given {
             unsupported_standalone(flag).map_or(Ok(()), |error| Err(error.to_string()))?;
         }
     }

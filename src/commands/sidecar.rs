@@ -23,7 +23,6 @@ use crate::settings::Settings;
 use crate::settings::args::SidecarArgs;
 use crate::settings::error::SettingError;
 use crate::supervisor::Supervisor;
-use lameduck_machine::controller::Controller;
 use lameduck_machine::snapshot::{Phase, Snapshot};
 
 /// How long the sidecar waits before it exits for responses that are being sent.
@@ -50,13 +49,12 @@ async fn supervise(settings: &Settings) -> Result<Exit, CommandError> {
         .map_err(|error| startup_error(&error))?;
     let state = state_file(settings, &listener);
     let saved = state.as_ref().and_then(|state| startup::load_saved_drain(state, clock.now()));
-    let controller = Controller::new(clock.now(), startup::policy(settings), saved);
     let finder =
         TargetFinder { matcher: settings.matcher.clone(), signal: settings.signal, ignore_exec_sessions: false };
-    let mut effects = startup::effects(settings, queue.clone(), finder, state)?;
+    let mut effects = startup::effects(settings, clock, queue.clone(), finder, state)?;
     let slots = connection_slots();
     let server = tokio::spawn(hook::serve(listener, ServerState { queue, token }, slots.clone()));
-    let last = Supervisor::new(controller, clock, move |action| effects.perform(action)).run(events).await;
+    let last = Supervisor::new(clock, startup::policy(settings), saved, move |action| effects.perform(action)).run(events).await;
     server.abort();
     slots.wait_until_free(FLUSH_TIMEOUT).await;
     Ok(exit(&last))
@@ -82,7 +80,7 @@ fn log_start(settings: &Settings, listener: &TcpListener) {
         signal = ?Nullable(settings.signal_name()),
         metrics_url = ?Nullable(settings.sources.page.as_ref().map(|(url, _)| url)),
         streams_ports = ?settings.sources.streams_ports,
-        activity_ports = ?settings.sources.idleness.ports,
+        activity_ports = ?settings.sources.idle.ports,
         "started"
     );
     if settings.token_file.is_some() && !(listen.ip().is_unspecified() || is_loopback(listen.ip())) {

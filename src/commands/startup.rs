@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use tracing::warn;
 
 use crate::commands::{CommandError, Exit};
+use crate::io::clock::Clock;
 use crate::io::log::Log;
 use crate::io::process::{TargetFinder, own_start_ticks};
 use crate::io::state::StateFile;
@@ -44,11 +45,11 @@ pub(super) fn warn_of_unknown_variables() {
 /// Converts the settings to the policy of the machine.
 pub(super) fn policy(settings: &Settings) -> Policy {
     Policy {
-        plan: settings.times.clone(),
+        times: settings.times.clone(),
         sources: settings.sources.list(),
         signal: settings.signal.map(|signal| (signal.as_str().to_owned(), signal as i32)),
         wait_for_exit: settings.wait_for == WaitFor::Exit,
-        idleness: settings.sources.idleness.clone(),
+        idle: settings.sources.idle.clone(),
         accept_below: settings.sources.accept_below,
         on_sigterm: settings.on_sigterm,
         own_start_ticks: own_start_ticks(),
@@ -58,12 +59,13 @@ pub(super) fn policy(settings: &Settings) -> Policy {
 /// Builds what performs the actions of the machine.
 pub(super) fn effects(
     settings: &Settings,
+    clock: Clock,
     queue: mpsc::Sender<Event>,
     finder: TargetFinder,
     state: Option<StateFile>,
 ) -> Result<Effects, CommandError> {
     let (path, create) = settings.termination_log.clone();
-    let poller = SourcePoller::new(&settings.sources, queue.clone());
+    let poller = SourcePoller::new(&settings.sources, clock, queue.clone());
     Effects::new(queue, finder, poller, state, TerminationLog { path, create }).map_err(|error| startup_error(&error))
 }
 
@@ -71,7 +73,7 @@ pub(super) fn effects(
 pub(super) fn load_saved_drain(state: &StateFile, now: Time) -> Option<SavedDrain> {
     state.load(now).unwrap_or_else(|error| {
         let path = state.path().display();
-        warn!(%path, %error, "the saved state of an earlier drain is unusable and is set aside");
+        warn!(%path, %error, "cannot use the saved state of an earlier drain: that drain is not resumed, and the file is set aside");
         if let Err(error) = state.quarantine() {
             warn!(
                 %path, %error,

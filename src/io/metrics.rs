@@ -8,7 +8,7 @@ use crate::io::rounding::rounded_seconds;
 use lameduck_machine::reading::Source;
 use lameduck_machine::result::{DrainResult, Outcome};
 use lameduck_machine::snapshot::{Phase, Snapshot};
-use lameduck_machine::source_state::State;
+use lameduck_machine::source_state::SourceStatus;
 
 /// The counters since the start of this process.
 #[derive(Debug)]
@@ -41,11 +41,11 @@ impl Metrics {
     }
 
     /// Counts one reading, by the state of its source after it, and its duration.
-    pub fn record_reading(&mut self, source: Source, state: &State, took: Duration) {
-        let result = match state {
-            State::Counted(_) => "ok",
-            State::Absent => "absent",
-            State::NotPolled | State::Unknown(_) => "unknown",
+    pub fn record_reading(&mut self, source: Source, status: &SourceStatus, took: Duration) {
+        let result = match status {
+            SourceStatus::Counted(_) => "ok",
+            SourceStatus::Absent => "absent",
+            SourceStatus::NotPolled | SourceStatus::Unknown(_) => "unknown",
         };
         *self.readings.entry((source, result)).or_default() += 1;
         self.source_read_durations.observe(took);
@@ -54,7 +54,7 @@ impl Metrics {
     /// Counts a finished drain.
     pub fn record_drain(&mut self, result: &DrainResult) {
         *self.drains.entry(result.outcome.name()).or_default() += 1;
-        self.drain_durations.observe(result.took);
+        self.drain_durations.observe(result.duration);
         self.stragglers = self.stragglers.saturating_add(result.stragglers.unwrap_or(0));
     }
 
@@ -122,15 +122,15 @@ impl Page {
     }
 
     fn state(&mut self, now: &Snapshot, boot_time: Duration) {
-        if let Some(streams) = now.streams {
+        if let Some(streams) = now.streams.count {
             self.gauge("streams", "Number of open streams. Omitted if unknown.", streams);
         }
-        if let Some(idle) = now.idle_streams {
+        if let Some(idle) = now.streams.idle {
             self.gauge("idle_streams", "Number of idle streams. Omitted if unknown.", idle);
         }
         self.family("source_up", "gauge", "1 if the last reading of the source returned a count, otherwise 0.");
-        for source in &now.sources {
-            let up = u8::from(matches!(source.state, State::Counted(_)));
+        for source in &now.streams.sources {
+            let up = u8::from(matches!(source.status, SourceStatus::Counted(_)));
             self.sample(&format!("source_up{{source=\"{}\"}}", source.source.name()), up);
         }
         self.family("phase", "gauge", "1 for the current phase, 0 for all others.");
@@ -139,7 +139,7 @@ impl Page {
         }
         let alive = now.target.as_ref().is_some_and(|target| target.alive);
         self.gauge("target_up", "1 if the target is visible and alive, otherwise 0.", u8::from(alive));
-        self.gauge("hook_callers", "Number of waiting hook callers.", now.hooks);
+        self.gauge("hook_callers", "Number of waiting hook callers.", now.hook_callers);
         if let Some(drain) = &now.drain {
             let deadline = rounded_seconds(boot_time + drain.deadline.as_duration());
             self.gauge("drain_deadline_timestamp_seconds", "Unix time of the drain deadline.", deadline);

@@ -123,8 +123,8 @@ impl TargetFinder {
     fn inspect(&self, table: &HashMap<u32, Stat>, pid: u32) -> Option<Found> {
         let incarnation = Incarnation { pid, started: table.get(&pid)?.started };
         let status = status_of(pid)?;
-        let obstacle = self.signal.and_then(|signal| signal_blocker(pid, &status, signal));
-        Some(Found { incarnation, name: name_of(pid).unwrap_or_default(), obstacle })
+        let blocker = self.signal.and_then(|signal| signal_blocker(pid, &status, signal));
+        Some(Found { incarnation, name: name_of(pid).unwrap_or_default(), blocker })
     }
 }
 

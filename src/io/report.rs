@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::io::report::durations::DurationsReport;
 use crate::io::rounding::rounded_seconds;
+use crate::reasons;
 use lameduck_machine::result::DrainResult;
 use lameduck_machine::snapshot::{DrainView, Snapshot, TargetView};
-use lameduck_machine::source_state::{SourceState, State};
+use lameduck_machine::source_state::{SourceState, SourceStatus};
 use lameduck_machine::time::Time;
 
 pub mod durations;
@@ -103,7 +104,7 @@ impl OutcomeReport {
             streams_at_start: result.streams_at_start,
             stragglers: result.stragglers,
             idle_streams: result.idle_streams,
-            seconds: rounded_seconds(result.took),
+            seconds: rounded_seconds(result.duration),
             signal: signal.filter(|_| result.signalled).map(str::to_owned),
         }
     }
@@ -121,10 +122,10 @@ impl StatusReport {
     pub fn new(snapshot: &Snapshot, signal: Option<&str>, durations: Option<DurationsReport>) -> Self {
         Self {
             phase: snapshot.phase.name().to_owned(),
-            streams: snapshot.streams,
-            idle_streams: snapshot.idle_streams,
-            sources: snapshot.sources.iter().map(|source| SourceReport::new(source, snapshot.now)).collect(),
-            disagreement_seconds: snapshot.disagreement.map(rounded_seconds),
+            streams: snapshot.streams.count,
+            idle_streams: snapshot.streams.idle,
+            sources: snapshot.streams.sources.iter().map(|source| SourceReport::new(source, snapshot.now)).collect(),
+            disagreement_seconds: snapshot.streams.disagreement.map(rounded_seconds),
             target: snapshot.target.as_ref().map(TargetReport::new),
             drain: snapshot.drain.as_ref().map(DrainReport::new),
             outcome: snapshot.result.as_ref().map(|result| OutcomeReport::new(result, signal)),
@@ -142,11 +143,11 @@ impl StatusReport {
 
 impl SourceReport {
     fn new(source: &SourceState, now: Time) -> Self {
-        let (state, streams, error) = match &source.state {
-            State::NotPolled => ("unknown", None, Some("no reading yet".to_owned())),
-            State::Counted(count) => ("ok", Some(count.streams), None),
-            State::Absent => ("absent", None, Some(source.source.absence().to_owned())),
-            State::Unknown(error) => ("unknown", None, Some(error.message.clone())),
+        let (state, streams, error) = match &source.status {
+            SourceStatus::NotPolled => ("unknown", None, Some("no reading yet".to_owned())),
+            SourceStatus::Counted(count) => ("ok", Some(count.streams), None),
+            SourceStatus::Absent => ("absent", None, Some(reasons::absent(source.source).to_owned())),
+            SourceStatus::Unknown(error) => ("unknown", None, Some(error.message.clone())),
         };
         let age_seconds = source.requested_at.map(|requested_at| rounded_seconds(now.since(requested_at)));
         Self { name: source.source.name().to_owned(), state: state.to_owned(), streams, error, age_seconds }

@@ -97,7 +97,7 @@ impl SocketReader {
                 SocketTable { fallback: Some(reason), ..table }
             }
         };
-        table.remove_repetitions();
+        table.dedup();
         self.exclude_own(ports, &mut table, own);
         Ok(table)
     }

@@ -184,7 +184,7 @@ fn namespace_id(kind: &str) -> u64 {
 fn is_in_future(drain: &SavedDrain, now: Time) -> bool {
     let latest = now + MAX_CLOCK_SKEW;
     drain.started_at > latest
-        || drain.over.is_some_and(|result| result.at > latest)
+        || drain.finished.is_some_and(|finished| finished.ended_at > latest)
         || drain.deadline > latest + MAX_GRACE_PERIOD
 }
 

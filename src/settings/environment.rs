@@ -3,11 +3,9 @@
 use clap::{Args, Command};
 
 use crate::settings::args::SidecarArgs;
-use lameduck_manifests::sidecar_spec::SHARED_BEFORE;
 
-/// Variables that belong to lameduck but are no settings of the sidecar: one is for clients, one is a marker that
-/// `lameduck inject` leaves for itself.
-const NON_SIDECAR_VARS: [&str; 2] = ["LAMEDUCK_ADDRESS", SHARED_BEFORE];
+/// Variables that belong to lameduck but are no settings of the sidecar: clients read this one.
+const NON_SIDECAR_VARS: [&str; 1] = ["LAMEDUCK_ADDRESS"];
 
 /// Returns the `LAMEDUCK_` variables that no setting has: misspelt ones, and settings of another version.
 #[must_use]

@@ -30,7 +30,7 @@ pub struct Sources {
     /// The ports whose connections are streams.
     pub streams_ports: Vec<u16>,
     /// How idle streams are detected.
-    pub idleness: IdlePolicy,
+    pub idle: IdlePolicy,
     /// The number of open streams at which load balancers should send no more.
     pub accept_below: Option<AcceptLimit>,
 }
@@ -47,11 +47,11 @@ impl Sources {
             page: page(args, preset)?,
             status: status_port.map(|(path, port)| Url::new("127.0.0.1", *port, path)),
             streams_ports,
-            idleness: idleness(args, ports(&args.activity_port, &preset.activity_ports)),
+            idle: idle(args, ports(&args.activity_port, &preset.activity_ports)),
             accept_below: args.accept_below,
         };
         sources.check(args)?;
-        sources.check_idleness(args, wait_for)?;
+        sources.check_idle_settings(args, wait_for)?;
         Ok(sources)
     }
 
@@ -73,7 +73,7 @@ impl Sources {
     /// Lists every port whose connections are observed.
     #[must_use]
     pub fn watched_ports(&self) -> Vec<u16> {
-        let mut ports = [self.streams_ports.as_slice(), self.idleness.ports.as_slice()].concat();
+        let mut ports = [self.streams_ports.as_slice(), self.idle.ports.as_slice()].concat();
         ports.sort_unstable();
         ports.dedup();
         ports
@@ -99,17 +99,17 @@ impl Sources {
         }
     }
 
-    fn check_idleness(&self, args: &SidecarArgs, wait_for: WaitFor) -> Result<(), SettingError> {
+    fn check_idle_settings(&self, args: &SidecarArgs, wait_for: WaitFor) -> Result<(), SettingError> {
         let Some(window) = idle_window(args) else { return Ok(()) };
         let refused =
             |cause: &str, fix: &str| Err(SettingError::new("--idle-after", format_args!("{window:?}"), cause, fix));
         if window < MIN_IDLE_WINDOW {
             return refused("a keep-alive or a short pause would count as idle", "set at least 2s, e.g. 60s");
         }
-        if self.idleness.ports.is_empty() {
+        if self.idle.ports.is_empty() {
             return refused("idle streams cannot be detected", "name the port of the streams with --activity-port");
         }
-        if let Some(port) = self.streams_ports.iter().find(|port| !self.idleness.ports.contains(port)) {
+        if let Some(port) = self.streams_ports.iter().find(|port| !self.idle.ports.contains(port)) {
             return refused(
                 &format!("idle streams of --streams-port {port} cannot be detected"),
                 "name that port with --activity-port, too",
@@ -134,7 +134,7 @@ fn idle_window(args: &SidecarArgs) -> Option<Duration> {
     args.idle_after.as_ref().and_then(|OrNone(window)| *window)
 }
 
-fn idleness(args: &SidecarArgs, ports: Vec<u16>) -> IdlePolicy {
+fn idle(args: &SidecarArgs, ports: Vec<u16>) -> IdlePolicy {
     let window = idle_window(args);
     let rule = IdleRule { window: window.unwrap_or(DEFAULT_IDLE_WINDOW), rate: args.idle_rate };
     IdlePolicy { ports, rule, ends_drain: window.is_some() }

@@ -88,7 +88,7 @@ fn evaluate(settings: &Settings, url: &Url, selectors: &PageSelectors, observed:
     let mut checks = vec![Check::pass("page", format!("{url} answers: {}", total(observed)))];
     checks.extend(selectors.eager.iter().zip(&observed.eager).map(|(selector, sum)| eager(selector, *sum, observed)));
     checks.extend(selectors.lazy.iter().zip(&observed.lazy).map(|(selector, sum)| lazy(selector, *sum)));
-    let ends_drain = settings.sources.idleness.ends_drain;
+    let ends_drain = settings.sources.idle.ends_drain;
     // Lazy series that have not appeared yet are reported above.
     let is_new = |(selector, series): &(&Selector, &usize)| **series > 0 || !selectors.lazy.contains(selector);
     let idle = selectors.idle.iter().zip(&observed.idle_series).filter(is_new);

@@ -5,11 +5,11 @@ use tokio::sync::mpsc;
 use super::report::{Cause, Check};
 use crate::io::clock::Clock;
 use crate::io::http::Url;
-use crate::queue::Event;
+use crate::queue::{Event, PollResult};
+use crate::reasons;
 use crate::settings::Settings;
 use crate::settings::sources::Sources;
 use crate::supervisor::source_poller::{PollRequest, SourcePoller};
-use lameduck_machine::io::Input;
 use lameduck_machine::reading::{Count, ReadError, Reading, Source};
 use lameduck_machine::socket_table::SocketTable;
 
@@ -38,17 +38,14 @@ pub(super) async fn check(settings: &Settings, explicit: bool) -> Vec<Check> {
 async fn observe(settings: &Settings) -> Observed {
     let (queue, mut events) = mpsc::channel(1);
     let sources = Sources { page: None, ..settings.sources.clone() };
-    let bound = settings.times.scrape_timeout;
-    SourcePoller::new(&sources, queue).ask(PollRequest { requested_at: Clock::start().now(), bound, tracked: None });
-    let mut observed = Observed::default();
-    while let Some(event) = events.recv().await {
-        if let Event::Input(Input::Connections { table, .. }) = event {
-            observed.table = Some(table);
-        } else if let Event::Input(Input::Counted { source: Source::Status, reading, .. }) = event {
-            observed.status = Some(reading);
-        }
+    let (clock, timeout) = (Clock::start(), settings.times.scrape_timeout);
+    SourcePoller::new(&sources, clock, queue).poll(PollRequest { requested_at: clock.now(), timeout, target: None });
+    let Some(Event::Polled(PollResult { poll, .. })) = events.recv().await else { return Observed::default() };
+    let mut readings = poll.readings.into_iter();
+    Observed {
+        table: poll.sockets.map(|sockets| sockets.table),
+        status: readings.find(|(source, _)| *source == Source::Status).map(|(_, reading)| reading),
     }
-    observed
 }
 
 fn unreadable(error: &ReadError, sources: &Sources) -> Check {
@@ -58,14 +55,14 @@ fn unreadable(error: &ReadError, sources: &Sources) -> Check {
         &error.message,
         "let the container's seccomp profile allow netlink sockets of the family NETLINK_SOCK_DIAG, or mount /proc",
     );
-    check.required_if(!sources.streams_ports.is_empty() || sources.idleness.ends_drain)
+    check.required_if(!sources.streams_ports.is_empty() || sources.idle.ends_drain)
 }
 
 fn evaluate(table: &SocketTable, sources: &Sources, explicit: bool) -> Vec<Check> {
     let mut checks = vec![socket_table_access(table, sources)];
     checks.extend(sources.streams_ports.iter().map(|port| streams_port(table, *port)));
-    let required = explicit || sources.idleness.ends_drain;
-    checks.extend(sources.idleness.ports.iter().map(|port| activity_port(table, *port).required_if(required)));
+    let required = explicit || sources.idle.ends_drain;
+    checks.extend(sources.idle.ports.iter().map(|port| activity_port(table, *port).required_if(required)));
     checks
 }
 
@@ -82,7 +79,7 @@ fn socket_table_access(table: &SocketTable, sources: &Sources) -> Check {
         ),
         "let the container's seccomp profile allow netlink sockets of the family NETLINK_SOCK_DIAG",
     );
-    check.required_if(sources.idleness.ends_drain)
+    check.required_if(sources.idle.ends_drain)
 }
 
 fn streams_port(table: &SocketTable, port: u16) -> Check {
@@ -126,7 +123,7 @@ fn status_page(url: &Url, reading: &Reading) -> Check {
         Reading::Unknown(error) => failed(error.message.clone()),
         Reading::Counts(counts) => match counts.iter().flatten().copied().reduce(Count::plus) {
             Some(count) => Check::pass(NAME, format!("{url} answers: {}", streams(count))),
-            None => failed(format!("{url} answers, but {}", Source::Status.absence())),
+            None => failed(format!("{url} answers, but {}", reasons::absent(Source::Status))),
         },
     }
 }

@@ -19,23 +19,25 @@ use crate::io::log::Nullable;
 use crate::io::process::{TargetFinder, own_age, own_start_ticks, shares_pid_namespace};
 use crate::io::report::{OutcomeReport, StatusReport};
 use crate::io::state::StateFile;
-use crate::queue::{Event, Question};
+use crate::queue::{Event, HookCall, HookReply, Request};
 use crate::settings::Settings;
 use crate::settings::drain::DrainArgs;
 use crate::supervisor::Supervisor;
-use lameduck_machine::controller::Controller;
-use lameduck_machine::io::Action;
+use lameduck_machine::io::{Action, CallKind};
 use lameduck_machine::policy::Policy;
 use lameduck_machine::result::Trigger;
 use lameduck_machine::saved_drain::SavedDrain;
 use lameduck_machine::target::{CLOCK_TICK, SearchResult};
 use lameduck_machine::time::Time;
 
-/// A drain to be started: by whom, and since when its time has been running.
-#[derive(Clone, Copy)]
-struct Call {
+/// A drain to be started or resumed.
+struct StandaloneDrain {
     trigger: Trigger,
+    /// Since when its time has been running.
     started_at: Time,
+    policy: Policy,
+    saved: Option<SavedDrain>,
+    state: Option<StateFile>,
 }
 
 /// Drains without a sidecar.
@@ -64,30 +66,32 @@ async fn drain(settings: &Settings, trigger: Trigger) -> Result<Exit, CommandErr
     let now = clock.now();
     let observed_since = observed_since_ticks(now.since(process_started_at));
     let policy = Policy { own_start_ticks: observed_since, ..startup::policy(settings) };
-    let controller = Controller::new(now, policy, saved);
-    let outcome = supervise(settings, controller, clock, state, Call { trigger, started_at }).await?;
+    let drain = StandaloneDrain { trigger, started_at, policy, saved, state };
+    let outcome = supervise(settings, clock, drain).await?;
     Ok(Exit::after(outcome.stragglers))
 }
 
 /// Runs the drain to its end, and prints the outcome.
 async fn supervise(
     settings: &Settings,
-    controller: Controller,
     clock: Clock,
-    state: Option<StateFile>,
-    call: Call,
+    drain: StandaloneDrain,
 ) -> Result<OutcomeReport, CommandError> {
+    let StandaloneDrain { trigger, started_at, policy, saved, state } = drain;
     let (queue, events) = mpsc::channel(startup::QUEUE);
-    let mut effects = startup::effects(settings, queue.clone(), target_finder(settings), state)?;
+    let mut effects = startup::effects(settings, clock, queue.clone(), target_finder(settings), state)?;
     let provisional = ProvisionalOutcome::new(settings);
     let on_save = provisional.clone();
-    let mut supervisor = Supervisor::new(controller, clock, move |action| {
-        if let Action::Write(saved) = &action {
+    let supervisor = Supervisor::new(clock, policy, saved, move |action| {
+        if let Action::SaveState(saved) = &action {
             on_save.update_from_saved(saved, clock.now());
         }
         effects.perform(action)
     });
-    let outcome = supervisor.called(call.trigger, call.started_at);
+    let kind = if trigger == Trigger::Hook { CallKind::Hook } else { CallKind::Person };
+    let (reply, outcome) = oneshot::channel();
+    let call = HookCall { kind, peer: None, made_at: Some(started_at), reply };
+    queue.try_send(Event::Request(Request::Hook(call))).map_err(aborted)?;
     let mut display = Display::new();
     let outcome = tokio::select! {
         biased;
@@ -148,7 +152,7 @@ fn is_current(saved: &SavedDrain, finder: &TargetFinder) -> bool {
 
 /// Shows the progress until the drain has an outcome.
 async fn wait_for_outcome(
-    mut outcome: oneshot::Receiver<String>,
+    mut outcome: oneshot::Receiver<HookReply>,
     queue: &mpsc::Sender<Event>,
     provisional: &ProvisionalOutcome,
     display: &mut Display,
@@ -166,13 +170,16 @@ async fn wait_for_outcome(
         }
     };
     display.clear();
-    serde_json::from_str(&outcome.map_err(aborted)?).map_err(aborted)
+    match outcome.map_err(aborted)? {
+        HookReply::Finished(outcome) => Ok(outcome),
+        HookReply::TooManyUnauthorized => Err(aborted("the call was rejected")),
+    }
 }
 
-async fn status(queue: &mpsc::Sender<Event>) -> Option<StatusReport> {
+async fn status(queue: &mpsc::Sender<Event>) -> Option<Box<StatusReport>> {
     let (reply, status) = oneshot::channel();
-    queue.send(Event::Question(Question::Status(reply))).await.ok()?;
-    serde_json::from_str(&status.await.ok()?).ok()
+    queue.send(Event::Request(Request::Status(reply))).await.ok()?;
+    status.await.ok()
 }
 
 fn aborted(error: impl std::fmt::Display) -> CommandError {

@@ -14,11 +14,11 @@
 //!   "streams_at_start": 3,
 //!   "signalled": true,
 //!   "result": {
-//!     "at": {"secs": 130, "nanos": 0},
+//!     "ended_at": {"secs": 130, "nanos": 0},
 //!     "outcome": "expired",
 //!     "stragglers": null,
 //!     "idle_streams": 0,
-//!     "took": {"secs": 30, "nanos": 0},
+//!     "duration": {"secs": 30, "nanos": 0},
 //!     "signalled": true,
 //!     "reported": false
 //!   },
@@ -28,7 +28,7 @@
 //! - `identity` names the boot, the time namespace and the target. The file is valid only for a process with the same
 //!   identity.
 //! - `pid` and `started` (in clock ticks since boot) are the target's incarnation. Both are null if there was no target.
-//! - `started_at`, `deadline` and `at` are times since boot (`CLOCK_MONOTONIC`). `took` is a duration.
+//! - `started_at`, `deadline` and `ended_at` are times since boot (`CLOCK_MONOTONIC`). `duration` is a duration.
 //! - `result` is null until the drain is finished. `reported` says whether its outcome was logged and written.
 //! - `checksum` is the FNV-1a 64 hash of all bytes before `,"checksum"`, as 16 hexadecimal digits. It is the last field.
 //!
@@ -80,11 +80,11 @@ struct StateRecord {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ResultRecord {
-    at: Duration,
+    ended_at: Duration,
     outcome: String,
     stragglers: Option<u64>,
     idle_streams: u64,
-    took: Duration,
+    duration: Duration,
     signalled: bool,
     reported: bool,
 }
@@ -145,7 +145,7 @@ fn checksum_field(body: &[u8]) -> String {
 
 impl StateRecord {
     fn new(identity: Identity, drain: &SavedDrain) -> Self {
-        let &SavedDrain { incarnation, trigger, started_at, deadline, streams_at_start, signalled, over } = drain;
+        let &SavedDrain { incarnation, trigger, started_at, deadline, streams_at_start, signalled, finished } = drain;
         Self {
             version: VERSION,
             identity,
@@ -156,14 +156,14 @@ impl StateRecord {
             deadline: deadline.as_duration(),
             streams_at_start,
             signalled,
-            result: over.map(|result| ResultRecord::new(&result)),
+            result: finished.map(|result| ResultRecord::new(&result)),
         }
     }
 
     /// The drain, unless the trigger or the outcome is unknown.
     fn drain(&self) -> Option<SavedDrain> {
         let incarnation = self.pid.zip(self.started).map(|(pid, started)| Incarnation { pid, started });
-        let over = match &self.result {
+        let finished = match &self.result {
             None => None,
             Some(result) => Some(result.saved_result(self.streams_at_start)?),
         };
@@ -174,29 +174,29 @@ impl StateRecord {
             deadline: Time::since_boot(self.deadline),
             streams_at_start: self.streams_at_start,
             signalled: self.signalled,
-            over,
+            finished,
         })
     }
 }
 
 impl ResultRecord {
     fn new(saved: &SavedResult) -> Self {
-        let &SavedResult { at, result, told: reported } = saved;
+        let &SavedResult { ended_at, result, reported } = saved;
         Self {
-            at: at.as_duration(),
+            ended_at: ended_at.as_duration(),
             outcome: result.outcome.name().to_owned(),
             stragglers: result.stragglers,
             idle_streams: result.idle_streams,
-            took: result.took,
+            duration: result.duration,
             signalled: result.signalled,
             reported,
         }
     }
 
     fn saved_result(&self, streams_at_start: Option<u64>) -> Option<SavedResult> {
-        let &Self { at, stragglers, idle_streams, took, signalled, reported, .. } = self;
+        let &Self { ended_at, stragglers, idle_streams, duration, signalled, reported, .. } = self;
         let outcome = Outcome::from_name(&self.outcome)?;
-        let result = DrainResult { outcome, streams_at_start, stragglers, idle_streams, took, signalled };
-        Some(SavedResult { at: Time::since_boot(at), result, told: reported })
+        let result = DrainResult { outcome, streams_at_start, stragglers, idle_streams, duration, signalled };
+        Some(SavedResult { ended_at: Time::since_boot(ended_at), result, reported })
     }
 }

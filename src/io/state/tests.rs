@@ -150,8 +150,8 @@ fn content_and_name_are_the_same_in_every_build() {
     let expected = concat!(
         r#"{"version":1,"identity":{"boot_id":"b","time_namespace":"t","target":"n"},"pid":17,"started":5,"#,
         r#""trigger":"hook","started_at":{"secs":100,"nanos":0},"deadline":{"secs":130,"nanos":0},"#,
-        r#""streams_at_start":3,"signalled":true,"result":{"at":{"secs":130,"nanos":0},"outcome":"expired","#,
-        r#""stragglers":null,"idle_streams":0,"took":{"secs":0,"nanos":7000000},"signalled":true,"reported":false},"#,
+        r#""streams_at_start":3,"signalled":true,"result":{"ended_at":{"secs":130,"nanos":0},"outcome":"expired","#,
+        r#""stragglers":null,"idle_streams":0,"duration":{"secs":0,"nanos":7000000},"signalled":true,"reported":false},"#,
         r#""checksum":"b318159213fbc604"}"#
     );
     assert_eq!(String::from_utf8(text).unwrap(), expected);

@@ -21,7 +21,7 @@ fn not_found_among(own: u32, visible: &[(u32, &str)]) -> Observed {
 }
 
 fn found() -> Found {
-    Found { incarnation: Incarnation { pid: 17, started: 1 }, name: "impeller".to_owned(), obstacle: None }
+    Found { incarnation: Incarnation { pid: 17, started: 1 }, name: "impeller".to_owned(), blocker: None }
 }
 
 fn status(caught: u64, ignored: u64, blocked: u64) -> Status {
