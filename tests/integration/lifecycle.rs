@@ -28,6 +28,8 @@ mod target;
 mod token;
 mod watch;
 
+use std::thread;
+
 use lameduck_test_support::page::PageServer;
 use lameduck_test_support::shell::ShellTarget;
 use lameduck_test_support::sidecar::{QUICK_TIMES, Sidecar, SidecarEnv};
@@ -58,6 +60,18 @@ impl Fixture {
     /// Starts a sidecar with short times, and waits until it is ready.
     fn start_quick(&self) -> Sidecar {
         self.start_ready(&QUICK_TIMES)
+    }
+}
+
+/// Runs named cases in parallel, eight at a time: they mostly wait. The name is that of the thread, and so in panics.
+fn run_in_parallel<'a>(cases: impl IntoIterator<Item = (&'a str, impl FnOnce() + Send)>) {
+    let mut cases = cases.into_iter().peekable();
+    while cases.peek().is_some() {
+        thread::scope(|scope| {
+            for (name, case) in cases.by_ref().take(8) {
+                thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, case).unwrap();
+            }
+        });
     }
 }
 

@@ -1,4 +1,4 @@
-//! Every test that drives lameduck from outside: its machine, its parsers, its event loop and the real binary.
+//! Tests that use lameduck from outside: the drain machine, the parsers, the event loop and the real binary.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod cli;

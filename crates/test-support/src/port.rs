@@ -57,6 +57,7 @@ impl Port {
 
 impl Connection {
     /// From now on, sends this many bytes per second to the server's end.
+    #[must_use]
     pub fn sending(self, rate: usize) -> Self {
         let (sends, mut client) = (Arc::clone(&self.sends), self.client.try_clone().expect("a descriptor"));
         thread::spawn(move || {

@@ -4,7 +4,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::lifecycle::{Fixture, start_engine};
+use crate::lifecycle::{Fixture, run_in_parallel, start_engine};
 use lameduck_test_support::page::PageReply;
 use lameduck_test_support::port::{Connection, Port};
 use lameduck_test_support::process::wait_until;
@@ -54,23 +54,29 @@ fn idle_streams_end_no_drain_by_default() {
 #[test]
 fn batch_unknown_count_or_wrong_port_prevents_idle() {
     let batch = "engine_active_requests{kind=\"stream\"} 1\nengine_active_requests{kind=\"batch\"} 1\n";
-    for (answer, connected) in [(PageReply::text(batch), true), (PageReply::Hang, true), (PageReply::streams(2), false)]
-    {
-        let (fixture, port) = (Fixture::with_streams(1), Port::open());
-        let _silent = connected.then(|| port.connect());
-        let sidecar = start_with_idle_after(&fixture, &port);
-        if connected {
-            sidecar.wait_for_status("/idle_streams", 1);
-        }
-        fixture.page.set_reply(answer);
-        let hook = sidecar.call_hook();
-        sidecar.wait_for_status("/phase", "draining");
-        sidecar.wait_for_readings(2);
-        assert!(hook.is_pending(), "{}", sidecar.status());
-        assert_eq!(sidecar.status()["outcome"], Value::Null);
-        fixture.page.set_streams(0);
-        assert_eq!(hook.outcome()["outcome"], "drained");
+    let cases = [
+        ("batch", PageReply::text(batch), true),
+        ("unknown count", PageReply::Hang, true),
+        ("wrong port", PageReply::streams(2), false),
+    ];
+    run_in_parallel(cases.map(|(name, reply, connected)| (name, move || assert_idle_is_prevented(reply, connected))));
+}
+
+fn assert_idle_is_prevented(reply: PageReply, connected: bool) {
+    let (fixture, port) = (Fixture::with_streams(1), Port::open());
+    let _silent = connected.then(|| port.connect());
+    let sidecar = start_with_idle_after(&fixture, &port);
+    if connected {
+        sidecar.wait_for_status("/idle_streams", 1);
     }
+    fixture.page.set_reply(reply);
+    let hook = sidecar.call_hook();
+    sidecar.wait_for_status("/phase", "draining");
+    sidecar.wait_for_readings(2);
+    assert!(hook.is_pending(), "{}", sidecar.status());
+    assert_eq!(sidecar.status()["outcome"], Value::Null);
+    fixture.page.set_streams(0);
+    assert_eq!(hook.outcome()["outcome"], "drained");
 }
 
 #[test]

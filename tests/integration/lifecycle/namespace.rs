@@ -46,8 +46,12 @@ impl Container {
     }
 
     fn hook(&self, env: &SidecarEnv) -> StandaloneHook {
+        self.hook_with_args(env, &QUICK_TIMES)
+    }
+
+    fn hook_with_args(&self, env: &SidecarEnv, args: &[&str]) -> StandaloneHook {
         let mut command = env.with_env(self.exec(), &[binary(), "drain", "--standalone", "--hook"]);
-        command.args(QUICK_TIMES);
+        command.args(args);
         StandaloneHook::spawn(env, command)
     }
 }
@@ -130,7 +134,9 @@ fn outcome_survives_hook_killed_with_init_process() {
     let env = SidecarEnv::new(&page.url());
     let script = SCRIPT.replace("echo INT", "exit 0");
     let Some(mut container) = Container::start(&env.target_name, &script) else { return };
-    let mut hook = container.hook(&env);
+    // Long enough for a first reading before the signal, on a busy machine as well.
+    let args = ["--grace-period", "10m", "--lame-duck", "2s", "--scrape-timeout", "10s"];
+    let mut hook = container.hook_with_args(&env, &args);
     assert_eq!(container.init.exit_code(), Some(0));
     assert_ne!(hook.process.exit_code(), Some(0), "the hook was killed");
     let message = env.termination_message().unwrap();
@@ -143,9 +149,8 @@ fn termination_message_is_updated_when_last_streams_end() {
     let page = PageServer::with_streams(2);
     let env = SidecarEnv::new(&page.url());
     let Some(mut container) = Container::start(&env.target_name, SCRIPT) else { return };
-    let mut command = env.with_env(container.exec(), &[binary(), "drain", "--standalone", "--hook"]);
-    command.args(["--grace-period", "10m", "--lame-duck", "0s", "--exit-wait", "5m"]);
-    let mut hook = StandaloneHook::spawn(&env, command);
+    let args = ["--grace-period", "10m", "--lame-duck", "0s", "--exit-wait", "5m"];
+    let mut hook = container.hook_with_args(&env, &args);
     container.init.wait_for("INT");
     page.set_streams(3);
     while hook.process.wait_for_log("waiting")["streams"] != 3 {}

@@ -1,8 +1,7 @@
 //! A drain does not wait for a target that never served.
 
 use std::net::TcpStream;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -10,9 +9,10 @@ use serde_json::{Value, json};
 use crate::lifecycle::Fixture;
 use lameduck_test_support::http::Call;
 use lameduck_test_support::page::{PageReply, PageServer};
-use lameduck_test_support::process::{Program, example};
+use lameduck_test_support::process::Program;
 use lameduck_test_support::shell::ShellTarget;
 use lameduck_test_support::sidecar::{QUICK_TIMES, Sidecar, SidecarEnv};
+use lameduck_test_support::sim::engine_command;
 
 const LONG_LAME_DUCK: [&str; 4] = ["--grace-period", "10m", "--lame-duck", "1m"];
 
@@ -22,8 +22,8 @@ fn loading_engine_is_signalled_and_not_waited_for() {
     let env = SidecarEnv::new(&page.url());
     let mut sidecar = env.start(&LONG_LAME_DUCK);
     sidecar.wait_for_not_ready("target not found");
-    let mut command = Command::new(example("engine_sim"));
-    command.arg0(&env.target_name).args(["--loading", "1h"]);
+    let mut command = engine_command(&env.target_name);
+    command.args(["--loading", "1h"]);
     let mut engine = Program::start(command);
     engine.wait_for("loading for 1h");
     sidecar.wait_for_not_ready("connection refused");

@@ -210,7 +210,7 @@ fn low_descriptor_limit_is_logged_and_reserved_for_drain() {
 
 #[test]
 fn soft_descriptor_limit_is_raised() {
-    if !may_open_or_skip(CROWD_DESCRIPTORS) {
+    if !may_open_or_skip(4096) {
         return;
     }
     let fixture = Fixture::with_streams(1);

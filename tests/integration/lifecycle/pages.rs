@@ -1,10 +1,8 @@
 //! A page that cannot be read during a drain never counts as zero.
 
-use std::thread;
-
 use serde_json::Value;
 
-use crate::lifecycle::{Fixture, start_engine};
+use crate::lifecycle::{Fixture, run_in_parallel, start_engine};
 use lameduck_test_support::page::PageReply;
 use lameduck_test_support::sidecar::QUICK_TIMES;
 
@@ -63,16 +61,14 @@ fn unreadable() -> Vec<(&'static str, &'static str, PageReply)> {
 
 #[test]
 fn unreadable_page_never_counts_as_zero() {
-    thread::scope(|scope| {
-        for (name, state, answer) in unreadable() {
-            let drain = move || {
-                // Once from a count above zero, once from zero.
-                assert_drain_waits(1, state, &answer);
-                assert_drain_waits(0, state, &answer);
-            };
-            thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, drain).unwrap();
-        }
-    });
+    run_in_parallel(unreadable().into_iter().map(|(name, state, reply)| {
+        let case = move || {
+            // Once from a count above zero, once from zero.
+            assert_drain_waits(1, state, &reply);
+            assert_drain_waits(0, state, &reply);
+        };
+        (name, case)
+    }));
 }
 
 fn assert_drain_waits(streams: u64, state: &str, answer: &PageReply) {
@@ -117,12 +113,8 @@ fn vanished_lazy_series_is_absent_not_zero() {
 
 #[test]
 fn page_broken_by_signal_holds_drain_until_exit() {
-    thread::scope(|scope| {
-        for breaks in ["hang", "garbage", "html", "500", "empty", "truncated", "aborted", "nan", "negative", "closed"] {
-            let name = thread::Builder::new().name(breaks.to_owned());
-            name.spawn_scoped(scope, || assert_drain_waits_for_exit(breaks)).unwrap();
-        }
-    });
+    let breaks = ["hang", "garbage", "html", "500", "empty", "truncated", "aborted", "nan", "negative", "closed"];
+    run_in_parallel(breaks.map(|breaks| (breaks, move || assert_drain_waits_for_exit(breaks))));
 }
 
 fn assert_drain_waits_for_exit(breaks: &str) {

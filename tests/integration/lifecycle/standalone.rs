@@ -1,15 +1,15 @@
 //! The drain without a sidecar: an exec hook in the target's container.
 
 use std::fs::{self, File};
-use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
 use crate::lifecycle::{Fixture, start_engine};
 use lameduck_test_support::page::{PageReply, PageServer};
-use lameduck_test_support::process::{Program, binary, example};
+use lameduck_test_support::process::{Program, binary};
 use lameduck_test_support::sidecar::{QUICK_TIMES, Sidecar, SidecarEnv};
+use lameduck_test_support::sim::engine_command;
 
 pub(crate) const SHORT: [&str; 10] = [
     "--grace-period",
@@ -127,8 +127,8 @@ fn missing_target_is_not_signalled_but_streams_are_awaited() {
 fn loading_engine_is_signalled_and_its_exit_ends_drain() {
     let page = PageServer::new(PageReply::Refuse);
     let env = SidecarEnv::new(&page.url());
-    let mut command = Command::new(example("engine_sim"));
-    command.arg0(&env.target_name).args(["--loading", "1h"]);
+    let mut command = engine_command(&env.target_name);
+    command.args(["--loading", "1h"]);
     let mut engine = Program::start(command);
     engine.wait_for("loading for 1h");
     let (code, outcome) = StandaloneHook::start(&env, &QUICK_TIMES).finish();

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::lifecycle::{Fixture, start_engine};
 use lameduck_test_support::page::PageServer;
+use lameduck_test_support::process::wait_until;
 use lameduck_test_support::shell::ShellTarget;
 use lameduck_test_support::sidecar::{NOBODY, QUICK_TIMES, Sidecar, SidecarEnv};
 
@@ -60,13 +61,11 @@ impl RenamingProcess {
     }
 
     fn rename(&mut self) {
-        let stdin = self.0.stdin.as_mut().expect("it is piped");
-        stdin.write_all(b"\n").expect("it reads");
+        let stdin = self.0.stdin.as_mut().expect("stdin is piped");
+        stdin.write_all(b"\n").expect("bash reads its stdin");
         let renamed =
             || std::fs::read_to_string(format!("/proc/{}/cmdline", self.0.id())).unwrap().starts_with("another");
-        while !renamed() {
-            std::thread::yield_now();
-        }
+        wait_until(renamed);
     }
 }
 

@@ -3,7 +3,7 @@
 //! A call to a non-loopback address of this machine comes from that address, as from another host.
 
 use std::fs;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -18,14 +18,14 @@ use lameduck_test_support::skip::{has_ipv6_or_skip, skip};
 const TOKEN: &str = "correct-horse.battery+staple";
 
 /// A sidecar with a token file, and the address at which other hosts call it.
-struct Guarded {
+struct TokenFixture {
     fixture: Fixture,
     sidecar: Sidecar,
     outside: SocketAddr,
     token: PathBuf,
 }
 
-impl Guarded {
+impl TokenFixture {
     /// `None`, and the skip is reported, where this machine has only loopback addresses.
     fn with_streams(streams: u64, args: &[&str]) -> Option<Self> {
         let mut fixture = Fixture::with_streams(streams);
@@ -38,8 +38,8 @@ impl Guarded {
         let own = socket.local_addr().unwrap().ip();
         let token = fixture.env.dir.join("token");
         fs::write(&token, format!("{TOKEN}\n")).unwrap();
-        let port = fixture.env.address.port();
-        fixture.env.address = (own, port).into();
+        // Not `free_address`, whose ports are free on loopback only.
+        fixture.env.address = TcpListener::bind((own, 0)).unwrap().local_addr().unwrap();
         let args = [&["--token-file", token.to_str().unwrap()], args].concat();
         let sidecar = fixture.start_ready(&args);
         let outside = fixture.env.address;
@@ -61,7 +61,7 @@ fn bearer(token: &str) -> String {
 
 #[test]
 fn authorized_call_starts_drain() {
-    let Some(mut guarded) = Guarded::with_streams(1, &QUICK_TIMES) else { return };
+    let Some(mut guarded) = TokenFixture::with_streams(1, &QUICK_TIMES) else { return };
     let hook = guarded.call(&bearer(TOKEN));
     guarded.fixture.target.wait_for("INT");
     guarded.fixture.page.set_streams(0);
@@ -70,7 +70,7 @@ fn authorized_call_starts_drain() {
 
 #[test]
 fn unauthorized_call_is_held_without_any_effect() {
-    let Some(mut guarded) = Guarded::with_streams(1, &QUICK_TIMES) else { return };
+    let Some(mut guarded) = TokenFixture::with_streams(1, &QUICK_TIMES) else { return };
     let presented = [
         String::new(),
         bearer(""),
@@ -105,7 +105,7 @@ fn unauthorized_call_is_held_without_any_effect() {
 
 #[test]
 fn unauthorized_call_is_held_until_deadline_at_most() {
-    let Some(mut guarded) = Guarded::with_streams(2, &["--grace-period", "1s"]) else { return };
+    let Some(mut guarded) = TokenFixture::with_streams(2, &["--grace-period", "1s"]) else { return };
     let outcome = guarded.call("").outcome();
     assert_eq!(outcome["outcome"], "expired");
     // On a slow machine the last reading may be too old to count.
@@ -117,7 +117,7 @@ fn unauthorized_call_is_held_until_deadline_at_most() {
 
 #[test]
 fn manual_drain_from_other_host_needs_token() {
-    let Some(guarded) = Guarded::with_streams(1, &QUICK_TIMES) else { return };
+    let Some(guarded) = TokenFixture::with_streams(1, &QUICK_TIMES) else { return };
     let call = Call::get(guarded.outside, "/prestop?trigger=cli");
     guarded.wait_for_held(1);
     assert_eq!(guarded.sidecar.status()["phase"], "serving");
@@ -127,7 +127,7 @@ fn manual_drain_from_other_host_needs_token() {
 
 #[test]
 fn unauthorized_call_joins_authorized_drain() {
-    let Some(mut guarded) = Guarded::with_streams(1, &QUICK_TIMES) else { return };
+    let Some(mut guarded) = TokenFixture::with_streams(1, &QUICK_TIMES) else { return };
     let unauthorized = guarded.call("");
     guarded.wait_for_held(1);
     let hook = guarded.call(&bearer(TOKEN));
@@ -139,7 +139,7 @@ fn unauthorized_call_joins_authorized_drain() {
 
 #[test]
 fn unauthorized_hook_limit_is_64_and_spares_authorized_callers() {
-    let Some(mut guarded) = Guarded::with_streams(1, &QUICK_TIMES) else { return };
+    let Some(mut guarded) = TokenFixture::with_streams(1, &QUICK_TIMES) else { return };
     let mut unauthorized: Vec<_> = (0..64).map(|_| guarded.call("")).collect();
     guarded.wait_for_held(64);
     let refused = guarded.call("").response();
@@ -162,7 +162,7 @@ fn unauthorized_hook_limit_is_64_and_spares_authorized_callers() {
 
 #[test]
 fn changed_token_applies_at_once_and_deleted_one_stays_valid() {
-    let Some(mut guarded) = Guarded::with_streams(1, &QUICK_TIMES) else { return };
+    let Some(mut guarded) = TokenFixture::with_streams(1, &QUICK_TIMES) else { return };
     fs::write(&guarded.token, "another").unwrap();
     let unauthorized = guarded.call(&bearer(TOKEN));
     guarded.wait_for_held(1);
@@ -177,14 +177,14 @@ fn changed_token_applies_at_once_and_deleted_one_stays_valid() {
 
 #[test]
 fn listening_only_on_pod_address_is_logged_at_start() {
-    let Some(mut guarded) = Guarded::with_streams(0, &QUICK_TIMES) else { return };
+    let Some(mut guarded) = TokenFixture::with_streams(0, &QUICK_TIMES) else { return };
     let line = guarded.sidecar.wait_for_log("is reached by loopback");
     assert_eq!((&line["level"], &line["listen"]), (&json!("WARN"), &json!(guarded.outside.to_string())));
 }
 
 #[test]
 fn other_routes_need_no_token() {
-    let Some(guarded) = Guarded::with_streams(1, &QUICK_TIMES) else { return };
+    let Some(guarded) = TokenFixture::with_streams(1, &QUICK_TIMES) else { return };
     for path in ["/readyz", "/livez", "/accepting", "/status", "/metrics"] {
         assert_eq!(guarded.sidecar.get(path).status, 200, "{path}");
     }
