@@ -87,7 +87,7 @@ fn read_proc(port: u16) -> Result<SocketTable> {
             line.clear();
         }
     }
-    table.remove_repetitions();
+    table.dedup();
     Ok(table)
 }
 

@@ -9,9 +9,11 @@ use lameduck_machine::target::SignalBlocker;
 pub fn not_ready(reason: &NotReady) -> String {
     match reason {
         NotReady::Starting => "starting".into(),
-        NotReady::NotFound => "target not found: no process matches; is it running, is its name or port right, does it \
+        NotReady::NotFound => {
+            "target not found: no process matches; is it running, is its name or port right, does it \
                                run as lameduck's uid, and does the pod set shareProcessNamespace: true?"
-            .into(),
+                .into()
+        }
         NotReady::Ambiguous(pids) => {
             format!("several targets: processes {pids:?} match; name a process that is unique, or use --target-port")
         }

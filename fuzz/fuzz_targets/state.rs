@@ -63,7 +63,7 @@ fn saved_drain(choices: &[u8]) -> Option<SavedDrain> {
         streams_at_start,
         stragglers: Some(number()).filter(|stragglers| stragglers % 3 > 0),
         idle_streams: number(),
-        took: Duration::from_nanos(number()),
+        duration: Duration::from_nanos(number()),
         signalled: flags & 8 > 0,
     };
     Some(SavedDrain {
@@ -73,7 +73,7 @@ fn saved_drain(choices: &[u8]) -> Option<SavedDrain> {
         deadline: Time::since_boot(deadline),
         streams_at_start,
         signalled: flags & 16 > 0,
-        over: Some(SavedResult { at: Time::since_boot(NOW.min(deadline)), result, told: flags & 64 > 0 })
+        over: Some(SavedResult { ended_at: Time::since_boot(NOW.min(deadline)), result, reported: flags & 64 > 0 })
             .filter(|_| flags & 32 > 0),
     })
 }
@@ -113,7 +113,7 @@ fn check_content(drain: &SavedDrain, text: &[u8]) {
     assert_eq!(time(&json["deadline"]), Some(drain.deadline.as_duration()));
     let pid = json["pid"].as_u64().zip(json["started"].as_u64());
     assert_eq!(pid, drain.incarnation.map(|incarnation| (incarnation.pid.into(), incarnation.started)));
-    let outcome = drain.over.map(|over| over.result.outcome.name());
+    let outcome = drain.finished.map(|over| over.result.outcome.name());
     assert_eq!(json["result"]["outcome"].as_str(), outcome);
 }
 

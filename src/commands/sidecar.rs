@@ -54,7 +54,9 @@ async fn supervise(settings: &Settings) -> Result<Exit, CommandError> {
     let mut effects = startup::effects(settings, clock, queue.clone(), finder, state)?;
     let slots = connection_slots();
     let server = tokio::spawn(hook::serve(listener, ServerState { queue, token }, slots.clone()));
-    let last = Supervisor::new(clock, startup::policy(settings), saved, move |action| effects.perform(action)).run(events).await;
+    let last = Supervisor::new(clock, startup::policy(settings), saved, move |action| effects.perform(action))
+        .run(events)
+        .await;
     server.abort();
     slots.wait_until_free(FLUSH_TIMEOUT).await;
     Ok(exit(&last))

@@ -106,7 +106,8 @@ impl SourcePoller {
         let poll = Poll { requested_at, ..Poll::default() };
         let collected = Mutex::new(Collected { poll, durations: Vec::new() });
         let ends_at = self.clock.instant(requested_at + request.timeout);
-        let all = async { tokio::join!(self.poll_lone_page(request, &collected), self.poll_ports(request, &collected)) };
+        let all =
+            async { tokio::join!(self.poll_lone_page(request, &collected), self.poll_ports(request, &collected)) };
         // Every source has a shorter timeout of its own, with a better message.
         let _ = tokio::time::timeout_at(ends_at, all).await;
         let mut collected = collected.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -299,11 +300,8 @@ mod tests {
         let ended = incarnation(child.id());
         child.kill().unwrap();
         child.wait().unwrap();
-        let mut request = PollRequest {
-            requested_at: poller.clock.now(),
-            timeout: Duration::from_secs(30),
-            target: Some(ended),
-        };
+        let mut request =
+            PollRequest { requested_at: poller.clock.now(), timeout: Duration::from_secs(30), target: Some(ended) };
         assert_eq!(poll(&poller, &mut events, request).await.target_exiting, Some(ended));
         request.target = Some(incarnation(std::process::id()));
         let answer = poll(&poller, &mut events, request).await;

@@ -72,11 +72,7 @@ async fn drain(settings: &Settings, trigger: Trigger) -> Result<Exit, CommandErr
 }
 
 /// Runs the drain to its end, and prints the outcome.
-async fn supervise(
-    settings: &Settings,
-    clock: Clock,
-    drain: StandaloneDrain,
-) -> Result<OutcomeReport, CommandError> {
+async fn supervise(settings: &Settings, clock: Clock, drain: StandaloneDrain) -> Result<OutcomeReport, CommandError> {
     let StandaloneDrain { trigger, started_at, policy, saved, state } = drain;
     let (queue, events) = mpsc::channel(startup::QUEUE);
     let mut effects = startup::effects(settings, clock, queue.clone(), target_finder(settings), state)?;

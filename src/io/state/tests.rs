@@ -20,7 +20,7 @@ fn drain(pid: Option<u32>) -> SavedDrain {
         streams_at_start: Some(3),
         stragglers: None,
         idle_streams: 0,
-        took: Duration::from_millis(7),
+        duration: Duration::from_millis(7),
         signalled: true,
     };
     SavedDrain {
@@ -30,7 +30,7 @@ fn drain(pid: Option<u32>) -> SavedDrain {
         deadline: at(130),
         streams_at_start: Some(3),
         signalled: true,
-        over: Some(SavedResult { at: at(130), result, told: false }),
+        finished: Some(SavedResult { ended_at: at(130), result, reported: false }),
     }
 }
 
@@ -79,20 +79,21 @@ fn other_boot_target_or_time_namespace_is_rejected() {
 fn future_timestamps_are_rejected() {
     let file = file("future");
     let valid = drain(Some(17));
-    let result = valid.over.unwrap();
+    let result = valid.finished.unwrap();
     let far = NOW + MAX_GRACE_PERIOD + Duration::from_secs(2);
     for future in [
         SavedDrain { started_at: at(202), ..valid },
         SavedDrain { deadline: far, ..valid },
-        SavedDrain { over: Some(SavedResult { at: at(202), ..result }), ..valid },
+        SavedDrain { finished: Some(SavedResult { ended_at: at(202), ..result }), ..valid },
     ] {
         file.write(&future).unwrap();
         assert!(rejection(&file).contains("timestamps are in the future"), "{future:?}");
         assert!(file.load(far).unwrap().is_some(), "no longer in the future");
     }
-    for now in
-        [SavedDrain { deadline: NOW + MAX_GRACE_PERIOD, ..valid }, SavedDrain { started_at: NOW, over: None, ..valid }]
-    {
+    for now in [
+        SavedDrain { deadline: NOW + MAX_GRACE_PERIOD, ..valid },
+        SavedDrain { started_at: NOW, finished: None, ..valid },
+    ] {
         file.write(&now).unwrap();
         assert_eq!(file.load(NOW).unwrap(), Some(now));
     }
@@ -163,7 +164,7 @@ fn content_and_name_are_the_same_in_every_build() {
 #[test]
 fn changed_byte_never_yields_another_drain() {
     let file = file("flipped");
-    for drain in [drain(Some(17)), SavedDrain { over: None, signalled: false, ..drain(None) }] {
+    for drain in [drain(Some(17)), SavedDrain { finished: None, signalled: false, ..drain(None) }] {
         let original = record::encode(&file.identity, &drain).unwrap();
         assert_eq!(file.validate(&original, at(131)).unwrap(), drain);
         for index in 0..original.len() {
@@ -280,7 +281,7 @@ fn overwrite_replaces_content_of_own_file_only() {
 #[test]
 fn concurrent_reader_sees_old_or_new_drain() {
     let file = file("atomic");
-    let drains = [drain(Some(17)), SavedDrain { over: None, ..drain(Some(4_000_000)) }];
+    let drains = [drain(Some(17)), SavedDrain { finished: None, ..drain(Some(4_000_000)) }];
     file.write(&drains[0]).unwrap();
     let (before, mut opened) = (fs::read(file.path()).unwrap(), File::open(file.path()).unwrap());
     file.write(&drains[1]).unwrap();

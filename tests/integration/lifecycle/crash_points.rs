@@ -135,7 +135,10 @@ fn assert_resumes(env: &SidecarEnv, mut sidecar: Sidecar, left: &Value) {
 
     let was_reported = left["result"]["reported"] == true;
     if !left["result"].is_null() {
-        assert_eq!((&now["result"]["ended_at"], &now["result"]["duration"]), (&left["result"]["ended_at"], &left["result"]["duration"]));
+        assert_eq!(
+            (&now["result"]["ended_at"], &now["result"]["duration"]),
+            (&left["result"]["ended_at"], &left["result"]["duration"])
+        );
     }
     let counted = sidecar.metric("lameduck_drains_total{outcome=\"drained\"}").unwrap_or(0.0);
     assert_eq!(counted > 0.0, !was_reported, "{left}");

@@ -41,12 +41,12 @@ fn state_from_the_future_is_quarantined_and_logged() {
     let now = Clock::start().now();
     let good = state.load(now).unwrap().unwrap();
     let future = now + MAX_GRACE_PERIOD;
-    let over = good.over.map(|over| SavedResult { at: future, ..over });
+    let finished = good.finished.map(|finished| SavedResult { ended_at: future, ..finished });
     let beyond = future + MAX_GRACE_PERIOD;
     for saved in [
         SavedDrain { started_at: future, ..good },
         SavedDrain { deadline: beyond, ..good },
-        SavedDrain { over, ..good },
+        SavedDrain { finished, ..good },
     ] {
         state.write(&saved).unwrap();
         let mut sidecar = fixture.start_quick();

@@ -239,7 +239,7 @@ fn watch_drain(args: &[&str]) -> (Vec<String>, Option<i32>) {
     let sidecar = fixture.start_quick();
     let mut piped = Piped::start(&fixture.env, args);
     let mut lines = vec![piped.line()];
-    let hook = sidecar.hook();
+    let hook = sidecar.call_hook();
     sidecar.wait_for_status("/phase", "draining");
     fixture.page.set_streams(0);
     hook.outcome();
@@ -272,7 +272,7 @@ fn ready_reports_readiness_by_exit_code() {
     let sidecar = fixture.start_quick();
     let ready = || fixture.env.run_client(&["status", "--ready"]);
     assert_eq!(ready(), (Some(0), "ready\n".to_owned(), String::new()));
-    let _hook = sidecar.hook();
+    let _hook = sidecar.call_hook();
     sidecar.wait_for_status("/phase", "draining");
     assert_eq!(ready(), (Some(1), "draining\n".to_owned(), String::new()));
     let (code, _, stderr) = fixture.env.run_client(&["status", "--ready", "--watch"]);

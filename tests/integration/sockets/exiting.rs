@@ -9,16 +9,15 @@ use std::time::Duration;
 
 use std::os::fd::OwnedFd;
 
+use lameduck::io::clock::Clock;
 use lameduck::io::liveness::{is_alive, stat_of};
-use lameduck::queue::Event;
+use lameduck::queue::{Event, PollResult};
 use lameduck::settings::sources::Sources;
 use lameduck::supervisor::source_poller::{PollRequest, SourcePoller};
 use lameduck_machine::activity::IdleRule;
-use lameduck_machine::io::Input;
 use lameduck_machine::policy::IdlePolicy;
 use lameduck_machine::reading::Reading;
 use lameduck_machine::target::Incarnation;
-use lameduck_machine::time::Time;
 use rustix::fs::inotify;
 use tokio::sync::mpsc;
 
@@ -72,14 +71,15 @@ async fn counts_until_exit() -> Vec<u64> {
     let (mut child, address, _clients) = start();
     let target = Incarnation { pid: child.id(), started: stat_of(child.id()).unwrap().started };
     let rule = IdleRule { window: Duration::from_secs(60), rate: 256 };
-    let idleness = IdlePolicy { ports: Vec::new(), rule, ends_drain: false };
+    let idle = IdlePolicy { ports: Vec::new(), rule, ends_drain: false };
     let ports = vec![address.port()];
-    let sources = Sources { page: None, status: None, streams_ports: ports, idleness, accept_below: None };
+    let sources = Sources { page: None, status: None, streams_ports: ports, idle, accept_below: None };
     let (queue, mut events) = mpsc::channel(16);
-    let poller = SourcePoller::new(&sources, queue);
+    let clock = Clock::start();
+    let poller = SourcePoller::new(&sources, clock, queue);
     let poll = || {
-        let requested_at = Time::since_boot(Duration::from_secs(1));
-        poller.ask(PollRequest { requested_at, bound: Duration::from_secs(30), tracked: Some(target) });
+        let (requested_at, timeout) = (clock.now(), Duration::from_secs(30));
+        poller.poll(PollRequest { requested_at, timeout, target: Some(target) });
     };
 
     poll();
@@ -99,11 +99,14 @@ async fn counts_until_exit() -> Vec<u64> {
     counts
 }
 
+/// The next count of a target that was still intact when it had been read; `None` when no poll is left.
 async fn next_count(events: &mut mpsc::Receiver<Event>) -> Option<u64> {
     loop {
-        if let Event::Input(Input::Counted { reading, .. }) = events.recv().await? {
-            let Reading::Counts(counts) = reading else { panic!("{reading:?}") };
-            return Some(counts.into_iter().flatten().map(|count| count.streams).sum());
+        let event = events.recv().await?;
+        let Event::Polled(PollResult { poll, .. }) = event else { panic!("{event:?}") };
+        if poll.target_exiting.is_none() {
+            let [(_, Reading::Counts(counts))] = &poll.readings[..] else { panic!("{poll:?}") };
+            return Some(counts.iter().flatten().map(|count| count.streams).sum());
         }
     }
 }
