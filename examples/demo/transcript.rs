@@ -92,7 +92,7 @@ impl<'a> Transcript<'a> {
         let field = |key: &str| entry.get(key).map_or_else(String::new, plain);
         let text = match entry.get("message").and_then(Value::as_str) {
             Some("started" | "target found" | "not ready" | "ready" | "draining" | "SIGTERM received") => return,
-            Some(message) if message.starts_with("drain begins") => {
+            Some(message) if message.starts_with("drain started") => {
                 self.begun = Some(line.at);
                 format!("{message}; {} streams", field("streams"))
             }

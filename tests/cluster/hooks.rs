@@ -38,7 +38,7 @@ fn assert_not_held(pod: &Pod) {
     let position = |part: &str| lines.iter().position(|line| line.contains(part)).unwrap_or(usize::MAX);
     assert!(position("SIGTERM received (1)") < position("stream 1 closed"), "{lines:#?}");
     assert_eq!(pod.engine.count("SIGINT received"), 0, "{lines:#?}");
-    assert_eq!(pod.lameduck.count("drain begins"), 0);
+    assert_eq!(pod.lameduck.count("drain started"), 0);
 }
 
 fn only_on_the_sidecar() -> String {
@@ -61,7 +61,7 @@ fn wrong_path() -> String {
     hook(&mut manifest)["path"] = json!("/drain");
     let pod = delete_with_streams(&namespace, &manifest);
 
-    let error = pod.lameduck.wait_for("a path that does not exist");
+    let error = pod.lameduck.wait_for("hook call to an unknown path");
     assert!(error.contains("\"ERROR\"") && error.contains("/prestop"), "{error}");
     assert_not_held(&pod);
     namespace.assert_hooks_succeeded();
@@ -76,9 +76,9 @@ fn over_tls() -> String {
 
     let lines = pod.lameduck.lines();
     let position = |part: &str| lines.iter().position(|line| line.contains(part));
-    let (tls, plain) = (position("invalid HTTP method"), position("drain begins"));
+    let (tls, plain) = (position("invalid HTTP method"), position("drain started"));
     assert!(tls.is_some() && tls < plain, "the kubelet did not try TLS first: {lines:#?}");
-    assert_eq!(pod.lameduck.count("drain begins"), 1, "the TLS call starts no drain");
+    assert_eq!(pod.lameduck.count("drain started"), 1, "the TLS call starts no drain");
     assert_eq!((pod.engine.count("SIGINT received"), pod.engine.count("SIGTERM received")), (1, 0));
     assert_eq!(pod.termination_message()["stragglers"], 0);
     namespace.assert_hooks_succeeded();

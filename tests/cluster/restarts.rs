@@ -40,7 +40,7 @@ fn killed_sidecar() -> String {
     again.wait_for("\"ready\"");
     client.endings().assert_clean(3);
 
-    assert_eq!(again.count("drain begins") + again.count("going on with a drain"), 0, "no drain");
+    assert_eq!(again.count("drain started") + again.count("resuming the drain"), 0, "no drain");
     assert_eq!(pod.engine.count("received"), 0, "no signal");
     assert_eq!(pod.get("/status").json()["phase"], "serving");
     "3 streams clean, no drain, no signal, serving again".to_owned()
@@ -54,7 +54,7 @@ fn crashed_engine() -> String {
     assert_eq!(client.endings().cut, 3);
     wait_for_restart(&pod, ENGINE);
 
-    assert_eq!(pod.lameduck.count("drain begins"), 0, "there is nothing to drain");
+    assert_eq!(pod.lameduck.count("drain started"), 0, "there is nothing to drain");
     assert_eq!(pod.get("/status").json()["phase"], "serving");
     delete_with_a_stream(&namespace, &pod);
     "3 streams cut by the crash, no drain; the next engine drained normally".to_owned()
@@ -65,7 +65,7 @@ fn liveness_failure() -> String {
     let pod = namespace.start(&native("restarts-liveness"));
     let client = pod.open_streams("15s,18s,21s");
     signal(pod.process("impeller"), Signal::SIGUSR1);
-    pod.lameduck.wait_for("drain begins");
+    pod.lameduck.wait_for("drain started");
     pod.engine.wait_for("SIGINT received (1)");
     client.endings().assert_clean(3);
     wait_for_restart(&pod, ENGINE);
@@ -121,7 +121,7 @@ fn restarted_sidecar() -> String {
     client.endings().assert_clean(2);
 
     for log in [&pod.lameduck, &again] {
-        assert_eq!(log.count("drain begins") + log.count("going on with a drain"), 0, "no drain");
+        assert_eq!(log.count("drain started") + log.count("resuming the drain"), 0, "no drain");
     }
     assert_eq!(pod.engine.count("SIGINT received") + pod.engine.count("SIGTERM received"), 0, "no signal");
     "2 streams clean, no drain, no signal".to_owned()
@@ -139,7 +139,7 @@ fn completed_engine() -> String {
     let seconds = since(ended).as_secs();
 
     assert_eq!((pod.exit_code(ENGINE), pod.exit_code(LAMEDUCK)), (Some(0), Some(0)));
-    assert_eq!(pod.lameduck.count("drain begins"), 0, "there is nothing to drain");
+    assert_eq!(pod.lameduck.count("drain started"), 0, "there is nothing to drain");
     namespace.assert_hooks_succeeded();
     assert!(seconds < 30, "succeeded after {seconds} s of 60");
     format!("no drain; succeeded {seconds} s of 60 after the engine was signalled")

@@ -45,7 +45,7 @@ fn hook_without_token() -> String {
     let pod = namespace.start(&with_token(&namespace, "token-forgotten", &json!([])));
     let client = pod.open_streams("10s,12s");
     pod.delete(&[]);
-    pod.lameduck.wait_for("a call of /prestop without the token is held");
+    pod.lameduck.wait_for("hook call without the token: it is held");
     client.endings().assert_clean(2);
     pod.wait_gone();
     assert!(pod.was_ever(is_ready));

@@ -18,7 +18,7 @@ fn different_uid() -> String {
     let mut manifest = Manifest::example("native-sidecar.yaml").pod("unready-uid").grace(30);
     manifest.container(ENGINE)["securityContext"]["runAsUser"] = json!(1001);
     let pod = namespace.start(&manifest);
-    let reason = unready_reason(&pod, "may not signal the target");
+    let reason = unready_reason(&pod, "cannot signal the target");
     assert!(reason.contains("uid 1001") && reason.contains("uid 1000"), "{reason}");
     reason
 }

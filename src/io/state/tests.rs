@@ -113,7 +113,7 @@ fn unknown_fields_and_values_are_rejected() {
     let file = file("newer");
     for (old, new, reason) in [
         ("\"pid\"", "\"phase\":2,\"pid\"", "unknown field"),
-        ("\"at\"", "\"by\":2,\"at\"", "unknown field"),
+        ("\"ended_at\"", "\"by\":2,\"ended_at\"", "unknown field"),
         ("\"boot_id\"", "\"node\":\"n\",\"boot_id\"", "unknown field"),
         ("\"hook\"", "\"probe\"", "unknown trigger"),
         ("\"expired\"", "\"handed_over\"", "unknown trigger or outcome"),
@@ -153,7 +153,7 @@ fn content_and_name_are_the_same_in_every_build() {
         r#""trigger":"hook","started_at":{"secs":100,"nanos":0},"deadline":{"secs":130,"nanos":0},"#,
         r#""streams_at_start":3,"signalled":true,"result":{"ended_at":{"secs":130,"nanos":0},"outcome":"expired","#,
         r#""stragglers":null,"idle_streams":0,"duration":{"secs":0,"nanos":7000000},"signalled":true,"reported":false},"#,
-        r#""checksum":"b318159213fbc604"}"#
+        r#""checksum":"daaed76cfa58d42c"}"#
     );
     assert_eq!(String::from_utf8(text).unwrap(), expected);
     let path = StateFile::for_pid_namespace(Path::new("/dir"), "foobar").path;

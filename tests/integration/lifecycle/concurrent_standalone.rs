@@ -43,7 +43,7 @@ fn second_hook_resumes_drain_of_killed_hook() {
     assert_eq!(second.process.wait_for_log("another process performs this drain")["pid"], first.process.pid());
     first.process.kill();
 
-    assert_eq!(second.process.wait_for_log("going on with a drain")["signalled"], true);
+    assert_eq!(second.process.wait_for_log("resuming the drain")["signalled"], true);
     assert_eq!(second.process.wait_for_log("waiting")["streams"], 2);
     assert_eq!(saved_state(&fixture.env)["deadline"], deadline, "the second hook moved the deadline");
     fixture.page.set_streams(0);

@@ -123,7 +123,7 @@ fn sidecar_crashes_at(nth: usize) -> bool {
 /// Asserts that it reaches the same outcome without any caller and reports it once: only if the killed process had not
 /// saved that it had reported it.
 fn assert_resumes(env: &SidecarEnv, mut sidecar: Sidecar, left: &Value) {
-    sidecar.wait_for_log("going on with a drain");
+    sidecar.wait_for_log("resuming the drain");
     sidecar.wait_for_status("/outcome/outcome", "drained");
     let outcome = sidecar.call_hook().outcome();
     let now = saved_state(env).unwrap();

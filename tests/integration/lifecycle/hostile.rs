@@ -171,5 +171,5 @@ fn unwritable_termination_log_blocks_nothing() {
     assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
     let mut sidecar = fixture.start_ready(&[&QUICK_TIMES[..], &["--termination-log", path]].concat());
     assert_eq!(sidecar.call_hook().outcome()["outcome"], "drained");
-    assert_eq!(sidecar.wait_for_log("cannot leave the outcome")["path"], path);
+    assert_eq!(sidecar.wait_for_log("cannot write the termination message")["path"], path);
 }

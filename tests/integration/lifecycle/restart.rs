@@ -29,7 +29,7 @@ fn drain_resumes_with_same_deadline_and_no_second_signal() {
     first.kill();
 
     let mut second = fixture.env.start(&QUICK_TIMES);
-    assert_eq!(second.wait_for_log("going on with a drain")["signalled"], true);
+    assert_eq!(second.wait_for_log("resuming the drain")["signalled"], true);
     assert_eq!(second.get("/readyz").body, "draining\n");
     let after = second.status()["drain"].take();
     let number = |drain: &Value, key: &str| drain[key].as_f64().unwrap();

@@ -152,7 +152,7 @@ fn unknown_hook_path_is_logged_with_correct_path() {
         let mut sidecar = fixture.start_quick();
         let answer = sidecar.request("GET", path, "User-Agent: kube-lifecycle/1.33\r\n");
         assert_eq!(answer.status, 404, "{path}");
-        let line = sidecar.wait_for_log("a path that does not exist");
+        let line = sidecar.wait_for_log("hook call to an unknown path");
         assert_eq!((&line["level"], line["message"].as_str().unwrap().contains("/prestop")), (&json!("ERROR"), true));
         assert_eq!(line["path"], path.split('?').next().unwrap());
         assert_eq!(sidecar.get("/prestopp").status, 404);

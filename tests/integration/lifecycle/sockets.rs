@@ -200,7 +200,7 @@ fn full_pod_stops_accepting_but_stays_ready() {
     accepts(200);
     fixture.page.set_streams(10);
     accepts(503);
-    assert!(sidecar.get("/accepting").body.contains("full: the limit is 10 streams"));
+    assert!(sidecar.get("/accepting").body.contains("at capacity: the limit is 10 streams"));
     assert_eq!(sidecar.get("/readyz").status, 200);
     fixture.page.set_streams(9);
     sidecar.wait_for_status("/streams", 9);

@@ -103,7 +103,7 @@ fn hook_of_other_user_only_counts_and_logs_it() {
     command.args(QUICK_TIMES);
     let mut hook = StandaloneHook::spawn(&fixture.env, command);
     let reason = hook.process.wait_for_log("count alone")["reason"].take();
-    assert!(reason.as_str().unwrap().contains("may not signal the target"), "{reason}");
+    assert!(reason.as_str().unwrap().contains("cannot signal the target"), "{reason}");
     fixture.page.set_streams(0);
     let (code, outcome) = hook.finish();
     assert_eq!((code, &outcome["outcome"], &outcome["signal"]), (Some(0), &json!("drained"), &Value::Null));
@@ -153,7 +153,7 @@ fn unwritable_state_dir_costs_only_a_warning() {
     let fixture = Fixture::with_streams(0);
     let mut hook = StandaloneHook::start(&fixture.env, &[&QUICK_TIMES[..], &["--state-dir", "/no/such/dir"]].concat());
     hook.process.wait_for_log("cannot lock the drain");
-    hook.process.wait_for_log("cannot note the drain");
+    hook.process.wait_for_log("cannot save drain state");
     assert_eq!(hook.finish().1["outcome"], "drained");
     assert_eq!(fixture.target.into_signal_count(), 1);
 }

@@ -70,7 +70,7 @@ fn saved_budget_is_capped_by_current_budget() {
     first.kill();
     let short = ["--grace-period", "2s", "--exit-margin", "1s", "--lame-duck", "0s", "--quiet-period", "100ms"];
     let mut second = fixture.env.start(&short);
-    let remaining = second.wait_for_log("going on with a drain")["remaining_seconds"].as_f64();
+    let remaining = second.wait_for_log("resuming the drain")["remaining_seconds"].as_f64();
     assert!(remaining <= Some(1.0), "{remaining:?}");
     second.wait_for_status("/outcome/outcome", "expired");
     assert_eq!(fixture.target.into_signal_count(), 1);
@@ -108,7 +108,7 @@ fn foreign_state_file_is_logged_and_drain_continues_without_state() {
     assert_eq!(sidecar.wait_for_log("cannot be moved away")["path"], state_path(&env).to_str().unwrap());
     sidecar.wait_for_log("ready");
     assert_eq!(sidecar.call_hook().outcome()["outcome"], "drained");
-    sidecar.wait_for_log("cannot note the drain");
+    sidecar.wait_for_log("cannot save drain state");
     assert_eq!(fs::read_to_string(state_path(&env)).unwrap(), "root's");
     assert_eq!(target.into_signal_count(), 1);
 }
@@ -247,7 +247,7 @@ fn disk_filling_up_during_drain_causes_no_second_signal() {
     first.kill();
 
     let mut second = disk.start_ready(&fixture.env, &times);
-    assert_eq!(second.wait_for_log("going on with a drain")["signalled"], true);
+    assert_eq!(second.wait_for_log("resuming the drain")["signalled"], true);
     fixture.page.set_streams(0);
     assert_eq!(second.call_hook().outcome()["outcome"], "drained");
     assert_eq!(fixture.target.into_signal_count(), 1);
@@ -262,7 +262,7 @@ fn full_disk_is_logged_at_start_and_does_not_stop_drain() {
     sidecar.wait_for_log("cannot save drain state");
     sidecar.wait_for_ready();
     assert_eq!(sidecar.call_hook().outcome()["outcome"], "drained");
-    sidecar.wait_for_log("cannot note the drain");
+    sidecar.wait_for_log("cannot save drain state");
     sidecar.kill();
     assert_eq!(fs::read_dir(disk.outside_path("")).unwrap().count(), 1, "nothing but the filler");
     assert_eq!(fixture.target.into_signal_count(), 1);
@@ -276,6 +276,6 @@ fn disk_turning_read_only_does_not_stop_drain() {
     sidecar.wait_for_ready();
     assert!(disk.enter(&["mount", "-o", "remount,bind,ro", disk.dir.to_str().unwrap()]).status().unwrap().success());
     assert_eq!(sidecar.call_hook().outcome()["outcome"], "drained");
-    sidecar.wait_for_log("cannot note the drain");
+    sidecar.wait_for_log("cannot save drain state");
     assert_eq!(fixture.target.into_signal_count(), 1);
 }

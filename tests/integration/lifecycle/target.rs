@@ -26,7 +26,7 @@ fn two_matching_targets_are_not_ready_and_not_signalled() {
 
     let outcome = sidecar.call_hook().outcome();
     assert_eq!((&outcome["outcome"], &outcome["signal"]), (&json!("drained"), &Value::Null));
-    sidecar.wait_for_log("no signal: this drain goes by count alone");
+    sidecar.wait_for_log("no signal: this drain goes by the count alone");
     assert_eq!([fixture.target.into_signal_count(), second.into_signal_count()], [0, 0]);
 }
 
@@ -189,7 +189,7 @@ fn sidecar_of_other_user_reports_missing_permission() {
     let Some(mut command) = fixture.env.sidecar_command_as_nobody() else { return };
     command.args(QUICK_TIMES).stderr(Stdio::piped());
     let mut sidecar = fixture.env.start_command(command);
-    let reason = sidecar.wait_for_not_ready("may not signal the target");
+    let reason = sidecar.wait_for_not_ready("cannot signal the target");
     for part in ["uid 0 ", "uid 65534", "SIGINT", "runAsUser", &format!("process {}", fixture.target.pid)] {
         assert!(reason.contains(part), "{part:?} is not in {reason}");
     }

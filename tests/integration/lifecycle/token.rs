@@ -83,7 +83,7 @@ fn unauthorized_call_is_held_without_any_effect() {
     ];
     let calls: Vec<_> = presented.iter().map(|authorization| guarded.call(authorization)).collect();
     guarded.wait_for_held(8);
-    let line = guarded.sidecar.wait_for_log("without the token is held");
+    let line = guarded.sidecar.wait_for_log("hook call without the token: it is held");
     assert_eq!((&line["level"], &line["peer"]), (&json!("ERROR"), &json!(guarded.outside.ip().to_string())));
     guarded.sidecar.wait_for_readings(6);
     assert!(calls.iter().all(Call::is_pending));
@@ -110,7 +110,7 @@ fn unauthorized_call_is_held_until_deadline_at_most() {
     assert_eq!(outcome["outcome"], "expired");
     // On a slow machine the last reading may be too old to count.
     assert!(outcome["stragglers"] == 2 || outcome["stragglers"].is_null(), "{outcome}");
-    let line = guarded.sidecar.wait_for_log("without the token is over");
+    let line = guarded.sidecar.wait_for_log("hook call without the token released");
     assert_eq!((&line["outcome"], &line["stragglers"]), (&outcome["outcome"], &outcome["stragglers"]));
     assert_eq!(guarded.fixture.target.into_signal_count(), 0);
 }
@@ -145,7 +145,7 @@ fn unauthorized_hook_limit_is_64_and_spares_authorized_callers() {
     let refused = guarded.call("").response();
     assert_eq!(refused.status, 503, "{refused:?}");
     assert!(refused.body.contains("too many"), "{refused:?}");
-    guarded.sidecar.wait_for_log("without the token is refused");
+    guarded.sidecar.wait_for_log("hook call without the token rejected");
     // A disconnect makes room for another caller.
     drop(unauthorized.pop());
     guarded.wait_for_held(63);

@@ -233,17 +233,23 @@ fn signal_kills_watch_in_pipe() {
     assert_eq!(piped.running.exit_code(), None);
 }
 
-/// Drains under a watch in a pipe, ends the sidecar, and returns the lines and the exit code of the watch.
+/// Drains under a watch in a pipe, kills the sidecar once the watch shows the outcome, and returns the lines and the exit
+/// code of the watch.
 fn watch_drain(args: &[&str]) -> (Vec<String>, Option<i32>) {
     let fixture = Fixture::with_streams(1);
     let sidecar = fixture.start_quick();
     let mut piped = Piped::start(&fixture.env, args);
     let mut lines = vec![piped.line()];
     let hook = sidecar.call_hook();
-    sidecar.wait_for_status("/phase", "draining");
+    while !lines.last().unwrap().contains("draining") {
+        lines.push(piped.line());
+    }
     fixture.page.set_streams(0);
+    while !lines.last().unwrap().contains("drained") {
+        lines.push(piped.line());
+    }
     hook.outcome();
-    sidecar.signal(Signal::SIGTERM);
+    sidecar.kill();
     let Piped { mut running, lines: rest } = piped;
     lines.extend(rest.map(Result::unwrap));
     (lines, running.exit_code())
