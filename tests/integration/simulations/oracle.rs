@@ -318,6 +318,7 @@ impl Oracle {
             }
             Some(drain @ Drain { finished: None, .. }) => {
                 assert!(now < drain.deadline, "held beyond the deadline");
+                assert!(self.ended.is_none(), "held after the target's exit");
                 assert_eq!(snapshot.phase == Phase::LameDuck, now < drain.since, "{:?}", snapshot.phase);
             }
         }
