@@ -29,37 +29,37 @@ fn both(metrics: Reading, lazy: Reading) -> [(Source, Reading); 2] {
 }
 
 #[test]
-fn sources_are_compared_and_not_added() {
+fn count_is_highest_source_not_sum() {
     page(count(3), count(2)).counted(Some(3));
 }
 
 #[test]
-fn lazy_series_that_were_never_shown_do_not_bar_zero() {
+fn unseen_lazy_series_do_not_block_zero() {
     page(count(0), absent()).at(10).call(Hook).at(17).expect([Release(Drained, Some(0))]);
 }
 
 #[test]
-fn lazy_series_that_were_shown_and_vanish_bar_zero() {
+fn vanished_lazy_series_block_zero() {
     let mut pod = page(count(0), count(1));
     pod.at(10).call(Hook).at(20).readings(&both(count(0), absent()));
     pod.at(65).expect([Release(Expired, None)]);
 }
 
 #[test]
-fn a_selector_that_matches_nothing_is_never_zero() {
+fn selector_without_match_is_never_zero() {
     let mut pod = page(absent(), count(0));
     pod.at(10).call(Hook).at(65).expect([Release(Expired, None)]);
 }
 
 #[test]
-fn a_source_that_failed_high_bars_zero() {
+fn source_that_failed_above_zero_blocks_zero() {
     let mut pod = page(count(2), count(0));
     pod.at(10).call(Hook).at(20).readings(&both(failure(ReadErrorKind::NoResponse), count(0)));
     pod.at(65).expect([Release(Expired, None)]);
 }
 
 #[test]
-fn an_absence_does_not_take_back_what_was_counted_before_it() {
+fn absent_series_does_not_lower_last_count() {
     let series = |first| Reading::Counts(vec![first, Some(Count::of(0))]);
     let mut pod = page(series(Some(Count::of(2))), count(0));
     pod.at(10).call(Hook).at(20).readings(&both(series(None), count(0)));
@@ -68,21 +68,21 @@ fn an_absence_does_not_take_back_what_was_counted_before_it() {
 }
 
 #[test]
-fn a_source_that_failed_high_is_overruled_by_another_that_saw_streams() {
+fn source_that_counted_streams_outweighs_failed_source() {
     let mut pod = page(count(2), count(2));
     pod.at(10).call(Hook).at(19.5).readings(&both(failure(ReadErrorKind::NoResponse), count(0)));
     pod.at(22).expect([Release(Drained, Some(0))]);
 }
 
 #[test]
-fn a_source_that_failed_at_zero_leaves_the_other_to_decide() {
+fn source_that_failed_at_zero_does_not_block_zero() {
     let mut pod = page(count(0), count(0));
     pod.at(10).call(Hook).readings(&both(count(0), failure(ReadErrorKind::NoResponse)));
     pod.at(17).expect([Release(Drained, Some(0))]);
 }
 
 #[test]
-fn a_source_not_heard_from_yet_blocks_zero_until_it_times_out() {
+fn unpolled_source_blocks_zero_until_timeout() {
     let mut policy = policy();
     policy.signal = None;
     policy.times.poll_interval = Duration::from_secs(10);
@@ -94,14 +94,14 @@ fn a_source_not_heard_from_yet_blocks_zero_until_it_times_out() {
 }
 
 #[test]
-fn unknown_is_never_zero() {
+fn unknown_count_is_never_zero() {
     let mut pod = Pod::serving(0);
     pod.at(10).fails(ReadErrorKind::Invalid).at(11).call(Hook).at(16).expect([Signal(1)]);
     pod.at(66).expect([Release(Expired, None)]);
 }
 
 #[test]
-fn readings_that_never_come_back_do_not_stall_the_polls() {
+fn unanswered_polls_do_not_stall_polling() {
     let mut pod = Pod::serving(3);
     pod.at(9.5).hangs().at(16.5);
     let requested_at: Vec<_> = pod.unanswered_polls.iter().map(|(requested_at, _)| *requested_at).collect();
@@ -110,7 +110,7 @@ fn readings_that_never_come_back_do_not_stall_the_polls() {
 }
 
 #[test]
-fn a_reading_is_not_taken_after_it_was_given_up() {
+fn answer_after_poll_timeout_is_discarded() {
     let mut pod = Pod::serving(3);
     pod.at(9.5).hangs().at(12.1).counted(None);
     let (requested_at, _) = pod.unanswered_polls[0];
@@ -118,7 +118,7 @@ fn a_reading_is_not_taken_after_it_was_given_up() {
 }
 
 #[test]
-fn a_reading_counts_once() {
+fn second_answer_to_poll_is_discarded() {
     let mut pod = page(count(3), count(3));
     pod.at(9.5).hangs().at(10);
     let (requested_at, _) = pod.unanswered_polls[0];
@@ -127,7 +127,7 @@ fn a_reading_counts_once() {
 }
 
 #[test]
-fn a_reading_ordered_before_the_drain_decides_nothing_in_it() {
+fn poll_requested_before_drain_is_discarded_in_it() {
     let mut pod = Pod::with(0, |policy| (policy.signal, policy.times.quiet_period) = (None, Duration::ZERO));
     pod.at(9.5).hangs().at(10.5).call(Hook);
     let (requested_at, _) = pod.unanswered_polls[0];
@@ -135,7 +135,7 @@ fn a_reading_ordered_before_the_drain_decides_nothing_in_it() {
 }
 
 #[test]
-fn a_reading_ordered_in_the_lame_duck_does_not_end_the_drain() {
+fn poll_requested_in_lame_duck_does_not_end_drain() {
     let mut pod = Pod::with(0, |policy| (policy.signal, policy.times.quiet_period) = (None, Duration::ZERO));
     pod.at(10).call(Hook).at(13.5).hangs().at(15.5);
     let requested_at = pod.unanswered_polls[0].0;
@@ -146,7 +146,7 @@ fn a_reading_ordered_in_the_lame_duck_does_not_end_the_drain() {
 }
 
 #[test]
-fn no_reading_is_bound_to_end_after_the_deadline() {
+fn poll_timeout_ends_by_deadline() {
     let mut pod = Pod::with(3, |policy| policy.times.scrape_timeout = Duration::from_secs(40));
     pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(39.5).hangs();
     pod.at(65).expect([Release(Expired, None)]);
@@ -154,14 +154,14 @@ fn no_reading_is_bound_to_end_after_the_deadline() {
 }
 
 #[test]
-fn readiness_needs_one_reading_and_outlives_later_failures() {
+fn readiness_needs_one_reading_and_survives_failures() {
     let mut pod = Pod::start(policy(), Some(found(1, None)), &[(Metrics, failure(ReadErrorKind::ConnectionRefused))]);
     pod.not_ready(NotReady::SourceUnknown(ReadError::new(ReadErrorKind::ConnectionRefused, "no page")));
     pod.at(0.5).streams(0).at(1).ready().fails(ReadErrorKind::ConnectionRefused).at(30).ready();
 }
 
 #[test]
-fn readiness_waits_for_the_end_of_the_round() {
+fn readiness_waits_for_end_of_first_poll() {
     let policy = Policy { sources: vec![Metrics, Lazy], ..policy() };
     let mut pod = Pod::start(policy, Some(found(1, None)), &[(Metrics, count(3))]);
     pod.not_ready(NotReady::FirstPoll).at(1.9).not_ready(NotReady::FirstPoll).at(2).ready();

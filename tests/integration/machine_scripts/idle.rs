@@ -35,7 +35,7 @@ fn silent(cookie: u64) -> SocketTable {
 }
 
 #[test]
-fn keep_alives_alone_end_a_drain_as_idle_and_the_target_that_stays_is_killed_an_exit_margin_later() {
+fn idle_drain_kills_lingering_target_after_exit_margin() {
     let mut pod = Pod::with(2, idling);
     pod.traffic(&[26, 0]).at(40).idle(Some(2)).call(Hook).at(45).expect([Signal(1), Release(Idle, Some(0))]);
     assert_eq!(pod.result.map(|result| result.idle_streams), Some(2));
@@ -43,14 +43,14 @@ fn keep_alives_alone_end_a_drain_as_idle_and_the_target_that_stays_is_killed_an_
 }
 
 #[test]
-fn a_target_that_leaves_within_the_exit_margin_is_not_killed() {
+fn target_that_exits_within_exit_margin_is_not_killed() {
     let mut pod = Pod::with(1, idling);
     pod.traffic(&[0]).at(40).call(Hook).at(45).expect([Signal(1), Release(Idle, Some(0))]);
     pod.at(49).exits(1, ExitStatus::Code(0)).at(60);
 }
 
 #[test]
-fn one_working_stream_holds_the_drain_for_all() {
+fn one_active_stream_keeps_drain_open() {
     let mut pod = Pod::with(3, idling);
     pod.traffic(&[0, 26, 2000]).at(40).idle(Some(2)).call(Hook).at(45).expect([Signal(1)]);
     pod.at(95).expect([Release(Expired, Some(3))]);
@@ -58,14 +58,14 @@ fn one_working_stream_holds_the_drain_for_all() {
 }
 
 #[test]
-fn the_window_begins_with_the_last_work() {
+fn idle_window_starts_at_last_activity() {
     let mut pod = Pod::with(1, idling);
     pod.traffic(&[2000]).at(40).call(Hook).at(45).expect([Signal(1)]);
     pod.at(50).traffic(&[26]).at(69).at(70).expect([Release(Idle, Some(0))]).at(75).expect([Kill(1)]);
 }
 
 #[test]
-fn without_being_asked_nothing_ends_early_but_idle_streams_are_shown() {
+fn idle_streams_are_reported_even_if_they_end_no_drain() {
     let mut pod = Pod::with(2, |policy| {
         idling(policy);
         policy.idle.ends_drain = false;
@@ -75,48 +75,48 @@ fn without_being_asked_nothing_ends_early_but_idle_streams_are_shown() {
 }
 
 #[test]
-fn batch_and_speech_synthesis_work_without_receiving_a_byte() {
+fn never_idle_streams_keep_drain_open_without_traffic() {
     let mut pod = Pod::with(0, idling);
     pod.readings(&page(3, 1)).traffic(&[0, 0, 0]).at(40).idle(Some(2)).call(Hook).at(45).expect([Signal(1)]);
     pod.at(70).readings(&page(2, 0)).at(71).expect([Release(Idle, Some(0))]).at(76).expect([Kill(1)]);
 }
 
 #[test]
-fn an_unknown_count_is_never_idle() {
+fn unknown_count_is_never_idle() {
     let mut pod = Pod::with(2, idling);
     pod.traffic(&[0, 0]).at(40).call(Hook).at(41).fails(ConnectionRefused).at(45).expect([Signal(1)]).idle(None);
     pod.at(95).expect([Release(Expired, None)]);
 }
 
 #[test]
-fn a_table_that_cannot_be_read_shows_nobody_idle() {
+fn unreadable_socket_table_shows_no_idle_streams() {
     let mut pod = Pod::with(2, idling);
     pod.traffic(&[0, 0]).at(40).table_readable(false).at(41).idle(None).call(Hook).at(46).expect([Signal(1)]);
     pod.at(60).table_readable(true).at(61).expect([Release(Idle, Some(0))]).at(66).expect([Kill(1)]);
 }
 
 #[test]
-fn no_connection_on_the_activity_port_is_a_wrong_port_and_not_idleness() {
+fn activity_port_without_connections_is_not_idle() {
     let mut pod = Pod::with(2, idling);
     pod.at(40).idle(None).call(Hook).at(45).expect([Signal(1)]).at(95).expect([Release(Expired, Some(2))]);
 }
 
 #[test]
-fn a_zero_is_drained_and_not_idle() {
+fn zero_streams_is_drained_not_idle() {
     let mut pod = Pod::with(1, idling);
     pod.traffic(&[0]).at(40).streams(0).at(41).idle(Some(0)).call(Hook).at(46).expect([Signal(1)]);
     pod.at(58).expect([Release(Drained, Some(0))]);
 }
 
 #[test]
-fn nothing_is_idle_in_the_lame_duck() {
+fn idle_does_not_end_lame_duck() {
     let mut pod = Pod::with(1, idling);
     pod.traffic(&[0]).at(40).call(Hook).at(44.9).at(45).expect([Signal(1), Release(Idle, Some(0))]);
     pod.at(50).expect([Kill(1)]);
 }
 
 #[test]
-fn where_only_the_exit_counts_idle_streams_end_nothing() {
+fn idle_does_not_end_drain_that_waits_for_exit() {
     let mut pod = Pod::with(1, |policy| {
         idling(policy);
         policy.wait_for_exit = true;
@@ -125,7 +125,7 @@ fn where_only_the_exit_counts_idle_streams_end_nothing() {
 }
 
 #[test]
-fn a_new_life_inherits_no_silence() {
+fn new_incarnation_does_not_inherit_idle_time() {
     let mut pod = Pod::with(1, idling);
     pod.traffic(&[0]).at(40).exits(1, ExitStatus::Unknown).finds(found(2, None)).streams(1).at(41).traffic(&[]);
     pod.traffic(&[0]).at(45).idle(Some(0)).call(Hook).at(50).expect([Signal(2)]);
@@ -133,14 +133,14 @@ fn a_new_life_inherits_no_silence() {
 }
 
 #[test]
-fn a_restarted_sidecar_kills_the_one_who_stays_on_time() {
+fn restarted_sidecar_kills_lingering_target_on_time() {
     let mut pod = Pod::with(1, idling);
     pod.traffic(&[0]).at(40).call(Hook).at(45).expect([Signal(1), Release(Idle, Some(0))]);
     pod.at(47).restarts().at(50).expect([Kill(1)]).at(60);
 }
 
 #[test]
-fn connections_that_are_counted_too_tell_no_kinds_and_deny_none() {
+fn counted_port_does_not_hide_never_idle_streams() {
     let mut pod = Pod::with(1, |policy| {
         idling(policy);
         policy.sources = vec![Metrics, Sockets];
@@ -150,7 +150,7 @@ fn connections_that_are_counted_too_tell_no_kinds_and_deny_none() {
 }
 
 #[test]
-fn a_page_that_died_no_longer_denies_that_a_batch_is_left() {
+fn failed_page_leaves_never_idle_streams_possible() {
     let mut pod = Pod::with(2, |policy| {
         idling(policy);
         policy.sources = vec![Metrics, Sockets];
@@ -160,14 +160,14 @@ fn a_page_that_died_no_longer_denies_that_a_batch_is_left() {
 }
 
 #[test]
-fn a_table_that_hangs_leaves_no_old_silence_to_rely_on() {
+fn hanging_socket_table_discards_idle_time() {
     let mut pod = Pod::with(0, idling);
     pod.readings(&page(2, 1)).traffic(&[0]).at(40).call(Hook).at(45).expect([Signal(1)]).at(50).table_hangs();
     pod.at(60).readings(&page(1, 0)).at(95).expect([Release(Expired, Some(1))]);
 }
 
 #[test]
-fn a_table_that_comes_after_the_page_is_judged_at_once() {
+fn late_socket_table_is_evaluated_immediately() {
     let mut pod = Pod::with(1, idling);
     pod.traffic(&[0]).at(40).call(Hook).at(44.5).table_hangs().at(45).expect([Signal(1)]).at(46.5);
     let sockets = Some(SocketReading { read_at: second(46.5), table: Ok(silent(1)) });
@@ -178,7 +178,7 @@ fn a_table_that_comes_after_the_page_is_judged_at_once() {
 }
 
 #[test]
-fn a_look_that_was_ordered_for_the_life_before_shows_nothing_of_this_one() {
+fn poll_of_previous_incarnation_shows_no_connections() {
     let mut pod = Pod::with(1, idling);
     pod.at(40).hangs().at(41);
     let (requested_at, _) = *pod.unanswered_polls.last().unwrap();
@@ -189,14 +189,14 @@ fn a_look_that_was_ordered_for_the_life_before_shows_nothing_of_this_one() {
 }
 
 #[test]
-fn a_target_that_works_again_within_the_exit_margin_is_not_killed_for_it() {
+fn activity_within_exit_margin_postpones_kill() {
     let mut pod = Pod::with(1, idling);
     pod.traffic(&[0]).at(40).call(Hook).at(45).expect([Signal(1), Release(Idle, Some(0))]);
     pod.at(46).traffic(&[2000]).at(60).traffic(&[0]).at(79).at(80).expect([Kill(1)]);
 }
 
 #[test]
-fn a_target_that_a_person_drained_and_nobody_told_is_not_killed() {
+fn unsignalled_target_is_killed_only_after_hook() {
     let silent = |policy: &mut Policy| {
         idling(policy);
         policy.signal = None;
@@ -209,7 +209,7 @@ fn a_target_that_a_person_drained_and_nobody_told_is_not_killed() {
 }
 
 #[test]
-fn idle_streams_alone_hold_no_waiter_and_nobody_is_killed_for_it() {
+fn idle_releases_unauthorized_caller_without_kill() {
     let mut pod = Pod::with(2, idling);
     pod.traffic(&[26, 0])
         .at(39.5)
@@ -221,14 +221,14 @@ fn idle_streams_alone_hold_no_waiter_and_nobody_is_killed_for_it() {
 }
 
 #[test]
-fn a_stream_that_has_not_ended_asks_for_a_grace_period_by_how_long_it_has_worked() {
+fn open_stream_counts_for_suggested_grace_period() {
     let mut pod = Pod::with(2, idling);
     pod.at(5).traffic(&[0]).at(10).traffic(&[0, 2000]).at(100).traffic(&[0, 0]).at(600);
     assert_eq!(pod.durations().grace_period(), Some(Duration::from_secs(120)));
 }
 
 #[test]
-fn a_page_and_a_table_that_are_slow_to_come_still_show_who_is_idle() {
+fn late_page_and_table_still_show_idle_streams() {
     let mut pod = Pod::with(1, idling);
     pod.traffic(&[0]).at(40).call(Hook).at(44.5).hangs().at(45).expect([Signal(1)]).at(46.5);
     pod.answer_late(&page(1, 0)).expect([Release(Idle, Some(0))]).at(50).streams(1).at(51.5).expect([Kill(1)]);

@@ -14,7 +14,7 @@ use crate::machine_scripts::pod::Effect::{Release, Signal};
 use crate::machine_scripts::pod::{Pod, count, failure, found, incarnation, policy, second};
 
 #[test]
-fn a_new_life_starts_over_ready_and_may_be_signalled_in_its_turn() {
+fn new_incarnation_is_ready_and_can_be_signalled() {
     let mut pod = Pod::serving(0);
     pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(20).exits(1, ExitStatus::Code(0));
     pod.expect([Release(Drained, Some(0))]);
@@ -24,7 +24,7 @@ fn a_new_life_starts_over_ready_and_may_be_signalled_in_its_turn() {
 }
 
 #[test]
-fn a_new_life_is_not_ready_before_its_own_first_reading() {
+fn new_incarnation_needs_own_reading_to_be_ready() {
     let mut pod = Pod::serving(0);
     pod.at(10).exits(1, ExitStatus::Code(0)).at(12).finds(found(2, None)).at(13);
     pod.not_ready(NotReady::SourceUnknown(ReadError::new(ReadErrorKind::ConnectionRefused, "no page")))
@@ -34,7 +34,7 @@ fn a_new_life_is_not_ready_before_its_own_first_reading() {
 }
 
 #[test]
-fn a_new_life_seen_before_the_old_ones_exit_is_told_ends_the_drain() {
+fn new_incarnation_found_before_exit_report_ends_drain() {
     let mut pod = Pod::serving(3);
     pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(20).finds(found(2, None)).at(21);
     pod.expect([Release(Exited, None)])
@@ -44,14 +44,14 @@ fn a_new_life_seen_before_the_old_ones_exit_is_told_ends_the_drain() {
 }
 
 #[test]
-fn a_new_life_that_is_there_already_when_the_old_ones_exit_is_told_is_met_at_once() {
+fn exit_report_makes_known_new_incarnation_the_target() {
     let mut pod = Pod::serving(3);
     pod.at(10.5).finds(found(2, None)).input(Input::Exited(incarnation(1), ExitStatus::Code(0)));
     assert_eq!(pod.snapshot().target.map(|target| target.incarnation), Some(incarnation(2)));
 }
 
 #[test]
-fn word_of_the_exit_of_the_life_before_ends_no_drain() {
+fn exit_report_of_previous_incarnation_is_ignored() {
     let mut pod = Pod::serving(3);
     pod.at(10)
         .exits(1, ExitStatus::Code(0))
@@ -65,7 +65,7 @@ fn word_of_the_exit_of_the_life_before_ends_no_drain() {
 }
 
 #[test]
-fn a_target_that_takes_another_name_is_shown_by_it_until_it_has_none() {
+fn renamed_target_shows_its_last_known_name() {
     let mut pod = Pod::serving(3);
     for (name, shown) in [("impeller", "impeller"), ("worker", "worker"), ("", "worker")] {
         let found = Found { incarnation: incarnation(1), name: name.into(), blocker: None };
@@ -76,7 +76,7 @@ fn a_target_that_takes_another_name_is_shown_by_it_until_it_has_none() {
 }
 
 #[test]
-fn a_reading_of_the_life_before_does_not_count_for_its_successor() {
+fn reading_of_previous_incarnation_is_discarded() {
     let mut pod = Pod::serving(3);
     pod.at(9.5).hangs().at(10.5).exits(1, ExitStatus::Code(0)).hangs().finds(found(2, None)).at(10.6);
     let (requested_at, _) = pod.unanswered_polls[0];
@@ -85,7 +85,7 @@ fn a_reading_of_the_life_before_does_not_count_for_its_successor() {
 }
 
 #[test]
-fn an_absence_is_not_inherited() {
+fn absent_series_is_not_inherited() {
     use lameduck_machine::reading::{Reading, Source::Lazy};
     let mut policy = policy();
     policy.sources = vec![Metrics, Lazy];
@@ -95,7 +95,7 @@ fn an_absence_is_not_inherited() {
 }
 
 #[test]
-fn a_search_that_was_ordered_before_the_exit_does_not_raise_the_dead() {
+fn stale_search_result_is_ignored_after_exit() {
     let mut pod = Pod::serving(3);
     pod.at(9.5).searches_hang().at(10.5).exits(1, ExitStatus::Code(0)).finds(SearchResult::NotFound).at(11).streams(3);
     pod.at(13).call(Hook);
@@ -106,14 +106,14 @@ fn a_search_that_was_ordered_before_the_exit_does_not_raise_the_dead() {
 }
 
 #[test]
-fn a_drain_begun_on_counts_alone_adopts_the_target_when_it_is_first_seen() {
+fn drain_without_target_adopts_it_when_found() {
     let mut pod = Pod::start(policy(), Some(SearchResult::Ambiguous(vec![1, 7])), &[(Metrics, count(3))]);
     pod.at(10).call(Hook).at(20).phase(Phase::Draining).finds(found(1, None)).at(21).expect([Signal(1)]);
     pod.deadline(65).at(30).exits(1, ExitStatus::Code(0)).expect([Release(Exited, Some(0))]);
 }
 
 #[test]
-fn a_life_that_began_in_a_drain_without_a_target_is_met_when_that_is_over() {
+fn target_started_during_drain_is_tracked_after_it() {
     let newborn = Incarnation { pid: 9, started: policy().own_start_ticks + 1500 };
     let found = SearchResult::Found(Found { incarnation: newborn, name: "impeller".into(), blocker: None });
     let mut pod = Pod::start(policy(), Some(SearchResult::NotFound), &[(Metrics, count(3))]);
@@ -122,14 +122,14 @@ fn a_life_that_began_in_a_drain_without_a_target_is_met_when_that_is_over() {
 }
 
 #[test]
-fn a_drain_on_counts_alone_ends_like_any_other() {
+fn drain_without_target_ends_at_zero() {
     let mut pod = Pod::start(policy(), Some(SearchResult::NotFound), &[(Metrics, count(3))]);
     pod.not_ready(NotReady::NotFound).at(10).call(Hook).at(19.5).streams(0).at(22);
     pod.expect([Release(Drained, Some(0))]);
 }
 
 #[test]
-fn an_untold_target_serves_again_a_grace_period_after_the_release() {
+fn unsignalled_target_serves_again_after_grace_period() {
     let mut pod = Pod::start(policy(), Some(found(1, Some(SignalBlocker::NotCaught))), &[(Metrics, count(3))]);
     pod.at(10).call(Hook).at(65).expect([Release(Expired, Some(3))]);
     pod.at(124.9).phase(Phase::Done).at(125).phase(Phase::Serving);
@@ -138,21 +138,21 @@ fn an_untold_target_serves_again_a_grace_period_after_the_release() {
 }
 
 #[test]
-fn a_told_target_never_serves_again() {
+fn signalled_target_never_serves_again() {
     let mut pod = Pod::serving(3);
     pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(65).expect([Release(Expired, Some(3))]);
     pod.at(500).phase(Phase::Done);
 }
 
 #[test]
-fn sources_that_answer_with_no_target_in_sight_serve_again() {
+fn answering_sources_without_target_serve_again() {
     let mut pod = Pod::start(policy(), Some(SearchResult::NotFound), &[(Metrics, count(0))]);
     pod.at(10).call(Hook).at(17).expect([Release(Drained, Some(0))]);
     pod.at(76.9).phase(Phase::Done).at(77).phase(Phase::Serving);
 }
 
 #[test]
-fn silence_with_no_target_in_sight_does_not_serve_again_until_something_answers() {
+fn failing_sources_without_target_do_not_serve_again() {
     let mut pod = Pod::start(policy(), Some(SearchResult::NotFound), &[(Metrics, count(0))]);
     pod.at(10).call(Hook).at(17).expect([Release(Drained, Some(0))]);
     pod.at(70)
@@ -165,7 +165,7 @@ fn silence_with_no_target_in_sight_does_not_serve_again_until_something_answers(
 }
 
 #[test]
-fn one_that_serves_again_is_not_taken_for_one_that_never_served() {
+fn target_that_serves_again_is_not_never_served() {
     let sighting = found(1, Some(SignalBlocker::NotCaught));
     let mut pod = Pod::start(policy(), Some(sighting), &[(Metrics, count(3))]);
     pod.at(10).call(Hook).at(65).expect([Release(Expired, Some(3))]);

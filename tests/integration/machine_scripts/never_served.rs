@@ -19,7 +19,7 @@ fn failing(sighting: SearchResult, kind: ReadErrorKind) -> Pod {
 }
 
 #[test]
-fn it_is_signalled_without_a_lame_duck_and_the_hook_returns_at_once() {
+fn never_served_target_is_signalled_immediately() {
     for kind in [ConnectionRefused, NoResponse] {
         let mut pod = failing(found(1, None), kind);
         pod.at(10).call(Hook).expect([Signal(1), Release(NeverServed, Some(0))]).phase(Phase::Done);
@@ -27,37 +27,37 @@ fn it_is_signalled_without_a_lame_duck_and_the_hook_returns_at_once() {
 }
 
 #[test]
-fn the_fresh_look_may_hang_until_it_is_given_up() {
+fn hanging_fresh_poll_decides_at_its_timeout() {
     let mut pod = failing(found(1, None), ConnectionRefused);
     pod.at(10).hangs().call(Hook).at(12.1).expect([Signal(1), Release(NeverServed, Some(0))]);
 }
 
 #[test]
-fn the_look_before_the_hook_does_not_decide() {
+fn poll_before_hook_does_not_decide() {
     let mut pod = failing(found(1, None), ConnectionRefused);
     pod.at(9.5).streams(3).call(Hook).at(10).phase(Phase::LameDuck).at(14.5).expect([Signal(1)]);
 }
 
 #[test]
-fn without_a_target_only_a_refused_connection_tells() {
+fn without_target_only_refused_connection_is_never_served() {
     failing(SearchResult::NotFound, ConnectionRefused).at(10).call(Hook).expect([Release(NeverServed, Some(0))]);
     failing(SearchResult::NotFound, NoResponse).at(10).call(Hook).at(65).expect([Release(Expired, None)]);
 }
 
 #[test]
-fn a_page_that_cannot_be_read_is_somebody_who_serves() {
+fn invalid_page_counts_as_serving() {
     let mut pod = failing(found(1, None), Invalid);
     pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(65).expect([Release(Expired, None)]);
 }
 
 #[test]
-fn a_page_that_could_not_be_read_before_was_somebody_who_serves() {
+fn earlier_invalid_page_counts_as_having_served() {
     let mut pod = failing(found(1, None), Invalid);
     pod.at(9).fails(NoResponse).at(10).call(Hook).at(15).expect([Signal(1)]).at(65).expect([Release(Expired, None)]);
 }
 
 #[test]
-fn an_absent_selector_is_a_reading() {
+fn absent_selector_counts_as_having_served() {
     let mut pod = Pod::start(policy(), Some(found(1, None)), &[(Metrics, Reading::Counts(vec![None]))]);
     pod.at(9)
         .fails(ConnectionRefused)
@@ -70,7 +70,7 @@ fn an_absent_selector_is_a_reading() {
 }
 
 #[test]
-fn one_that_was_read_before_it_failed_is_waited_for() {
+fn target_that_was_counted_before_failing_is_drained() {
     let mut pod = Pod::serving(0);
     pod.at(9)
         .fails(ConnectionRefused)
@@ -83,7 +83,7 @@ fn one_that_was_read_before_it_failed_is_waited_for() {
 }
 
 #[test]
-fn one_that_is_older_than_the_sidecar_may_have_served() {
+fn target_older_than_sidecar_may_have_served() {
     // One that began in the same tick may be older.
     for own_start_ticks in [101, 102] {
         let policy = Policy { own_start_ticks, ..policy() };
@@ -93,13 +93,13 @@ fn one_that_is_older_than_the_sidecar_may_have_served() {
 }
 
 #[test]
-fn several_in_sight_are_not_nobody() {
+fn ambiguous_target_is_not_never_served() {
     let mut pod = failing(SearchResult::Ambiguous(vec![1, 7]), ConnectionRefused);
     pod.at(10).call(Hook).at(65).expect([Release(Expired, None)]);
 }
 
 #[test]
-fn nobody_is_nobody_only_when_somebody_has_looked() {
+fn target_not_found_needs_completed_search() {
     let mut pod = Pod::start(policy(), None, &[(Metrics, failure(ConnectionRefused))]);
     pod.call(Hook).phase(Phase::LameDuck);
     let requested_at = pod.unanswered_searches[1];
@@ -108,28 +108,28 @@ fn nobody_is_nobody_only_when_somebody_has_looked() {
 }
 
 #[test]
-fn an_obstacle_keeps_the_signal_back_and_the_hook_returns_all_the_same() {
+fn signal_blocker_does_not_hold_hook() {
     let mut pod = failing(found(1, Some(SignalBlocker::NotCaught)), ConnectionRefused);
     pod.at(10).call(Hook).expect([Release(NeverServed, Some(0))]);
     assert!(!pod.result.expect("a result").signalled);
 }
 
 #[test]
-fn a_signal_that_fails_is_not_said_to_have_been_sent() {
+fn failed_signal_is_not_reported_as_sent() {
     let mut pod = failing(found(1, None), ConnectionRefused);
     pod.signals_fail(true).at(10).call(Hook).expect([Release(NeverServed, Some(0))]);
     assert!(!pod.result.expect("a result").signalled && !pod.saved.expect("a saved drain").signalled);
 }
 
 #[test]
-fn a_hook_again_is_answered_at_once_while_it_does_not_serve() {
+fn second_hook_is_answered_immediately_while_not_serving() {
     let mut pod = failing(found(1, None), ConnectionRefused);
     pod.at(10).call(Hook).expect([Signal(1), Release(NeverServed, Some(0))]);
     pod.at(12).call(Hook).expect([Release(NeverServed, Some(0))]);
 }
 
 #[test]
-fn a_hook_again_is_held_if_it_has_begun_to_serve_since() {
+fn second_hook_is_held_after_target_begins_serving() {
     let mut pod = failing(found(1, None), ConnectionRefused);
     pod.at(10).call(Hook).expect([Signal(1), Release(NeverServed, Some(0))]);
     pod.at(11).streams(2).at(13).call(Hook).phase(Phase::Draining).deadline(68);
@@ -137,7 +137,7 @@ fn a_hook_again_is_held_if_it_has_begun_to_serve_since() {
 }
 
 #[test]
-fn who_came_since_the_last_search_is_seen_first_and_told() {
+fn target_found_after_hook_is_signalled_first() {
     for before in [SearchResult::NotFound, found(1, Some(SignalBlocker::NotCaught))] {
         let mut pod = failing(before, ConnectionRefused);
         // The page answers at once, the search takes its time.
