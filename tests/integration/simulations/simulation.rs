@@ -21,7 +21,9 @@ use crate::simulations::oracle::Oracle;
 use behaviour::Behaviour;
 use target::Process;
 
+/// When every simulation starts.
 const START: Time = Time::since_boot(Duration::from_secs(1000));
+
 /// A planned crash of the sidecar, and what happens until the next one starts.
 #[derive(Clone, Copy, Debug)]
 struct Crash {

@@ -32,11 +32,11 @@ impl Oracle {
                 assert_eq!(snapshot.phase == Phase::LameDuck, now < drain.evaluated_from, "{:?}", snapshot.phase);
             }
         }
-        assert!(self.drain.is_none() || controller.snapshot(now).not_ready.is_some(), "ready during a drain");
+        assert!(self.drain.is_none() || snapshot.not_ready.is_some(), "ready during a drain");
         assert!(!self.signalled_early, "a signal in the lame duck");
         if std::mem::take(&mut self.new_incarnation) {
             assert!(
-                snapshot.streams.count.is_none() && controller.snapshot(now).not_ready.is_some(),
+                snapshot.streams.count.is_none() && snapshot.not_ready.is_some(),
                 "a new incarnation inherits state"
             );
         }
@@ -51,7 +51,7 @@ impl Oracle {
         }
         let budget = self.policy.times.budget();
         assert!(
-            unauthorized.iter().all(|(_, called)| now < *called + budget),
+            unauthorized.iter().all(|(_, called_at)| now < *called_at + budget),
             "an unauthorized caller is held beyond its deadline"
         );
     }

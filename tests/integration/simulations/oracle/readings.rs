@@ -83,14 +83,14 @@ impl Readings {
     /// How long zero has lasted beyond the quiet period, by the polls since then; `None` if it has not lasted that long.
     pub(crate) fn zero_beyond_quiet_period(&self, now: Time, since: Time) -> Option<Duration> {
         let polls: Vec<&Request> =
-            self.polls.iter().filter(|poll| poll.requested_at >= since && poll.is_over(now)).collect();
+            self.polls.iter().filter(|poll| poll.requested_at >= since && poll.is_finished(now)).collect();
         let first = polls.iter().rev().take_while(|poll| poll.is_zero()).last()?;
         polls.last()?.requested_at.since(first.requested_at).checked_sub(self.quiet_period)
     }
 
     /// The count by the last poll, if that is not older than this.
     pub(crate) fn fresh_count(&self, now: Time, age: Duration) -> Option<u64> {
-        let last = self.polls.iter().rev().find(|poll| poll.is_over(now))?;
+        let last = self.polls.iter().rev().find(|poll| poll.is_finished(now))?;
         let counts = self.sources.iter().filter_map(|source| last.count_of(*source));
         counts.max().filter(|_| now.since(last.requested_at) <= age)
     }
@@ -101,13 +101,13 @@ impl Readings {
             Reading::Counts(_) => *source == Source::Sockets,
             Reading::Unknown(error) => error.kind != ReadErrorKind::Invalid,
         };
-        let mut polls = self.polls.iter().filter(|poll| poll.requested_at >= since && poll.is_over(now));
+        let mut polls = self.polls.iter().filter(|poll| poll.requested_at >= since && poll.is_finished(now));
         polls.any(|poll| poll.readings.iter().flatten().all(failed))
     }
 }
 
 impl Request {
-    fn is_over(&self, now: Time) -> bool {
+    fn is_finished(&self, now: Time) -> bool {
         self.readings.is_some() || now >= self.expires_at
     }
 

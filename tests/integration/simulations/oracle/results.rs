@@ -8,6 +8,9 @@ use lameduck_machine::time::Time;
 
 use super::{Drain, Oracle};
 
+/// The signal of every policy.
+const SIGINT: i32 = 2;
+
 impl Oracle {
     pub(super) fn on_report(&mut self, now: Time, result: &DrainResult) {
         let drain = self.drain.clone().expect("a result without a drain");
@@ -80,7 +83,7 @@ impl Oracle {
     /// The number of stragglers must agree with the last readings and the exit status.
     fn assert_stragglers(&self, now: Time, stragglers: Option<u64>, status: Option<ExitStatus>) {
         let clean = status == Some(ExitStatus::Code(0)) && self.signalled;
-        let killed = matches!(status, Some(ExitStatus::Killed(signal)) if signal != 2);
+        let killed = matches!(status, Some(ExitStatus::Killed(signal)) if signal != SIGINT);
         // Readings of an exiting target are discarded, so freshness is measured from when it began to exit.
         let fresh = self.readings.fresh_count(self.exiting_since.unwrap_or(now), self.policy.times.poll_interval * 2);
         match stragglers {
