@@ -33,6 +33,11 @@ impl Replies {
 
     /// Removes the callers that have disconnected, and returns them.
     pub(super) fn take_disconnected(&mut self) -> Vec<CallerId> {
-        self.senders.extract_if(.., |_, sender| sender.is_closed()).map(|(caller, _)| caller).collect()
+        let closed = self.senders.iter().filter(|(_, sender)| sender.is_closed());
+        let disconnected: Vec<CallerId> = closed.map(|(caller, _)| *caller).collect();
+        for caller in &disconnected {
+            self.senders.remove(caller);
+        }
+        disconnected
     }
 }

@@ -134,12 +134,11 @@ impl Controller {
         let (ended, ever_answered) = (self.target.has_ended(), self.incarnation.sources.ever_answered());
         let reopens = |finished: &FinishedDrain| finished.can_reopen(ended, ever_answered);
         let Some(trigger) = kind.trigger() else {
-            match self.drain.finished().filter(|finished| !reopens(finished)) {
-                Some(finished) => self.actions.push(Action::Reply(caller, Reply::Finished(finished.result))),
-                None => {
-                    let drain = Drain::begin_silent(self.now, &self.policy.times, self.incarnation.sources.streams());
-                    self.callers.hold(caller, drain, &mut self.actions);
-                }
+            if let Some(finished) = self.drain.finished().filter(|finished| !reopens(finished)) {
+                self.actions.push(Action::Reply(caller, Reply::Finished(finished.result)));
+            } else {
+                let drain = Drain::begin_silent(self.now, &self.policy.times, self.incarnation.sources.streams());
+                self.callers.hold(caller, drain, &mut self.actions);
             }
             return;
         };
