@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use crate::time::Time;
 
-/// How much later than its timeout a poll may still be answered: the poller has the same timeout, and better messages.
+/// How long after its timeout a poll is still accepted: the poller has the same timeout, and better error messages.
 const SLACK: Duration = Duration::from_millis(100);
 
 /// The poll in flight, and when the last one was requested.
 #[derive(Clone, Debug, Default)]
 pub struct PollSchedule {
     requested_at: Option<Time>,
-    /// When the poll in flight is given up.
+    /// When the poll in flight expires.
     expires_at: Option<Time>,
 }
 
@@ -21,24 +21,24 @@ impl PollSchedule {
         (self.requested_at, self.expires_at) = (Some(now), Some(now + timeout + SLACK));
     }
 
-    /// Forgets the poll in flight, and makes another one due: an answer that still comes is ignored.
+    /// Cancels the poll in flight, whose result will be ignored, and makes the next one due.
     pub fn cancel(&mut self) {
         *self = Self::default();
     }
 
-    /// Takes the answer to the poll requested then; false if that is not in flight.
+    /// Completes the poll requested then; returns false if it is not in flight.
     pub fn complete(&mut self, requested_at: Time) -> bool {
         self.requested_at == Some(requested_at) && self.expires_at.take().is_some()
     }
 
-    /// When the poll in flight was requested, if its time is over; [`complete`](Self::complete) then ends it.
+    /// When the poll in flight was requested, if it has expired. It must then be [completed](Self::complete).
     #[must_use]
     pub fn expired(&self, now: Time) -> Option<Time> {
         self.requested_at.filter(|_| self.expires_at.is_some_and(|expires_at| now >= expires_at))
     }
 
-    /// When the next poll is due: an interval after the last, or at the first of `required` that none was requested
-    /// since. A poll in flight is awaited first, until it expires.
+    /// When the next poll is due: one interval after the last, or earlier at the first `required` time since then. A
+    /// poll in flight is awaited first, until it expires.
     #[must_use]
     pub fn due(&self, now: Time, interval: Duration, required: impl Iterator<Item = Time>) -> Time {
         let Some(requested_at) = self.requested_at else { return now };
