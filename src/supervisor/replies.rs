@@ -1,4 +1,4 @@
-//! Where the answers to held callers go. Who waits for what is known to the machine alone.
+//! The connections of held callers. Only the machine knows what each of them waits for.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub(super) struct Replies {
 }
 
 impl Replies {
-    /// Keeps the connection of a caller, and gives it a number.
+    /// Stores the connection of a caller, and returns the number assigned to it.
     pub(super) fn insert(&mut self, reply: oneshot::Sender<HookReply>) -> CallerId {
         let caller = CallerId(self.next);
         self.next += 1;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use lameduck_machine::socket_table::{Connection, SocketTable};
 use lameduck_machine::time::Time;
 
-/// Their local port.
+/// The local port of all connections.
 pub const PORT: u16 = 8080;
-/// From this rate on, in bytes a second, a connection is active.
+/// The rate in bytes per second from which a connection is active.
 pub const ACTIVE_RATE: u64 = 256;
 
 /// One connection.
@@ -17,13 +17,13 @@ pub struct Flow {
     rate: u64,
     /// The received thousandths of a byte.
     received: u128,
-    /// Since when its rate has been an active one.
+    /// Since when its rate has counted as active.
     active_since: Option<Time>,
-    /// When a second of activity ended last.
+    /// When the last full second of activity ended.
     last_active: Option<Time>,
 }
 
-/// All of them.
+/// All connections.
 #[derive(Clone, Debug)]
 pub struct Traffic {
     pub flows: Vec<Flow>,
