@@ -237,6 +237,6 @@ fn log_signal_blocker(last: &Snapshot, now: &Snapshot) {
         && unsignalled
         && (last.signal_blocker != now.signal_blocker || last.phase != now.phase)
     {
-        warn!(reason = reasons::not_ready(reason), "no signal: this drain goes by the count alone");
+        warn!(reason = reasons::not_ready(reason), "no signal is sent: this drain relies on the stream count alone");
     }
 }

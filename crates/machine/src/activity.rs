@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::time::Time;
 
 /// The shortest period that can be work.
-const MIN_STRETCH: Duration = Duration::from_secs(1);
+const MIN_WORK_PERIOD: Duration = Duration::from_secs(1);
 /// Samples closer together than this cost memory and add nothing.
 const MIN_SAMPLE_GAP: Duration = Duration::from_millis(250);
 
@@ -123,7 +123,7 @@ impl ActivityTracker {
     /// a shorter one.
     fn prune(&mut self) {
         let Some(newest) = self.samples.back().copied() else { return };
-        let unreachable = |second: &Sample| second.read_at + MIN_STRETCH + MIN_STRETCH <= newest.requested_at;
+        let unreachable = |second: &Sample| second.read_at + MIN_WORK_PERIOD + MIN_WORK_PERIOD <= newest.requested_at;
         while self.samples.get(1).is_some_and(unreachable) {
             self.samples.pop_front();
         }
@@ -150,7 +150,7 @@ fn last_possible_work(samples: &VecDeque<Sample>, received: &VecDeque<u64>, rate
     let earlier = received.iter().rev().skip(1);
     let work = samples.iter().rev().zip(earlier).find(|(after, before)| {
         let bytes = newest.saturating_sub(**before);
-        let shortest = last_but_one.requested_at.since(after.read_at).max(MIN_STRETCH);
+        let shortest = last_but_one.requested_at.since(after.read_at).max(MIN_WORK_PERIOD);
         u128::from(bytes) * 1000 >= u128::from(rate) * shortest.as_millis()
     });
     work.map(|(after, _)| after.read_at)
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn stretch_across_samples_reaches_the_rate() {
+    fn work_across_samples_reaches_the_rate() {
         let mut activity = tracker();
         // Half a second apart, 200 bytes each: no gap has 256, and every second has 400.
         for half in 0..40_u32 {
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn stretch_of_nearly_two_seconds_can_be_work() {
+    fn nearly_two_seconds_can_be_work() {
         let mut activity = tracker();
         let received = |at: f64| 127 * [10.0, 10.74, 11.48].iter().filter(|burst| at >= **burst).count();
         for quarter in 0..100_u32 {

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn lame_duck_ends_once_at_its_time() {
+    fn lame_duck_ends_once_when_due() {
         let mut drain = drain();
         assert!(!drain.end_lame_duck(at(104)) && drain.is_lame_duck());
         assert!(drain.end_lame_duck(at(105)) && !drain.end_lame_duck(at(106)));
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn reading_requested_before_the_signal_is_no_zero() {
+    fn reading_requested_before_signal_is_not_a_zero() {
         let mut drain = draining();
         assert_eq!(drain.evaluate(&times(60), counted(104, 0)), None);
         assert_eq!(drain.evaluate(&times(60), counted(117, 0)), None, "the streak starts here");

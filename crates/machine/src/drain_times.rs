@@ -182,8 +182,8 @@ pub(crate) mod tests {
         }
     }
 
-    /// The default times under a grace period of this many seconds; all defaults are whole from 100 s on. Under 60 s: 5
-    /// s of exit margin and lame duck, 2 s of quiet period, and 10 s of exit wait, set by hand.
+    /// The default times for a grace period of this many seconds, but always 10 s of exit wait. At 60 s, the exit margin
+    /// and lame duck are 5 s each and the quiet period is 2 s.
     pub(crate) fn times(grace_period: u64) -> DrainTimes {
         let exit_wait = Some(Duration::from_secs(10));
         DrainTimes::new(&TimeArgs { exit_wait, ..args(grace_period) }).unwrap()
@@ -255,7 +255,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn final_poll_lead_is_quarter_interval_capped_at_tenth_of_budget() {
+    fn final_poll_lead_is_quarter_interval_up_to_tenth_of_budget() {
         let lead = |poll| {
             let args = TimeArgs { poll_interval: Duration::from_secs(poll), ..args(105) };
             DrainTimes::new(&args).unwrap().final_poll_lead()

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn count_and_longest_are_of_ended_streams() {
+    fn count_and_longest_include_only_ended_streams() {
         assert_eq!((of([]).count(), of([]).longest()), (0, None));
         let seen = of([minutes(1), minutes(3), minutes(2)]);
         assert_eq!((seen.count(), seen.longest()), (3, Some(minutes(3))));
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn estimate_needs_enough_streams_that_were_as_old() {
+    fn estimate_needs_enough_streams_of_that_age() {
         let second = Duration::from_secs;
         let many = of((1..=100).map(second));
         let one = many.estimated_time_to_zero(&[second(50)]).unwrap();

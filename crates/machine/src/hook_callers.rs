@@ -129,15 +129,15 @@ mod tests {
     }
 
     fn replies(mut actions: Actions) -> Vec<(u64, Reply)> {
-        let reply = |action| match action {
-            Action::Reply(id, reply) => (id.0, reply),
-            other => panic!("{other:?}"),
+        let reply = |action| {
+            let Action::Reply(id, reply) = action else { panic!("{action:?}") };
+            (id.0, reply)
         };
         std::iter::from_fn(|| actions.pop()).map(reply).collect()
     }
 
     #[test]
-    fn first_hook_is_the_one_with_no_other_connected() {
+    fn hook_is_first_if_no_other_is_connected() {
         let mut callers = HookCallers::default();
         assert!(!callers.add(CallerId(1), Trigger::Cli));
         assert!(callers.add(CallerId(2), Trigger::Hook));
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn unauthorized_callers_leave_one_by_one() {
+    fn unauthorized_callers_are_released_one_by_one() {
         let policy = policy();
         let (target, incarnation) = (TargetTracker::new(at(0), &policy), IncarnationState::new(&policy));
         let facts = DrainFacts::new(at(60), &policy, &target, &incarnation);

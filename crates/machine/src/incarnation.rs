@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_is_inconclusive_where_only_the_exit_ends_a_drain() {
+    fn zero_is_inconclusive_if_only_exit_ends_drain() {
         let policy = Policy { wait_for_exit: true, ..policy() };
         let mut incarnation = IncarnationState::new(&policy);
         incarnation.observe(&poll(1, Some(0)), &policy, at(1));

@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn answer_is_taken_once_and_only_of_the_current_poll() {
+    fn poll_completes_once_and_only_if_current() {
         let mut schedule = PollSchedule::default();
         schedule.begin(at(0), INTERVAL);
         assert!(!schedule.complete(at(1)) && schedule.is_in_flight());

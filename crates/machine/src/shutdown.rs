@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn each_policy_has_its_answer_to_sigterm() {
+    fn each_sigterm_policy_is_followed() {
         assert_eq!(after_sigterm(SigtermPolicy::Drain), (Shutdown::AfterDrain, true));
         assert_eq!(after_sigterm(SigtermPolicy::Exit), (Shutdown::Immediate, false));
         assert_eq!(after_sigterm(SigtermPolicy::Auto), (Shutdown::AwaitingHook(at(40)), false));

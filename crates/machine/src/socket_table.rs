@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn duplicates_are_known_by_cookie() {
+    fn duplicates_are_found_by_cookie() {
         let connections = [8, 7, 8].map(|cookie| connection("127.0.0.1:1", Some(cookie)));
         let mut table = SocketTable { connections: connections.to_vec(), ..SocketTable::default() };
         table.dedup();

@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn failure_at_zero_leaves_the_count_to_the_others() {
+    fn failure_at_zero_does_not_block_other_sources() {
         let mut sources = page();
         record(&mut sources, 1, Some(0), Some(0));
         sources.record(Source::Metrics, at(2), failure(ReadErrorKind::NoResponse));

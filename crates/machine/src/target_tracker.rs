@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn signal_is_taken_once_and_again_only_after_a_failure() {
+    fn signal_is_sent_once_and_retried_only_after_failure() {
         let mut tracker = tracker(None);
         assert_eq!(tracker.take_signal(&policy()), Some(TARGET));
         assert!(tracker.is_signalled() && tracker.take_signal(&policy()).is_none());
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn count_at_the_beginning_of_the_end_is_kept() {
+    fn count_at_start_of_exit_is_kept() {
         let mut tracker = tracker(None);
         tracker.begin_exit(TARGET, Some(3));
         tracker.begin_exit(TARGET, Some(0));

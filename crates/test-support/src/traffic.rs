@@ -44,7 +44,7 @@ impl Traffic {
         Self { flows: Vec::new(), cookies: 0, now, listening: true }
     }
 
-    /// From now on exactly these connections are open, at these rates; open ones keep their identity.
+    /// Opens and closes connections so that there is one for each of these rates. Open ones keep their identity.
     pub fn carry(&mut self, now: Time, rates: &[u64]) {
         self.pass(now);
         self.flows.truncate(rates.len());
@@ -67,7 +67,7 @@ impl Traffic {
         });
     }
 
-    /// Lets time pass.
+    /// Advances the time.
     pub fn pass(&mut self, now: Time) {
         let millis = now.since(self.now).as_millis();
         for flow in &mut self.flows {
