@@ -9,9 +9,13 @@ use std::time::Duration;
 
 use lameduck::io::hook::{ServerState, bind, connection_slots::ConnectionSlots, serve};
 use lameduck::io::report::{OutcomeReport, StatusReport};
-use lameduck::queue::{Event, HookCall, HookReply, Request};
+use lameduck::queue::{Event, HookReply, Request};
 use lameduck_fuzz::{requests, responses};
+use lameduck_machine::controller::Controller;
 use lameduck_machine::io::CallKind;
+use lameduck_machine::result::{DrainResult, Outcome};
+use lameduck_machine::time::Time;
+use lameduck_test_support::machine;
 use libfuzzer_sys::{Corpus, fuzz_target};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -24,7 +28,8 @@ const TIMEOUT: Duration = Duration::from_secs(8);
 /// How often to yield to the server without any result before no further event is expected. A later event is not an
 /// error; this input just does not observe it.
 const MAX_IDLE_YIELDS: usize = 30;
-const OUTCOME: &str = r#"{"outcome":"drained""#;
+/// How the response to a released hook call begins.
+const OUTCOME: &[u8] = br#"{"outcome":"drained""#;
 
 struct Host {
     runtime: Runtime,
@@ -37,6 +42,25 @@ thread_local! {
         runtime: Builder::new_current_thread().event_interval(1).enable_all().build().unwrap(),
         slots: ConnectionSlots::new(64),
     };
+}
+
+/// The outcome of every drain.
+fn outcome() -> OutcomeReport {
+    let result = DrainResult {
+        outcome: Outcome::Drained,
+        streams_at_start: Some(0),
+        stragglers: Some(0),
+        idle_streams: 0,
+        duration: Duration::ZERO,
+        signalled: false,
+    };
+    OutcomeReport::new(&result, None)
+}
+
+/// The status of a sidecar that has just started.
+fn status() -> StatusReport {
+    let now = Time::since_boot(Duration::ZERO);
+    StatusReport::new(&Controller::new(now, machine::policy(), None).snapshot(now), None, None)
 }
 
 /// What happened on one connection.
@@ -129,13 +153,13 @@ impl Exchange {
             other => panic!("unexpected event: {other:?}"),
         };
         match request {
-            Request::Hook(HookCall { kind: CallKind::Unauthorized, .. }) => panic!("no token is required"),
-            Request::Hook(HookCall { reply, .. }) => {
+            Request::Hook(call) => {
+                assert_ne!(call.kind, CallKind::Unauthorized, "no token is required");
                 self.hooks += 1;
                 if drains_end {
-                    let _ = reply.send(HookReply::Finished(outcome()));
+                    let _ = call.reply.send(HookReply::Finished(outcome()));
                 } else {
-                    self.held.push(reply);
+                    self.held.push(call.reply);
                 }
                 return;
             }
@@ -145,7 +169,7 @@ impl Exchange {
                 return;
             }
             Request::Readiness(reply) => drop(reply.send(None)),
-            Request::Accepting(reply) => drop(reply.send(Some("at capacity".to_owned()))),
+            Request::Accepting(reply) => drop(reply.send(Some("full".to_owned()))),
             Request::Liveness(reply) => drop(reply.send(())),
             Request::Status(reply) => drop(reply.send(Box::new(status()))),
             Request::Metrics(reply) => drop(reply.send("# EOF\n".to_owned())),
@@ -163,32 +187,6 @@ impl Exchange {
     }
 }
 
-fn outcome() -> OutcomeReport {
-    OutcomeReport {
-        outcome: "drained".to_owned(),
-        streams_at_start: None,
-        stragglers: Some(0),
-        idle_streams: 0,
-        seconds: 1.0,
-        signal: None,
-    }
-}
-
-fn status() -> StatusReport {
-    StatusReport {
-        phase: "serving".to_owned(),
-        streams: None,
-        idle_streams: None,
-        sources: Vec::new(),
-        disagreement_seconds: None,
-        target: None,
-        drain: None,
-        outcome: None,
-        durations: None,
-        version: String::new(),
-    }
-}
-
 fuzz_target!(|data: &[u8]| -> Corpus {
     let Some((choices, bytes)) = data.split_first() else { return Corpus::Reject };
     let drains_end = choices & 1 == 0;
@@ -196,11 +194,11 @@ fuzz_target!(|data: &[u8]| -> Corpus {
     let exchange = HOST.with(|host| host.runtime.block_on(host.exchange(bytes, chunks, drains_end)));
 
     assert!(exchange.hooks <= 1, "a connection is closed after its hook");
-    assert!(exchange.hooks == 0 || requests::may_call_hook(bytes), "nobody called the hook");
+    assert!(exchange.hooks == 0 || requests::may_call_hook(bytes), "no request calls the hook");
     assert!(exchange.hangups <= if drains_end { 0 } else { exchange.hooks }, "a hangup without a held caller");
     let head = bytes.windows(5).any(|method| method == b"HEAD ");
     let responses = responses::parse(&exchange.bytes, head).expect("every response is HTTP");
-    let outcomes = responses.iter().filter(|response| response.body.starts_with(OUTCOME.as_bytes())).count();
+    let outcomes = responses.iter().filter(|response| response.body.starts_with(OUTCOME)).count();
     assert_eq!(
         outcomes,
         if drains_end { exchange.hooks } else { 0 },

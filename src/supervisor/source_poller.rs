@@ -1,5 +1,5 @@
-//! One poll of all sources. Sources that have no port in common do not wait for one another, and what has not answered
-//! at the timeout is left out.
+//! Polls all sources. Sources on different ports are read concurrently. A source that does not answer within the timeout
+//! is left out of the result.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,7 +27,7 @@ use crate::settings::sources::Sources;
 /// names the source. The machine gives a poll up only after twice this time.
 const SLACK: Duration = Duration::from_millis(50);
 
-/// Everything that counts streams.
+/// The configured sources.
 #[derive(Clone)]
 pub struct SourcePoller {
     page: Option<Arc<MetricsPage>>,
@@ -52,15 +52,15 @@ struct Sockets {
 /// A request to read every source.
 #[derive(Clone, Copy, Debug)]
 pub struct PollRequest {
-    /// To be returned with the answer.
+    /// Returned with the result.
     pub requested_at: Time,
     /// The longest time that the poll may take.
     pub timeout: Duration,
-    /// The target whose streams are counted, where it is known.
+    /// The target whose streams are counted, if it is known.
     pub target: Option<Incarnation>,
 }
 
-/// A connection, or why there is none.
+/// A connection, or why it failed.
 type Connection = Result<TcpStream, ReadError>;
 
 /// What has been read so far, and how long each source took.
@@ -71,15 +71,15 @@ struct Collected {
 }
 
 impl PollRequest {
-    /// Whether the target is exiting or has ended meanwhile: connections that the kernel closes are no streams that
-    /// ended, and what answers on its ports may be its successor.
+    /// Whether the target has begun to exit during the poll, or has ended. Its streams did not necessarily end when the
+    /// kernel closed their connections, and another incarnation may answer on its ports.
     fn target_exiting(&self) -> bool {
         self.target.is_some_and(|target| !is_intact(target).unwrap_or(true))
     }
 }
 
 impl SourcePoller {
-    /// A poller of these sources; the results go into the queue.
+    /// Creates a poller of these sources that puts its results into the queue.
     #[must_use]
     pub fn new(sources: &Sources, clock: Clock, queue: mpsc::Sender<Event>) -> Self {
         let page = |(url, selectors)| Arc::new(MetricsPage::new(url, selectors));
@@ -116,7 +116,7 @@ impl SourcePoller {
         let mut collected = collected.into_inner().unwrap_or_else(PoisonError::into_inner);
         collected.poll.target_exiting = request.target_exiting();
         let Collected { poll, durations } = collected;
-        // A loop that has ended needs no result.
+        // Sending fails if the event loop has ended.
         let _ = self.queue.send(Event::Polled(PollResult { poll, durations })).await;
     }
 
@@ -138,12 +138,12 @@ impl SourcePoller {
         self.read_page(page, connection, request, collected).await;
     }
 
-    /// Reads the socket table, and the pages on watched ports: our own connections to them must be open, and known,
-    /// while the table is read.
+    /// Reads the socket table and the pages on watched ports. Our own connections to these pages must be open while the
+    /// table is read, so that it can exclude them.
     async fn poll_ports(&self, request: PollRequest, collected: &Mutex<Collected>) {
         let page = self.page.as_deref().filter(|page| self.is_watched(page.url().port()));
         let status = self.status.as_deref();
-        // A quarter of the time is kept for the table, in case that a server accepts no connection.
+        // A quarter of the time is reserved for the table, in case a server does not accept the connection.
         let timeout = request.timeout * 3 / 4;
         let connect_page = async { Some((page?, http::connect_timeout(page?.url(), timeout).await)) };
         let connect_status = async { Some((status?, http::connect_timeout(status?.url(), timeout).await)) };
@@ -207,14 +207,14 @@ fn own_connection(connection: &Connection) -> Option<OwnConnection> {
 }
 
 impl Sockets {
-    /// The streams on a port. Where nothing shows whether they are active, none of them is ever known to be idle.
+    /// The streams on a port. Without byte counts, they never count as idle.
     fn count(&self, table: &SocketTable, port: u16) -> Option<Count> {
         let count = table.count(port)?;
         let has_activity = self.activity.contains(&port);
         Some(if has_activity { count } else { Count { never_idle: count.streams, ..count } })
     }
 
-    /// Reads the table on a thread of its own: with thousands of connections that takes the kernel milliseconds.
+    /// Reads the table on a separate thread: with thousands of connections, that takes milliseconds.
     async fn read(&self, own: Vec<OwnConnection>) -> Result<SocketTable, ReadError> {
         let (reader, ports) = (Arc::clone(&self.reader), Arc::clone(&self.watched));
         let with_bytes = !self.activity.is_empty();
@@ -232,7 +232,7 @@ impl Sockets {
                  stream durations are recorded"
             );
         }
-        // The table is the kernel's: that it cannot be read says nothing of the server.
+        // A failure to read the kernel's table says nothing about the server.
         let error = |text: String| ReadError::new(ReadErrorKind::Invalid, format!("socket table: {text}"));
         read.map_err(|failed| error(failed.to_string()))?.map_err(|failed| error(failed.to_string()))
     }
@@ -252,7 +252,7 @@ mod tests {
     use crate::io::liveness::stat_of;
     use crate::io::page::PageSelectors;
 
-    /// A page that counts zero streams, this many times, and reports when it has.
+    /// Serves a page of zero streams this many times, and reports each time.
     fn page_of_zero(times: usize) -> (u16, std::sync::mpsc::Receiver<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();

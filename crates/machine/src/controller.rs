@@ -1,12 +1,12 @@
-//! The machine: it owns the parts, passes each input to them, and collects the actions that come of it.
+//! The machine: it owns the parts, passes each input to them, and collects the resulting actions.
 //!
-//! Inputs go in by [`Controller::handle`]. Actions come out of [`Controller::poll_action`] and are performed in their
-//! order. [`Controller::poll_timeout`] says when to come back if nothing happens.
+//! [`Controller::handle`] takes an input. [`Controller::poll_action`] returns the actions, which must be performed in
+//! order. [`Controller::poll_timeout`] returns when to call `handle` next if nothing else happens.
 
 use std::time::Duration;
 
-use crate::account::Account;
 use crate::drain::Drain;
+use crate::drain_facts::DrainFacts;
 use crate::drain_state::{DrainState, FinishedDrain};
 use crate::durations::DurationHistogram;
 use crate::hook_callers::HookCallers;
@@ -26,11 +26,11 @@ use crate::time::Time;
 /// How long before the deadline the last poll ends at the latest.
 const DEADLINE_LEAD: Duration = Duration::from_millis(50);
 
-/// Whether the signal of a target that never served may be attempted now.
+/// Whether a target that never served may be signalled now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SignalAttempt {
     Pending,
-    /// It has just been attempted; if it failed, it must not be repeated at once.
+    /// The signal has just been attempted. If that failed, an immediate second attempt would loop.
     Made,
 }
 
@@ -45,13 +45,13 @@ pub struct Controller {
     callers: HookCallers,
     shutdown: Shutdown,
     polls: PollSchedule,
-    /// Of all incarnations: how long streams last does not depend on the process that serves them.
+    /// Of all incarnations: stream durations do not depend on the process that serves the streams.
     durations: DurationHistogram,
     actions: Actions,
 }
 
 impl Controller {
-    /// A machine that begins to serve at `now`, or resumes a saved drain.
+    /// Creates a machine that starts serving at `now`, or resumes a saved drain.
     #[must_use]
     pub fn new(now: Time, policy: Policy, saved: Option<SavedDrain>) -> Self {
         let mut controller = Self {
@@ -83,7 +83,7 @@ impl Controller {
         controller
     }
 
-    /// Takes one input, and lets time advance to `now`.
+    /// Handles one input at the time `now`.
     pub fn handle(&mut self, now: Time, input: Input) {
         self.now = self.now.max(now);
         match input {
@@ -111,7 +111,7 @@ impl Controller {
         self.advance();
     }
 
-    /// The next action; call it until there is none, after each input.
+    /// The next action. After each input, call this until it returns `None`.
     #[must_use]
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop()
@@ -140,12 +140,11 @@ impl Controller {
         let (ended, ever_answered) = (self.target.has_ended(), self.incarnation.sources.ever_answered());
         let reopens = |finished: &FinishedDrain| finished.can_reopen(ended, ever_answered);
         let Some(trigger) = kind.trigger() else {
-            match self.drain.finished().filter(|finished| !reopens(finished)) {
-                Some(finished) => self.actions.push(Action::Reply(caller, Reply::Finished(finished.result))),
-                None => {
-                    let drain = Drain::begin_silent(self.now, &self.policy.times, self.incarnation.sources.streams());
-                    self.callers.hold(caller, drain, &mut self.actions);
-                }
+            if let Some(finished) = self.drain.finished().filter(|finished| !reopens(finished)) {
+                self.actions.push(Action::Reply(caller, Reply::Finished(finished.result)));
+            } else {
+                let drain = Drain::begin_silent(self.now, &self.policy.times, self.incarnation.sources.streams());
+                self.callers.hold(caller, drain, &mut self.actions);
             }
             return;
         };
@@ -199,8 +198,8 @@ impl Controller {
             Match::New => {}
         }
         if let Some(drain) = self.drain.active() {
-            // A drain that began without a target is not inherited by a younger process, and its callers still wait:
-            // that process is tracked when the drain is over.
+            // A process that started after the drain began is not part of that drain, whose callers still wait. It is
+            // tracked once the drain is over.
             if drain.started_at >= self.target.start.start_of(found.incarnation) {
                 self.target.track(found, &mut self.actions);
                 self.drain.save(&self.target, &mut self.actions);
@@ -229,7 +228,7 @@ impl Controller {
         }
     }
 
-    /// Starts afresh with another incarnation: nothing is inherited.
+    /// Discards everything that was read of the last incarnation.
     fn reset_incarnation(&mut self) {
         for duration in self.incarnation.end_streams(self.now) {
             self.durations.observe(duration);
@@ -261,35 +260,36 @@ impl Controller {
         let input = self.incarnation.drain_input(&self.target, &self.policy, self.now);
         let outcome = self.drain.active_mut().and_then(|drain| drain.evaluate(&self.policy.times, input));
         match outcome {
-            // Until it is known whether the target can be signalled it accepts streams, so that zero is no end.
+            // Until it is known whether the target can be signalled, it accepts streams, so zero does not end the
+            // drain.
             Some(_) if self.drain.is_search_pending(&self.target, &self.policy) => {}
             Some(outcome) => self.finish(outcome),
             None => self.finish_if_never_served(SignalAttempt::Pending),
         }
-        // While a drain is on, unauthorized callers wait for its end.
+        // During a drain, unauthorized callers wait for its end.
         let is_draining = self.drain.active().is_some();
-        self.release_unauthorized(|drain, account| {
-            let outcome = drain.evaluate(&account.policy.times, input);
-            let never_served = || account.never_served(drain).then_some(Outcome::NeverServed);
+        self.release_unauthorized(|drain, facts| {
+            let outcome = drain.evaluate(&facts.policy.times, input);
+            let never_served = || facts.never_served(drain).then_some(Outcome::NeverServed);
             outcome.or_else(never_served).filter(|_| !is_draining)
         });
     }
 
     // === the end of a drain ===
 
-    /// Ends the drain with this outcome. While a signal is about to be sent it does nothing: the result of the signal,
-    /// which is the next input, belongs to the account, and the end is found again after it.
+    /// Ends the drain with this outcome. Does nothing while the result of sending the signal is pending: the drain's
+    /// result depends on it. It is the next input, after which the drain is evaluated again.
     fn finish(&mut self, outcome: Outcome) {
         let Some(drain) = self.drain.active().filter(|_| !self.target.is_signal_pending()) else { return };
-        let account = Account::new(self.now, &self.policy, &self.target, &self.incarnation);
-        let result = account.result(drain, outcome);
+        let facts = DrainFacts::new(self.now, &self.policy, &self.target, &self.incarnation);
+        let result = facts.result(drain, outcome);
         self.drain.finish(result, &self.target, &mut self.callers, &mut self.actions);
     }
 
-    /// Ends a drain in which there is nothing to wait for; where the target can be signalled, after the signal.
+    /// Ends a drain that has nothing to wait for. If the target can be signalled, it is signalled first.
     fn finish_if_never_served(&mut self, attempt: SignalAttempt) {
-        let account = Account::new(self.now, &self.policy, &self.target, &self.incarnation);
-        if !self.drain.active().is_some_and(|drain| account.never_served(drain)) {
+        let facts = DrainFacts::new(self.now, &self.policy, &self.target, &self.incarnation);
+        if !self.drain.active().is_some_and(|drain| facts.never_served(drain)) {
             return;
         }
         if attempt == SignalAttempt::Pending {
@@ -298,10 +298,10 @@ impl Controller {
         self.finish(Outcome::NeverServed);
     }
 
-    /// Answers the unauthorized callers whose wait has this outcome.
-    fn release_unauthorized(&mut self, mut outcome: impl FnMut(&mut Drain, &Account<'_>) -> Option<Outcome>) {
-        let account = Account::new(self.now, &self.policy, &self.target, &self.incarnation);
-        self.callers.release_finished(&account, &mut self.actions, |drain| outcome(drain, &account));
+    /// Answers the unauthorized callers for whom `outcome` returns a value.
+    fn release_unauthorized(&mut self, mut outcome: impl FnMut(&mut Drain, &DrainFacts<'_>) -> Option<Outcome>) {
+        let facts = DrainFacts::new(self.now, &self.policy, &self.target, &self.incarnation);
+        self.callers.release_finished(&facts, &mut self.actions, |drain| outcome(drain, &facts));
     }
 
     // === time ===
@@ -312,7 +312,7 @@ impl Controller {
             self.on_poll(&poll);
         }
         if self.target.is_signal_pending() {
-            // The next input is its result, and belongs to everything that is decided here.
+            // The next input is the result of sending the signal, on which every decision below depends.
             return;
         }
         if self.drain.active_mut().is_some_and(|drain| drain.end_lame_duck(now)) {
@@ -352,7 +352,7 @@ impl Controller {
 
     fn next_poll_at(&self) -> Time {
         let awaiting_exit = self.target.is_awaiting_exit();
-        // Unauthorized callers add no polls: they must not have the sources polled at will.
+        // Unauthorized callers add no polls: they must not be able to cause traffic to the sources.
         let required = self.drain.active().map(|drain| drain.required_polls(&self.policy.times, awaiting_exit));
         self.polls.due(self.now, self.policy.times.poll_interval, required.into_iter().flatten())
     }
@@ -369,7 +369,7 @@ impl Controller {
 
     // === views ===
 
-    /// The machine as it is at `now`.
+    /// The state of the machine at `now`.
     #[must_use]
     pub fn snapshot(&self, now: Time) -> Snapshot {
         let readiness = self.readiness(now);
@@ -392,15 +392,15 @@ impl Controller {
         }
     }
 
-    /// Whether the pod is ready, and accepting.
+    /// The readiness of the pod at `now`.
     #[must_use]
     pub const fn readiness(&self, now: Time) -> Readiness<'_> {
         let Self { policy, drain, target, incarnation, polls, .. } = self;
         Readiness { now, policy, drain, target, incarnation, is_polling: polls.is_in_flight() }
     }
 
-    /// How long streams last, as far as it was seen since the sidecar started, and the time within which the open
-    /// streams have all ended with a probability of one half; `None` if unknown.
+    /// The durations of the streams observed since the sidecar started, and the median estimate of the time until all
+    /// open streams have ended; `None` if unknown.
     #[must_use]
     pub fn stream_durations(&self, now: Time) -> (&DurationHistogram, Option<Duration>) {
         let ages: Vec<Duration> = self.incarnation.ages(now).collect();

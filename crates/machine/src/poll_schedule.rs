@@ -6,7 +6,7 @@ use crate::io::Poll;
 use crate::target::Incarnation;
 use crate::time::Time;
 
-/// How much later than its timeout a poll may still be answered: the poller has the same timeout, and better messages.
+/// How long after its timeout a poll is still accepted: the poller has the same timeout, and better error messages.
 const SLACK: Duration = Duration::from_millis(100);
 
 /// The poll in flight, and when the last one was requested.
@@ -31,7 +31,7 @@ impl PollSchedule {
         self.in_flight = Some(InFlight { target, expires_at: now + timeout + SLACK });
     }
 
-    /// Forgets the poll in flight, and makes another one due: an answer that still comes is ignored.
+    /// Cancels the poll in flight, whose result will be ignored, and makes the next one due.
     pub fn cancel(&mut self) {
         *self = Self::default();
     }
@@ -48,8 +48,8 @@ impl PollSchedule {
         Some(Poll { requested_at: self.requested_at?, target, ..Poll::default() })
     }
 
-    /// When the next poll is due: an interval after the last, or at the first of `required` that none was requested
-    /// since. A poll in flight is awaited first, until it expires.
+    /// When the next poll is due: one interval after the last, or earlier at the first `required` time since then. A
+    /// poll in flight is awaited first, until it expires.
     #[must_use]
     pub fn due(&self, now: Time, interval: Duration, required: impl Iterator<Item = Time>) -> Time {
         let Some(requested_at) = self.requested_at else { return now };
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn answer_is_taken_once_and_only_of_the_current_poll() {
+    fn poll_completes_once_and_only_if_current() {
         let mut schedule = PollSchedule::default();
         schedule.begin(at(0), INTERVAL, None);
         assert!(!schedule.complete(at(1), None) && schedule.is_in_flight());

@@ -1,4 +1,4 @@
-//! The target process over its incarnations: which one it is, how it ends, and the one signal that it gets.
+//! The target process: its current incarnation, its exit, and the one signal that it gets.
 
 use crate::io::{Action, Actions};
 use crate::policy::Policy;
@@ -17,7 +17,7 @@ pub struct TargetTracker {
     pub start: SidecarStart,
 }
 
-/// The target that is tracked.
+/// The tracked target.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// Which incarnation it is.
@@ -29,24 +29,24 @@ pub struct Target {
     exit: ExitState,
 }
 
-/// How far the signal is.
+/// The progress of the signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignalState {
     /// Not sent.
     Unsent,
     /// Saved as sent, and about to be sent.
     Saved,
-    /// Sent. Where an earlier process had saved it: sent by that process, unless it crashed just before.
+    /// Sent. If an earlier process saved it, that process sent it, unless it crashed just before.
     Sent,
     /// The kernel refused it.
     Failed,
 }
 
-/// How far a target is from its end.
+/// The progress of the target's exit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ExitState {
     Alive,
-    /// The kernel has begun to end it: its readings say nothing any more.
+    /// The kernel is ending it: its readings are meaningless from now on.
     Exiting {
         last_count: LastCount,
     },
@@ -56,33 +56,33 @@ enum ExitState {
     },
 }
 
-/// The count of streams when the target's end began, which may take long.
+/// The count of streams when the target began to exit. The exit may take long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LastCount {
-    /// The streams; `None` if unknown then.
+    /// The number of streams; `None` if it was unknown.
     pub streams: Option<u64>,
 }
 
-/// How a process that was found relates to the target.
+/// How a found process relates to the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Match {
     /// It is the target.
     Same,
     /// No target is alive: it is a new incarnation.
     New,
-    /// The target is another process, which must have ended although the kernel has not reported it yet.
+    /// The target is another process, which must have ended, although that has not been reported yet.
     Replaces(Incarnation),
 }
 
 impl TargetTracker {
-    /// A tracker that has not searched yet.
+    /// A tracker before the first search.
     #[must_use]
     pub fn new(started_at: Time, policy: &Policy) -> Self {
         let start = SidecarStart { at: started_at, ticks: policy.own_start_ticks };
         Self { target: None, searches: Searches::default(), start }
     }
 
-    /// The target; after its exit it stays as long as a drain of it is remembered.
+    /// The target. After its exit it is kept as long as its drain is.
     #[must_use]
     pub const fn target(&self) -> Option<&Target> {
         self.target.as_ref()
@@ -94,7 +94,7 @@ impl TargetTracker {
         self.target.as_ref().filter(|target| target.is_alive())
     }
 
-    /// Whether there was a target, and it has ended.
+    /// Whether there is a target that has ended.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.target.as_ref().is_some_and(|target| !target.is_alive())
@@ -112,7 +112,7 @@ impl TargetTracker {
         self.alive().is_some_and(Target::is_signalled)
     }
 
-    /// Whether the kernel has begun to end the target, and has not finished.
+    /// Whether the target has begun to exit but has not ended.
     #[must_use]
     pub fn is_exiting(&self) -> bool {
         self.target.as_ref().is_some_and(|target| matches!(target.exit, ExitState::Exiting { .. }))
@@ -124,7 +124,7 @@ impl TargetTracker {
         self.target.as_ref().is_some_and(|target| target.signal == SignalState::Saved)
     }
 
-    /// Compares a process that was found with the target.
+    /// Compares a found process with the target.
     #[must_use]
     pub fn compare(&self, found: &Found) -> Match {
         match &self.target {
@@ -134,10 +134,10 @@ impl TargetTracker {
         }
     }
 
-    /// Takes the target's name as it was found now.
+    /// Updates the target's name.
     pub fn rename(&mut self, found: &Found) {
         if let Some(target) = &mut self.target
-            // A process whose first thread has ended has no name any more.
+            // A process without its first thread has no name.
             && !found.name.is_empty()
         {
             target.name.clone_from(&found.name);
@@ -160,7 +160,7 @@ impl TargetTracker {
         actions.push(Action::WatchTarget(incarnation));
     }
 
-    /// The kernel has begun to end the target; this was known of its streams.
+    /// Records that the target has begun to exit, with the last known count of streams.
     pub fn begin_exit(&mut self, incarnation: Incarnation, streams: Option<u64>) {
         if let Some(target) = self.target.as_mut().filter(|target| target.incarnation == incarnation)
             && target.exit == ExitState::Alive
@@ -169,8 +169,8 @@ impl TargetTracker {
         }
     }
 
-    /// The target has ended; this was known of its streams, unless more was known when its end began. False if it was
-    /// not this target, or if it had ended before.
+    /// Records that the target has ended, and what was known of its streams, unless more was known when its end began.
+    /// Returns false if that was known, or if it is another process.
     pub fn exit(&mut self, incarnation: Incarnation, status: ExitStatus, streams: Option<u64>, now: Time) -> bool {
         self.begin_exit(incarnation, streams);
         let target = self.target.as_mut().filter(|target| target.incarnation == incarnation);
@@ -190,8 +190,8 @@ impl TargetTracker {
         self.target.take_if(|target| !target.is_alive());
     }
 
-    /// Decides to send the signal, if one is wanted, the last search permits it and it has not been sent. It must be
-    /// saved before it goes out.
+    /// Decides to send the signal, if one is configured, the last search permits it and it has not been sent. The
+    /// caller must save the drain before sending it.
     #[must_use]
     pub fn take_signal(&mut self, policy: &Policy) -> Option<Incarnation> {
         policy.signal.as_ref()?;
@@ -206,7 +206,7 @@ impl TargetTracker {
         Some(target.incarnation)
     }
 
-    /// Takes the result of sending the signal; false if it was not for this target.
+    /// Records the result of sending the signal; returns false if it was for another process.
     pub fn on_signal_result(&mut self, incarnation: Incarnation, sent: bool) -> bool {
         let Some(target) = self.target.as_mut().filter(|target| target.incarnation == incarnation) else {
             return false;
@@ -252,7 +252,7 @@ impl Target {
         }
     }
 
-    /// The count of streams when its end began; `None` while it is alive.
+    /// The count of streams when it began to exit; `None` while it is alive.
     #[must_use]
     pub const fn last_count(&self) -> Option<LastCount> {
         match self.exit {
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn signal_is_taken_once_and_again_only_after_a_failure() {
+    fn signal_is_sent_once_and_retried_only_after_failure() {
         let mut tracker = tracker(None);
         assert_eq!(tracker.take_signal(&policy()), Some(TARGET));
         assert!(tracker.is_signalled() && tracker.take_signal(&policy()).is_none());
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn count_at_the_beginning_of_the_end_is_kept() {
+    fn count_at_start_of_exit_is_kept() {
         let mut tracker = tracker(None);
         tracker.begin_exit(TARGET, Some(3));
         tracker.begin_exit(TARGET, Some(0));

@@ -47,7 +47,13 @@ impl Readings {
             self.polls.pop();
             self.outdated = self.outdated.min(self.polls.len());
         }
-        self.polls.push(Request { requested_at, target, expires_at: requested_at + timeout + SLACK, answered_at: requested_at, readings: None });
+        self.polls.push(Request {
+            requested_at,
+            target,
+            expires_at: requested_at + timeout + SLACK,
+            answered_at: requested_at,
+            readings: None,
+        });
     }
 
     pub(crate) fn answer(&mut self, now: Time, poll: &Poll) {
