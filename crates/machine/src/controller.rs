@@ -360,7 +360,7 @@ impl Controller {
     fn request_poll(&mut self) {
         let left = self.drain.active().map_or(Duration::MAX, |drain| drain.deadline.since(self.now));
         // The last poll must be answered before the deadline, even where a source does not answer.
-        let timeout = self.policy.times.scrape_timeout.min(left - (left / 4).min(DEADLINE_LEAD));
+        let timeout = self.policy.times.scrape_timeout.min(left.saturating_sub(DEADLINE_LEAD.min(left / 4)));
         let (requested_at, target) = (self.now, self.target.alive().map(|target| target.incarnation));
         self.polls.begin(requested_at, timeout, target);
         self.actions.push(Action::FindTarget { requested_at, target });
