@@ -14,14 +14,14 @@ use crate::incarnation::IncarnationState;
 use crate::io::{Action, Actions, CallKind, CallerId, Input, Poll, Reply};
 use crate::policy::Policy;
 use crate::poll_schedule::PollSchedule;
-use crate::readiness::Readiness;
-use crate::result::{ExitStatus, Outcome, Trigger};
+use crate::result::{Outcome, Trigger};
 use crate::saved_drain::SavedDrain;
 use crate::shutdown::{Shutdown, ShutdownInput};
-use crate::snapshot::{DrainView, Phase, Snapshot, StreamsView, TargetView};
-use crate::target::{Found, Incarnation, SearchResult};
-use crate::target_tracker::{Match, TargetTracker};
+use crate::target_tracker::TargetTracker;
 use crate::time::Time;
+
+mod target_events;
+mod views;
 
 /// Whether the signal of a target that never served may be attempted now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,12 +135,11 @@ impl Controller {
         let (ended, ever_answered) = (self.target.has_ended(), self.incarnation.sources.ever_answered());
         let reopens = |finished: &FinishedDrain| finished.can_reopen(ended, ever_answered);
         let Some(trigger) = kind.trigger() else {
-            match self.drain.finished().filter(|finished| !reopens(finished)) {
-                Some(finished) => self.actions.push(Action::Reply(caller, Reply::Finished(finished.result))),
-                None => {
-                    let drain = Drain::begin_silent(self.now, &self.policy.times, self.incarnation.sources.streams());
-                    self.callers.hold(caller, drain, &mut self.actions);
-                }
+            if let Some(finished) = self.drain.finished().filter(|finished| !reopens(finished)) {
+                self.actions.push(Action::Reply(caller, Reply::Finished(finished.result)));
+            } else {
+                let drain = Drain::begin_silent(self.now, &self.policy.times, self.incarnation.sources.streams());
+                self.callers.hold(caller, drain, &mut self.actions);
             }
             return;
         };
@@ -166,70 +165,6 @@ impl Controller {
         self.shutdown.on_drain();
         self.polls.cancel();
         self.drain.save(&self.target, &mut self.actions);
-    }
-
-    // === the target ===
-
-    fn on_search_result(&mut self, requested_at: Time, result: SearchResult) {
-        if self.target.searches.is_outdated(requested_at) {
-            return;
-        }
-        if let SearchResult::Found(found) = &result {
-            self.on_found(found);
-        }
-        self.target.searches.record(requested_at, result);
-        let draining_since = self.drain.active().and_then(Drain::draining_since);
-        if draining_since.is_some_and(|since| requested_at >= since) {
-            self.drain.send_signal(&mut self.target, &self.policy, &mut self.actions);
-        }
-        if !self.polls.is_in_flight() {
-            self.finish_if_never_served(SignalAttempt::Pending);
-        }
-    }
-
-    fn on_found(&mut self, found: &Found) {
-        match self.target.compare(found) {
-            Match::Same => return self.target.rename(found),
-            Match::Replaces(previous) => self.on_exit(previous, ExitStatus::Unknown),
-            Match::New => {}
-        }
-        if let Some(drain) = self.drain.active() {
-            // A drain that began without a target is not inherited by a younger process, and its callers still wait:
-            // that process is tracked when the drain is over.
-            if drain.started_at >= self.target.start.start_of(found.incarnation) {
-                self.target.track(found, &mut self.actions);
-                self.drain.save(&self.target, &mut self.actions);
-            }
-        } else {
-            self.target.track(found, &mut self.actions);
-            self.drain.clear(&mut self.actions);
-            self.reset_incarnation();
-            self.callers.invalidate_zeros();
-        }
-    }
-
-    fn on_exit(&mut self, incarnation: Incarnation, status: ExitStatus) {
-        let streams = self.incarnation.fresh_streams(&self.policy, self.now);
-        if !self.target.exit(incarnation, status, streams, self.now) {
-            return;
-        }
-        let wait_for_exit = self.policy.wait_for_exit;
-        self.finish_if_target_ended();
-        self.release_unauthorized(|drain, _| Some(drain.at_exit(wait_for_exit)));
-        self.reset_incarnation();
-        if self.drain.is_serving() {
-            self.target.forget_ended();
-        }
-    }
-
-    /// Starts afresh with another incarnation: nothing is inherited.
-    fn reset_incarnation(&mut self) {
-        for duration in self.incarnation.end_streams(self.now) {
-            self.durations.observe(duration);
-            self.actions.push(Action::StreamEnded(duration));
-        }
-        self.incarnation = IncarnationState::new(&self.policy);
-        self.polls.cancel();
     }
 
     // === readings ===
@@ -366,45 +301,5 @@ impl Controller {
         let (requested_at, target) = (self.now, self.target.alive().map(|target| target.incarnation));
         self.actions.push(Action::FindTarget { requested_at, target });
         self.actions.push(Action::PollSources { requested_at, timeout, target });
-    }
-
-    // === views ===
-
-    /// The machine as it is at `now`.
-    #[must_use]
-    pub fn snapshot(&self, now: Time) -> Snapshot {
-        let readiness = self.readiness(now);
-        let disagreement = self.incarnation.disagreeing_since.map(|since| now.since(since));
-        Snapshot {
-            now,
-            not_ready: readiness.not_ready_reason(),
-            signal_blocker: readiness.blocker(),
-            streams: StreamsView {
-                count: self.incarnation.sources.streams(),
-                idle: self.incarnation.idle(&self.policy).map(|idle| idle.streams),
-                disagreement: disagreement.filter(|time| *time > self.policy.times.quiet_period),
-                sources: self.incarnation.sources.states().to_vec(),
-            },
-            target: self.target.target().map(TargetView::of),
-            phase: Phase::of(&self.drain),
-            drain: DrainView::of(&self.drain, &self.target, now),
-            result: self.drain.finished().map(|finished| finished.result),
-            hook_callers: self.callers.count(),
-        }
-    }
-
-    /// Whether the pod is ready, and accepting.
-    #[must_use]
-    pub const fn readiness(&self, now: Time) -> Readiness<'_> {
-        let Self { policy, drain, target, incarnation, polls, .. } = self;
-        Readiness { now, policy, drain, target, incarnation, is_polling: polls.is_in_flight() }
-    }
-
-    /// How long streams last, as far as it was seen since the sidecar started, and the time within which the open
-    /// streams have all ended with a probability of one half; `None` if unknown.
-    #[must_use]
-    pub fn stream_durations(&self, now: Time) -> (&DurationHistogram, Option<Duration>) {
-        let ages: Vec<Duration> = self.incarnation.ages(now).collect();
-        (&self.durations, self.durations.estimated_time_to_zero(&ages))
     }
 }
