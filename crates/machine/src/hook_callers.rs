@@ -129,9 +129,9 @@ mod tests {
     }
 
     fn replies(mut actions: Actions) -> Vec<(u64, Reply)> {
-        let reply = |action| match action {
-            Action::Reply(id, reply) => (id.0, reply),
-            other => panic!("{other:?}"),
+        let reply = |action| {
+            let Action::Reply(id, reply) = action else { panic!("no reply: {action:?}") };
+            (id.0, reply)
         };
         std::iter::from_fn(|| actions.pop()).map(reply).collect()
     }
