@@ -3,8 +3,6 @@
 //! Inputs go in by [`Controller::handle`]. Actions come out of [`Controller::poll_action`] and are performed in their
 //! order. [`Controller::poll_timeout`] says when to come back if nothing happens.
 
-use std::time::Duration;
-
 use crate::account::Account;
 use crate::drain::Drain;
 use crate::drain_state::{DrainState, FinishedDrain};
@@ -283,7 +281,9 @@ impl Controller {
             self.actions.push(Action::Exit);
         }
         if self.next_poll_at() <= now {
-            self.request_poll();
+            let (limit, target) = (self.policy.times.scrape_timeout, self.target.alive());
+            let timeout = self.drain.active().map_or(limit, |drain| limit.min(drain.deadline.since(now)));
+            self.polls.request(now, timeout, target.map(|target| target.incarnation), &mut self.actions);
         }
     }
 
@@ -292,14 +292,5 @@ impl Controller {
         // Unauthorized callers add no polls: they must not have the sources polled at will.
         let required = self.drain.active().map(|drain| drain.required_polls(&self.policy.times, awaiting_exit));
         self.polls.due(self.now, self.policy.times.poll_interval, required.into_iter().flatten())
-    }
-
-    fn request_poll(&mut self) {
-        let left = self.drain.active().map_or(Duration::MAX, |drain| drain.deadline.since(self.now));
-        let timeout = self.policy.times.scrape_timeout.min(left);
-        self.polls.begin(self.now, timeout);
-        let (requested_at, target) = (self.now, self.target.alive().map(|target| target.incarnation));
-        self.actions.push(Action::FindTarget { requested_at, target });
-        self.actions.push(Action::PollSources { requested_at, timeout, target });
     }
 }

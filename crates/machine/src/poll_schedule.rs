@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::io::{Action, Actions};
+use crate::target::Incarnation;
 use crate::time::Time;
 
 /// How much later than its timeout a poll may still be answered: the poller has the same timeout, and better messages.
@@ -16,8 +18,14 @@ pub struct PollSchedule {
 }
 
 impl PollSchedule {
-    /// Records that a poll is requested now.
-    pub fn begin(&mut self, now: Time, timeout: Duration) {
+    /// Requests a poll, and a search for the target that goes with it.
+    pub fn request(&mut self, now: Time, timeout: Duration, target: Option<Incarnation>, actions: &mut Actions) {
+        self.begin(now, timeout);
+        actions.push(Action::FindTarget { requested_at: now, target });
+        actions.push(Action::PollSources { requested_at: now, timeout, target });
+    }
+
+    fn begin(&mut self, now: Time, timeout: Duration) {
         (self.requested_at, self.expires_at) = (Some(now), Some(now + timeout + SLACK));
     }
 
