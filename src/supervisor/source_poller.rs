@@ -300,7 +300,7 @@ mod tests {
         child.wait().unwrap();
         let mut request =
             PollRequest { requested_at: poller.clock.now(), timeout: Duration::from_secs(30), target: Some(ended) };
-        assert_eq!(poll(&poller, &mut events, request).await.target_exiting, true);
+        assert!(poll(&poller, &mut events, request).await.target_exiting);
         request.target = Some(incarnation(std::process::id()));
         let answer = poll(&poller, &mut events, request).await;
         assert_eq!((answer.requested_at, answer.target_exiting), (request.requested_at, false));

@@ -3,8 +3,6 @@
 //! [`Controller::handle`] takes an input. [`Controller::poll_action`] returns the actions, which must be performed in
 //! order. [`Controller::poll_timeout`] returns when to call `handle` next if nothing else happens.
 
-use std::time::Duration;
-
 use crate::drain::Drain;
 use crate::drain_facts::DrainFacts;
 use crate::drain_state::{DrainState, FinishedDrain};
@@ -14,17 +12,14 @@ use crate::incarnation::IncarnationState;
 use crate::io::{Action, Actions, CallKind, CallerId, Input, Poll, Reply};
 use crate::policy::Policy;
 use crate::poll_schedule::PollSchedule;
-use crate::readiness::Readiness;
-use crate::result::{ExitStatus, Outcome, Trigger};
+use crate::result::{Outcome, Trigger};
 use crate::saved_drain::SavedDrain;
 use crate::shutdown::{Shutdown, ShutdownInput};
-use crate::snapshot::{DrainView, Phase, Snapshot, StreamsView, TargetView};
-use crate::target::{Found, Incarnation, SearchResult};
-use crate::target_tracker::{Match, TargetTracker};
+use crate::target_tracker::TargetTracker;
 use crate::time::Time;
 
-/// How long before the deadline the last poll ends at the latest.
-const DEADLINE_LEAD: Duration = Duration::from_millis(50);
+mod target_events;
+mod views;
 
 /// Whether a target that never served may be signalled now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,72 +167,6 @@ impl Controller {
         self.drain.save(&self.target, &mut self.actions);
     }
 
-    // === the target ===
-
-    fn on_search_result(&mut self, requested_at: Time, result: SearchResult) {
-        if self.target.searches.is_outdated(requested_at) {
-            return;
-        }
-        if let SearchResult::Found(found) = &result {
-            self.on_found(found);
-        }
-        self.target.searches.record(requested_at, result);
-        let draining_since = self.drain.active().and_then(Drain::draining_since);
-        if draining_since.is_some_and(|since| requested_at >= since) {
-            self.drain.send_signal(&mut self.target, &self.policy, &mut self.actions);
-        }
-        if !self.polls.is_in_flight() {
-            self.finish_if_never_served(SignalAttempt::Pending);
-        }
-    }
-
-    fn on_found(&mut self, found: &Found) {
-        match self.target.compare(found) {
-            Match::Same => return self.target.rename(found),
-            Match::Replaces(previous) => self.on_exit(previous, ExitStatus::Unknown),
-            Match::New => {}
-        }
-        if let Some(drain) = self.drain.active() {
-            // A process that started after the drain began is not part of that drain, whose callers still wait. It is
-            // tracked once the drain is over.
-            if drain.started_at >= self.target.start.start_of(found.incarnation) {
-                self.target.track(found, &mut self.actions);
-                self.drain.save(&self.target, &mut self.actions);
-            }
-        } else {
-            self.target.track(found, &mut self.actions);
-            self.drain.clear(&mut self.actions);
-            self.reset_incarnation();
-            self.callers.invalidate_zeros();
-        }
-    }
-
-    fn on_exit(&mut self, incarnation: Incarnation, status: ExitStatus) {
-        let streams = self.incarnation.fresh_streams(&self.policy, self.now);
-        if !self.target.exit(incarnation, status, streams, self.now) {
-            return;
-        }
-        let wait_for_exit = self.policy.wait_for_exit;
-        if let Some(drain) = self.drain.active() {
-            self.finish(drain.at_exit(wait_for_exit));
-        }
-        self.release_unauthorized(|drain, _| Some(drain.at_exit(wait_for_exit)));
-        self.reset_incarnation();
-        if self.drain.is_serving() {
-            self.target.forget_ended();
-        }
-    }
-
-    /// Discards everything that was read of the last incarnation.
-    fn reset_incarnation(&mut self) {
-        for duration in self.incarnation.end_streams(self.now) {
-            self.durations.observe(duration);
-            self.actions.push(Action::StreamEnded(duration));
-        }
-        self.incarnation = IncarnationState::new(&self.policy);
-        self.polls.cancel();
-    }
-
     // === readings ===
 
     fn on_poll(&mut self, poll: &Poll) {
@@ -346,7 +275,9 @@ impl Controller {
             self.actions.push(Action::Exit);
         }
         if self.next_poll_at() <= now {
-            self.request_poll();
+            let (limit, target) = (self.policy.times.scrape_timeout, self.target.alive());
+            let timeout = self.drain.active().map_or(limit, |drain| limit.min(drain.max_poll_time(now)));
+            self.polls.request(now, timeout, target.map(|target| target.incarnation), &mut self.actions);
         }
     }
 
@@ -355,55 +286,5 @@ impl Controller {
         // Unauthorized callers add no polls: they must not be able to cause traffic to the sources.
         let required = self.drain.active().map(|drain| drain.required_polls(&self.policy.times, awaiting_exit));
         self.polls.due(self.now, self.policy.times.poll_interval, required.into_iter().flatten())
-    }
-
-    fn request_poll(&mut self) {
-        let left = self.drain.active().map_or(Duration::MAX, |drain| drain.deadline.since(self.now));
-        // The last poll must be answered before the deadline, even where a source does not answer.
-        let timeout = self.policy.times.scrape_timeout.min(left.saturating_sub(DEADLINE_LEAD.min(left / 4)));
-        let (requested_at, target) = (self.now, self.target.alive().map(|target| target.incarnation));
-        self.polls.begin(requested_at, timeout, target);
-        self.actions.push(Action::FindTarget { requested_at, target });
-        self.actions.push(Action::PollSources { requested_at, timeout, target });
-    }
-
-    // === views ===
-
-    /// The state of the machine at `now`.
-    #[must_use]
-    pub fn snapshot(&self, now: Time) -> Snapshot {
-        let readiness = self.readiness(now);
-        let disagreement = self.incarnation.disagreeing_since.map(|since| now.since(since));
-        Snapshot {
-            now,
-            not_ready: readiness.not_ready_reason(),
-            signal_blocker: readiness.blocker(),
-            streams: StreamsView {
-                count: self.incarnation.sources.streams(),
-                idle: self.incarnation.idle(&self.policy).map(|idle| idle.streams),
-                disagreement: disagreement.filter(|time| *time > self.policy.times.quiet_period),
-                sources: self.incarnation.sources.states().to_vec(),
-            },
-            target: self.target.target().map(TargetView::of),
-            phase: Phase::of(&self.drain),
-            drain: DrainView::of(&self.drain, &self.target, now),
-            result: self.drain.finished().map(|finished| finished.result),
-            hook_callers: self.callers.hooks(),
-        }
-    }
-
-    /// The readiness of the pod at `now`.
-    #[must_use]
-    pub const fn readiness(&self, now: Time) -> Readiness<'_> {
-        let Self { policy, drain, target, incarnation, polls, .. } = self;
-        Readiness { now, policy, drain, target, incarnation, is_polling: polls.is_in_flight() }
-    }
-
-    /// The durations of the streams observed since the sidecar started, and the median estimate of the time until all
-    /// open streams have ended; `None` if unknown.
-    #[must_use]
-    pub fn stream_durations(&self, now: Time) -> (&DurationHistogram, Option<Duration>) {
-        let ages: Vec<Duration> = self.incarnation.ages(now).collect();
-        (&self.durations, self.durations.estimated_time_to_zero(&ages))
     }
 }

@@ -15,6 +15,9 @@ use crate::saved_drain::SavedDrain;
 use crate::source_set::StreamCount;
 use crate::time::Time;
 
+/// How long before the deadline the last poll ends.
+const DEADLINE_LEAD: Duration = Duration::from_millis(50);
+
 /// A drain in progress.
 #[derive(Clone, Debug)]
 pub struct Drain {
@@ -168,6 +171,13 @@ impl Drain {
         let completes = zero.map(|zero| completes_at(times, zero.since, awaiting_exit));
         let last = Some(self.deadline - times.final_poll_lead());
         [Some(self.started_at), since, confirms, completes, last].into_iter().flatten()
+    }
+
+    /// How long a poll that is requested now may take. It is answered before the deadline, even where a source is silent.
+    #[must_use]
+    pub fn max_poll_time(&self, now: Time) -> Duration {
+        let left = self.deadline.since(now);
+        left.saturating_sub(DEADLINE_LEAD.min(left / 4))
     }
 
     /// When this drain must be evaluated next even if nothing happens.

@@ -130,7 +130,7 @@ mod tests {
 
     fn replies(mut actions: Actions) -> Vec<(u64, Reply)> {
         let reply = |action| {
-            let Action::Reply(id, reply) = action else { panic!("{action:?}") };
+            let Action::Reply(id, reply) = action else { panic!("no reply: {action:?}") };
             (id.0, reply)
         };
         std::iter::from_fn(|| actions.pop()).map(reply).collect()

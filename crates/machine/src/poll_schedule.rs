@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::io::Poll;
+use crate::io::{Action, Actions, Poll};
 use crate::target::Incarnation;
 use crate::time::Time;
 
@@ -25,8 +25,14 @@ struct InFlight {
 }
 
 impl PollSchedule {
-    /// Records that a poll of this target is requested now.
-    pub fn begin(&mut self, now: Time, timeout: Duration, target: Option<Incarnation>) {
+    /// Requests a poll, and a search for the target that goes with it.
+    pub fn request(&mut self, now: Time, timeout: Duration, target: Option<Incarnation>, actions: &mut Actions) {
+        self.begin(now, timeout, target);
+        actions.push(Action::FindTarget { requested_at: now, target });
+        actions.push(Action::PollSources { requested_at: now, timeout, target });
+    }
+
+    fn begin(&mut self, now: Time, timeout: Duration, target: Option<Incarnation>) {
         self.requested_at = Some(now);
         self.in_flight = Some(InFlight { target, expires_at: now + timeout + SLACK });
     }
