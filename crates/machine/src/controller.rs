@@ -3,8 +3,8 @@
 //! [`Controller::handle`] takes an input. [`Controller::poll_action`] returns the actions, which must be performed in
 //! order. [`Controller::poll_timeout`] returns when to call `handle` next if nothing else happens.
 
+use crate::account::Account;
 use crate::drain::Drain;
-use crate::drain_facts::DrainFacts;
 use crate::drain_state::{DrainState, FinishedDrain};
 use crate::durations::DurationHistogram;
 use crate::hook_callers::HookCallers;
@@ -197,9 +197,9 @@ impl Controller {
         }
         // During a drain, unauthorized callers wait for its end.
         let is_draining = self.drain.active().is_some();
-        self.release_unauthorized(|drain, facts| {
-            let outcome = drain.evaluate(&facts.policy.times, input);
-            let never_served = || facts.never_served(drain).then_some(Outcome::NeverServed);
+        self.release_unauthorized(|drain, account| {
+            let outcome = drain.evaluate(&account.policy.times, input);
+            let never_served = || account.never_served(drain).then_some(Outcome::NeverServed);
             outcome.or_else(never_served).filter(|_| !is_draining)
         });
     }
@@ -210,15 +210,15 @@ impl Controller {
     /// result depends on it. It is the next input, after which the drain is evaluated again.
     fn finish(&mut self, outcome: Outcome) {
         let Some(drain) = self.drain.active().filter(|_| !self.target.is_signal_pending()) else { return };
-        let facts = DrainFacts::new(self.now, &self.policy, &self.target, &self.incarnation);
-        let result = facts.result(drain, outcome);
+        let account = Account::new(self.now, &self.policy, &self.target, &self.incarnation);
+        let result = account.result(drain, outcome);
         self.drain.finish(result, &self.target, &mut self.callers, &mut self.actions);
     }
 
     /// Ends a drain that has nothing to wait for. If the target can be signalled, it is signalled first.
     fn finish_if_never_served(&mut self, attempt: SignalAttempt) {
-        let facts = DrainFacts::new(self.now, &self.policy, &self.target, &self.incarnation);
-        if !self.drain.active().is_some_and(|drain| facts.never_served(drain)) {
+        let account = Account::new(self.now, &self.policy, &self.target, &self.incarnation);
+        if !self.drain.active().is_some_and(|drain| account.never_served(drain)) {
             return;
         }
         if attempt == SignalAttempt::Pending {
@@ -228,9 +228,9 @@ impl Controller {
     }
 
     /// Answers the unauthorized callers for whom `outcome` returns a value.
-    fn release_unauthorized(&mut self, mut outcome: impl FnMut(&mut Drain, &DrainFacts<'_>) -> Option<Outcome>) {
-        let facts = DrainFacts::new(self.now, &self.policy, &self.target, &self.incarnation);
-        self.callers.release_finished(&facts, &mut self.actions, |drain| outcome(drain, &facts));
+    fn release_unauthorized(&mut self, mut outcome: impl FnMut(&mut Drain, &Account<'_>) -> Option<Outcome>) {
+        let account = Account::new(self.now, &self.policy, &self.target, &self.incarnation);
+        self.callers.release_finished(&account, &mut self.actions, |drain| outcome(drain, &account));
     }
 
     // === time ===

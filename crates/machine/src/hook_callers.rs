@@ -4,8 +4,8 @@
 //! wait follows the rules of a drain, but the pod stays ready, nothing is signalled and nothing is saved. During a real
 //! drain, unauthorized callers wait for its end, each up to its own deadline.
 
+use crate::account::Account;
 use crate::drain::Drain;
-use crate::drain_facts::DrainFacts;
 use crate::io::{Action, Actions, CallerId, Reply};
 use crate::result::{DrainResult, Outcome, Trigger};
 use crate::time::Time;
@@ -80,13 +80,13 @@ impl HookCallers {
     /// Answers the unauthorized callers whose own wait is over.
     pub fn release_finished(
         &mut self,
-        facts: &DrainFacts<'_>,
+        account: &Account<'_>,
         actions: &mut Actions,
         mut outcome: impl FnMut(&mut Drain) -> Option<Outcome>,
     ) {
         self.unauthorized.retain_mut(|caller| {
             let Some(outcome) = outcome(&mut caller.drain) else { return true };
-            let result = facts.result(&caller.drain, outcome);
+            let result = account.result(&caller.drain, outcome);
             actions.push(Action::Reply(caller.id, Reply::Finished(result)));
             false
         });
@@ -178,12 +178,12 @@ mod tests {
     fn unauthorized_callers_are_released_one_by_one() {
         let policy = policy();
         let (target, incarnation) = (TargetTracker::new(at(0), &policy), IncarnationState::new(&policy));
-        let facts = DrainFacts::new(at(60), &policy, &target, &incarnation);
+        let account = Account::new(at(60), &policy, &target, &incarnation);
         let (mut callers, mut actions) = (HookCallers::default(), Actions::default());
         callers.hold(CallerId(1), silent(0), &mut actions);
         callers.hold(CallerId(2), silent(10), &mut actions);
         assert_eq!(callers.timeout(), Some(at(55)));
-        callers.release_finished(&facts, &mut actions, |drain| drain.at_deadline(at(60), false));
+        callers.release_finished(&account, &mut actions, |drain| drain.at_deadline(at(60), false));
         let expired = DrainResult { stragglers: None, duration: Duration::from_secs(60), ..result(Outcome::Expired) };
         assert_eq!(replies(actions), [(1, Reply::Finished(expired))]);
         assert_eq!(callers.timeout(), Some(at(65)));

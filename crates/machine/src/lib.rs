@@ -8,19 +8,19 @@
 //! | [`target_tracker`] | the target process and its incarnations: search results, exit, the one signal |
 //! | [`incarnation`] | everything that was read of one incarnation; replaced as a whole when the target is replaced |
 //! | [`drain_state`] | serving, draining or finished; saving and reporting. The rules of one drain: [`drain`] |
-//! | [`drain_facts`] | the result of a drain: how many streams were cut |
+//! | [`account`] | the result of a drain: how many streams were cut |
 //! | [`hook_callers`] | the callers that wait for the end of a drain, authorized or not |
 //! | [`shutdown`] | when the sidecar itself may exit |
 //! | [`poll_schedule`] | when the sources are polled |
 //! | [`readiness`] | why the pod is not ready |
 //!
-//! Read [`drain`] first, then [`source_set`] and [`drain_facts`].
+//! Read [`drain`] first, then [`source_set`] and [`account`].
 #![forbid(unsafe_code)]
 
+pub mod account;
 pub mod activity;
 pub mod controller;
 pub mod drain;
-pub mod drain_facts;
 pub mod drain_state;
 pub mod drain_times;
 pub mod durations;

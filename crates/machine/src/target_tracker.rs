@@ -271,18 +271,16 @@ mod tests {
 
     const TARGET: Incarnation = Incarnation { pid: 7, started: 200 };
 
-    fn at(seconds: u64) -> Time {
-        Time::since_boot(Duration::from_secs(seconds))
-    }
+    const AT: Time = Time::since_boot(Duration::from_secs(3));
 
     fn found(blocker: Option<SignalBlocker>) -> Found {
         Found { incarnation: TARGET, name: "impeller".into(), blocker }
     }
 
     fn tracker(blocker: Option<SignalBlocker>) -> TargetTracker {
-        let mut tracker = TargetTracker::new(at(1), &policy());
+        let mut tracker = TargetTracker::new(AT, &policy());
         tracker.track(&found(None), &mut Actions::default());
-        tracker.searches.record(at(2), SearchResult::Found(found(blocker)));
+        tracker.searches.record(AT, SearchResult::Found(found(blocker)));
         tracker
     }
 
@@ -306,8 +304,8 @@ mod tests {
         exiting.begin_exit(TARGET, Some(3));
         assert_eq!(exiting.take_signal(&policy()), None);
         let mut ended = tracker(None);
-        assert!(ended.exit(TARGET, ExitStatus::Code(0), None, at(3)));
-        ended.searches.record(at(4), SearchResult::Found(found(None)));
+        assert!(ended.exit(TARGET, ExitStatus::Code(0), None, AT));
+        ended.searches.record(AT, SearchResult::Found(found(None)));
         assert_eq!(ended.take_signal(&policy()), None);
     }
 
@@ -317,11 +315,11 @@ mod tests {
         tracker.begin_exit(TARGET, Some(3));
         tracker.begin_exit(TARGET, Some(0));
         assert!(tracker.is_exiting());
-        assert!(tracker.exit(TARGET, ExitStatus::Code(1), Some(0), at(3)) && !tracker.is_exiting());
+        assert!(tracker.exit(TARGET, ExitStatus::Code(1), Some(0), AT) && !tracker.is_exiting());
         let target = tracker.target().unwrap();
         assert_eq!(target.last_count(), Some(LastCount { streams: Some(3) }));
         assert_eq!(target.exit_status(), Some(ExitStatus::Code(1)));
-        assert!(!tracker.exit(TARGET, ExitStatus::Unknown, None, at(4)), "it ends once");
+        assert!(!tracker.exit(TARGET, ExitStatus::Unknown, None, AT), "it ends once");
     }
 
     #[test]
@@ -330,7 +328,7 @@ mod tests {
         let mut tracker = tracker(None);
         assert_eq!(tracker.compare(&found(None)), Match::Same);
         assert_eq!(tracker.compare(&other), Match::Replaces(TARGET));
-        assert!(tracker.exit(TARGET, ExitStatus::Unknown, None, at(3)));
+        assert!(tracker.exit(TARGET, ExitStatus::Unknown, None, AT));
         assert_eq!(tracker.compare(&other), Match::New);
         tracker.forget_ended();
         assert!(tracker.target().is_none());
@@ -338,9 +336,9 @@ mod tests {
 
     #[test]
     fn saved_signal_is_not_sent_again_after_resume() {
-        let mut tracker = TargetTracker::new(at(1), &policy());
+        let mut tracker = TargetTracker::new(AT, &policy());
         tracker.resume(TARGET, true, &mut Actions::default());
-        tracker.searches.record(at(2), SearchResult::Found(found(None)));
+        tracker.searches.record(AT, SearchResult::Found(found(None)));
         assert_eq!(tracker.take_signal(&policy()), None);
         assert!(!tracker.is_signal_pending());
     }

@@ -15,7 +15,7 @@ use crate::time::Time;
 
 /// Everything that determines how many streams were cut.
 #[derive(Clone, Copy, Debug)]
-pub struct DrainFacts<'a> {
+pub struct Account<'a> {
     /// When the drain ended.
     pub now: Time,
     /// The settings.
@@ -26,7 +26,7 @@ pub struct DrainFacts<'a> {
     pub incarnation: &'a IncarnationState,
 }
 
-impl<'a> DrainFacts<'a> {
+impl<'a> Account<'a> {
     /// The facts at this time.
     #[must_use]
     pub const fn new(
