@@ -31,7 +31,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn contract_holds_whatever_happens(policy in policy(), history in history()) {
+    fn contract_holds_for_random_histories(policy in policy(), history in history()) {
         let mut simulation = Simulation::new(policy);
         for event in &history {
             simulation.apply(event);
@@ -50,7 +50,7 @@ proptest! {
     }
 
     #[test]
-    fn well_behaved_pod_drains_to_the_instant(times in times(), streams in 0..3_u64) {
+    fn well_behaved_pod_drains_exactly_on_time(times in times(), streams in 0..3_u64) {
         let budget = times.budget();
         let settled = times.lame_duck + times.quiet_period + times.exit_wait;
         let result = drained(times, streams);

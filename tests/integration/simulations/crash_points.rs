@@ -90,25 +90,25 @@ fn die_at_every_step(outcome: Outcome, before: &[Event], after: &[Event]) {
 }
 
 #[test]
-fn a_death_at_any_step_of_a_drain_to_zero_changes_nothing_but_its_time() {
+fn crash_at_any_step_preserves_drained_outcome() {
     die_at_every_step(Outcome::Drained, &[Event::Streams(0), Event::Wait(seconds(3))], &[]);
 }
 
 #[test]
-fn a_death_at_any_step_of_a_drain_to_its_deadline_changes_nothing() {
+fn crash_at_any_step_preserves_expired_outcome() {
     let work = Event::Traffic(vec![ACTIVE_RATE * 4, ACTIVE_RATE * 4]);
     die_at_every_step(Outcome::Expired, &[Event::Streams(2), work, Event::Wait(seconds(3))], &[]);
 }
 
 #[test]
-fn a_death_at_any_step_of_a_drain_to_the_exit_of_the_target_changes_nothing_but_its_time() {
+fn crash_at_any_step_preserves_exited_outcome() {
     let work = Event::Traffic(vec![ACTIVE_RATE * 4, ACTIVE_RATE * 4]);
     let before = [Event::Streams(2), work, Event::Wait(seconds(3))];
     die_at_every_step(Outcome::Exited, &before, &[Event::Wait(seconds(8)), Event::Exit(ExitStatus::Code(0))]);
 }
 
 #[test]
-fn a_death_at_any_step_of_a_drain_to_idle_streams_changes_nothing_but_its_time() {
+fn crash_at_any_step_preserves_idle_outcome() {
     let silence = Event::Traffic(vec![0, 0]);
     die_at_every_step(Outcome::Idle, &[Event::Streams(2), silence, Event::Wait(seconds(10))], &[]);
 }

@@ -187,7 +187,7 @@ impl Simulation {
             }
             Event::Streams(streams) => self.set_streams(streams),
             Event::Batch(batch) => self.change_load(|process, _| process.batch = batch),
-            Event::Traffic(ref rates) => self.change_load(|process, now| process.traffic.carry(now, rates)),
+            Event::Traffic(ref rates) => self.change_load(|process, now| process.traffic.set_rates(now, rates)),
             Event::Table(readable) => self.behaviour.table_readable = readable,
             Event::Page(page) => self.behaviour.page = page,
             Event::Lazy(lazy) => self.behaviour.lazy_series = lazy,
@@ -441,7 +441,7 @@ impl Simulation {
         let window = self.policy.idle.rule.window;
         // A target that is not watched may have ended since the readings were taken.
         let Some(process) = self.process.as_mut() else { return };
-        process.traffic.pass(now);
+        process.traffic.advance(now);
         // The readings cannot know what has changed since they were taken.
         let unread = self.last_poll + Duration::from_millis(200);
         let active = process.traffic.last_active().filter(|active| *active + window > now + unread);
@@ -504,7 +504,7 @@ impl Simulation {
         if self.process.is_none() {
             self.incarnations += 1;
             let incarnation = Incarnation { pid: self.incarnations, started: ticks(self.now) };
-            let traffic = Traffic::begin(self.now);
+            let traffic = Traffic::new(self.now);
             self.process =
                 Some(Process { incarnation, streams: 0, batch: 0, traffic, signalled: false, exiting: false });
         }
