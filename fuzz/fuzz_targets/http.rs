@@ -8,8 +8,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use lameduck::io::hook::{ServerState, bind, connection_slots::ConnectionSlots, serve};
-use lameduck::queue::{Event, Question};
+use lameduck::io::report::{OutcomeReport, StatusReport};
+use lameduck::queue::{Event, HookCall, HookReply, Request};
 use lameduck_fuzz::{requests, responses};
+use lameduck_machine::io::CallKind;
 use libfuzzer_sys::{Corpus, fuzz_target};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -22,7 +24,7 @@ const TIMEOUT: Duration = Duration::from_secs(8);
 /// How often to yield to the server without any result before no further event is expected. A later event is not an
 /// error; this input just does not observe it.
 const MAX_IDLE_YIELDS: usize = 30;
-const OUTCOME: &str = r#"{"outcome":"drained"}"#;
+const OUTCOME: &str = r#"{"outcome":"drained""#;
 
 struct Host {
     runtime: Runtime,
@@ -48,7 +50,7 @@ struct Exchange {
     hangups: usize,
     /// Number of answered requests other than hook calls.
     others: usize,
-    held: Vec<oneshot::Sender<String>>,
+    held: Vec<oneshot::Sender<HookReply>>,
 }
 
 impl Host {
@@ -122,31 +124,31 @@ impl Exchange {
     }
 
     fn answer(&mut self, event: Event, drains_end: bool) {
-        let question = match event {
-            Event::Question(question) => question,
+        let request = match event {
+            Event::Request(request) => request,
             other => panic!("unexpected event: {other:?}"),
         };
-        match question {
-            Question::Prestop(_, reply) => {
+        match request {
+            Request::Hook(HookCall { kind: CallKind::Unauthorized, .. }) => panic!("no token is required"),
+            Request::Hook(HookCall { reply, .. }) => {
                 self.hooks += 1;
                 if drains_end {
-                    let _ = reply.send(OUTCOME.to_owned());
+                    let _ = reply.send(HookReply::Finished(outcome()));
                 } else {
                     self.held.push(reply);
                 }
                 return;
             }
-            Question::Wait(..) => panic!("no token is required"),
-            Question::Astray(_) => return,
-            Question::Hangup => {
+            Request::UnknownHookPath(_) => return,
+            Request::Hangup => {
                 self.hangups += 1;
                 return;
             }
-            Question::Ready(reply) => drop(reply.send(None)),
-            Question::Accepting(reply) => drop(reply.send(Some("full".to_owned()))),
-            Question::Live(reply) => drop(reply.send(())),
-            Question::Status(reply) => drop(reply.send("{}".to_owned())),
-            Question::Metrics(reply) => drop(reply.send("# EOF\n".to_owned())),
+            Request::Readiness(reply) => drop(reply.send(None)),
+            Request::Accepting(reply) => drop(reply.send(Some("at capacity".to_owned()))),
+            Request::Liveness(reply) => drop(reply.send(())),
+            Request::Status(reply) => drop(reply.send(Box::new(status()))),
+            Request::Metrics(reply) => drop(reply.send("# EOF\n".to_owned())),
         }
         self.others += 1;
     }
@@ -158,6 +160,32 @@ impl Exchange {
                 tokio::time::timeout(TIMEOUT, queue.recv()).await.expect("the hangup of a held caller is reported");
             self.answer(event.expect("the server is running"), false);
         }
+    }
+}
+
+fn outcome() -> OutcomeReport {
+    OutcomeReport {
+        outcome: "drained".to_owned(),
+        streams_at_start: None,
+        stragglers: Some(0),
+        idle_streams: 0,
+        seconds: 1.0,
+        signal: None,
+    }
+}
+
+fn status() -> StatusReport {
+    StatusReport {
+        phase: "serving".to_owned(),
+        streams: None,
+        idle_streams: None,
+        sources: Vec::new(),
+        disagreement_seconds: None,
+        target: None,
+        drain: None,
+        outcome: None,
+        durations: None,
+        version: String::new(),
     }
 }
 

@@ -23,6 +23,10 @@ use crate::io::sockets::{OwnConnection, SocketReader};
 use crate::queue::{Event, PollResult};
 use crate::settings::sources::Sources;
 
+/// How much longer than its timeout a poll may take: every source has the same timeout of its own, and a message that
+/// names the source. The machine gives a poll up only after twice this time.
+const SLACK: Duration = Duration::from_millis(50);
+
 /// Everything that counts streams.
 #[derive(Clone)]
 pub struct SourcePoller {
@@ -105,10 +109,9 @@ impl SourcePoller {
         let requested_at = request.requested_at;
         let poll = Poll { requested_at, ..Poll::default() };
         let collected = Mutex::new(Collected { poll, durations: Vec::new() });
-        let ends_at = self.clock.instant(requested_at + request.timeout);
+        let ends_at = self.clock.instant(requested_at + request.timeout + SLACK);
         let all =
             async { tokio::join!(self.poll_lone_page(request, &collected), self.poll_ports(request, &collected)) };
-        // Every source has a shorter timeout of its own, with a better message.
         let _ = tokio::time::timeout_at(ends_at, all).await;
         let mut collected = collected.into_inner().unwrap_or_else(PoisonError::into_inner);
         collected.poll.target_exiting = request.target_exiting();
@@ -121,11 +124,6 @@ impl SourcePoller {
         self.sockets.as_ref().is_some_and(|sockets| sockets.watched.contains(&port))
     }
 
-    /// How much of the poll's time is left.
-    fn time_left(&self, request: PollRequest) -> Duration {
-        (request.requested_at + request.timeout).since(self.clock.now())
-    }
-
     fn record(&self, request: PollRequest, collected: &Mutex<Collected>, source: Source, reading: Reading) {
         let duration = self.clock.now().since(request.requested_at);
         let mut collected = collected.lock().unwrap_or_else(PoisonError::into_inner);
@@ -136,7 +134,7 @@ impl SourcePoller {
     /// Reads a page on a port whose connections are not watched.
     async fn poll_lone_page(&self, request: PollRequest, collected: &Mutex<Collected>) {
         let Some(page) = self.page.as_deref().filter(|page| !self.is_watched(page.url().port())) else { return };
-        let connection = http::connect_timeout(page.url(), self.time_left(request)).await;
+        let connection = http::connect_timeout(page.url(), request.timeout).await;
         self.read_page(page, connection, request, collected).await;
     }
 
@@ -162,7 +160,7 @@ impl SourcePoller {
         };
         let read_status = async {
             if let Some((status, connection)) = status {
-                let reading = status.read(connection, self.time_left(request)).await;
+                let reading = status.read(connection, request.timeout).await;
                 self.record(request, collected, Source::Status, reading);
             }
         };
@@ -176,7 +174,7 @@ impl SourcePoller {
         request: PollRequest,
         collected: &Mutex<Collected>,
     ) {
-        let read = page.read(connection, self.time_left(request)).await;
+        let read = page.read(connection, request.timeout).await;
         collected.lock().unwrap_or_else(PoisonError::into_inner).poll.capacity = read.capacity;
         for (source, reading) in read.readings {
             self.record(request, collected, source, reading);

@@ -99,6 +99,7 @@ impl Controller {
                 if self.target.on_signal_result(incarnation, sent) && !sent {
                     self.drain.save(&self.target, &mut self.actions);
                 }
+                self.finish_if_target_ended();
                 self.finish_if_never_served(SignalAttempt::Made);
             }
         }
@@ -208,13 +209,12 @@ impl Controller {
     }
 
     fn on_exit(&mut self, incarnation: Incarnation, status: ExitStatus) {
-        if !self.target.exit(incarnation, status, self.now) {
+        let streams = self.incarnation.fresh_streams(&self.policy, self.now);
+        if !self.target.exit(incarnation, status, streams, self.now) {
             return;
         }
         let wait_for_exit = self.policy.wait_for_exit;
-        if let Some(drain) = self.drain.active() {
-            self.finish(drain.at_exit(wait_for_exit));
-        }
+        self.finish_if_target_ended();
         self.release_unauthorized(|drain, _| Some(drain.at_exit(wait_for_exit)));
         self.reset_incarnation();
         if self.drain.is_serving() {
@@ -280,6 +280,12 @@ impl Controller {
         let account = Account::new(self.now, &self.policy, &self.target, &self.incarnation);
         let result = account.result(drain, outcome);
         self.drain.finish(result, &self.target, &mut self.callers, &mut self.actions);
+    }
+
+    fn finish_if_target_ended(&mut self) {
+        if let Some(drain) = self.drain.active().filter(|_| self.target.has_ended()) {
+            self.finish(drain.at_exit(self.policy.wait_for_exit));
+        }
     }
 
     /// Ends a drain in which there is nothing to wait for; where the target can be signalled, after the signal.

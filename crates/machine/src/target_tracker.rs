@@ -52,7 +52,7 @@ enum ExitState {
     },
     Exited {
         status: ExitStatus,
-        last_count: Option<LastCount>,
+        last_count: LastCount,
     },
 }
 
@@ -169,11 +169,14 @@ impl TargetTracker {
         }
     }
 
-    /// The target has ended; false if it was not this one, or had ended before.
-    pub fn exit(&mut self, incarnation: Incarnation, status: ExitStatus, now: Time) -> bool {
-        let target = self.target.as_mut().filter(|target| target.incarnation == incarnation && target.is_alive());
+    /// The target has ended; this was known of its streams, unless more was known when its end began. False if it was
+    /// not this target, or if it had ended before.
+    pub fn exit(&mut self, incarnation: Incarnation, status: ExitStatus, streams: Option<u64>, now: Time) -> bool {
+        self.begin_exit(incarnation, streams);
+        let target = self.target.as_mut().filter(|target| target.incarnation == incarnation);
         let Some(target) = target else { return false };
-        target.exit = ExitState::Exited { status, last_count: target.last_count() };
+        let ExitState::Exiting { last_count } = target.exit else { return false };
+        target.exit = ExitState::Exited { status, last_count };
         self.searches.reset_at_exit(now);
         true
     }
@@ -245,13 +248,12 @@ impl Target {
         }
     }
 
-    /// The count of streams when its end began; `None` if that was not noticed.
+    /// The count of streams when its end began; `None` while it is alive.
     #[must_use]
     pub const fn last_count(&self) -> Option<LastCount> {
         match self.exit {
             ExitState::Alive => None,
-            ExitState::Exiting { last_count } => Some(last_count),
-            ExitState::Exited { last_count, .. } => last_count,
+            ExitState::Exiting { last_count } | ExitState::Exited { last_count, .. } => Some(last_count),
         }
     }
 }
@@ -300,7 +302,7 @@ mod tests {
         exiting.begin_exit(TARGET, Some(3));
         assert_eq!(exiting.take_signal(&policy()), None);
         let mut ended = tracker(None);
-        assert!(ended.exit(TARGET, ExitStatus::Code(0), at(3)));
+        assert!(ended.exit(TARGET, ExitStatus::Code(0), None, at(3)));
         ended.searches.record(at(4), SearchResult::Found(found(None)));
         assert_eq!(ended.take_signal(&policy()), None);
     }
@@ -311,11 +313,11 @@ mod tests {
         tracker.begin_exit(TARGET, Some(3));
         tracker.begin_exit(TARGET, Some(0));
         assert!(tracker.is_exiting());
-        assert!(tracker.exit(TARGET, ExitStatus::Code(1), at(3)) && !tracker.is_exiting());
+        assert!(tracker.exit(TARGET, ExitStatus::Code(1), Some(0), at(3)) && !tracker.is_exiting());
         let target = tracker.target().unwrap();
         assert_eq!(target.last_count(), Some(LastCount { streams: Some(3) }));
         assert_eq!(target.exit_status(), Some(ExitStatus::Code(1)));
-        assert!(!tracker.exit(TARGET, ExitStatus::Unknown, at(4)), "it ends once");
+        assert!(!tracker.exit(TARGET, ExitStatus::Unknown, None, at(4)), "it ends once");
     }
 
     #[test]
@@ -324,7 +326,7 @@ mod tests {
         let mut tracker = tracker(None);
         assert_eq!(tracker.compare(&found(None)), Match::Same);
         assert_eq!(tracker.compare(&other), Match::Replaces(TARGET));
-        assert!(tracker.exit(TARGET, ExitStatus::Unknown, at(3)));
+        assert!(tracker.exit(TARGET, ExitStatus::Unknown, None, at(3)));
         assert_eq!(tracker.compare(&other), Match::New);
         tracker.forget_ended();
         assert!(tracker.target().is_none());

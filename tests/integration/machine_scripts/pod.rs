@@ -259,6 +259,12 @@ impl Pod {
             .input(Input::Exited(incarnation(n), status))
     }
 
+    /// This incarnation has ended when it is found: that shows when it is to be watched.
+    pub(crate) fn ends_before_it_is_watched(&mut self, n: u32) -> &mut Self {
+        self.ended.push(incarnation(n));
+        self.finds(found(n, None))
+    }
+
     /// The sidecar crashes, and a new one resumes the saved drain.
     pub(crate) fn sidecar_restarts(&mut self) -> &mut Self {
         self.unanswered_polls.clear();
