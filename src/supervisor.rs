@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use lameduck_machine::controller::Controller;
+use lameduck_machine::hook_callers::MAX_UNAUTHORIZED;
 use lameduck_machine::io::{Action, CallKind, CallerId, Input, Reply};
 use lameduck_machine::policy::Policy;
 use lameduck_machine::saved_drain::SavedDrain;
@@ -74,7 +75,14 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
                     Some(event) => self.on_event(event),
                     None => break,
                 },
-                () = tokio::time::sleep_until(wake) => self.handle(Input::Tick),
+                () = tokio::time::sleep_until(wake) => {
+                    // After a stall, the answer to a poll goes before its timeout.
+                    tokio::task::yield_now().await;
+                    match queue.try_recv() {
+                        Ok(event) => self.on_event(event),
+                        Err(_) => self.handle(Input::Tick),
+                    }
+                }
             }
         }
         self.controller.snapshot(self.clock.now())
@@ -201,12 +209,11 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
         if let Some(peer) = unauthorized {
             self.unauthorized.insert(caller, peer);
         }
-        let held_before = self.controller.snapshot(now).hook_callers;
-        self.handle(Input::Call { caller, kind, at: made_at.unwrap_or(now) });
-        let is_held = self.controller.snapshot(now).hook_callers > held_before;
-        if let Some(peer) = unauthorized.filter(|_| is_held) {
+        // The machine rejects what is more.
+        if let Some(peer) = unauthorized.filter(|_| self.unauthorized.len() <= MAX_UNAUTHORIZED) {
             self.log.unauthorized_call(now, peer);
         }
+        self.handle(Input::Call { caller, kind, at: made_at.unwrap_or(now) });
     }
 
     fn remove_disconnected(&mut self) {

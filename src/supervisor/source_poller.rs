@@ -71,10 +71,10 @@ struct Collected {
 }
 
 impl PollRequest {
-    /// The target, if it is exiting or has ended meanwhile: connections that the kernel closes are no streams that
+    /// Whether the target is exiting or has ended meanwhile: connections that the kernel closes are no streams that
     /// ended, and what answers on its ports may be its successor.
-    fn target_exiting(&self) -> Option<Incarnation> {
-        self.target.filter(|target| !is_intact(*target).unwrap_or(true))
+    fn target_exiting(&self) -> bool {
+        self.target.is_some_and(|target| !is_intact(target).unwrap_or(true))
     }
 }
 
@@ -106,8 +106,8 @@ impl SourcePoller {
     }
 
     async fn run(self, request: PollRequest) {
-        let requested_at = request.requested_at;
-        let poll = Poll { requested_at, ..Poll::default() };
+        let PollRequest { requested_at, target, .. } = request;
+        let poll = Poll { requested_at, target, ..Poll::default() };
         let collected = Mutex::new(Collected { poll, durations: Vec::new() });
         let ends_at = self.clock.instant(requested_at + request.timeout + SLACK);
         let all =
@@ -300,10 +300,10 @@ mod tests {
         child.wait().unwrap();
         let mut request =
             PollRequest { requested_at: poller.clock.now(), timeout: Duration::from_secs(30), target: Some(ended) };
-        assert_eq!(poll(&poller, &mut events, request).await.target_exiting, Some(ended));
+        assert_eq!(poll(&poller, &mut events, request).await.target_exiting, true);
         request.target = Some(incarnation(std::process::id()));
         let answer = poll(&poller, &mut events, request).await;
-        assert_eq!((answer.requested_at, answer.target_exiting), (request.requested_at, None));
+        assert_eq!((answer.requested_at, answer.target_exiting), (request.requested_at, false));
         assert_eq!(answer.readings, [(Source::Metrics, Reading::Counts(vec![Some(Count::of(0))]))]);
     }
 

@@ -23,6 +23,9 @@ use crate::target::{Found, Incarnation, SearchResult};
 use crate::target_tracker::{Match, TargetTracker};
 use crate::time::Time;
 
+/// How long before the deadline the last poll ends at the latest.
+const DEADLINE_LEAD: Duration = Duration::from_millis(50);
+
 /// Whether the signal of a target that never served may be attempted now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SignalAttempt {
@@ -99,8 +102,10 @@ impl Controller {
                 if self.target.on_signal_result(incarnation, sent) && !sent {
                     self.drain.save(&self.target, &mut self.actions);
                 }
-                self.finish_if_target_ended();
-                self.finish_if_never_served(SignalAttempt::Made);
+                // A poll in flight may still show that the target serves.
+                if !self.polls.is_in_flight() {
+                    self.finish_if_never_served(SignalAttempt::Made);
+                }
             }
         }
         self.advance();
@@ -214,7 +219,9 @@ impl Controller {
             return;
         }
         let wait_for_exit = self.policy.wait_for_exit;
-        self.finish_if_target_ended();
+        if let Some(drain) = self.drain.active() {
+            self.finish(drain.at_exit(wait_for_exit));
+        }
         self.release_unauthorized(|drain, _| Some(drain.at_exit(wait_for_exit)));
         self.reset_incarnation();
         if self.drain.is_serving() {
@@ -235,15 +242,12 @@ impl Controller {
     // === readings ===
 
     fn on_poll(&mut self, poll: &Poll) {
-        if !self.polls.complete(poll.requested_at) {
-            return;
-        }
-        if let Some(incarnation) = poll.target_exiting {
+        let is_current = self.polls.complete(poll.requested_at, poll.target);
+        if let Some(incarnation) = poll.target.filter(|_| poll.target_exiting) {
             let streams = self.incarnation.fresh_streams(&self.policy, self.now);
             self.target.begin_exit(incarnation, streams);
-            return;
         }
-        if self.target.is_exiting() {
+        if !is_current || poll.target_exiting || self.target.is_exiting() {
             return;
         }
         let seen = self.incarnation.observe(poll, &self.policy, self.now);
@@ -282,12 +286,6 @@ impl Controller {
         self.drain.finish(result, &self.target, &mut self.callers, &mut self.actions);
     }
 
-    fn finish_if_target_ended(&mut self) {
-        if let Some(drain) = self.drain.active().filter(|_| self.target.has_ended()) {
-            self.finish(drain.at_exit(self.policy.wait_for_exit));
-        }
-    }
-
     /// Ends a drain in which there is nothing to wait for; where the target can be signalled, after the signal.
     fn finish_if_never_served(&mut self, attempt: SignalAttempt) {
         let account = Account::new(self.now, &self.policy, &self.target, &self.incarnation);
@@ -310,8 +308,8 @@ impl Controller {
 
     fn advance(&mut self) {
         let now = self.now;
-        if let Some(requested_at) = self.polls.expired(now) {
-            self.on_poll(&Poll { requested_at, ..Poll::default() });
+        if let Some(poll) = self.polls.expired(now) {
+            self.on_poll(&poll);
         }
         if self.target.is_signal_pending() {
             // The next input is its result, and belongs to everything that is decided here.
@@ -361,9 +359,10 @@ impl Controller {
 
     fn request_poll(&mut self) {
         let left = self.drain.active().map_or(Duration::MAX, |drain| drain.deadline.since(self.now));
-        let timeout = self.policy.times.scrape_timeout.min(left);
-        self.polls.begin(self.now, timeout);
+        // The last poll must be answered before the deadline, even where a source does not answer.
+        let timeout = self.policy.times.scrape_timeout.min(left - (left / 4).min(DEADLINE_LEAD));
         let (requested_at, target) = (self.now, self.target.alive().map(|target| target.incarnation));
+        self.polls.begin(requested_at, timeout, target);
         self.actions.push(Action::FindTarget { requested_at, target });
         self.actions.push(Action::PollSources { requested_at, timeout, target });
     }
@@ -389,7 +388,7 @@ impl Controller {
             phase: Phase::of(&self.drain),
             drain: DrainView::of(&self.drain, &self.target, now),
             result: self.drain.finished().map(|finished| finished.result),
-            hook_callers: self.callers.count(),
+            hook_callers: self.callers.hooks(),
         }
     }
 

@@ -51,10 +51,10 @@ impl HookCallers {
         self.unauthorized.retain(|caller| caller.id != id);
     }
 
-    /// How many callers wait.
+    /// How many hook callers wait, authorized or not.
     #[must_use]
-    pub const fn count(&self) -> usize {
-        self.callers.len() + self.unauthorized.len()
+    pub fn hooks(&self) -> usize {
+        self.callers.iter().filter(|(_, trigger)| *trigger == Trigger::Hook).count() + self.unauthorized.len()
     }
 
     /// Whether an unauthorized caller waits.
@@ -157,11 +157,11 @@ mod tests {
         callers.hold(CallerId(3), silent(0), &mut actions);
         callers.release(result(Outcome::Drained), &mut actions);
         callers.release(result(Outcome::Idle), &mut actions);
-        assert_eq!(callers.count(), 1);
+        assert_eq!(callers.hooks(), 1);
         callers.release_unauthorized(result(Outcome::Drained), &mut actions);
         let drained = Reply::Finished(result(Outcome::Drained));
         assert_eq!(replies(actions), [(1, drained), (2, drained), (3, drained)]);
-        assert_eq!(callers.count(), 0);
+        assert_eq!(callers.hooks(), 0);
     }
 
     #[test]
@@ -171,7 +171,7 @@ mod tests {
             callers.hold(CallerId(id), silent(0), &mut actions);
         }
         assert_eq!(replies(actions), [(64, Reply::TooManyUnauthorized)]);
-        assert_eq!(callers.count(), MAX_UNAUTHORIZED);
+        assert_eq!(callers.hooks(), MAX_UNAUTHORIZED);
     }
 
     #[test]

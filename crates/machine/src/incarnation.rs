@@ -9,7 +9,7 @@ use crate::io::{Poll, SocketReading};
 use crate::policy::{AcceptLimit, Policy};
 use crate::reading::{ReadError, ReadErrorKind, Reading};
 use crate::socket_table::SocketTable;
-use crate::source_set::{SourceSet, StreamCount};
+use crate::source_set::SourceSet;
 use crate::stream_lifetimes::StreamLifetimes;
 use crate::target_tracker::TargetTracker;
 use crate::time::Time;
@@ -28,6 +28,8 @@ pub struct IncarnationState {
     capacity: Option<u64>,
     /// Whether load balancers should send no more.
     pub at_capacity: bool,
+    /// When the last poll was answered.
+    answered_at: Option<Time>,
     /// Readiness, once reached, stays.
     pub ready_once: bool,
 }
@@ -63,6 +65,7 @@ impl IncarnationState {
             disagreeing_since: None,
             capacity: None,
             at_capacity: false,
+            answered_at: None,
             ready_once: false,
         }
     }
@@ -70,6 +73,7 @@ impl IncarnationState {
     /// Takes the result of a poll. A source without a reading has not answered in time.
     pub fn observe(&mut self, poll: &Poll, policy: &Policy, now: Time) -> StreamsSeen {
         let mut seen = StreamsSeen::default();
+        self.answered_at = Some(now);
         if let Some(SocketReading { read_at, table }) = &poll.sockets {
             let sample = Sample { requested_at: poll.requested_at, read_at: *read_at };
             match table {
@@ -113,8 +117,9 @@ impl IncarnationState {
     /// The count, unless it is out of date, or a zero where zero streams do not mean zero work.
     #[must_use]
     pub fn fresh_streams(&self, policy: &Policy, now: Time) -> Option<u64> {
-        let StreamCount { streams, as_of } = self.sources.count()?;
-        let fresh = as_of + policy.times.stale_after() >= now;
+        let streams = self.sources.streams()?;
+        // Where one source does not answer, a poll lasts until its timeout: it is not old when it is answered.
+        let fresh = self.answered_at? + policy.times.stale_after() >= now;
         let conclusive = streams > 0 || !policy.wait_for_exit;
         (fresh && conclusive).then_some(streams)
     }

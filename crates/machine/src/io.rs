@@ -63,14 +63,17 @@ pub enum Input {
 pub struct Poll {
     /// When the poll was requested.
     pub requested_at: Time,
+    /// The target whose streams were counted, as it was requested.
+    pub target: Option<Incarnation>,
     /// What each source answered.
     pub readings: Vec<(Source, Reading)>,
     /// The socket table, where it was read for the activity of connections.
     pub sockets: Option<SocketReading>,
     /// The target's own limit of streams, if its page names one; 0 is none.
     pub capacity: Option<u64>,
-    /// The target, if it was exiting when the sources had been read: the readings then say nothing about its streams.
-    pub target_exiting: Option<Incarnation>,
+    /// Whether that target was exiting, or had ended, when the sources had been read: the readings then say nothing about
+    /// its streams.
+    pub target_exiting: bool,
 }
 
 /// The socket table as it was read.

@@ -69,7 +69,7 @@ pub struct Snapshot {
     pub drain: Option<DrainView>,
     /// Its result, once it is over.
     pub result: Option<DrainResult>,
-    /// How many callers wait for the end of the drain, authorized or not.
+    /// How many hook callers wait, authorized or not.
     pub hook_callers: usize,
 }
 

@@ -177,6 +177,10 @@ impl TargetTracker {
         let Some(target) = target else { return false };
         let ExitState::Exiting { last_count } = target.exit else { return false };
         target.exit = ExitState::Exited { status, last_count };
+        if target.signal == SignalState::Saved {
+            // A signal that is still to be sent reaches nobody.
+            target.signal = SignalState::Failed;
+        }
         self.searches.reset_at_exit(now);
         true
     }
