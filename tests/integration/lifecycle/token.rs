@@ -178,7 +178,7 @@ fn changed_token_applies_at_once_and_deleted_one_stays_valid() {
 #[test]
 fn listening_only_on_pod_address_is_logged_at_start() {
     let Some(mut guarded) = TokenFixture::with_streams(0, &QUICK_TIMES) else { return };
-    let line = guarded.sidecar.wait_for_log("is reached by loopback");
+    let line = guarded.sidecar.wait_for_log("is not reachable on loopback");
     assert_eq!((&line["level"], &line["listen"]), (&json!("WARN"), &json!(guarded.outside.to_string())));
 }
 
