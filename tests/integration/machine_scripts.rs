@@ -1,4 +1,4 @@
-//! The drain machine by scripts: one behaviour each, told as what happens when and what must come of it.
+//! Scripted tests of the drain machine. Each test is one behaviour: timed events, and the effects that must follow.
 
 mod counting;
 mod drain_sequence;

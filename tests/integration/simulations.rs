@@ -1,12 +1,11 @@
-//! The drain machine by random histories: whatever befalls the pod, the machine keeps its contract.
+//! Simulations of the drain machine: it must keep its contract for random histories of events in a pod.
 //!
-//! `LAMEDUCK_SIMULATIONS` sets how many histories are lived through.
+//! `LAMEDUCK_SIMULATIONS` sets the number of histories per test.
 
 mod aggregation;
 mod crash_points;
 mod history;
 mod oracle;
-mod oracle_readings;
 mod simulation;
 
 use std::env;
@@ -23,8 +22,8 @@ use crate::simulations::history::{Event, history, policy, times};
 use crate::simulations::simulation::Simulation;
 
 fn config() -> ProptestConfig {
-    let histories = env::var("LAMEDUCK_SIMULATIONS").ok().and_then(|count| count.parse().ok());
-    ProptestConfig { cases: histories.unwrap_or(1000), max_shrink_iters: 20_000, ..ProptestConfig::default() }
+    let cases = env::var("LAMEDUCK_SIMULATIONS").ok().and_then(|count| count.parse().ok());
+    ProptestConfig { cases: cases.unwrap_or(1000), max_shrink_iters: 20_000, ..ProptestConfig::default() }
 }
 
 proptest! {
@@ -36,26 +35,26 @@ proptest! {
         for event in &history {
             simulation.apply(event);
         }
-        // And whoever is still held is released, if only by the deadline.
+        // Longer than any budget: every caller is released, by the deadline at the latest.
         simulation.apply(&Event::Wait(Duration::from_secs(70)));
-        prop_assert!(simulation.has_released_all());
+        prop_assert!(simulation.has_released_all_callers());
     }
 
     #[test]
-    fn zero_needs_every_source_that_can_answer(sources in aggregation::sources(), words in aggregation::words()) {
-        let mut sources = aggregation::Sources::new(&sources);
-        for (at, (source, reading)) in words.into_iter().enumerate() {
-            sources.take(at, source, reading);
+    fn zero_needs_every_source_that_can_answer(sources in aggregation::sources(), readings in aggregation::readings()) {
+        let mut model = aggregation::Model::new(&sources);
+        for (second, (source, reading)) in readings.into_iter().enumerate() {
+            model.record(second, source, reading);
         }
     }
 
     #[test]
     fn well_behaved_pod_drains_exactly_on_time(times in times(), streams in 0..3_u64) {
         let budget = times.budget();
-        let settled = times.lame_duck + times.quiet_period + times.exit_wait;
+        let confirmed = times.lame_duck + times.quiet_period + times.exit_wait;
         let result = drained(times, streams);
         let expected = match streams {
-            0 => (Outcome::Drained, Some(0), settled.min(budget)),
+            0 => (Outcome::Drained, Some(0), confirmed.min(budget)),
             _ => (Outcome::Expired, Some(streams), budget),
         };
         prop_assert_eq!((result.outcome, result.stragglers, result.duration), expected);
@@ -63,7 +62,7 @@ proptest! {
     }
 }
 
-/// What a drain comes to where the page answers at once, and the target stays with so many streams.
+/// The result of a drain in which the page answers immediately, and the target keeps this many streams and stays.
 fn drained(times: DrainTimes, streams: u64) -> DrainResult {
     let (polls, grace_period) = (times.poll_interval * 3, times.grace_period);
     let signal = Some(("SIGINT".to_owned(), 2));
@@ -77,5 +76,5 @@ fn drained(times: DrainTimes, streams: u64) -> DrainResult {
     for event in &script {
         simulation.apply(event);
     }
-    simulation.result().expect("the drain is over")
+    simulation.result().expect("a finished drain")
 }

@@ -9,18 +9,31 @@ use lameduck_machine::reading::{Count, ReadError, ReadErrorKind, Reading, Source
 use lameduck_machine::target::{Found, Incarnation, SearchResult, SignalBlocker};
 use lameduck_machine::time::Time;
 
-/// A grace period of 60 s with 5 s of exit margin; 5 s of lame duck, 2 s of quiet period, 10 s of exit wait, a poll each
-/// second.
+/// The times of [`policy`], in seconds.
+pub const GRACE_PERIOD: u32 = 60;
+/// The end of the grace period, in which the target can exit.
+pub const EXIT_MARGIN: u32 = 5;
+/// From the start of a drain to its deadline.
+pub const BUDGET: u32 = GRACE_PERIOD - EXIT_MARGIN;
+/// From the start of a drain to the signal.
+pub const LAME_DUCK: u32 = 5;
+/// How long zero must last.
+pub const QUIET_PERIOD: u32 = 2;
+/// How long a signalled target may take to exit after that.
+pub const EXIT_WAIT: u32 = 10;
+
+/// A plain policy: one metrics page, polled each second, and SIGINT after the lame duck.
 pub fn policy() -> Policy {
+    let seconds = |seconds: u32| Duration::from_secs(seconds.into());
     Policy {
         times: DrainTimes {
-            grace_period: Duration::from_secs(60),
-            exit_margin: Duration::from_secs(5),
-            lame_duck: Duration::from_secs(5),
-            quiet_period: Duration::from_secs(2),
-            exit_wait: Duration::from_secs(10),
-            poll_interval: Duration::from_secs(1),
-            scrape_timeout: Duration::from_secs(2),
+            grace_period: seconds(GRACE_PERIOD),
+            exit_margin: seconds(EXIT_MARGIN),
+            lame_duck: seconds(LAME_DUCK),
+            quiet_period: seconds(QUIET_PERIOD),
+            exit_wait: seconds(EXIT_WAIT),
+            poll_interval: seconds(1),
+            scrape_timeout: seconds(2),
         },
         sources: vec![Source::Metrics],
         signal: Some(("SIGINT".into(), 2)),
@@ -32,12 +45,12 @@ pub fn policy() -> Policy {
     }
 }
 
-/// Idle streams are not distinguished.
+/// A policy that does not distinguish idle streams.
 pub fn no_idle_policy() -> IdlePolicy {
     IdlePolicy { ports: Vec::new(), rule: IdleRule { window: Duration::from_secs(60), rate: 256 }, ends_drain: false }
 }
 
-/// The `n`th incarnation of the target, which is younger than the sidecar.
+/// The `n`th incarnation of the target. It started after the sidecar.
 pub const fn incarnation(n: u32) -> Incarnation {
     Incarnation { pid: n, started: 100 + n as u64 }
 }
@@ -47,7 +60,7 @@ pub fn found(n: u32, blocker: Option<SignalBlocker>) -> SearchResult {
     SearchResult::Found(Found { incarnation: incarnation(n), name: "impeller".into(), blocker })
 }
 
-/// The instant this many seconds after the start.
+/// The instant this many seconds after the start of the pod.
 pub fn second(seconds: impl Into<f64>) -> Time {
     Time::since_boot(Duration::from_secs(1000) + Duration::from_secs_f64(seconds.into()))
 }

@@ -5,29 +5,30 @@ use std::time::Duration;
 use lameduck_machine::socket_table::{Connection, SocketTable};
 use lameduck_machine::time::Time;
 
-/// Their local port.
+/// The local port of all simulated connections.
 pub const PORT: u16 = 8080;
-/// From this rate on, in bytes a second, a connection is active.
+/// The least rate of an active connection, in bytes a second.
 pub const ACTIVE_RATE: u64 = 256;
 
-/// One connection.
+/// One connection with a constant data rate.
 #[derive(Clone, Copy, Debug)]
 pub struct Flow {
     cookie: u64,
+    /// Bytes a second.
     rate: u64,
-    /// The received thousandths of a byte.
+    /// Thousandths of a byte.
     received: u128,
-    /// Since when its rate has been an active one.
+    /// Since when the rate has been at least [`ACTIVE_RATE`].
     active_since: Option<Time>,
-    /// When a second of activity ended last.
+    /// The last instant at which the connection had been active for at least a second.
     last_active: Option<Time>,
 }
 
-/// All of them.
+/// All connections to the target, and whether it listens.
 #[derive(Clone, Debug)]
 pub struct Traffic {
     pub flows: Vec<Flow>,
-    cookies: u64,
+    last_cookie: u64,
     now: Time,
     pub listening: bool,
 }
@@ -40,16 +41,17 @@ impl Flow {
 }
 
 impl Traffic {
-    pub fn begin(now: Time) -> Self {
-        Self { flows: Vec::new(), cookies: 0, now, listening: true }
+    /// No connections, and a listener.
+    pub fn new(now: Time) -> Self {
+        Self { flows: Vec::new(), last_cookie: 0, now, listening: true }
     }
 
-    /// From now on exactly these connections are open, at these rates; open ones keep their identity.
-    pub fn carry(&mut self, now: Time, rates: &[u64]) {
-        self.pass(now);
+    /// From now on exactly these connections are open, at these rates. Connections that stay open keep their cookies.
+    pub fn set_rates(&mut self, now: Time, rates: &[u64]) {
+        self.advance(now);
         self.flows.truncate(rates.len());
-        for (at, rate) in rates.iter().enumerate() {
-            match self.flows.get_mut(at) {
+        for (index, rate) in rates.iter().enumerate() {
+            match self.flows.get_mut(index) {
                 Some(flow) => flow.set_rate(*rate, now),
                 None => self.open(*rate),
             }
@@ -57,9 +59,9 @@ impl Traffic {
     }
 
     fn open(&mut self, rate: u64) {
-        self.cookies += 1;
+        self.last_cookie += 1;
         self.flows.push(Flow {
-            cookie: self.cookies,
+            cookie: self.last_cookie,
             rate,
             received: 0,
             active_since: (rate >= ACTIVE_RATE).then_some(self.now),
@@ -67,8 +69,8 @@ impl Traffic {
         });
     }
 
-    /// Lets time pass.
-    pub fn pass(&mut self, now: Time) {
+    /// Lets time pass up to this instant.
+    pub fn advance(&mut self, now: Time) {
         let millis = now.since(self.now).as_millis();
         for flow in &mut self.flows {
             flow.received += u128::from(flow.rate) * millis;
@@ -79,14 +81,14 @@ impl Traffic {
         self.now = now;
     }
 
-    /// When one of the open connections was last active.
+    /// When any of the open connections was last active.
     pub fn last_active(&self) -> Option<Time> {
         self.flows.iter().filter_map(|flow| flow.last_active).max()
     }
 
-    /// The socket table now.
+    /// The socket table at this instant.
     pub fn table(&mut self, now: Time) -> SocketTable {
-        self.pass(now);
+        self.advance(now);
         let connection = |flow: &Flow| Connection {
             local: ([127, 0, 0, 1], PORT).into(),
             peer: ([127, 0, 0, 1], 1024).into(),

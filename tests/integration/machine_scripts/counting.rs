@@ -1,4 +1,4 @@
-//! What the sources say, and what is made of it.
+//! From the readings of the sources to one count of streams.
 
 use std::time::Duration;
 
@@ -10,9 +10,11 @@ use lameduck_machine::result::Outcome::{Drained, Expired};
 use lameduck_machine::result::Trigger::Hook;
 
 use crate::machine_scripts::pod::Effect::{Release, Signal};
-use crate::machine_scripts::pod::{Pod, count, failure, found, policy, second};
+use crate::machine_scripts::pod::{
+    BUDGET, CALL, DEADLINE, LAME_DUCK, Pod, QUIET_PERIOD, SIGNAL, count, failure, found, policy, second,
+};
 
-/// A pod whose page has lazy series too; no signal, so that only the counts decide.
+/// A pod whose page also has lazy series. Without a signal, only the counts end a drain.
 fn page(metrics: Reading, lazy: Reading) -> Pod {
     let mut policy = policy();
     policy.signal = None;
@@ -35,50 +37,50 @@ fn count_is_highest_source_not_sum() {
 
 #[test]
 fn unseen_lazy_series_do_not_block_zero() {
-    page(count(0), absent()).at(10).call(Hook).at(17).expect([Release(Drained, Some(0))]);
+    page(count(0), absent()).at(CALL).call(Hook).at(SIGNAL + QUIET_PERIOD).expect([Release(Drained, Some(0))]);
 }
 
 #[test]
 fn vanished_lazy_series_block_zero() {
     let mut pod = page(count(0), count(1));
-    pod.at(10).call(Hook).at(20).readings(&both(count(0), absent()));
-    pod.at(65).expect([Release(Expired, None)]);
+    pod.at(CALL).call(Hook).at(20).readings(&both(count(0), absent()));
+    pod.at(DEADLINE).expect([Release(Expired, None)]);
 }
 
 #[test]
 fn selector_without_match_is_never_zero() {
     let mut pod = page(absent(), count(0));
-    pod.at(10).call(Hook).at(65).expect([Release(Expired, None)]);
+    pod.at(CALL).call(Hook).at(DEADLINE).expect([Release(Expired, None)]);
 }
 
 #[test]
 fn source_that_failed_above_zero_blocks_zero() {
     let mut pod = page(count(2), count(0));
-    pod.at(10).call(Hook).at(20).readings(&both(failure(ReadErrorKind::NoResponse), count(0)));
-    pod.at(65).expect([Release(Expired, None)]);
+    pod.at(CALL).call(Hook).at(20).readings(&both(failure(ReadErrorKind::NoResponse), count(0)));
+    pod.at(DEADLINE).expect([Release(Expired, None)]);
 }
 
 #[test]
 fn absent_series_does_not_lower_last_count() {
     let series = |first| Reading::Counts(vec![first, Some(Count::of(0))]);
     let mut pod = page(series(Some(Count::of(2))), count(0));
-    pod.at(10).call(Hook).at(20).readings(&both(series(None), count(0)));
+    pod.at(CALL).call(Hook).at(20).readings(&both(series(None), count(0)));
     pod.at(30).readings(&both(failure(ReadErrorKind::NoResponse), count(0)));
-    pod.at(65).expect([Release(Expired, None)]);
+    pod.at(DEADLINE).expect([Release(Expired, None)]);
 }
 
 #[test]
 fn source_that_counted_streams_outweighs_failed_source() {
     let mut pod = page(count(2), count(2));
-    pod.at(10).call(Hook).at(19.5).readings(&both(failure(ReadErrorKind::NoResponse), count(0)));
-    pod.at(22).expect([Release(Drained, Some(0))]);
+    pod.at(CALL).call(Hook).at(19.5).readings(&both(failure(ReadErrorKind::NoResponse), count(0)));
+    pod.at(20 + QUIET_PERIOD).expect([Release(Drained, Some(0))]);
 }
 
 #[test]
 fn source_that_failed_at_zero_does_not_block_zero() {
     let mut pod = page(count(0), count(0));
-    pod.at(10).call(Hook).readings(&both(count(0), failure(ReadErrorKind::NoResponse)));
-    pod.at(17).expect([Release(Drained, Some(0))]);
+    pod.at(CALL).call(Hook).readings(&both(count(0), failure(ReadErrorKind::NoResponse)));
+    pod.at(SIGNAL + QUIET_PERIOD).expect([Release(Drained, Some(0))]);
 }
 
 #[test]
@@ -88,7 +90,7 @@ fn unpolled_source_blocks_zero_until_timeout() {
     policy.times.poll_interval = Duration::from_secs(10);
     policy.sources = vec![Metrics, Lazy];
     let mut pod = Pod::start(policy, Some(found(1, None)), &[(Metrics, count(0))]);
-    // Each poll lasts until Lazy has had its 2 s: those requested at 5 and at 7 are zero.
+    // Each poll lasts until the timeout of the lazy series, 2 s. Those requested at 5 and at 7 count zero.
     pod.call(Hook).at(1).counted(None);
     pod.at(7).counted(Some(0)).at(9).expect([Release(Drained, Some(0))]);
 }
@@ -96,14 +98,14 @@ fn unpolled_source_blocks_zero_until_timeout() {
 #[test]
 fn unknown_count_is_never_zero() {
     let mut pod = Pod::serving(0);
-    pod.at(10).fails(ReadErrorKind::Invalid).at(11).call(Hook).at(16).expect([Signal(1)]);
-    pod.at(66).expect([Release(Expired, None)]);
+    pod.at(10).page_fails(ReadErrorKind::Invalid).at(11).call(Hook).at(11 + LAME_DUCK).expect([Signal(1)]);
+    pod.at(11 + BUDGET).expect([Release(Expired, None)]);
 }
 
 #[test]
 fn unanswered_polls_do_not_stall_polling() {
     let mut pod = Pod::serving(3);
-    pod.at(9.5).hangs().at(16.5);
+    pod.at(9.5).polls_hang().at(16.5);
     let requested_at: Vec<_> = pod.unanswered_polls.iter().map(|(requested_at, _)| *requested_at).collect();
     assert_eq!(requested_at, [second(10), second(12.1), second(14.2), second(16.3)]);
     pod.streams(5).at(18.5).counted(Some(5));
@@ -112,7 +114,7 @@ fn unanswered_polls_do_not_stall_polling() {
 #[test]
 fn answer_after_poll_timeout_is_discarded() {
     let mut pod = Pod::serving(3);
-    pod.at(9.5).hangs().at(12.1).counted(None);
+    pod.at(9.5).polls_hang().at(12.1).counted(None);
     let (requested_at, _) = pod.unanswered_polls[0];
     pod.answer_poll(requested_at, &[(Metrics, count(0))]).counted(None);
 }
@@ -120,7 +122,7 @@ fn answer_after_poll_timeout_is_discarded() {
 #[test]
 fn second_answer_to_poll_is_discarded() {
     let mut pod = page(count(3), count(3));
-    pod.at(9.5).hangs().at(10);
+    pod.at(9.5).polls_hang().at(10);
     let (requested_at, _) = pod.unanswered_polls[0];
     pod.answer_poll(requested_at, &[(Metrics, count(4))]);
     pod.answer_poll(requested_at, &[(Metrics, count(0))]).counted(Some(4));
@@ -129,7 +131,7 @@ fn second_answer_to_poll_is_discarded() {
 #[test]
 fn poll_requested_before_drain_is_discarded_in_it() {
     let mut pod = Pod::with(0, |policy| (policy.signal, policy.times.quiet_period) = (None, Duration::ZERO));
-    pod.at(9.5).hangs().at(10.5).call(Hook);
+    pod.at(9.5).polls_hang().at(10.5).call(Hook);
     let (requested_at, _) = pod.unanswered_polls[0];
     pod.answer_poll(requested_at, &[(Metrics, count(9))]).counted(Some(0));
 }
@@ -137,19 +139,19 @@ fn poll_requested_before_drain_is_discarded_in_it() {
 #[test]
 fn poll_requested_in_lame_duck_does_not_end_drain() {
     let mut pod = Pod::with(0, |policy| (policy.signal, policy.times.quiet_period) = (None, Duration::ZERO));
-    pod.at(10).call(Hook).at(13.5).hangs().at(15.5);
+    pod.at(CALL).call(Hook).at(13.5).polls_hang().at(15.5);
     let requested_at = pod.unanswered_polls[0].0;
     pod.answer_poll(requested_at, &[(Metrics, count(0))]);
     let requested_at = pod.unanswered_polls[1].0;
-    assert_eq!(requested_at, second(15));
+    assert_eq!(requested_at, second(SIGNAL));
     pod.answer_poll(requested_at, &[(Metrics, count(0))]).expect([Release(Drained, Some(0))]);
 }
 
 #[test]
 fn poll_timeout_ends_by_deadline() {
     let mut pod = Pod::with(3, |policy| policy.times.scrape_timeout = Duration::from_secs(40));
-    pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(39.5).hangs();
-    pod.at(65).expect([Release(Expired, None)]);
+    pod.drain_to_signal().at(39.5).polls_hang();
+    pod.at(DEADLINE).expect([Release(Expired, None)]);
     assert_eq!(pod.unanswered_polls[0], (second(40), Duration::from_secs(25)));
 }
 
@@ -157,7 +159,7 @@ fn poll_timeout_ends_by_deadline() {
 fn readiness_needs_one_reading_and_survives_failures() {
     let mut pod = Pod::start(policy(), Some(found(1, None)), &[(Metrics, failure(ReadErrorKind::ConnectionRefused))]);
     pod.not_ready(NotReady::SourceUnknown(ReadError::new(ReadErrorKind::ConnectionRefused, "no page")));
-    pod.at(0.5).streams(0).at(1).ready().fails(ReadErrorKind::ConnectionRefused).at(30).ready();
+    pod.at(0.5).streams(0).at(1).ready().page_fails(ReadErrorKind::ConnectionRefused).at(30).ready();
 }
 
 #[test]

@@ -1,28 +1,44 @@
 //! A simulated pod for scripts: the machine, and a small environment around it in which time is stepped.
 //!
-//! Time is in seconds since the start of the pod. Every [`Effect`] must be expected at its very instant: an effect that
-//! comes early, late or unexpected fails the script. The environment wakes the machine only when the machine asked for it.
+//! Time is in seconds since the start of the pod. A script must expect every [`Effect`] at the instant at which it
+//! happens: an early, late or unexpected effect fails the script. The machine is woken only when it asked for it.
+//!
+//! Under the usual policy, with a call at second [`CALL`], the signal follows at [`SIGNAL`] and the deadline at
+//! [`DEADLINE`]. After the signal, zero must last for [`CONFIRMATION`] seconds until the drain ends.
+
+mod actions;
+mod behaviour;
+mod expectations;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use lameduck_machine::controller::Controller;
-use lameduck_machine::durations::DurationHistogram;
-use lameduck_machine::io::{Action, CallKind, CallerId, Input, Poll, Reply, SocketReading};
+use lameduck_machine::io::{CallKind, CallerId, Input};
 use lameduck_machine::policy::Policy;
-use lameduck_machine::readiness::NotReady;
-use lameduck_machine::reading::{ReadError, ReadErrorKind, Reading, Source};
+use lameduck_machine::reading::{ReadErrorKind, Reading, Source};
 use lameduck_machine::result::{DrainResult, ExitStatus, Outcome, Trigger};
 use lameduck_machine::saved_drain::SavedDrain;
-use lameduck_machine::snapshot::{Phase, Snapshot};
 use lameduck_machine::target::{Incarnation, SearchResult};
 use lameduck_machine::time::Time;
 use lameduck_test_support::traffic::Traffic;
 
-pub(crate) use lameduck_test_support::machine::{count, failure, found, incarnation, policy, second};
+pub(crate) use lameduck_test_support::machine::{
+    BUDGET, EXIT_MARGIN, EXIT_WAIT, GRACE_PERIOD, LAME_DUCK, QUIET_PERIOD, count, failure, found, incarnation, policy,
+    second,
+};
 pub(crate) use lameduck_test_support::traffic::PORT;
 
-/// What the machine does that is seen from outside.
+/// When most scripts call.
+pub(crate) const CALL: u32 = 10;
+/// When the signal of a drain that starts at [`CALL`] is sent.
+pub(crate) const SIGNAL: u32 = CALL + LAME_DUCK;
+/// The deadline of a drain that starts at [`CALL`].
+pub(crate) const DEADLINE: u32 = CALL + BUDGET;
+/// How long zero must last after the signal until the drain ends.
+pub(crate) const CONFIRMATION: u32 = QUIET_PERIOD + EXIT_WAIT;
+
+/// The externally visible effects of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     /// The signal is sent to this incarnation.
@@ -37,15 +53,15 @@ pub(crate) enum Effect {
     Exit,
 }
 
-/// What the sources do when they are polled.
+/// How the sources respond to a poll.
 #[derive(Clone, Debug)]
 enum Page {
     Answers(Vec<(Source, Reading)>),
     Hangs,
 }
 
-/// The numbers of unauthorized callers begin here.
-const UNAUTHORIZED: u64 = 1_000_000;
+/// The ID of the first unauthorized caller; all IDs below belong to authorized callers.
+const FIRST_UNAUTHORIZED: u64 = 1_000_000;
 
 /// The machine in its environment.
 pub(crate) struct Pod {
@@ -53,30 +69,33 @@ pub(crate) struct Pod {
     pub(crate) policy: Policy,
     pub(crate) saved: Option<SavedDrain>,
     pub(crate) result: Option<DrainResult>,
-    /// The last answer to an unauthorized caller.
+    /// The last result that an unauthorized caller received.
     pub(crate) unauthorized_result: Option<DrainResult>,
-    /// The polls and searches that were requested and not answered.
+    /// The polls that were not answered: when each was requested, and its timeout.
     pub(crate) unanswered_polls: Vec<(Time, Duration)>,
+    /// When each search was requested that was not answered.
     pub(crate) unanswered_searches: Vec<Time>,
+    /// The durations of the streams that have ended.
+    pub(crate) stream_durations: Vec<Duration>,
     now: Time,
     page: Page,
     traffic: Traffic,
     table_readable: bool,
     table_hangs: bool,
     capacity: Option<u64>,
+    /// The result of every search; `None` if searches hang.
     search: Option<SearchResult>,
     exiting: Option<Incarnation>,
     ended: Vec<Incarnation>,
     signals_fail: bool,
-    /// The authorized callers that wait, by number and trigger.
+    /// The authorized callers that wait, and the trigger of each.
     callers: Vec<(CallerId, Trigger)>,
     next_caller: u64,
-    /// Answers that are given when all actions are done, and answers that come later.
+    /// The answers to give once all actions are performed.
     answers: VecDeque<Input>,
+    /// The answers to give later, and when.
     delayed: Vec<(Time, Input)>,
     effects: Vec<(Time, Effect)>,
-    /// How long the streams lasted that have ended.
-    pub(crate) stream_durations: Vec<Duration>,
 }
 
 impl Pod {
@@ -85,7 +104,7 @@ impl Pod {
         Self::with(streams, |_| ())
     }
 
-    /// The same under another policy.
+    /// The same under a changed policy.
     pub(crate) fn with(streams: u64, change: impl FnOnce(&mut Policy)) -> Self {
         let mut policy = policy();
         change(&mut policy);
@@ -103,9 +122,10 @@ impl Pod {
             unauthorized_result: None,
             unanswered_polls: Vec::new(),
             unanswered_searches: Vec::new(),
+            stream_durations: Vec::new(),
             now,
             page: Page::Answers(readings.to_vec()),
-            traffic: Traffic::begin(now),
+            traffic: Traffic::new(now),
             table_readable: true,
             table_hangs: false,
             capacity: None,
@@ -118,7 +138,6 @@ impl Pod {
             answers: VecDeque::new(),
             delayed: Vec::new(),
             effects: Vec::new(),
-            stream_durations: Vec::new(),
         };
         pod.run_actions();
         pod
@@ -131,7 +150,7 @@ impl Pod {
         let until = second(seconds);
         loop {
             let wake = self.controller.poll_timeout();
-            assert!(wake > self.now, "the machine asks to be woken at {wake:?}, and it is {:?}", self.now);
+            assert!(wake > self.now, "the wake-up time {wake:?} is not after {:?}", self.now);
             let delayed = self.delayed.iter().map(|(at, _)| *at).min().filter(|at| *at <= wake);
             if delayed.unwrap_or(wake) > until {
                 break;
@@ -155,7 +174,7 @@ impl Pod {
         self.input(Input::Tick)
     }
 
-    // === what happens ===
+    // === events ===
 
     pub(crate) fn input(&mut self, input: Input) -> &mut Self {
         self.controller.handle(self.now, input);
@@ -163,11 +182,12 @@ impl Pod {
         self
     }
 
+    /// An authorized caller asks for a drain now.
     pub(crate) fn call(&mut self, trigger: Trigger) -> &mut Self {
         self.call_made_at(trigger, self.now)
     }
 
-    /// A call that was made at an earlier second.
+    /// A call that was made at an earlier second reaches the machine now.
     pub(crate) fn earlier_call(&mut self, trigger: Trigger, seconds: impl Into<f64>) -> &mut Self {
         self.call_made_at(trigger, second(seconds))
     }
@@ -179,115 +199,49 @@ impl Pod {
         let kind = match trigger {
             Trigger::Hook => CallKind::Hook,
             Trigger::Cli => CallKind::Person,
-            Trigger::Sigterm => panic!("SIGTERM is no call"),
+            Trigger::Sigterm => panic!("SIGTERM is not a call"),
         };
         self.input(Input::Call { caller, kind, at })
     }
 
-    /// One of the callers with this trigger disconnects.
+    /// A hook calls at [`CALL`], and the signal is sent at [`SIGNAL`].
+    pub(crate) fn drain_to_signal(&mut self) -> &mut Self {
+        self.at(CALL).call(Trigger::Hook).at(SIGNAL).expect([Effect::Signal(1)])
+    }
+
+    /// The first caller with this trigger disconnects.
     pub(crate) fn hang_up(&mut self, trigger: Trigger) -> &mut Self {
-        let which = self.callers.iter().position(|(_, of)| *of == trigger).expect("such a caller waits");
-        let (caller, _) = self.callers.remove(which);
+        let index = self.callers.iter().position(|(_, of)| *of == trigger).expect("such a caller waits");
+        let (caller, _) = self.callers.remove(index);
         self.input(Input::Hangup(caller))
     }
 
     pub(crate) fn call_unauthorized(&mut self, number: u64) -> &mut Self {
-        let caller = CallerId(UNAUTHORIZED + number);
+        let caller = CallerId(FIRST_UNAUTHORIZED + number);
         self.input(Input::Call { caller, kind: CallKind::Unauthorized, at: self.now })
     }
 
     pub(crate) fn hang_up_unauthorized(&mut self, number: u64) -> &mut Self {
-        self.input(Input::Hangup(CallerId(UNAUTHORIZED + number)))
+        self.input(Input::Hangup(CallerId(FIRST_UNAUTHORIZED + number)))
     }
 
     pub(crate) fn sigterm(&mut self) -> &mut Self {
         self.input(Input::Sigterm)
     }
 
-    /// From now on the page counts this many streams.
-    pub(crate) fn streams(&mut self, streams: u64) -> &mut Self {
-        self.readings(&[(Source::Metrics, count(streams))])
-    }
-
-    /// From now on every source but the socket table fails.
-    pub(crate) fn fails(&mut self, kind: ReadErrorKind) -> &mut Self {
-        let sources = self.policy.sources.iter().filter(|source| **source != Source::Sockets);
-        let failures: Vec<_> = sources.map(|source| (*source, failure(kind))).collect();
-        self.readings(&failures)
-    }
-
-    /// From now on the sources answer this.
-    pub(crate) fn readings(&mut self, readings: &[(Source, Reading)]) -> &mut Self {
-        self.page = Page::Answers(readings.to_vec());
-        self
-    }
-
-    /// From now on exactly these connections are open, and carry this many bytes a second to the target.
-    pub(crate) fn traffic(&mut self, rates: &[u64]) -> &mut Self {
-        self.traffic.carry(self.now, rates);
-        self
-    }
-
-    /// From now on the target's port has a listener, or not.
-    pub(crate) fn listening(&mut self, listening: bool) -> &mut Self {
-        self.traffic.listening = listening;
-        self
-    }
-
-    /// From now on the socket table can be read, or not.
-    pub(crate) fn table_readable(&mut self, readable: bool) -> &mut Self {
-        self.table_readable = readable;
-        self
-    }
-
-    /// From now on the socket table does not answer, so that a poll lasts until its timeout.
-    pub(crate) fn table_hangs(&mut self) -> &mut Self {
-        self.table_hangs = true;
-        self
-    }
-
-    /// From now on the page names this limit of its own.
-    pub(crate) fn capacity(&mut self, capacity: u64) -> &mut Self {
-        self.capacity = Some(capacity);
-        self
-    }
-
-    /// From now on polls are not answered.
-    pub(crate) fn hangs(&mut self) -> &mut Self {
-        self.page = Page::Hangs;
-        self
-    }
-
     /// The poll that was requested then is answered now.
     pub(crate) fn answer_poll(&mut self, requested_at: Time, readings: &[(Source, Reading)]) -> &mut Self {
-        let poll = Poll { requested_at, readings: readings.to_vec(), ..self.poll(requested_at) };
+        let poll = self.poll(requested_at, readings.to_vec());
         self.input(Input::Polled(poll))
     }
 
     /// The newest unanswered poll is answered now.
-    pub(crate) fn answer_late(&mut self, readings: &[(Source, Reading)]) -> &mut Self {
+    pub(crate) fn answer_newest_poll(&mut self, readings: &[(Source, Reading)]) -> &mut Self {
         let (requested_at, _) = self.unanswered_polls.pop().expect("an unanswered poll");
         self.answer_poll(requested_at, readings)
     }
 
-    /// From now on a search has this result.
-    pub(crate) fn finds(&mut self, result: SearchResult) -> &mut Self {
-        self.search = Some(result);
-        self
-    }
-
-    /// From now on searches are not answered.
-    pub(crate) fn searches_hang(&mut self) -> &mut Self {
-        self.search = None;
-        self
-    }
-
-    pub(crate) fn signals_fail(&mut self, fail: bool) -> &mut Self {
-        self.signals_fail = fail;
-        self
-    }
-
-    /// The kernel begins to end this incarnation: the next poll reports that. A poll in flight is answered now.
+    /// The kernel begins to end this incarnation, as the next poll reports. A poll in flight is answered now.
     pub(crate) fn begins_to_exit(&mut self, n: u32) -> &mut Self {
         self.exiting = Some(incarnation(n));
         if let Some((requested_at, _)) = self.unanswered_polls.pop() {
@@ -296,23 +250,17 @@ impl Pod {
         self
     }
 
-    /// The kernel ends no process any more.
-    pub(crate) fn begins_to_exit_no_more(&mut self) -> &mut Self {
-        self.exiting = None;
-        self
-    }
-
-    /// This incarnation ends, and with it its page.
+    /// This incarnation exits, and its page with it.
     pub(crate) fn exits(&mut self, n: u32, status: ExitStatus) -> &mut Self {
         self.ended.push(incarnation(n));
         self.exiting = None;
-        self.finds(SearchResult::NotFound)
-            .fails(ReadErrorKind::ConnectionRefused)
+        self.search_finds(SearchResult::NotFound)
+            .page_fails(ReadErrorKind::ConnectionRefused)
             .input(Input::Exited(incarnation(n), status))
     }
 
-    /// The sidecar crashes, and a new one resumes what was saved.
-    pub(crate) fn restarts(&mut self) -> &mut Self {
+    /// The sidecar crashes, and a new one resumes the saved drain.
+    pub(crate) fn sidecar_restarts(&mut self) -> &mut Self {
         self.unanswered_polls.clear();
         self.unanswered_searches.clear();
         self.delayed.clear();
@@ -322,177 +270,6 @@ impl Pod {
         self.controller = Controller::new(self.now, self.policy.clone(), self.saved);
         self.run_actions();
         self
-    }
-
-    // === what comes of the machine's actions ===
-
-    fn run_actions(&mut self) {
-        loop {
-            while let Some(action) = self.controller.poll_action() {
-                if let Some(input) = self.perform(action) {
-                    self.controller.handle(self.now, input);
-                }
-            }
-            let Some(answer) = self.answers.pop_front() else { break };
-            self.controller.handle(self.now, answer);
-        }
-        if self.snapshot().phase == Phase::Done {
-            assert_eq!(self.callers, [], "callers are left without an answer");
-        }
-    }
-
-    /// What comes of an action at once; searches and polls are answered when all actions are done.
-    fn perform(&mut self, action: Action) -> Option<Input> {
-        match action {
-            Action::FindTarget { requested_at, .. } => match self.search.clone() {
-                Some(result) => self.answers.push_back(Input::SearchResult { requested_at, result }),
-                None => self.unanswered_searches.push(requested_at),
-            },
-            Action::PollSources { requested_at, timeout, .. } => self.on_poll_request(requested_at, timeout),
-            Action::WatchTarget(incarnation) => {
-                let ended = self.ended.contains(&incarnation);
-                return ended.then_some(Input::Exited(incarnation, ExitStatus::Unknown));
-            }
-            Action::SaveState(saved) => self.saved = Some(saved),
-            Action::ClearState => self.saved = None,
-            Action::SendSignal(incarnation) => return Some(self.send_signal(incarnation)),
-            Action::KillTarget(incarnation) => self.effect(Effect::Kill(incarnation.pid)),
-            Action::StreamEnded(duration) => self.stream_durations.push(duration),
-            Action::ReportOutcome(result) => {
-                self.result = Some(result);
-                self.effect(Effect::Release(result.outcome, result.stragglers));
-            }
-            Action::Reply(caller, Reply::Finished(result)) => self.on_reply(caller, result),
-            Action::Reply(_, Reply::TooManyUnauthorized) => panic!("scripts have few callers"),
-            Action::Exit => self.effect(Effect::Exit),
-        }
-        None
-    }
-
-    fn on_poll_request(&mut self, requested_at: Time, timeout: Duration) {
-        let Page::Answers(readings) = self.page.clone() else {
-            return self.unanswered_polls.push((requested_at, timeout));
-        };
-        let poll = Poll { requested_at, readings, ..self.poll(requested_at) };
-        let poll = if self.table_hangs { Poll { sockets: None, ..poll } } else { self.with_socket_count(poll) };
-        let answers = |source: &Source| poll.readings.iter().any(|(answering, _)| answering == source);
-        if self.table_hangs || !self.policy.sources.iter().all(answers) {
-            // What does not answer holds up the whole poll.
-            self.delayed.push((requested_at + timeout, Input::Polled(poll)));
-        } else {
-            self.answers.push_back(Input::Polled(poll));
-        }
-    }
-
-    /// A poll of everything but the page, read now.
-    fn poll(&mut self, requested_at: Time) -> Poll {
-        let table = self.traffic.table(self.now);
-        let table =
-            if self.table_readable { Ok(table) } else { Err(ReadError::new(ReadErrorKind::Invalid, "no table")) };
-        let sockets = Some(SocketReading { read_at: self.now, table });
-        Poll { requested_at, readings: Vec::new(), sockets, capacity: self.capacity, target_exiting: self.exiting }
-    }
-
-    fn with_socket_count(&self, mut poll: Poll) -> Poll {
-        let table = poll.sockets.as_ref().map(|sockets| &sockets.table);
-        if let Some(table) = table.filter(|_| self.policy.sources.contains(&Source::Sockets)) {
-            let reading = match table {
-                Ok(table) => Reading::Counts(vec![table.count(PORT)]),
-                Err(error) => Reading::Unknown(error.clone()),
-            };
-            poll.readings.push((Source::Sockets, reading));
-        }
-        poll
-    }
-
-    /// An authorized caller is answered: with the result of a drain that ends now, or of one that is over.
-    fn on_reply(&mut self, caller: CallerId, result: DrainResult) {
-        if caller.0 >= UNAUTHORIZED {
-            self.unauthorized_result = Some(result);
-            let number = caller.0 - UNAUTHORIZED;
-            return self.effect(Effect::ReleaseUnauthorized(number, result.outcome, result.stragglers));
-        }
-        let which = self.callers.iter().position(|(waiting, _)| *waiting == caller).expect("a caller that waits");
-        self.callers.remove(which);
-        assert_eq!(Some(result), self.result, "an answer without its result");
-        let release = (self.now, Effect::Release(result.outcome, result.stragglers));
-        if !self.effects.contains(&release) {
-            self.effects.push(release);
-        }
-    }
-
-    fn send_signal(&mut self, incarnation: Incarnation) -> Input {
-        let saved = self.saved.is_some_and(|saved| saved.signalled && saved.incarnation == Some(incarnation));
-        assert!(saved, "a signal is sent before it is saved: {:?}", self.saved);
-        if !self.signals_fail {
-            self.effect(Effect::Signal(incarnation.pid));
-        }
-        Input::SignalResult(incarnation, !self.signals_fail)
-    }
-
-    fn effect(&mut self, effect: Effect) {
-        self.effects.push((self.now, effect));
-    }
-
-    // === what must be so ===
-
-    /// Exactly these effects happened, at this very instant.
-    pub(crate) fn expect<const N: usize>(&mut self, effects: [Effect; N]) -> &mut Self {
-        let expected: Vec<_> = effects.into_iter().map(|effect| (self.now, effect)).collect();
-        assert_eq!(std::mem::take(&mut self.effects), expected);
-        self
-    }
-
-    pub(crate) fn phase(&mut self, phase: Phase) -> &mut Self {
-        assert_eq!(self.snapshot().phase, phase, "at {:?}", self.now);
-        self
-    }
-
-    pub(crate) fn counted(&mut self, streams: Option<u64>) -> &mut Self {
-        assert_eq!(self.snapshot().streams.count, streams, "at {:?}", self.now);
-        self
-    }
-
-    pub(crate) fn idle(&mut self, streams: Option<u64>) -> &mut Self {
-        assert_eq!(self.snapshot().streams.idle, streams, "at {:?}", self.now);
-        self
-    }
-
-    pub(crate) fn ready(&mut self) -> &mut Self {
-        self.not_ready(None)
-    }
-
-    pub(crate) fn not_ready(&mut self, reason: impl Into<Option<NotReady>>) -> &mut Self {
-        assert_eq!(self.snapshot().not_ready, reason.into(), "at {:?}", self.now);
-        self
-    }
-
-    pub(crate) fn not_accepting(&mut self, reason: impl Into<Option<NotReady>>) -> &mut Self {
-        assert_eq!(self.controller.readiness(self.now).not_accepting_reason(), reason.into(), "at {:?}", self.now);
-        self
-    }
-
-    pub(crate) fn deadline(&mut self, seconds: impl Into<f64>) -> &mut Self {
-        assert_eq!(self.snapshot().drain.map(|drain| drain.deadline), Some(second(seconds)));
-        self
-    }
-
-    /// How long streams last, as far as it was seen.
-    pub(crate) fn durations(&self) -> &DurationHistogram {
-        self.controller.stream_durations(self.now).0
-    }
-
-    /// The estimated seconds until all streams have ended.
-    pub(crate) fn seconds_to_zero(&self) -> Option<u64> {
-        self.controller.stream_durations(self.now).1.map(|time| time.as_secs())
-    }
-
-    pub(crate) fn snapshot(&self) -> Snapshot {
-        self.controller.snapshot(self.now)
-    }
-
-    fn assert_no_unexpected_effects(&self) {
-        assert!(self.effects.is_empty(), "unexpected: {:?}", self.effects);
     }
 }
 

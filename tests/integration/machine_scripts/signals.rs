@@ -1,4 +1,4 @@
-//! The one signal: to whom, when, and when not.
+//! The one signal of a drain: when it is sent, and what prevents it.
 
 use std::time::Duration;
 
@@ -12,12 +12,14 @@ use lameduck_machine::snapshot::Phase;
 use lameduck_machine::target::{SearchResult, SignalBlocker};
 
 use crate::machine_scripts::pod::Effect::{Release, Signal};
-use crate::machine_scripts::pod::{Pod, count, found, incarnation, policy, second};
+use crate::machine_scripts::pod::{
+    CALL, DEADLINE, Pod, QUIET_PERIOD, SIGNAL, count, found, incarnation, policy, second,
+};
 
 #[test]
 fn uncaught_signal_is_not_sent() {
     let mut pod = Pod::start(policy(), Some(found(1, Some(SignalBlocker::NotCaught))), &[(Metrics, count(3))]);
-    pod.at(10).call(Hook).at(19.5).streams(0).at(22).expect([Release(Drained, Some(0))]);
+    pod.at(CALL).call(Hook).at(19.5).streams(0).at(20 + QUIET_PERIOD).expect([Release(Drained, Some(0))]);
     assert!(!pod.result.expect("a result").signalled);
 }
 
@@ -25,24 +27,24 @@ fn uncaught_signal_is_not_sent() {
 fn unpermitted_signal_is_rechecked_at_each_poll() {
     let blocker = SignalBlocker::NotPermitted { theirs: 0, ours: 1000 };
     let mut pod = Pod::start(policy(), Some(found(1, Some(blocker))), &[(Metrics, count(3))]);
-    pod.at(10).call(Hook).at(30.5).finds(found(1, None)).at(31).expect([Signal(1)]);
+    pod.at(CALL).call(Hook).at(30.5).search_finds(found(1, None)).at(31).expect([Signal(1)]);
 }
 
 #[test]
 fn blocker_that_appears_in_lame_duck_prevents_signal() {
     let mut pod = Pod::serving(3);
-    pod.at(10).call(Hook).at(14).finds(found(1, Some(SignalBlocker::NotCaught)));
-    pod.at(65).expect([Release(Expired, Some(3))]);
+    pod.at(CALL).call(Hook).at(14).search_finds(found(1, Some(SignalBlocker::NotCaught)));
+    pod.at(DEADLINE).expect([Release(Expired, Some(3))]);
 }
 
 #[test]
 fn ambiguous_target_is_not_signalled_until_resolved() {
     let mut pod = Pod::serving(3);
-    pod.at(10)
+    pod.at(CALL)
         .call(Hook)
-        .finds(SearchResult::Ambiguous(vec![1, 7]))
+        .search_finds(SearchResult::Ambiguous(vec![1, 7]))
         .at(25)
-        .finds(found(1, None))
+        .search_finds(found(1, None))
         .at(26)
         .expect([Signal(1)]);
 }
@@ -50,24 +52,24 @@ fn ambiguous_target_is_not_signalled_until_resolved() {
 #[test]
 fn signal_needs_search_requested_after_lame_duck() {
     let mut pod = Pod::serving(3);
-    pod.at(10).call(Hook).at(13.5).searches_hang().at(15.5);
+    pod.at(CALL).call(Hook).at(13.5).searches_hang().at(15.5);
     let requested_at = pod.unanswered_searches[0];
     assert_eq!(requested_at, second(14));
     pod.input(Input::SearchResult { requested_at, result: found(1, None) }).expect([]);
     let requested_at = pod.unanswered_searches[1];
-    assert_eq!(requested_at, second(15));
+    assert_eq!(requested_at, second(SIGNAL));
     pod.input(Input::SearchResult { requested_at, result: found(1, None) }).expect([Signal(1)]);
 }
 
 #[test]
 fn hanging_page_does_not_delay_signal() {
-    Pod::serving(3).at(10).call(Hook).at(13.5).hangs().at(15).expect([Signal(1)]);
+    Pod::serving(3).at(CALL).call(Hook).at(13.5).polls_hang().at(SIGNAL).expect([Signal(1)]);
 }
 
 #[test]
 fn failed_signal_is_retried_at_next_poll() {
     let mut pod = Pod::serving(3);
-    pod.signals_fail(true).at(10).call(Hook).at(17.5);
+    pod.signals_fail(true).at(CALL).call(Hook).at(17.5);
     assert!(!pod.saved.expect("a saved drain").signalled);
     pod.signals_fail(false).at(18).expect([Signal(1)]);
 }
@@ -75,22 +77,32 @@ fn failed_signal_is_retried_at_next_poll() {
 #[test]
 fn drain_with_failed_signal_ends_by_count() {
     let mut pod = Pod::serving(3);
-    pod.signals_fail(true).at(10).call(Hook).at(19.5).streams(0).at(22).expect([Release(Drained, Some(0))]);
+    pod.signals_fail(true)
+        .at(CALL)
+        .call(Hook)
+        .at(19.5)
+        .streams(0)
+        .at(20 + QUIET_PERIOD)
+        .expect([Release(Drained, Some(0))]);
     assert!(!pod.result.expect("a result").signalled);
 }
 
 #[test]
 fn signal_result_of_other_incarnation_is_ignored() {
     let mut pod = Pod::serving(3);
-    pod.at(10).call(Hook).at(15).expect([Signal(1)]).input(Input::SignalResult(incarnation(9), false)).at(30);
+    pod.drain_to_signal().input(Input::SignalResult(incarnation(9), false)).at(30);
     pod.exits(1, ExitStatus::Code(0)).expect([Release(Exited, Some(0))]);
 }
 
 #[test]
 fn no_signal_is_sent_after_release() {
     let mut pod = Pod::serving(0);
-    pod.finds(SearchResult::Ambiguous(vec![1, 7])).at(10).call(Hook).at(17).expect([Release(Drained, Some(0))]);
-    pod.finds(found(1, None)).at(60).phase(Phase::Done);
+    pod.search_finds(SearchResult::Ambiguous(vec![1, 7]))
+        .at(CALL)
+        .call(Hook)
+        .at(SIGNAL + QUIET_PERIOD)
+        .expect([Release(Drained, Some(0))]);
+    pod.search_finds(found(1, None)).at(60).phase(Phase::Done);
 }
 
 #[test]
@@ -100,11 +112,11 @@ fn no_signal_is_sent_while_serving() {
 
 #[test]
 fn signal_none_drains_with_or_without_target() {
-    for sighting in [found(1, None), SearchResult::NotFound] {
+    for search_result in [found(1, None), SearchResult::NotFound] {
         let mut policy = policy();
         policy.signal = None;
-        let mut pod = Pod::start(policy, Some(sighting), &[(Metrics, count(3))]);
-        pod.ready().at(10).call(Hook).at(19.5).streams(0).at(22).expect([Release(Drained, Some(0))]);
+        let mut pod = Pod::start(policy, Some(search_result), &[(Metrics, count(3))]);
+        pod.ready().at(CALL).call(Hook).at(19.5).streams(0).at(20 + QUIET_PERIOD).expect([Release(Drained, Some(0))]);
     }
 }
 
@@ -113,14 +125,14 @@ fn pod_is_not_ready_while_signal_is_blocked() {
     let mut pod = Pod::start(policy(), Some(found(1, Some(SignalBlocker::NotCaught))), &[(Metrics, count(3))]);
     let signal = "SIGINT".to_owned();
     pod.not_ready(NotReady::CannotSignal { pid: 1, signal, blocker: SignalBlocker::NotCaught });
-    pod.at(0.5).finds(found(1, None)).at(1).ready();
+    pod.at(0.5).search_finds(found(1, None)).at(1).ready();
 }
 
 #[test]
 fn only_lasting_ambiguity_makes_pod_not_ready() {
     let mut pod = Pod::serving(3);
-    pod.at(9.5).finds(SearchResult::Ambiguous(vec![1, 7])).at(12).ready();
-    pod.at(13).not_ready(NotReady::Ambiguous(vec![1, 7])).finds(found(1, None)).at(14).ready();
+    pod.at(9.5).search_finds(SearchResult::Ambiguous(vec![1, 7])).at(12).ready();
+    pod.at(13).not_ready(NotReady::Ambiguous(vec![1, 7])).search_finds(found(1, None)).at(14).ready();
 }
 
 #[test]
@@ -132,9 +144,9 @@ fn pod_is_starting_before_first_search() {
 fn zero_does_not_end_drain_before_search_for_signal() {
     let mut pod =
         Pod::with(0, |policy| (policy.times.quiet_period, policy.times.exit_wait) = (Duration::ZERO, Duration::ZERO));
-    pod.at(10).call(Hook).at(14.5).searches_hang().at(15.5);
+    pod.at(CALL).call(Hook).at(14.5).searches_hang().at(15.5);
     let requested_at = pod.unanswered_searches[0];
-    assert_eq!(requested_at, second(15));
+    assert_eq!(requested_at, second(SIGNAL));
     pod.input(Input::SearchResult { requested_at, result: found(1, None) }).expect([Signal(1)]);
     pod.at(16).expect([Release(Drained, Some(0))]);
 }

@@ -1,4 +1,4 @@
-//! What may be made of the sources' words, by a model that keeps everything that each has ever said.
+//! Compares the count of a set of sources with a model that keeps every reading.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use proptest::prelude::*;
 
 const ALL: [Source; 4] = [Source::Metrics, Source::Lazy, Source::Sockets, Source::Status];
 
-/// Sources, and all that they have said, the last last.
-pub(crate) struct Sources {
+/// A set of sources, and all readings of each in order.
+pub(crate) struct Model {
     source_set: SourceSet,
-    said: Vec<(Source, Vec<Reading>)>,
+    readings: Vec<(Source, Vec<Reading>)>,
 }
 
-/// Any of the sources, and at least one.
+/// One or more sources.
 pub(crate) fn sources() -> impl Strategy<Value = Vec<Source>> {
     prop::sample::subsequence(ALL.to_vec(), 1..=4)
 }
 
-/// Any readings in any order.
-pub(crate) fn words() -> impl Strategy<Value = Vec<(Source, Reading)>> {
+/// Random readings of random sources.
+pub(crate) fn readings() -> impl Strategy<Value = Vec<(Source, Reading)>> {
     prop::collection::vec((prop::sample::select(ALL.to_vec()), reading()), 1..30)
 }
 
@@ -32,62 +32,63 @@ fn reading() -> impl Strategy<Value = Reading> {
     prop_oneof![
         3 => prop::collection::vec(count, 2)
             .prop_map(|counts| Reading::Counts(counts.into_iter().map(|count| count.map(Count::of)).collect())),
-        1 => kind.prop_map(|kind| Reading::Unknown(ReadError::new(kind, "no word"))),
+        1 => kind.prop_map(|kind| Reading::Unknown(ReadError::new(kind, "no reading"))),
     ]
 }
 
-impl Sources {
+impl Model {
     pub(crate) fn new(sources: &[Source]) -> Self {
-        let said = sources.iter().map(|source| (*source, Vec::new())).collect();
-        Self { source_set: SourceSet::new(sources), said }
+        let readings = sources.iter().map(|source| (*source, Vec::new())).collect();
+        Self { source_set: SourceSet::new(sources), readings }
     }
 
-    pub(crate) fn take(&mut self, second: usize, source: Source, reading: Reading) {
+    /// Records a reading, and checks the count.
+    pub(crate) fn record(&mut self, second: usize, source: Source, reading: Reading) {
         let requested_at = Time::since_boot(Duration::from_secs(second as u64));
         self.source_set.record(source, requested_at, reading.clone());
-        if let Some((_, said)) = self.said.iter_mut().find(|(one, _)| *one == source) {
-            said.push(reading);
+        if let Some((_, readings)) = self.readings.iter_mut().find(|(recorded, _)| *recorded == source) {
+            readings.push(reading);
         }
-        match self.source_set.count().map(|tally| tally.streams) {
+        let count = self.source_set.count().map(|count| count.streams);
+        match count {
             None => {}
-            Some(0) => self.may_be_zero(),
+            Some(0) => self.assert_zero_is_allowed(),
             Some(streams) => {
-                assert!(
-                    self.said.iter().any(|(source, said)| now(*source, said) == Some(streams)),
-                    "nobody said {streams}"
-                );
+                let counts_this = |(source, readings): &(Source, Vec<Reading>)| current(*source, readings) == count;
+                assert!(self.readings.iter().any(counts_this), "no source counts {streams}");
             }
         }
-        let most = self.said.iter().filter_map(|(source, said)| now(*source, said)).max().filter(|most| *most > 0);
-        let absent = self.said.iter().any(|(source, said)| is_missed(*source, said));
-        assert!(
-            most.is_none() || absent || self.source_set.count().map(|tally| tally.streams) == most,
-            "streams are lost"
-        );
+        let counts = self.readings.iter().filter_map(|(source, readings)| current(*source, readings));
+        let highest = counts.max().filter(|highest| *highest > 0);
+        let missing = self.readings.iter().any(|(source, readings)| is_missing(*source, readings));
+        assert!(highest.is_none() || missing || count == highest, "counted streams are lost");
     }
 
-    fn may_be_zero(&self) {
-        let overruled = self.said.iter().any(|(source, said)| {
-            now(*source, said).is_some() && said.iter().any(|reading| sum(*source, reading) > Some(0))
-        });
-        for (source, said) in &self.said {
-            assert!(!said.is_empty(), "{source:?} was not heard");
-            assert!(now(*source, said).unwrap_or(0) == 0, "{source:?} says more than zero");
-            assert!(!is_missed(*source, said), "{source:?} is absent");
-            assert!(!failed_high(*source, said) || overruled, "{source:?} failed high: {said:?}");
+    fn assert_zero_is_allowed(&self) {
+        let has_evidence = |(source, readings): &(Source, Vec<Reading>)| {
+            current(*source, readings).is_some() && readings.iter().any(|reading| sum(*source, reading) > Some(0))
+        };
+        let outweighed = self.readings.iter().any(has_evidence);
+        for (source, readings) in &self.readings {
+            assert!(!readings.is_empty(), "{source:?} was never read");
+            assert!(current(*source, readings).unwrap_or(0) == 0, "{source:?} counts more than zero");
+            assert!(!is_missing(*source, readings), "{source:?} is absent");
+            assert!(!failed_above_zero(*source, readings) || outweighed, "{source:?} failed above zero: {readings:?}");
         }
-        assert!(self.said.iter().any(|(source, said)| now(*source, said).is_some()), "nobody answers");
+        let answers = |(source, readings): &(Source, Vec<Reading>)| current(*source, readings).is_some();
+        assert!(self.readings.iter().any(answers), "no source answers");
     }
 }
 
-/// What it says now, if it does.
-fn now(source: Source, said: &[Reading]) -> Option<u64> {
-    said.last().and_then(|reading| sum(source, reading))
+/// The count of the last reading, if it has one.
+fn current(source: Source, readings: &[Reading]) -> Option<u64> {
+    readings.last().and_then(|reading| sum(source, reading))
 }
 
+/// The count of a reading, if it has one.
 fn sum(source: Source, reading: &Reading) -> Option<u64> {
     match reading {
-        // A port that is closed has nobody on it.
+        // A closed port has no connections.
         Reading::Counts(counts) if source == Source::Sockets => {
             Some(counts.iter().flatten().map(|count| count.streams).sum())
         }
@@ -96,25 +97,25 @@ fn sum(source: Source, reading: &Reading) -> Option<u64> {
     }
 }
 
-/// Whether something has nothing to count on now that must be there.
-fn is_missed(source: Source, said: &[Reading]) -> bool {
-    let Some(Reading::Counts(last)) = said.last() else { return false };
-    let shown = |at: usize| {
-        said.iter()
-            .any(|reading| matches!(reading, Reading::Counts(counts) if counts.get(at).is_some_and(Option::is_some)))
+/// Whether a series or port is absent now that must exist.
+fn is_missing(source: Source, readings: &[Reading]) -> bool {
+    let Some(Reading::Counts(last)) = readings.last() else { return false };
+    let shown = |index: usize| {
+        let shows = |counts: &[Option<Count>]| counts.get(index).is_some_and(Option::is_some);
+        readings.iter().any(|reading| matches!(reading, Reading::Counts(counts) if shows(counts)))
     };
-    last.iter().enumerate().any(|(at, count)| {
+    last.iter().enumerate().any(|(index, count)| {
         count.is_none()
             && match source {
                 Source::Metrics | Source::Status => true,
-                Source::Lazy => shown(at),
-                Source::Sockets => !shown(at),
+                Source::Lazy => shown(index),
+                Source::Sockets => !shown(index),
             }
     })
 }
 
-/// Whether it fails now, and its last count was more than zero.
-fn failed_high(source: Source, said: &[Reading]) -> bool {
-    let failing = matches!(said.last(), Some(Reading::Unknown(_)));
-    failing && said.iter().rev().find_map(|reading| sum(source, reading)) > Some(0)
+/// Whether the source fails now, and its last count was above zero.
+fn failed_above_zero(source: Source, readings: &[Reading]) -> bool {
+    let failing = matches!(readings.last(), Some(Reading::Unknown(_)));
+    failing && readings.iter().rev().find_map(|reading| sum(source, reading)) > Some(0)
 }

@@ -1,4 +1,4 @@
-//! A sidecar that dies after its nth action, for every n, and another that goes on from the file that it left.
+//! Crashes the sidecar after its nth action, for every n. The next sidecar resumes from the state file.
 
 use std::env::temp_dir;
 use std::fs;
@@ -41,15 +41,15 @@ fn policy() -> Policy {
     }
 }
 
-/// A drain with this before the call and this after it, in which the sidecar dies after so many actions.
-fn live(before: &[Event], after: &[Event], step: u8, away: Duration) -> Simulation {
+/// A drain with these events before and after the call, in which the sidecar crashes after this many actions.
+fn drain_with_crash(before: &[Event], after: &[Event], after_actions: u8, downtime: Duration) -> Simulation {
     let mut simulation = Simulation::new(policy());
-    let dir = temp_dir().join(format!("lameduck-deaths-{}", std::process::id()));
-    fs::create_dir_all(&dir).expect("a directory can be made");
-    let state = StateFile::new(&dir, &format!("{:?}", std::thread::current().id()), "subject");
-    state.erase().expect("it is ours");
+    let dir = temp_dir().join(format!("lameduck-crash-points-{}", std::process::id()));
+    fs::create_dir_all(&dir).expect("a writable temporary directory");
+    let state = StateFile::new(&dir, &format!("{:?}", std::thread::current().id()), "target");
+    state.erase().expect("an own state file");
     simulation.save_to_file(state);
-    let call = [Event::SidecarCrash(step, away, false), Event::Call(Trigger::Hook)];
+    let call = [Event::SidecarCrash { after_actions, downtime, new_incarnation: false }, Event::Call(Trigger::Hook)];
     let end = [Event::Wait(policy().times.grace_period)];
     for event in before.iter().chain(&call).chain(after).chain(&end) {
         simulation.apply(event);
@@ -57,58 +57,59 @@ fn live(before: &[Event], after: &[Event], step: u8, away: Duration) -> Simulati
     simulation
 }
 
-/// StreamLifetimes through a drain once for every action after which its sidecar can die.
-fn die_at_every_step(outcome: Outcome, before: &[Event], after: &[Event]) {
-    for away in [Duration::ZERO, seconds(3)] {
-        let (mut unnoted, mut unsent, mut told_again) = (0, 0, 0);
+/// Runs a drain once for every action after which the sidecar can crash.
+fn crash_at_every_step(outcome: Outcome, before: &[Event], after: &[Event]) {
+    for downtime in [Duration::ZERO, seconds(3)] {
+        let (mut unsaved, mut unsent, mut reported_twice) = (0, 0, 0);
         let steps = (0..u8::MAX).take_while(|step| {
-            let simulation = live(before, after, *step, away);
+            let simulation = drain_with_crash(before, after, *step, downtime);
             if simulation.reported.is_empty() {
-                assert!(!simulation.has_drain() && simulation.signals == 0, "a drain without an end");
-                unnoted += 1;
+                assert!(!simulation.has_drain() && simulation.signals == 0, "a drain without a result");
+                unsaved += 1;
                 return true;
             }
             let result = simulation.reported[0];
             assert!(simulation.reported.iter().all(|reported| *reported == result), "{:?}", simulation.reported);
-            assert_eq!(result.outcome, outcome, "died after {step} actions");
+            assert_eq!(result.outcome, outcome, "crash after {step} actions");
             assert!(result.signalled && simulation.has_drain());
             if outcome == Outcome::Expired {
-                // One that comes back too late to look cannot know.
+                // A sidecar that restarts too late for a poll cannot know the stragglers.
                 assert!(matches!(result.stragglers, Some(2) | None));
                 let budget = policy().times.budget();
-                assert!(budget <= result.duration && result.duration <= budget + away, "{result:?}");
+                assert!(budget <= result.duration && result.duration <= budget + downtime, "{result:?}");
             }
             assert_eq!(simulation.kills, usize::from(outcome == Outcome::Idle));
-            told_again += simulation.reported.len() - 1;
+            reported_twice += simulation.reported.len() - 1;
             unsent += 1 - simulation.signals;
             !simulation.awaits_crash()
         });
         assert!(steps.count() > 20);
-        // Before the first saved; between the saved of the signal and the signal; between the word and the saved of it.
-        assert_eq!((unnoted, unsent, told_again), (1, 1, 1), "{outcome:?}");
+        // One crash precedes the first save, one is between saving and sending the signal, and one is between reporting
+        // the result and saving that it was reported.
+        assert_eq!((unsaved, unsent, reported_twice), (1, 1, 1), "{outcome:?}");
     }
 }
 
 #[test]
 fn crash_at_any_step_preserves_drained_outcome() {
-    die_at_every_step(Outcome::Drained, &[Event::Streams(0), Event::Wait(seconds(3))], &[]);
+    crash_at_every_step(Outcome::Drained, &[Event::Streams(0), Event::Wait(seconds(3))], &[]);
 }
 
 #[test]
 fn crash_at_any_step_preserves_expired_outcome() {
-    let work = Event::Traffic(vec![ACTIVE_RATE * 4, ACTIVE_RATE * 4]);
-    die_at_every_step(Outcome::Expired, &[Event::Streams(2), work, Event::Wait(seconds(3))], &[]);
+    let active = Event::Traffic(vec![ACTIVE_RATE * 4; 2]);
+    crash_at_every_step(Outcome::Expired, &[Event::Streams(2), active, Event::Wait(seconds(3))], &[]);
 }
 
 #[test]
 fn crash_at_any_step_preserves_exited_outcome() {
-    let work = Event::Traffic(vec![ACTIVE_RATE * 4, ACTIVE_RATE * 4]);
-    let before = [Event::Streams(2), work, Event::Wait(seconds(3))];
-    die_at_every_step(Outcome::Exited, &before, &[Event::Wait(seconds(8)), Event::Exit(ExitStatus::Code(0))]);
+    let active = Event::Traffic(vec![ACTIVE_RATE * 4; 2]);
+    let before = [Event::Streams(2), active, Event::Wait(seconds(3))];
+    crash_at_every_step(Outcome::Exited, &before, &[Event::Wait(seconds(8)), Event::Exit(ExitStatus::Code(0))]);
 }
 
 #[test]
 fn crash_at_any_step_preserves_idle_outcome() {
-    let silence = Event::Traffic(vec![0, 0]);
-    die_at_every_step(Outcome::Idle, &[Event::Streams(2), silence, Event::Wait(seconds(10))], &[]);
+    let silent = Event::Traffic(vec![0; 2]);
+    crash_at_every_step(Outcome::Idle, &[Event::Streams(2), silent, Event::Wait(seconds(10))], &[]);
 }

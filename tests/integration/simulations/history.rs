@@ -1,4 +1,4 @@
-//! Random histories: what may befall a pod, and under which settings.
+//! Random histories: sequences of events in a pod, and the policies under which they happen.
 
 use std::time::Duration;
 
@@ -11,59 +11,64 @@ use proptest::prelude::*;
 
 use lameduck_test_support::traffic::{ACTIVE_RATE, PORT};
 
-/// One thing that happens.
+/// One event.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
-    /// Time passes, and the machine is woken when it asked for it.
+    /// Time passes, and the machine is woken whenever it asked for it.
     Wait(Duration),
     /// Time passes, and the machine is woken late.
     Jump(Duration),
-    /// Somebody asks for a drain.
+    /// An authorized caller asks for a drain.
     Call(Trigger),
-    /// One of the callers goes away.
+    /// The authorized caller with this index disconnects.
     Hangup(usize),
-    /// Somebody waits who may not ask for a drain.
+    /// An unauthorized hook call.
     UnauthorizedCall,
-    /// One of these goes away.
+    /// The unauthorized caller with this index disconnects.
     UnauthorizedHangup(usize),
     Sigterm,
-    /// The streams on the target from now on.
+    /// From now on, the page counts this many streams.
     Streams(u64),
-    /// The streams besides these that are never idle.
+    /// From now on, the page counts this many more streams, which are never idle.
     Batch(u64),
-    /// The connections from now on, by the bytes a second that they carry.
+    /// From now on, these connections are open; each rate is in bytes a second.
     Traffic(Vec<u64>),
     /// Whether the socket table can be read from now on.
     Table(bool),
-    /// What the page does from now on.
+    /// How the page responds from now on.
     Page(Page),
-    /// Whether the lazy series are on the page from now on.
+    /// Whether the page shows the lazy series from now on.
     Lazy(bool),
-    /// The target begins to die: nothing that is read of it is its word any more.
+    /// The target begins to exit: from now on, readings of it are discarded.
     BeginExit,
-    /// The target ends.
+    /// The target exits.
     Exit(ExitStatus),
-    /// A new life begins, if there is none.
+    /// A new incarnation starts, if no target runs.
     Start,
     /// Whether a second process matches from now on.
     SecondMatch(bool),
     /// Whether the target does not catch the signal from now on.
     NotCaught(bool),
-    /// Whether signals fail to go out from now on.
+    /// Whether signals fail to be sent from now on.
     SignalsFail(bool),
-    /// Whether a signalled target ends by itself once it has no streams.
+    /// Whether a signalled target exits once it has no streams, from now on.
     ExitsWhenEmpty(bool),
-    /// How long a reading takes from now on; `None` is for ever.
+    /// The duration of a poll from now on; `None` if polls are never answered.
     PollTakes(Option<Duration>),
-    /// Whether readings are answered twice from now on.
+    /// Whether each poll is answered twice from now on.
     AnswersTwice(bool),
-    /// How long a search takes from now on.
+    /// The duration of a search from now on.
     SearchTakes(Duration),
-    /// The sidecar dies after so many more actions, and stays away so long; or another life begins meanwhile.
-    SidecarCrash(u8, Duration, bool),
+    /// The sidecar crashes after this many more actions. The next one starts after the downtime, in which a new
+    /// incarnation of the target may start.
+    SidecarCrash {
+        after_actions: u8,
+        downtime: Duration,
+        new_incarnation: bool,
+    },
 }
 
-/// What the page does when it is read.
+/// How the page responds to a poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Page {
     Up,
@@ -73,7 +78,7 @@ pub(crate) enum Page {
     Absent,
 }
 
-/// A whole history.
+/// A random history.
 pub(crate) fn history() -> impl Strategy<Value = Vec<Event>> {
     prop::collection::vec(event(), 1..40)
 }
@@ -104,16 +109,21 @@ fn event() -> impl Strategy<Value = Event> {
         2 => prop_oneof![3 => millis(4_000).prop_map(Some), 1 => Just(None)].prop_map(Event::PollTakes),
         1 => any::<bool>().prop_map(Event::AnswersTwice),
         1 => prop_oneof![Just(Duration::ZERO), millis(3_000)].prop_map(Event::SearchTakes),
-        2 => (0..12_u8, millis(5_000), any::<bool>()).prop_map(|(n, away, anew)| Event::SidecarCrash(n, away, anew)),
+        2 => (0..12_u8, millis(5_000), any::<bool>()).prop_map(|(after_actions, downtime, new_incarnation)| {
+            Event::SidecarCrash { after_actions, downtime, new_incarnation }
+        }),
     ]
 }
 
 fn traffic() -> impl Strategy<Value = Vec<u64>> {
-    prop::collection::vec(prop_oneof![2 => Just(0), 2 => Just(26), 1 => Just(200), 1 => Just(2_000)], 0..4)
+    let (silent, keep_alive, below_active, active) = (0, 26, 200, 2000);
+    let rate = prop_oneof![2 => Just(silent), 2 => Just(keep_alive), 1 => Just(below_active), 1 => Just(active)];
+    prop::collection::vec(rate, 0..4)
 }
 
-fn millis(most: u64) -> impl Strategy<Value = Duration> {
-    (0..=most).prop_map(Duration::from_millis)
+/// A duration of at most this many milliseconds.
+fn millis(max: u64) -> impl Strategy<Value = Duration> {
+    (0..=max).prop_map(Duration::from_millis)
 }
 
 fn trigger() -> impl Strategy<Value = Trigger> {
@@ -138,7 +148,7 @@ fn exit_status() -> impl Strategy<Value = ExitStatus> {
     ]
 }
 
-/// Any settings that add up.
+/// A random valid policy.
 pub(crate) fn policy() -> impl Strategy<Value = Policy> {
     let sources = prop_oneof![
         Just(vec![Source::Metrics]),
@@ -163,7 +173,7 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
     )
 }
 
-/// Idle streams are told apart, and end a drain, or not.
+/// Idle streams are distinguished or not, and end a drain or not.
 fn idle() -> impl Strategy<Value = IdlePolicy> {
     let ports = prop_oneof![3 => Just(vec![PORT]), 1 => Just(Vec::new())];
     (ports, 2..20_u64, any::<bool>()).prop_map(|(ports, seconds, ends_drain)| {
@@ -172,13 +182,13 @@ fn idle() -> impl Strategy<Value = IdlePolicy> {
     })
 }
 
-/// Any times that add up.
+/// Random times that fit into the grace period.
 pub(crate) fn times() -> impl Strategy<Value = DrainTimes> {
-    let third = || 0..330_u32;
-    (millis(60_000), third(), third(), third(), millis(12_000), millis(5_000), millis(6_000)).prop_map(
+    let per_mille = || 0..330_u32;
+    (millis(60_000), per_mille(), per_mille(), per_mille(), millis(12_000), millis(5_000), millis(6_000)).prop_map(
         |(grace, margin, lame_duck, quiet, exit_wait, poll, timeout)| {
             let grace_period = grace + Duration::from_secs(1);
-            let share = |of: u32| grace_period * of / 1000;
+            let share = |per_mille: u32| grace_period * per_mille / 1000;
             DrainTimes {
                 grace_period,
                 exit_margin: share(margin),

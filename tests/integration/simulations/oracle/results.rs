@@ -1,4 +1,4 @@
-//! What a result may say, by what was seen.
+//! Checks every result against the readings and the exit of the target.
 
 use std::time::Duration;
 
@@ -8,96 +8,111 @@ use lameduck_machine::time::Time;
 
 use super::{Drain, Oracle};
 
+/// The signal of every policy.
+const SIGINT: i32 = 2;
+
 impl Oracle {
-    pub(super) fn reports(&mut self, now: Time, result: &DrainResult) {
-        let drain = self.drain.clone().expect("a verdict is of a drain");
-        assert!(!drain.reported, "a second verdict");
+    pub(super) fn on_report(&mut self, now: Time, result: &DrainResult) {
+        let drain = self.drain.clone().expect("a result without a drain");
+        assert!(!drain.reported, "a second result");
         if let Some(drain) = &mut self.drain {
             drain.reported = true;
         }
-        if let Some((_, noted)) = drain.finished {
-            assert_eq!(*result, noted, "another verdict than was noted");
+        if let Some((_, saved)) = drain.finished {
+            assert_eq!(*result, saved, "the result is not the saved one");
             return;
         }
         assert_eq!(result.duration, now.since(drain.started_at));
-        assert!(!self.early || result.outcome == Outcome::NeverServed, "a signal in the lame duck");
-        self.early = false;
-        assert_eq!(result.signalled, self.sent, "nobody knows of that signal");
-        self.must_be_true(now, &drain, result);
+        assert!(!self.signalled_early || result.outcome == Outcome::NeverServed, "a signal in the lame duck");
+        self.signalled_early = false;
+        assert_eq!(result.signalled, self.sent, "the result is wrong about the signal");
+        self.assert_true(now, &drain, result);
         if let Some(drain) = &mut self.drain {
             drain.finished = Some((now, *result));
         }
     }
 
-    /// One is let go who may not ask for a drain, and came then: by the verdict of the drain, or by what was seen.
-    pub(crate) fn on_unauthorized_reply(&self, now: Time, called: Time, result: &DrainResult) {
-        let deadline = called + self.policy.times.budget();
+    /// An unauthorized caller is answered: with the result of the drain, or with one of its own.
+    pub(crate) fn on_unauthorized_reply(&self, now: Time, called_at: Time, result: &DrainResult) {
+        let deadline = called_at + self.policy.times.budget();
         match &self.drain {
             Some(Drain { finished: Some((_, finished)), .. }) if finished == result => return,
-            Some(Drain { finished: None, .. }) => assert!(now >= deadline, "let go within a drain"),
+            Some(Drain { finished: None, .. }) => assert!(now >= deadline, "released during a drain"),
             Some(_) | None => {}
         }
-        assert_eq!(result.duration, now.since(called));
-        self.must_be_true(
+        assert_eq!(result.duration, now.since(called_at));
+        self.assert_true(
             now,
-            &Drain { started_at: called, deadline, since: called, finished: None, reported: false },
+            &Drain { started_at: called_at, deadline, evaluated_from: called_at, finished: None, reported: false },
             result,
         );
     }
 
-    fn must_be_true(&self, now: Time, drain: &Drain, result: &DrainResult) {
+    fn assert_true(&self, now: Time, drain: &Drain, result: &DrainResult) {
         match result.outcome {
-            Outcome::Drained => self.drained(now, drain),
+            Outcome::Drained => self.assert_drained(now, drain),
             Outcome::Expired => {
                 assert!(now >= drain.deadline, "expired before the deadline");
-                self.claims(now, result.stragglers, None);
+                self.assert_stragglers(now, result.stragglers, None);
             }
             Outcome::Exited => {
-                let status = self.ended.expect("an exit that was reported");
-                self.claims(now, result.stragglers, Some(status));
+                let status = self.exit_status.expect("a reported exit");
+                self.assert_stragglers(now, result.stragglers, Some(status));
             }
-            Outcome::NeverServed => self.never_served(now, drain),
+            Outcome::NeverServed => self.assert_never_served(now, drain),
             Outcome::Idle => {
                 let idle = &self.policy.idle;
                 assert!(idle.ends_drain && !idle.ports.is_empty() && !self.policy.wait_for_exit);
-                assert!(now >= drain.since, "idle in the lame duck");
-                assert!(self.readings.fresh(now, Duration::MAX) > Some(0), "nobody is idle");
+                assert!(now >= drain.evaluated_from, "idle in the lame duck");
+                assert!(self.readings.fresh_count(now, Duration::MAX) > Some(0), "idle without streams");
                 assert!(result.idle_streams > 0 && result.stragglers == Some(0));
             }
         }
     }
 
-    fn drained(&self, now: Time, drain: &Drain) {
+    fn assert_drained(&self, now: Time, drain: &Drain) {
         let held = self
             .readings
-            .zero_held(self.exiting.unwrap_or(now), drain.since)
-            .expect("the last readings do not say that zero held");
-        let waits = self.signalled && self.ended.is_none() && now < drain.deadline;
-        assert!(!waits || held >= self.policy.times.exit_wait, "released within the exit wait");
-        assert!(!self.policy.wait_for_exit, "released by zero");
+            .zero_beyond_quiet_period(self.exiting_since.unwrap_or(now), drain.evaluated_from)
+            .expect("the last readings do not confirm zero");
+        let exit_wait_applies = self.signalled && self.exit_status.is_none() && now < drain.deadline;
+        assert!(!exit_wait_applies || held >= self.policy.times.exit_wait, "released within the exit wait");
+        assert!(!self.policy.wait_for_exit, "zero ends a drain that waits for the exit");
     }
 
-    /// Stragglers are never claimed against what is known.
-    fn claims(&self, now: Time, stragglers: Option<u64>, status: Option<ExitStatus>) {
+    /// The number of stragglers must agree with the last readings and the exit status.
+    fn assert_stragglers(&self, now: Time, stragglers: Option<u64>, status: Option<ExitStatus>) {
         let clean = status == Some(ExitStatus::Code(0)) && self.signalled;
-        let killed = matches!(status, Some(ExitStatus::Killed(signal)) if signal != 2);
-        // Nothing is read of a exiting target, however long it takes to have ended.
-        let fresh = self.readings.fresh(self.exiting.unwrap_or(now), self.policy.times.poll_interval * 2);
+        let killed = matches!(status, Some(ExitStatus::Killed(signal)) if signal != SIGINT);
+        // Readings of an exiting target are discarded, so freshness is measured from when it began to exit.
+        let fresh = self.readings.fresh_count(self.exiting_since.unwrap_or(now), self.policy.times.poll_interval * 2);
         match stragglers {
             None => {}
-            Some(0) => assert!(clean || (fresh == Some(0) && !self.policy.wait_for_exit), "none cut? {fresh:?}"),
+            Some(0) => assert!(
+                clean || (fresh == Some(0) && !self.policy.wait_for_exit),
+                "no stragglers, but the last count is {fresh:?}"
+            ),
             Some(_) => {
                 assert_eq!(stragglers, fresh);
-                assert!(status.is_none() || killed || !self.signalled, "a signalled target may have ended them");
+                assert!(
+                    status.is_none() || killed || !self.signalled,
+                    "the target may have ended its streams after the signal"
+                );
             }
         }
     }
 
-    fn never_served(&self, now: Time, drain: &Drain) {
-        assert!(!self.readings.ever_answered && self.readings.failed_since(now, drain.started_at), "it may serve");
-        match (&self.target, &self.found) {
-            (Some(target), _) => assert!(target.started > self.policy.own_start_ticks, "it may have served"),
-            (None, seen) => assert!(matches!(seen, Some((_, SearchResult::NotFound))), "it may be there: {seen:?}"),
+    fn assert_never_served(&self, now: Time, drain: &Drain) {
+        assert!(
+            !self.readings.ever_answered && self.readings.failed_since(now, drain.started_at),
+            "the target may serve"
+        );
+        match (&self.target, &self.last_search) {
+            (Some(target), _) => assert!(target.started > self.policy.own_start_ticks, "the target may have served"),
+            (None, last_search) => assert!(
+                matches!(last_search, Some((_, SearchResult::NotFound))),
+                "the target may exist: {last_search:?}"
+            ),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the sources have answered, as the contract lets it be used: by whole polls, in time, once, of this incarnation.
+//! The readings that the contract allows the machine to use: whole polls of this incarnation, answered in time and once.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use lameduck_machine::policy::Policy;
 use lameduck_machine::reading::{ReadErrorKind, Reading, Source};
 use lameduck_machine::time::Time;
 
+/// How much later than its timeout a poll may be answered.
 const SLACK: Duration = Duration::from_millis(100);
 
 /// One poll of all sources.
@@ -24,23 +25,23 @@ pub(crate) struct Readings {
     quiet_period: Duration,
     sources: Vec<Source>,
     polls: Vec<Request>,
-    /// Whether a server ever answered.
+    /// Whether a server ever responded.
     pub(crate) ever_answered: bool,
-    /// How many of the polls are of an incarnation that has ended.
-    ended: usize,
+    /// The number of polls, from the first, that belong to an incarnation that has exited.
+    outdated: usize,
 }
 
 impl Readings {
     pub(crate) fn new(policy: &Policy) -> Self {
         let (quiet_period, sources) = (policy.times.quiet_period, policy.sources.clone());
-        Self { quiet_period, sources, polls: Vec::new(), ever_answered: false, ended: 0 }
+        Self { quiet_period, sources, polls: Vec::new(), ever_answered: false, outdated: 0 }
     }
 
     pub(crate) fn request(&mut self, requested_at: Time, timeout: Duration) {
-        // A poll that is followed by another before it expires was cancelled: that it has no answer says nothing.
+        // A poll that is followed by another before it expires was cancelled, so its missing answer is no failure.
         if self.polls.last().is_some_and(|before| before.readings.is_none() && requested_at < before.expires_at) {
             self.polls.pop();
-            self.ended = self.ended.min(self.polls.len());
+            self.outdated = self.outdated.min(self.polls.len());
         }
         self.polls.push(Request { requested_at, expires_at: requested_at + timeout + SLACK, readings: None });
     }
@@ -51,7 +52,7 @@ impl Readings {
             return;
         }
         self.ever_answered |= poll.readings.iter().any(|(source, reading)| match reading {
-            // A port without a listener shows no server.
+            // A port without a listener is not a response of a server.
             Reading::Counts(counts) if *source == Source::Sockets => counts.iter().any(Option::is_some),
             Reading::Unknown(_) if *source == Source::Sockets => false,
             Reading::Counts(_) => true,
@@ -60,52 +61,53 @@ impl Readings {
         request.readings = Some(poll.readings.clone());
     }
 
-    /// The incarnation ends: what is requested from now on is of another.
-    pub(crate) fn end(&mut self) {
-        self.ended = self.polls.len();
+    /// The incarnation exits. Polls that are requested from now on belong to the next one.
+    pub(crate) fn end_incarnation(&mut self) {
+        self.outdated = self.polls.len();
     }
 
-    /// Nothing of the incarnation that ended is used any more.
-    pub(crate) fn settle(&mut self) {
-        if self.ended > 0 {
-            self.polls.drain(..self.ended);
-            (self.ended, self.ever_answered) = (0, false);
+    /// Discards the polls of incarnations that have exited.
+    pub(crate) fn discard_outdated(&mut self) {
+        if self.outdated > 0 {
+            self.polls.drain(..self.outdated);
+            (self.outdated, self.ever_answered) = (0, false);
         }
     }
 
+    /// Discards all polls.
     pub(crate) fn reset(&mut self) {
-        (self.ended, self.ever_answered) = (0, false);
+        (self.outdated, self.ever_answered) = (0, false);
         self.polls.clear();
     }
 
-    /// For how long, beyond the quiet period, every poll since then has been zero; `None` if not so long.
-    pub(crate) fn zero_held(&self, now: Time, since: Time) -> Option<Duration> {
+    /// How long zero has lasted beyond the quiet period, by the polls since then; `None` if it has not lasted that long.
+    pub(crate) fn zero_beyond_quiet_period(&self, now: Time, since: Time) -> Option<Duration> {
         let polls: Vec<&Request> =
-            self.polls.iter().filter(|poll| poll.requested_at >= since && poll.is_over(now)).collect();
+            self.polls.iter().filter(|poll| poll.requested_at >= since && poll.is_finished(now)).collect();
         let first = polls.iter().rev().take_while(|poll| poll.is_zero()).last()?;
         polls.last()?.requested_at.since(first.requested_at).checked_sub(self.quiet_period)
     }
 
-    /// The count of all sources by the last reading of each, if that is not older than this.
-    pub(crate) fn fresh(&self, now: Time, age: Duration) -> Option<u64> {
-        let last = self.polls.iter().rev().find(|poll| poll.is_over(now))?;
+    /// The count by the last poll, if that is not older than this.
+    pub(crate) fn fresh_count(&self, now: Time, age: Duration) -> Option<u64> {
+        let last = self.polls.iter().rev().find(|poll| poll.is_finished(now))?;
         let counts = self.sources.iter().filter_map(|source| last.count_of(*source));
         counts.max().filter(|_| now.since(last.requested_at) <= age)
     }
 
-    /// Whether a poll since then is over in which no server answered.
+    /// Whether no server responded in a poll since then.
     pub(crate) fn failed_since(&self, now: Time, since: Time) -> bool {
         let failed = |(source, reading): &(Source, Reading)| match reading {
             Reading::Counts(_) => *source == Source::Sockets,
             Reading::Unknown(error) => error.kind != ReadErrorKind::Invalid,
         };
-        let mut polls = self.polls.iter().filter(|poll| poll.requested_at >= since && poll.is_over(now));
+        let mut polls = self.polls.iter().filter(|poll| poll.requested_at >= since && poll.is_finished(now));
         polls.any(|poll| poll.readings.iter().flatten().all(failed))
     }
 }
 
 impl Request {
-    fn is_over(&self, now: Time) -> bool {
+    fn is_finished(&self, now: Time) -> bool {
         self.readings.is_some() || now >= self.expires_at
     }
 
@@ -121,12 +123,12 @@ impl Request {
     }
 }
 
-/// Whether a series that is always there is absent.
+/// Whether a series that must exist is absent.
 fn is_missing(source: Source, reading: &Reading) -> bool {
     matches!(source, Source::Metrics | Source::Status) && *reading == Reading::Counts(vec![None])
 }
 
-/// The count of a source; a closed port without connections counts zero.
+/// The count of a source. A closed port without connections counts zero.
 fn count(source: Source, reading: &Reading) -> Option<u64> {
     match reading {
         Reading::Counts(counts) if source == Source::Sockets && *counts == [None] => Some(0),
