@@ -134,10 +134,10 @@ mod tests {
         let rounds = Arc::new(AtomicU32::new(0));
         let counter = Arc::clone(&rounds);
         let result = block_on(async move {
-            let (ping, mut pings) = mpsc::channel(1);
-            let (pong, mut pongs) = mpsc::channel(1);
+            let (ping, mut on_ping) = mpsc::channel(1);
+            let (reply, mut on_reply) = mpsc::channel(1);
             let (sender, tenth_round) = oneshot::channel();
-            tokio::spawn(async move { while pings.recv().await.is_some() && pong.send(()).await.is_ok() {} });
+            tokio::spawn(async move { while on_ping.recv().await.is_some() && reply.send(()).await.is_ok() {} });
             tokio::spawn(async move {
                 let mut sender = Some(sender);
                 for round in 1..=1000 {
@@ -146,7 +146,7 @@ mod tests {
                         sender.take().map(|sender| sender.send(()));
                     }
                     ping.send(()).await.unwrap();
-                    pongs.recv().await;
+                    on_reply.recv().await;
                 }
             });
             tenth_round.await.unwrap();

@@ -1,7 +1,7 @@
-//! Everything that talks to the outside world.
+//! All input and output.
 //!
-//! Each module does one kind of I/O. The modules exchange the plain types of `lameduck_machine` with the rest of the
-//! program, and know nothing of each other, apart from the helpers listed last.
+//! Each module does one kind of I/O. The modules exchange plain types of `lameduck_machine` with the rest of the program.
+//! They do not depend on each other, except for the helpers listed last.
 //!
 //! | module | talks to | purpose |
 //! |---|---|---|
@@ -17,7 +17,7 @@
 //! | [`drain_lock`] | a lock file in `--state-dir` | lets one of several standalone drains run at a time |
 //! | [`termination`] | the container's termination log | leaves the outcome for the kubelet |
 //! | [`log`] | stderr | writes the log from a thread of its own |
-//! | [`clock`] | the kernel's clocks | tells the time; nothing else reads a clock |
+//! | [`clock`] | the kernel's clocks | provides the time; nothing else reads a clock |
 //! | [`descriptors`] | the kernel: `RLIMIT_NOFILE` | raises the limit of file descriptors |
 //! | [`metrics`] | – | counts events, and renders lameduck's own metrics page |
 //! | [`report`] | – | the JSON of `/status` and of the outcome |

@@ -1,4 +1,4 @@
-//! The one queue: everything that happens to the sidecar reaches the event loop through it.
+//! The queue of the event loop: every event reaches it through here.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::io::report::{OutcomeReport, StatusReport};
 
-/// Something that happened.
+/// An event.
 #[derive(Debug)]
 pub enum Event {
     /// A search has finished, or the target has ended.
@@ -19,37 +19,37 @@ pub enum Event {
     Polled(PollResult),
     /// A client wants a reply.
     Request(Request),
-    /// SIGTERM to this process, from this pid where the kernel tells it.
+    /// SIGTERM to this process, with the sender's pid if the kernel provides it.
     Sigterm(Option<i32>),
 }
 
-/// The result of a poll, and how long each source took that was read in time.
+/// The result of a poll, and the read duration of each source that answered in time.
 #[derive(Debug)]
 pub struct PollResult {
-    /// What the machine gets.
+    /// The input for the machine.
     pub poll: Poll,
-    /// What the metrics get.
+    /// The durations for the metrics.
     pub durations: Vec<(Source, Duration)>,
 }
 
-/// A request of a client. A reply that is dropped unsent means that the loop has ended.
+/// A request from a client. If its reply is dropped without being sent, the event loop has ended.
 #[derive(Debug)]
 pub enum Request {
     /// Hold this caller until its drain is over.
     Hook(HookCall),
-    /// A hook called this path, which does not exist.
+    /// Log a call to this path, which does not exist but may be meant as the hook.
     UnknownHookPath(String),
     /// A held caller has disconnected.
     Hangup,
-    /// Why is the pod not ready, if it is not?
+    /// Return why the pod is not ready; `None` if it is.
     Readiness(oneshot::Sender<Option<String>>),
-    /// Why should load balancers send no new streams, if they should not?
+    /// Return why load balancers should send no new streams; `None` if they may.
     Accepting(oneshot::Sender<Option<String>>),
-    /// Is the loop running?
+    /// Confirm that the loop is running.
     Liveness(oneshot::Sender<()>),
-    /// What is the status?
+    /// Return the status.
     Status(oneshot::Sender<Box<StatusReport>>),
-    /// What are our own metrics, as text?
+    /// Return lameduck's own metrics, as text.
     Metrics(oneshot::Sender<String>),
 }
 
@@ -62,7 +62,7 @@ pub struct HookCall {
     pub peer: Option<IpAddr>,
     /// When the call was made, if that was before it was queued.
     pub made_at: Option<Time>,
-    /// Where the answer goes.
+    /// Where to send the answer.
     pub reply: oneshot::Sender<HookReply>,
 }
 

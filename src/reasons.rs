@@ -1,4 +1,4 @@
-//! The machine's typed reasons as text for people, with the value, the likely cause and the fix.
+//! The machine's typed reasons as messages with the value, the likely cause and the fix.
 
 use lameduck_machine::readiness::NotReady;
 use lameduck_machine::reading::Source;

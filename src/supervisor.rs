@@ -1,10 +1,10 @@
-//! The event loop. It owns the only clock, passes each event to the machine, and has the machine's actions performed in
-//! their order.
+//! The event loop. It owns the only clock, passes each event to the machine, and performs the machine's actions in order.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use lameduck_machine::controller::Controller;
+use lameduck_machine::hook_callers::MAX_UNAUTHORIZED;
 use lameduck_machine::io::{Action, CallKind, CallerId, Input, Reply};
 use lameduck_machine::policy::Policy;
 use lameduck_machine::saved_drain::SavedDrain;
@@ -25,13 +25,13 @@ pub mod event_log;
 mod replies;
 pub mod source_poller;
 
-/// The loop and what it owns. `perform` does what an action wants done in the world outside.
+/// The event loop. `perform` performs the actions that need I/O.
 pub struct Supervisor<P> {
     controller: Controller,
     clock: Clock,
     perform: P,
     replies: Replies,
-    /// The held callers that are not authorized, and their addresses.
+    /// The addresses of the unauthorized held callers.
     unauthorized: BTreeMap<CallerId, IpAddr>,
     metrics: Metrics,
     log: EventLog,
@@ -39,17 +39,17 @@ pub struct Supervisor<P> {
     signal: Option<String>,
 }
 
-/// What came of an action, where that is known at once.
+/// The result of an action, if it is known immediately.
 #[derive(Debug)]
 pub enum ActionResult {
-    /// The machine must know it.
+    /// An input for the machine.
     Input(Input),
-    /// Whether SIGKILL was sent; the machine does not need to know.
+    /// Whether SIGKILL was sent. Only the metrics need this.
     Killed(bool),
 }
 
 impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
-    /// A loop over a machine that begins to serve, or resumes a saved drain.
+    /// Creates the loop of a machine that starts serving, or resumes a saved drain.
     pub fn new(clock: Clock, policy: Policy, saved: Option<SavedDrain>, perform: P) -> Self {
         Self {
             metrics: Metrics::new(&policy.sources),
@@ -74,7 +74,14 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
                     Some(event) => self.on_event(event),
                     None => break,
                 },
-                () = tokio::time::sleep_until(wake) => self.handle(Input::Tick),
+                () = tokio::time::sleep_until(wake) => {
+                    // After a stall, the answer to a poll goes before its timeout.
+                    tokio::task::yield_now().await;
+                    match queue.try_recv() {
+                        Ok(event) => self.on_event(event),
+                        Err(_) => self.handle(Input::Tick),
+                    }
+                }
             }
         }
         self.controller.snapshot(self.clock.now())
@@ -102,7 +109,7 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
         }
     }
 
-    /// The only way into the machine.
+    /// Every input goes to the machine through here, so that its effect is logged.
     fn handle(&mut self, input: Input) {
         if let (Input::SignalResult(_, sent), Some(signal)) = (&input, &self.signal) {
             self.metrics.record_signal(signal, *sent);
@@ -111,7 +118,7 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
         self.log.update(self.controller.snapshot(self.clock.now()));
     }
 
-    /// Has the actions performed; true if the last of them was to exit.
+    /// Performs all actions, and returns whether the last one was to exit.
     fn run_actions(&mut self) -> bool {
         while let Some(action) = self.controller.poll_action() {
             match action {
@@ -164,7 +171,7 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
 
     fn on_request(&mut self, request: Request) {
         let now = self.clock.now();
-        // A reply that cannot be sent was for a client that has disconnected.
+        // Sending fails if the client has disconnected.
         match request {
             Request::Hook(call) => self.on_hook_call(call),
             Request::UnknownHookPath(path) => self.log.unknown_hook_path(now, &path),
@@ -192,7 +199,7 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
     }
 
     fn on_hook_call(&mut self, call: HookCall) {
-        // The rule for re-basing counts the hooks that are connected.
+        // Only the first of the connected hooks restarts the budget, so disconnected ones must not count.
         self.remove_disconnected();
         let HookCall { kind, peer, made_at, reply } = call;
         let now = self.clock.now();
@@ -201,12 +208,11 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
         if let Some(peer) = unauthorized {
             self.unauthorized.insert(caller, peer);
         }
-        let held_before = self.controller.snapshot(now).hook_callers;
-        self.handle(Input::Call { caller, kind, at: made_at.unwrap_or(now) });
-        let is_held = self.controller.snapshot(now).hook_callers > held_before;
-        if let Some(peer) = unauthorized.filter(|_| is_held) {
+        // The machine rejects what is more.
+        if let Some(peer) = unauthorized.filter(|_| self.unauthorized.len() <= MAX_UNAUTHORIZED) {
             self.log.unauthorized_call(now, peer);
         }
+        self.handle(Input::Call { caller, kind, at: made_at.unwrap_or(now) });
     }
 
     fn remove_disconnected(&mut self) {

@@ -58,7 +58,7 @@ fn run_engines_until(pod: &mut Pod, end: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Measures the sidecar while an engine serves and nobody calls.
+/// Measures the sidecar while an engine serves and the callers are paused.
 fn measure_at_rest(pod: &mut Pod, callers: &Callers) -> Result<AtRest> {
     let _pause = callers.pause();
     let pid = pod.pid();

@@ -30,7 +30,7 @@ impl Sample {
     }
 }
 
-/// The resources while nobody calls. A poll is nearly always in flight, so the minimum of many samples counts.
+/// The resources while the callers are paused. A poll is nearly always in flight, so the minimum of many samples counts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AtRest(Sample);
 

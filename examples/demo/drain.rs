@@ -75,7 +75,7 @@ impl<'a> Drain<'a> {
                 self.handle(event)?;
             }
         }
-        self.act()?;
+        self.perform_due_step()?;
         if let Some(status) = self.pod.status() {
             self.transcript.on_status(&status);
         }
@@ -93,7 +93,7 @@ impl<'a> Drain<'a> {
     }
 
     /// Performs the next step, if it is due.
-    fn act(&mut self) -> Result<(), Stop> {
+    fn perform_due_step(&mut self) -> Result<(), Stop> {
         let since = |start: Option<Instant>| start.map(|start| now().saturating_duration_since(start));
         let (called, signalled) = (since(Some(self.transcript.record.called)), since(self.transcript.signalled));
         match self.next {
@@ -107,7 +107,7 @@ impl<'a> Drain<'a> {
                 self.transcript.print(
                     Speaker::Client,
                     "opens stream 7",
-                    "a client that does not know yet that the pod is going",
+                    "the client does not know yet that the pod is shutting down",
                 );
                 self.pod.start_client(&["1"], &[LATE_CALL_DURATION], initial_streams(), self.events)?;
                 self.next = Step::RefusedCall;

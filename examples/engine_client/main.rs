@@ -100,7 +100,7 @@ fn log(line: &str) {
     print(&format!("client: {line}"));
 }
 
-/// Prints a flushed line; a closed stdout is no error.
+/// Prints a line and flushes it. A closed stdout is not an error.
 fn print(line: &str) {
     let mut stdout = io::stdout().lock();
     let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());

@@ -53,7 +53,7 @@ impl FromStr for Payload {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (name, rate) = match text.split_once('@') {
             Some((name, rate)) => {
-                (name, Some(rate.parse().map_err(|_| format!("`{rate}` is no rate in bytes a second"))?))
+                (name, Some(rate.parse().map_err(|_| format!("`{rate}` is not a rate in bytes per second"))?))
             }
             None => (text, None),
         };

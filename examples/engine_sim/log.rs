@@ -13,7 +13,7 @@ impl Log {
         Self { prefix: prefix.to_owned() }
     }
 
-    /// Prints a line; a closed stdout is no error.
+    /// Prints a line. A closed stdout is not an error.
     pub(crate) fn line(&self, line: Arguments<'_>) {
         let mut stdout = io::stdout().lock();
         let _ = writeln!(stdout, "{}: {line}", self.prefix).and_then(|()| stdout.flush());

@@ -8,8 +8,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use lameduck::io::hook::{ServerState, bind, connection_slots::ConnectionSlots, serve};
-use lameduck::queue::{Event, Question};
+use lameduck::io::report::{OutcomeReport, StatusReport};
+use lameduck::queue::{Event, HookReply, Request};
 use lameduck_fuzz::{requests, responses};
+use lameduck_machine::controller::Controller;
+use lameduck_machine::io::CallKind;
+use lameduck_machine::result::{DrainResult, Outcome};
+use lameduck_machine::time::Time;
+use lameduck_test_support::machine;
 use libfuzzer_sys::{Corpus, fuzz_target};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -22,7 +28,8 @@ const TIMEOUT: Duration = Duration::from_secs(8);
 /// How often to yield to the server without any result before no further event is expected. A later event is not an
 /// error; this input just does not observe it.
 const MAX_IDLE_YIELDS: usize = 30;
-const OUTCOME: &str = r#"{"outcome":"drained"}"#;
+/// How the response to a released hook call begins.
+const OUTCOME: &[u8] = br#"{"outcome":"drained""#;
 
 struct Host {
     runtime: Runtime,
@@ -37,6 +44,25 @@ thread_local! {
     };
 }
 
+/// The outcome of every drain.
+fn outcome() -> OutcomeReport {
+    let result = DrainResult {
+        outcome: Outcome::Drained,
+        streams_at_start: Some(0),
+        stragglers: Some(0),
+        idle_streams: 0,
+        duration: Duration::ZERO,
+        signalled: false,
+    };
+    OutcomeReport::new(&result, None)
+}
+
+/// The status of a sidecar that has just started.
+fn status() -> StatusReport {
+    let now = Time::since_boot(Duration::ZERO);
+    StatusReport::new(&Controller::new(now, machine::policy(), None).snapshot(now), None, None)
+}
+
 /// What happened on one connection.
 #[derive(Default)]
 struct Exchange {
@@ -48,7 +74,7 @@ struct Exchange {
     hangups: usize,
     /// Number of answered requests other than hook calls.
     others: usize,
-    held: Vec<oneshot::Sender<String>>,
+    held: Vec<oneshot::Sender<HookReply>>,
 }
 
 impl Host {
@@ -122,31 +148,31 @@ impl Exchange {
     }
 
     fn answer(&mut self, event: Event, drains_end: bool) {
-        let question = match event {
-            Event::Question(question) => question,
+        let request = match event {
+            Event::Request(request) => request,
             other => panic!("unexpected event: {other:?}"),
         };
-        match question {
-            Question::Prestop(_, reply) => {
+        match request {
+            Request::Hook(call) => {
+                assert_ne!(call.kind, CallKind::Unauthorized, "no token is required");
                 self.hooks += 1;
                 if drains_end {
-                    let _ = reply.send(OUTCOME.to_owned());
+                    let _ = call.reply.send(HookReply::Finished(outcome()));
                 } else {
-                    self.held.push(reply);
+                    self.held.push(call.reply);
                 }
                 return;
             }
-            Question::Wait(..) => panic!("no token is required"),
-            Question::Astray(_) => return,
-            Question::Hangup => {
+            Request::UnknownHookPath(_) => return,
+            Request::Hangup => {
                 self.hangups += 1;
                 return;
             }
-            Question::Ready(reply) => drop(reply.send(None)),
-            Question::Accepting(reply) => drop(reply.send(Some("full".to_owned()))),
-            Question::Live(reply) => drop(reply.send(())),
-            Question::Status(reply) => drop(reply.send("{}".to_owned())),
-            Question::Metrics(reply) => drop(reply.send("# EOF\n".to_owned())),
+            Request::Readiness(reply) => drop(reply.send(None)),
+            Request::Accepting(reply) => drop(reply.send(Some("full".to_owned()))),
+            Request::Liveness(reply) => drop(reply.send(())),
+            Request::Status(reply) => drop(reply.send(Box::new(status()))),
+            Request::Metrics(reply) => drop(reply.send("# EOF\n".to_owned())),
         }
         self.others += 1;
     }
@@ -168,11 +194,11 @@ fuzz_target!(|data: &[u8]| -> Corpus {
     let exchange = HOST.with(|host| host.runtime.block_on(host.exchange(bytes, chunks, drains_end)));
 
     assert!(exchange.hooks <= 1, "a connection is closed after its hook");
-    assert!(exchange.hooks == 0 || requests::may_call_hook(bytes), "nobody called the hook");
+    assert!(exchange.hooks == 0 || requests::may_call_hook(bytes), "no request calls the hook");
     assert!(exchange.hangups <= if drains_end { 0 } else { exchange.hooks }, "a hangup without a held caller");
     let head = bytes.windows(5).any(|method| method == b"HEAD ");
     let responses = responses::parse(&exchange.bytes, head).expect("every response is HTTP");
-    let outcomes = responses.iter().filter(|response| response.body.starts_with(OUTCOME.as_bytes())).count();
+    let outcomes = responses.iter().filter(|response| response.body.starts_with(OUTCOME)).count();
     assert_eq!(
         outcomes,
         if drains_end { exchange.hooks } else { 0 },

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use lameduck::io::state::StateFile;
 use lameduck_machine::controller::Controller;
-use lameduck_machine::io::{Action, Input};
+use lameduck_machine::io::{Action, CallKind, CallerId, Input};
 use lameduck_machine::result::{DrainResult, Outcome, Trigger};
 use lameduck_machine::saved_drain::{SavedDrain, SavedResult};
 use lameduck_machine::target::Incarnation;
@@ -73,7 +73,7 @@ fn saved_drain(choices: &[u8]) -> Option<SavedDrain> {
         deadline: Time::since_boot(deadline),
         streams_at_start,
         signalled: flags & 16 > 0,
-        over: Some(SavedResult { ended_at: Time::since_boot(NOW.min(deadline)), result, reported: flags & 64 > 0 })
+        finished: Some(SavedResult { ended_at: Time::since_boot(NOW.min(deadline)), result, reported: flags & 64 > 0 })
             .filter(|_| flags & 32 > 0),
     })
 }
@@ -113,20 +113,20 @@ fn check_content(drain: &SavedDrain, text: &[u8]) {
     assert_eq!(time(&json["deadline"]), Some(drain.deadline.as_duration()));
     let pid = json["pid"].as_u64().zip(json["started"].as_u64());
     assert_eq!(pid, drain.incarnation.map(|incarnation| (incarnation.pid.into(), incarnation.started)));
-    let outcome = drain.finished.map(|over| over.result.outcome.name());
+    let outcome = drain.finished.map(|finished| finished.result.outcome.name());
     assert_eq!(json["result"]["outcome"].as_str(), outcome);
 }
 
 /// Checks that a hook that is called now is released within the budget and without a busy loop.
 fn check_resume(drain: SavedDrain) {
     let policy = machine::policy();
-    let (budget, poll) = (policy.plan.budget(), policy.plan.poll_interval);
+    let (budget, poll) = (policy.times.budget(), policy.times.poll_interval);
     let mut controller = Controller::new(now(), policy, Some(drain));
     let mut time = now();
-    controller.handle(time, Input::Call(Trigger::Hook));
+    controller.handle(time, Input::Call { caller: CallerId(0), kind: CallKind::Hook, at: time });
     for _ in 0..4 * budget.as_secs() / poll.as_secs() {
         while let Some(action) = controller.poll_action() {
-            if matches!(action, Action::Release(_)) {
+            if matches!(action, Action::Reply(..)) {
                 return;
             }
         }

@@ -25,8 +25,8 @@ pub fn run(dir: &Path) -> Result<Exit, CommandError> {
     Ok(Exit::Success)
 }
 
-/// Writes a temporary file and renames it, so that nobody runs an incomplete copy, and so that a copy that is running
-/// is not written to (ETXTBSY).
+/// Writes a temporary file and renames it, so that an incomplete copy is never run, and so that a running copy is not
+/// written to (ETXTBSY).
 fn copy_to(dir: &Path) -> io::Result<()> {
     let path = dir.join("lameduck");
     let temporary = path.with_extension("tmp");

@@ -10,8 +10,8 @@ use lameduck_machine::time::Time;
 /// Longer than any drain.
 const FAR_FUTURE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
-/// Tells the time since boot: the kernel's monotonic clock, read once at start, plus what the runtime's clock has
-/// counted since then.
+/// The time since boot: the kernel's monotonic clock, read once at start, plus the time that the runtime's clock has
+/// measured since then.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     started: Instant,
@@ -65,8 +65,8 @@ impl Clock {
     }
 }
 
-/// Reads two values at the same time. On a busy machine this process may be suspended between the reads, so they are
-/// repeated until they are close together, or the closest pair is taken.
+/// Reads two values at nearly the same time. On a busy machine this process may be suspended between the reads, so they
+/// are repeated until they are close together, or the closest pair is returned.
 #[expect(clippy::disallowed_methods, reason = "this is the only clock")]
 fn read_together<A, B>(first: impl Fn() -> A, second: impl Fn() -> B) -> (A, B) {
     const MAX_RETRIES: usize = 20;

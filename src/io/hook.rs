@@ -199,7 +199,7 @@ impl ServerState {
     }
 }
 
-/// Tells the event loop that a held call was dropped: its client disconnected or was evicted.
+/// Notifies the event loop when a held call is dropped: its client has disconnected or was evicted.
 struct HangupGuard<'a>(Option<&'a Queue>);
 
 impl Drop for HangupGuard<'_> {

@@ -80,6 +80,8 @@ mod tests {
     use std::process::{Child, Command, Stdio};
     use std::time::Duration;
 
+    use lameduck_test_support::skip::skip;
+
     use super::*;
 
     fn incarnation(child: &Child) -> Incarnation {
@@ -121,12 +123,12 @@ mod tests {
     fn process_without_main_thread_is_intact() {
         let mut command = Command::new("perl");
         command.args(["-MConfig", "-Mthreads", "-e", FIRST_THREAD_ENDS]).stdout(Stdio::piped());
-        let Ok(mut child) = command.spawn() else { return eprintln!("skipped: no perl here") };
+        let Ok(mut child) = command.spawn() else { return skip("no perl") };
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         if line.is_empty() {
             child.wait().unwrap();
-            return eprintln!("skipped: no perl with threads here");
+            return skip("no perl with threads");
         }
         while !stat_of(child.id()).unwrap().exiting {
             std::thread::sleep(Duration::from_millis(1));

@@ -83,7 +83,7 @@ impl StateFile {
         let mut text = Vec::new();
         file.take(MAX_BYTES).read_to_end(&mut text)?;
         let drain = self.validate(&text, now)?;
-        // Without a target, nothing but the deadline tells when the drain is over.
+        // Without a target, only the deadline shows that the drain is over.
         let expired = drain.incarnation.is_none() && now >= drain.deadline;
         Ok((!expired).then_some(drain))
     }

@@ -1,10 +1,10 @@
-//! Variables of the environment that look like settings but are none.
+//! Environment variables that look like settings but are not.
 
 use clap::{Args, Command};
 
 use crate::settings::args::SidecarArgs;
 
-/// Variables that belong to lameduck but are no settings of the sidecar: clients read this one.
+/// lameduck's variables that are not settings of the sidecar: clients read this one.
 const NON_SIDECAR_VARS: [&str; 1] = ["LAMEDUCK_ADDRESS"];
 
 /// Returns the `LAMEDUCK_` variables that no setting has: misspelt ones, and settings of another version.

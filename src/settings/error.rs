@@ -50,7 +50,7 @@ impl SettingError {
         }
     }
 
-    /// The same refusal, for want of a permission.
+    /// The same refusal, because of a missing permission.
     #[must_use]
     pub fn not_permitted(self) -> Self {
         Self { kind: SettingErrorKind::NotPermitted, ..self }

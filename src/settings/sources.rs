@@ -13,7 +13,7 @@ use lameduck_machine::policy::{AcceptLimit, IdlePolicy};
 use lameduck_machine::reading::Source;
 use lameduck_parsers::selector::Selector;
 
-/// The series that gives the number of streams which Deepgram's Engine accepts; 0 is no limit.
+/// The series with the number of streams that Deepgram's Engine accepts; 0 means no limit.
 const CAPACITY: &str = "engine_max_active_requests";
 /// The window for the idle streams in the status, if no drain ends with idle streams.
 const DEFAULT_IDLE_WINDOW: Duration = Duration::from_secs(60);

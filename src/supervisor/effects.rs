@@ -1,4 +1,4 @@
-//! What the machine's actions do in the world outside, and what comes back of it.
+//! Performs the machine's actions, and queues their results.
 
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -26,7 +26,7 @@ use crate::supervisor::source_poller::{PollRequest, SourcePoller};
 
 type Search = (Time, Option<Incarnation>);
 
-/// How many searches may be requested while another is running.
+/// The maximum number of searches that wait for a running one.
 const MAX_PENDING_SEARCHES: usize = 16;
 
 /// The I/O behind the actions.
@@ -36,7 +36,7 @@ pub struct Effects {
     poller: SourcePoller,
     signal: Option<Signal>,
     watch: Option<Watch>,
-    /// A target that could not be watched: that is tried again with every search.
+    /// A target that could not be watched. Every search tries again.
     unwatched: Option<Incarnation>,
     state: Option<StateFile>,
     termination: TerminationLog,
@@ -59,7 +59,7 @@ impl Effects {
         Ok(Self { queue, searches, poller, signal, watch: None, unwatched: None, state, termination })
     }
 
-    /// Performs an action, and returns what came of it where that is known at once.
+    /// Performs an action, and returns its result if it is known immediately.
     pub fn perform(&mut self, action: Action) -> Option<ActionResult> {
         match action {
             Action::FindTarget { requested_at, target } => {
@@ -76,7 +76,7 @@ impl Effects {
             Action::SendSignal(incarnation) => return Some(self.send_signal(incarnation)),
             Action::KillTarget(incarnation) => return Some(self.kill(incarnation)),
             Action::ReportOutcome(result) => self.report_outcome(&result),
-            // The event loop does these itself.
+            // The event loop performs these itself.
             Action::StreamEnded(_) | Action::Reply(..) | Action::Exit => {}
         }
         None
@@ -153,13 +153,13 @@ impl Effects {
     }
 }
 
-/// Searches run on a thread of their own: reading `/proc/pid/cmdline` waits for that process's memory lock, and the loop
-/// must not.
+/// Searches run on a separate thread: reading `/proc/pid/cmdline` waits for a lock on that process's memory, and the
+/// event loop must not block.
 fn start_finder(finder: TargetFinder, queue: mpsc::Sender<Event>) -> io::Result<SyncSender<Search>> {
     let (searches, requests): (_, Receiver<Search>) = sync_channel(MAX_PENDING_SEARCHES);
     thread::Builder::new().name("find-target".into()).spawn(move || {
         while let Ok(request) = requests.recv() {
-            // The newest request stands for those before it, and the signal of a drain may wait for just that one.
+            // The newest request supersedes the earlier ones. The signal of a drain may depend on exactly that one.
             let (requested_at, target) = requests.try_iter().last().unwrap_or(request);
             let result = finder.find(target);
             if queue.blocking_send(Event::Input(Input::SearchResult { requested_at, result })).is_err() {

@@ -1,4 +1,4 @@
-//! The log of what happens, one line for each change. The outcome is the last line about a drain.
+//! The log of changes, one line each. The outcome is the last line of a drain.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tracing::{debug, error, info, warn};
 use crate::io::log::Nullable;
 use crate::reasons;
 
-/// The state that was logged last.
+/// The last logged state.
 #[derive(Debug, Default)]
 pub struct EventLog {
     last: Option<Snapshot>,
@@ -58,7 +58,7 @@ impl EventLog {
         warn!(counts, "the sources disagree about the number of streams; the largest count is used");
     }
 
-    /// Logs a hook call without the token that is held.
+    /// Logs an unauthorized hook call that is held.
     pub fn unauthorized_call(&mut self, now: Time, peer: IpAddr) {
         let peer = peer.to_canonical();
         if let Some(calls) = self.held.allow(now) {
@@ -71,7 +71,7 @@ impl EventLog {
         }
     }
 
-    /// Logs a hook call without the token that is rejected.
+    /// Logs an unauthorized hook call that is rejected.
     pub fn unauthorized_rejection(&mut self, now: Time, peer: IpAddr) {
         let peer = peer.to_canonical();
         if let Some(calls) = self.rejected.allow(now) {
@@ -79,7 +79,7 @@ impl EventLog {
         }
     }
 
-    /// Logs that a hook call without the token is answered while there may be streams: its pod may end now.
+    /// Logs that an unauthorized hook call was answered while there may be streams: its pod may be stopped now.
     pub fn unauthorized_release(&mut self, now: Time, result: &DrainResult) {
         if result.stragglers == Some(0) {
             return;
@@ -110,7 +110,7 @@ impl EventLog {
     }
 }
 
-/// What any client can cause must not fill the log: after a line, further ones are only counted for a while.
+/// Limits lines that any client can cause: after a line, further events are only counted for a while.
 #[derive(Debug, Default)]
 struct LogThrottle {
     suppressed: u64,
@@ -120,7 +120,7 @@ struct LogThrottle {
 impl LogThrottle {
     const INTERVAL: Duration = Duration::from_secs(10);
 
-    /// If this event may be logged: how many there were since the last that was, this one included.
+    /// Returns how many events there were since the last logged one, with this one; `None` if it must not be logged.
     fn allow(&mut self, now: Time) -> Option<u64> {
         self.suppressed += 1;
         if self.last_logged.is_some_and(|last| now < last + Self::INTERVAL) {
@@ -173,7 +173,7 @@ fn log_source(state: &SourceState, expected: bool) {
     match &state.status {
         SourceStatus::NotPolled => {}
         SourceStatus::Counted(count) => debug!(source, streams = count.streams, "source answers"),
-        // A port opens when the target has loaded; a selector that matches nothing is wrong at once.
+        // A port may open only after the target has loaded. A selector that matches nothing is wrong from the start.
         SourceStatus::Absent if expected && state.source == Source::Sockets => {
             debug!(source, reason = reasons::absent(state.source), "source is absent");
         }
@@ -232,11 +232,11 @@ fn log_readiness(last: &Snapshot, now: &Snapshot) {
 fn log_signal_blocker(last: &Snapshot, now: &Snapshot) {
     let unsignalled = now.phase == Phase::Draining && now.drain.is_some_and(|drain| !drain.signalled);
     if let Some(reason) = &now.signal_blocker
-        // Without a search nothing is known yet.
+        // Before the first search, nothing is known.
         && *reason != NotReady::Starting
         && unsignalled
         && (last.signal_blocker != now.signal_blocker || last.phase != now.phase)
     {
-        warn!(reason = reasons::not_ready(reason), "no signal: this drain goes by the count alone");
+        warn!(reason = reasons::not_ready(reason), "no signal is sent: this drain relies on the stream count alone");
     }
 }

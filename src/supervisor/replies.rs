@@ -1,4 +1,4 @@
-//! Where the answers to held callers go. Who waits for what is known to the machine alone.
+//! The connections of held callers. Only the machine knows what each of them waits for.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub(super) struct Replies {
 }
 
 impl Replies {
-    /// Keeps the connection of a caller, and gives it a number.
+    /// Stores the connection of a caller, and returns the number assigned to it.
     pub(super) fn insert(&mut self, reply: oneshot::Sender<HookReply>) -> CallerId {
         let caller = CallerId(self.next);
         self.next += 1;
@@ -33,7 +33,12 @@ impl Replies {
 
     /// Removes the callers that have disconnected, and returns them.
     pub(super) fn take_disconnected(&mut self) -> Vec<CallerId> {
-        self.senders.extract_if(.., |_, sender| sender.is_closed()).map(|(caller, _)| caller).collect()
+        let closed = self.senders.iter().filter(|(_, sender)| sender.is_closed());
+        let disconnected: Vec<CallerId> = closed.map(|(caller, _)| *caller).collect();
+        for caller in &disconnected {
+            self.senders.remove(caller);
+        }
+        disconnected
     }
 }
 

@@ -1,5 +1,5 @@
-//! One poll of all sources. Sources that have no port in common do not wait for one another, and what has not answered
-//! at the timeout is left out.
+//! Polls all sources. Sources on different ports are read concurrently. A source that does not answer within the timeout
+//! is left out of the result.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +23,11 @@ use crate::io::sockets::{OwnConnection, SocketReader};
 use crate::queue::{Event, PollResult};
 use crate::settings::sources::Sources;
 
-/// Everything that counts streams.
+/// How much longer than its timeout a poll may take: every source has the same timeout of its own, and a message that
+/// names the source. The machine gives a poll up only after twice this time.
+const SLACK: Duration = Duration::from_millis(50);
+
+/// The configured sources.
 #[derive(Clone)]
 pub struct SourcePoller {
     page: Option<Arc<MetricsPage>>,
@@ -48,15 +52,15 @@ struct Sockets {
 /// A request to read every source.
 #[derive(Clone, Copy, Debug)]
 pub struct PollRequest {
-    /// To be returned with the answer.
+    /// Returned with the result.
     pub requested_at: Time,
     /// The longest time that the poll may take.
     pub timeout: Duration,
-    /// The target whose streams are counted, where it is known.
+    /// The target whose streams are counted, if it is known.
     pub target: Option<Incarnation>,
 }
 
-/// A connection, or why there is none.
+/// A connection, or why it failed.
 type Connection = Result<TcpStream, ReadError>;
 
 /// What has been read so far, and how long each source took.
@@ -67,15 +71,15 @@ struct Collected {
 }
 
 impl PollRequest {
-    /// The target, if it is exiting or has ended meanwhile: connections that the kernel closes are no streams that
-    /// ended, and what answers on its ports may be its successor.
-    fn target_exiting(&self) -> Option<Incarnation> {
-        self.target.filter(|target| !is_intact(*target).unwrap_or(true))
+    /// Whether the target has begun to exit during the poll, or has ended. Its streams did not necessarily end when the
+    /// kernel closed their connections, and another incarnation may answer on its ports.
+    fn target_exiting(&self) -> bool {
+        self.target.is_some_and(|target| !is_intact(target).unwrap_or(true))
     }
 }
 
 impl SourcePoller {
-    /// A poller of these sources; the results go into the queue.
+    /// Creates a poller of these sources that puts its results into the queue.
     #[must_use]
     pub fn new(sources: &Sources, clock: Clock, queue: mpsc::Sender<Event>) -> Self {
         let page = |(url, selectors)| Arc::new(MetricsPage::new(url, selectors));
@@ -102,28 +106,22 @@ impl SourcePoller {
     }
 
     async fn run(self, request: PollRequest) {
-        let requested_at = request.requested_at;
-        let poll = Poll { requested_at, ..Poll::default() };
+        let PollRequest { requested_at, target, .. } = request;
+        let poll = Poll { requested_at, target, ..Poll::default() };
         let collected = Mutex::new(Collected { poll, durations: Vec::new() });
-        let ends_at = self.clock.instant(requested_at + request.timeout);
+        let ends_at = self.clock.instant(requested_at + request.timeout + SLACK);
         let all =
             async { tokio::join!(self.poll_lone_page(request, &collected), self.poll_ports(request, &collected)) };
-        // Every source has a shorter timeout of its own, with a better message.
         let _ = tokio::time::timeout_at(ends_at, all).await;
         let mut collected = collected.into_inner().unwrap_or_else(PoisonError::into_inner);
         collected.poll.target_exiting = request.target_exiting();
         let Collected { poll, durations } = collected;
-        // A loop that has ended needs no result.
+        // Sending fails if the event loop has ended.
         let _ = self.queue.send(Event::Polled(PollResult { poll, durations })).await;
     }
 
     fn is_watched(&self, port: u16) -> bool {
         self.sockets.as_ref().is_some_and(|sockets| sockets.watched.contains(&port))
-    }
-
-    /// How much of the poll's time is left.
-    fn time_left(&self, request: PollRequest) -> Duration {
-        (request.requested_at + request.timeout).since(self.clock.now())
     }
 
     fn record(&self, request: PollRequest, collected: &Mutex<Collected>, source: Source, reading: Reading) {
@@ -136,16 +134,16 @@ impl SourcePoller {
     /// Reads a page on a port whose connections are not watched.
     async fn poll_lone_page(&self, request: PollRequest, collected: &Mutex<Collected>) {
         let Some(page) = self.page.as_deref().filter(|page| !self.is_watched(page.url().port())) else { return };
-        let connection = http::connect_timeout(page.url(), self.time_left(request)).await;
+        let connection = http::connect_timeout(page.url(), request.timeout).await;
         self.read_page(page, connection, request, collected).await;
     }
 
-    /// Reads the socket table, and the pages on watched ports: our own connections to them must be open, and known,
-    /// while the table is read.
+    /// Reads the socket table and the pages on watched ports. Our own connections to these pages must be open while the
+    /// table is read, so that it can exclude them.
     async fn poll_ports(&self, request: PollRequest, collected: &Mutex<Collected>) {
         let page = self.page.as_deref().filter(|page| self.is_watched(page.url().port()));
         let status = self.status.as_deref();
-        // A quarter of the time is kept for the table, in case that a server accepts no connection.
+        // A quarter of the time is reserved for the table, in case a server does not accept the connection.
         let timeout = request.timeout * 3 / 4;
         let connect_page = async { Some((page?, http::connect_timeout(page?.url(), timeout).await)) };
         let connect_status = async { Some((status?, http::connect_timeout(status?.url(), timeout).await)) };
@@ -162,7 +160,7 @@ impl SourcePoller {
         };
         let read_status = async {
             if let Some((status, connection)) = status {
-                let reading = status.read(connection, self.time_left(request)).await;
+                let reading = status.read(connection, request.timeout).await;
                 self.record(request, collected, Source::Status, reading);
             }
         };
@@ -176,7 +174,7 @@ impl SourcePoller {
         request: PollRequest,
         collected: &Mutex<Collected>,
     ) {
-        let read = page.read(connection, self.time_left(request)).await;
+        let read = page.read(connection, request.timeout).await;
         collected.lock().unwrap_or_else(PoisonError::into_inner).poll.capacity = read.capacity;
         for (source, reading) in read.readings {
             self.record(request, collected, source, reading);
@@ -209,14 +207,14 @@ fn own_connection(connection: &Connection) -> Option<OwnConnection> {
 }
 
 impl Sockets {
-    /// The streams on a port. Where nothing shows whether they are active, none of them is ever known to be idle.
+    /// The streams on a port. Without byte counts, they never count as idle.
     fn count(&self, table: &SocketTable, port: u16) -> Option<Count> {
         let count = table.count(port)?;
         let has_activity = self.activity.contains(&port);
         Some(if has_activity { count } else { Count { never_idle: count.streams, ..count } })
     }
 
-    /// Reads the table on a thread of its own: with thousands of connections that takes the kernel milliseconds.
+    /// Reads the table on a separate thread: with thousands of connections, that takes milliseconds.
     async fn read(&self, own: Vec<OwnConnection>) -> Result<SocketTable, ReadError> {
         let (reader, ports) = (Arc::clone(&self.reader), Arc::clone(&self.watched));
         let with_bytes = !self.activity.is_empty();
@@ -234,7 +232,7 @@ impl Sockets {
                  stream durations are recorded"
             );
         }
-        // The table is the kernel's: that it cannot be read says nothing of the server.
+        // A failure to read the kernel's table says nothing about the server.
         let error = |text: String| ReadError::new(ReadErrorKind::Invalid, format!("socket table: {text}"));
         read.map_err(|failed| error(failed.to_string()))?.map_err(|failed| error(failed.to_string()))
     }
@@ -300,10 +298,10 @@ mod tests {
         child.wait().unwrap();
         let mut request =
             PollRequest { requested_at: poller.clock.now(), timeout: Duration::from_secs(30), target: Some(ended) };
-        assert_eq!(poll(&poller, &mut events, request).await.target_exiting, Some(ended));
+        assert!(poll(&poller, &mut events, request).await.target_exiting);
         request.target = Some(incarnation(std::process::id()));
         let answer = poll(&poller, &mut events, request).await;
-        assert_eq!((answer.requested_at, answer.target_exiting), (request.requested_at, None));
+        assert_eq!((answer.requested_at, answer.target_exiting), (request.requested_at, false));
         assert_eq!(answer.readings, [(Source::Metrics, Reading::Counts(vec![Some(Count::of(0))]))]);
     }
 
@@ -318,7 +316,7 @@ mod tests {
         let (poller, mut events) = poller(page_of_zero(1, end_target));
         let (requested_at, timeout) = (poller.clock.now(), Duration::from_secs(30));
         let answer = poll(&poller, &mut events, PollRequest { requested_at, timeout, target: Some(target) }).await;
-        assert_eq!((answer.readings.len(), answer.target_exiting), (1, Some(target)));
+        assert_eq!((answer.readings.len(), answer.target_exiting), (1, true));
     }
 
     #[tokio::test]

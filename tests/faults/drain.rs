@@ -21,7 +21,7 @@ use lameduck_test_support::sidecar::{Sidecar, SidecarEnv};
 
 /// How long after a deadline the test gives up.
 const GIVE_UP: Duration = Duration::from_secs(15);
-/// Interval between two reads of the termination message, when nobody calls the hook any more.
+/// Interval between two reads of the termination message, once no caller is left.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 struct DrainRun<'a> {
@@ -38,7 +38,7 @@ struct DrainRun<'a> {
     answers: (Sender<HookCall>, Receiver<HookCall>),
     calls: Vec<HookCall>,
     waiting: usize,
-    /// Nobody calls the hook any more, so the termination message is the only answer.
+    /// No caller is left, so the termination message is the only answer.
     no_callers: bool,
     fault: Option<(Duration, Duration)>,
     fault_seen: bool,

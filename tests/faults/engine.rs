@@ -31,7 +31,7 @@ pub(crate) struct Engine {
     ignoring: AtomicBool,
 }
 
-/// Runs the engine until it is told to exit.
+/// Runs the engine until it gets the command to exit.
 pub(crate) fn run(args: &str) -> ! {
     let words: Vec<&str> = args.split(' ').collect();
     let [streams, page, sigint] = words[..] else { panic!("invalid engine arguments: {args}") };

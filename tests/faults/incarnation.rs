@@ -30,12 +30,12 @@ pub(crate) enum StreamEnd {
 /// What the test did to end an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// Told it to exit with this code, even with streams open.
+    /// Made it exit with this code, even with streams open.
     Exit(u8),
     Kill,
     /// SIGTERM (SIGKILL if it was stopped) after the hook was released, as the kubelet does.
     Kubelet,
-    /// Cleaned up after a drain that was not about this engine.
+    /// Cleaned it up after a drain of another engine.
     Cleanup,
 }
 

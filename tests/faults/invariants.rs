@@ -153,7 +153,7 @@ impl Checker<'_> {
             StreamEnd::Clean(at) => Some(*at),
             StreamEnd::Cut => None,
         });
-        // A stream may still end after the engine was told to exit.
+        // A stream may still end after the engine got the command to exit.
         let moments = changes.filter(|change| (from..=at).contains(change)).chain([from, at]);
         moments.map(|moment| alive(engine, moment)).collect()
     }

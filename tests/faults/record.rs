@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::incarnation::EngineRecord;
 
-/// One hook caller that waited for the outcome; or the termination message, if nobody calls any more.
+/// One hook caller that waited for the outcome; or the termination message, if no caller is left.
 #[derive(Debug)]
 pub(crate) struct HookCall {
     /// Just before the first of the callers that called together.

@@ -4,6 +4,10 @@ use std::process::Command;
 
 use lameduck_test_support::terminal::Terminal;
 
+use self::refused_settings::{G, REFUSED};
+
+mod refused_settings;
+
 const USAGE: Option<i32> = Some(64);
 
 struct Output {
@@ -36,95 +40,6 @@ fn assert_refused(args: &[&str], env: &[(&str, &str)], parts: &[&str]) {
         assert!(stderr.contains(part), "{args:?} {env:?}: no {part:?} in {stderr}");
     }
 }
-
-/// Each line: a flag, its value, other arguments, and what the message must contain in addition to the flag.
-const REFUSED: &[(&str, &str, &[&str], &[&str])] = &[
-    ("--grace-period", "soon", &[], &["'soon'", "30m"]),
-    ("--grace-period", "", &[], &["--grace-period"]),
-    ("--grace-period", "-5", &[], &["-5"]),
-    ("--grace-period", "0", &[], &["terminationGracePeriodSeconds"]),
-    ("--grace-period", "9000h", &[], &["longer than a year", "seconds"]),
-    ("--exit-margin", "30s", G, &["30s", "--grace-period"]),
-    ("--exit-margin", "x", G, &["'x'", "30m"]),
-    ("--lame-duck", "28s", G, &["28s", "--exit-margin", "shorten"]),
-    ("--quiet-period", "1h", G, &["3600s", "shorten"]),
-    ("--exit-wait", "1 parsec", G, &["'1 parsec'", "30m"]),
-    ("--poll-interval", "0", G, &["at least 1ms"]),
-    ("--scrape-timeout", "0s", G, &["at least 1ms"]),
-    ("--preset", "nginx", G, &["'nginx'", "deepgram-engine", "generic"]),
-    ("--preset", "generic", G, &["generic", "--metrics-url", "--streams"]),
-    ("--metrics-url", "127.0.0.1:9991/metrics", G, &["'127.0.0.1:9991/metrics'", "http://"]),
-    ("--metrics-url", "https://127.0.0.1/", G, &["https", "http://"]),
-    ("--metrics-url", "http://127.0.0.1:99999/", G, &["99999", "65535"]),
-    ("--metrics-url", "http://127.0.0.1/", GENERIC, &["--streams"]),
-    ("--streams", "up", GENERIC, &["--metrics-url"]),
-    ("--streams", "up{", G, &["'up{'"]),
-    ("--streams", "up{a=~\"(\"}", G, &["--streams"]),
-    ("--streams", "sum(up)", G, &["'sum(up)'"]),
-    ("--lazy-streams", "{}", G, &["'{}'"]),
-    (
-        "--lazy-streams",
-        "up",
-        &["--grace-period=30", "--preset=generic", "--metrics-url=http://a/"],
-        &["up", "--streams"],
-    ),
-    ("--streams-port", "0", G, &["'0'", "65535"]),
-    ("--streams-port", "http", G, &["'http'", "65535"]),
-    ("--streams-port", "", G, &["names no port"]),
-    ("--activity-port", "65536", G, &["'65536'", "65535"]),
-    ("--idle-after", "soon", G, &["'soon'", "30m"]),
-    ("--idle-after", "1s", G, &["1s", "at least 2s"]),
-    ("--idle-after", "1m", PAGE, &["60s", "--activity-port"]),
-    ("--idle-after", "1m", TWO_PORTS, &["60s", "--streams-port 80", "--activity-port"]),
-    ("--idle-after", "1m", PAGE_AND_PORT, &["60s", "--idle-streams"]),
-    ("--idle-after", "1m", &["--grace-period=30", "--wait-for=exit"], &["60s", "--wait-for exit"]),
-    ("--idle-after", "1m", &["--grace-period=30", "--preset=deepgram-api"], &["60s", "--wait-for exit"]),
-    ("--idle-rate", "0", G, &["'0'", "bytes per second"]),
-    ("--idle-rate", "1kB", G, &["'1kB'", "e.g. 256"]),
-    ("--idle-streams", "a{", G, &["'a{'"]),
-    ("--accept-below", "0", G, &["'0'", "capacity"]),
-    ("--accept-below", "90%", G, &["'90%'", "capacity"]),
-    ("--accept-below", "capacity", &["--grace-period=30", "--preset=deepgram-api"], &["--metrics-url", "number"]),
-    ("--target", "", G, &["impeller"]),
-    ("--target", "/bin/impeller", G, &["'/bin/impeller'", "last part"]),
-    ("--target-port", "0", G, &["'0'", "65535"]),
-    ("--target-port", "65536", G, &["'65536'", "65535"]),
-    ("--target-port", "80", &["--grace-period=30", "--target=a"], &["80", "--target a", "one of them"]),
-    ("--signal", "SIGFOO", G, &["'SIGFOO'", "SIGINT"]),
-    ("--signal", "SIGKILL", G, &["'SIGKILL'", "SIGTERM"]),
-    ("--signal", "0", G, &["'0'", "none"]),
-    ("--signal", "SIGINT", PAGE, &["SIGINT", "--target"]),
-    ("--wait-for", "ever", G, &["'ever'", "zero", "exit"]),
-    ("--wait-for", "exit", PAGE, &["exit", "--target"]),
-    ("--listen", "8089", G, &["'8089'", "[::]:8089"]),
-    ("--listen", "localhost:8089", G, &["'localhost:8089'", "[::]:8089"]),
-    ("--listen", "192.0.2.1:8089", G, &["192.0.2.1:8089", "an address of this pod"]),
-    ("--token-file", "/no/such/file", G, &["/no/such/file", "No such file", "mount the Secret"]),
-    ("--token-file", "/dev/null", G, &["/dev/null", "it is empty"]),
-    ("--on-sigterm", "ignore", G, &["'ignore'", "auto"]),
-    ("--state-dir", "/no/such/dir", G, &["'/no/such/dir'", "none"]),
-    ("--state-dir", "/proc/self/status", G, &["none"]),
-    ("--termination-log", "", G, &["--termination-log"]),
-    ("--termination-log", "/tmp", G, &["'/tmp'", "/dev/termination-log"]),
-    ("--termination-log", "/no/such/dir/file", G, &["'/no/such/dir/file'", "/dev/termination-log"]),
-    ("--target", " impeller", G, &["' impeller'", "blank"]),
-    ("--streams", "", G, &["--streams", "names no series"]),
-    ("--log-format", "xml", G, &["'xml'", "json"]),
-    ("--log-level", "loud", G, &["'loud'", "debug"]),
-];
-const G: &[&str] = &["--grace-period=30"];
-const GENERIC: &[&str] = &["--grace-period=30", "--preset=generic"];
-const PAGE: &[&str] = &["--grace-period=30", "--preset=generic", "--metrics-url=http://a/", "--streams=up"];
-
-const TWO_PORTS: &[&str] = &["--grace-period=30", "--preset=generic", "--streams-port=80", "--activity-port=81"];
-const PAGE_AND_PORT: &[&str] = &[
-    "--grace-period=30",
-    "--preset=generic",
-    "--metrics-url=http://a/",
-    "--streams=up",
-    "--signal=none",
-    "--activity-port=80",
-];
 
 #[test]
 fn refusals_name_flag_value_and_fix() {

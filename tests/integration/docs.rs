@@ -79,7 +79,7 @@ fn scenarios() -> BTreeSet<String> {
 
 /// The first string of every entry in a file's list of scenarios, whatever the constructor is called.
 fn names_of(source: &str) -> Vec<String> {
-    let Some((_, list)) = source.split_once("SCENARIOS: &[Scenario] = &[") else { return Vec::new() };
+    let Some((_, list)) = source.split_once("SCENARIOS: &[Scenario] =") else { return Vec::new() };
     let (list, _) = list.split_once("];").unwrap();
     let first_strings = list.split('(').skip(1).filter_map(|entry| entry.trim_start().strip_prefix('"'));
     first_strings.filter_map(|entry| Some(entry.split_once('"')?.0.to_owned())).collect()

@@ -1,6 +1,7 @@
 //! Tests that use lameduck from outside: the drain machine, the parsers, the event loop and the real binary.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod architecture;
 mod cli;
 mod docs;
 mod engine_sim;

@@ -2,8 +2,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-/// What is said of a setting: its default, without marks and quotes.
-type Settings = BTreeMap<String, String>;
+/// The heading and the default of each setting, without marks and quotes.
+type Settings = BTreeMap<String, (String, String)>;
 
 fn help() -> String {
     let output = Command::new(lameduck_test_support::process::binary()).args(["sidecar", "--help"]).output().unwrap();
@@ -15,11 +15,16 @@ fn plain(default: &str) -> String {
 }
 
 fn in_docs() -> Settings {
-    let rows = include_str!("../../docs/settings.md").lines().filter_map(|line| line.strip_prefix("| `--"));
+    let sections = include_str!("../../docs/settings.md").split("\n## ").skip(1);
+    sections.flat_map(|section| settings_under(section.lines().next().unwrap(), section)).collect()
+}
+
+fn settings_under(heading: &str, section: &str) -> Settings {
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `--"));
     rows.map(|row| {
         let mut cells = row.split(" | ");
         let flag = cells.next().unwrap().trim_end_matches('`').to_owned();
-        (flag, plain(cells.next().unwrap()))
+        (flag, (heading.to_owned(), plain(cells.next().unwrap())))
     })
     .collect()
 }
@@ -41,17 +46,21 @@ fn bracketed<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 
 fn in_help() -> Settings {
     let help = help();
-    let options = help.split("\n      --").skip(1);
-    options
-        .map(|option| {
+    let mut heading = "";
+    let mut settings = Settings::new();
+    for part in help.split("\n      --") {
+        if let Some(flag) = part.split([' ', '\n']).next().filter(|_| !heading.is_empty()) {
             // Long lines are wrapped.
-            let option = option.split_whitespace().collect::<Vec<_>>().join(" ");
-            let flag = option.split(' ').next().unwrap().to_owned();
+            let option = part.split_whitespace().collect::<Vec<_>>().join(" ");
             let required = option.contains("[required]").then_some("required");
             let default = bracketed(&option, "default").or_else(|| bracketed(&option, "preset")).or(required);
-            (flag, default.unwrap_or("none").to_owned())
-        })
-        .collect()
+            settings.insert(flag.to_owned(), (heading.to_owned(), default.unwrap_or("none").to_owned()));
+        }
+        // A heading ends the last option of the group before it.
+        let last = part.lines().next_back().unwrap_or_default();
+        heading = last.strip_suffix(':').filter(|last| !last.starts_with(' ')).unwrap_or(heading);
+    }
+    settings
 }
 
 #[test]

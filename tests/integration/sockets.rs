@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use lameduck::io::sockets::{OwnConnection, SocketReader};
 use lameduck_machine::socket_table::{Connection, SocketTable};
+use lameduck_test_support::skip::has_ipv6_or_skip;
 
 /// How long to wait for an expected state.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -85,15 +86,6 @@ fn own(client: &TcpStream) -> OwnConnection {
     OwnConnection::new(client.local_addr().unwrap(), client.peer_addr().unwrap())
 }
 
-/// Whether IPv6 is enabled. Prints a message if not.
-fn has_ipv6() -> bool {
-    let is_enabled = TcpListener::bind("[::1]:0").is_ok();
-    if !is_enabled {
-        lameduck_test_support::skip::skip("no IPv6");
-    }
-    is_enabled
-}
-
 fn assert_counts_five(address: &str, hosts: [&str; 5]) {
     let mut server = Server::new(address);
     assert_eq!(server.connections(), []);
@@ -119,14 +111,14 @@ fn counts_connections_on_ipv4() {
 
 #[test]
 fn counts_connections_on_ipv6() {
-    if has_ipv6() {
+    if has_ipv6_or_skip() {
         assert_counts_five("[::1]:0", ["::1"; 5]);
     }
 }
 
 #[test]
 fn counts_connections_on_dual_stack_listener() {
-    if has_ipv6() {
+    if has_ipv6_or_skip() {
         assert_counts_five("[::]:0", ["127.0.0.1", "::1", "127.0.0.1", "127.0.0.2", "::1"]);
     }
 }
@@ -267,7 +259,7 @@ fn own_connection_is_matched_by_both_addresses() {
 
 #[test]
 fn own_connection_is_excluded_on_dual_stack_listener() {
-    if has_ipv6() {
+    if has_ipv6_or_skip() {
         let mut server = Server::new("[::]:0");
         for host in ["127.0.0.1", "::1"] {
             let ours = server.client_at(host);

@@ -65,9 +65,9 @@ fn perform(
             let found = Found { incarnation: TARGET, name: "impeller".into(), blocker: None };
             Event::Input(Input::SearchResult { requested_at, result: SearchResult::Found(found) })
         }
-        Action::PollSources { requested_at, .. } => {
+        Action::PollSources { requested_at, target, .. } => {
             let reading = Reading::Counts(vec![Some(Count::of(fake.streams?))]);
-            let poll = Poll { requested_at, readings: vec![(Source::Metrics, reading)], ..Poll::default() };
+            let poll = Poll { requested_at, target, readings: vec![(Source::Metrics, reading)], ..Poll::default() };
             Event::Polled(PollResult { poll, durations: Vec::new() })
         }
         Action::SendSignal(incarnation) => {

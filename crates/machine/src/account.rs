@@ -1,7 +1,8 @@
-//! The account of a drain: the only place that decides what was cut, or that there was nothing to cut.
+//! The facts from which the result of a drain is computed. Nothing else decides how many streams were cut, or that
+//! there were none to cut.
 //!
-//! A count is believed only while it is fresh, and a zero only where zero streams mean zero work. The kernel's word on
-//! how the target ended goes before any count.
+//! A count is used only while it is fresh, and a zero only if zero streams mean zero work. The target's exit status
+//! takes precedence over any count.
 
 use crate::drain::Drain;
 use crate::incarnation::IncarnationState;
@@ -12,7 +13,7 @@ use crate::target::SearchResult;
 use crate::target_tracker::{Target, TargetTracker};
 use crate::time::Time;
 
-/// Every fact that says what was cut.
+/// Everything that determines how many streams were cut.
 #[derive(Clone, Copy, Debug)]
 pub struct Account<'a> {
     /// When the drain ended.
@@ -26,7 +27,7 @@ pub struct Account<'a> {
 }
 
 impl<'a> Account<'a> {
-    /// The facts at this instant.
+    /// The facts at this time.
     #[must_use]
     pub const fn new(
         now: Time,
@@ -50,14 +51,14 @@ impl<'a> Account<'a> {
         }
     }
 
-    /// Whether there cannot be anything to cut: nothing was ever read, a fresh look at every source fails, and no
-    /// reading can have been missed.
+    /// Whether there cannot be anything to cut: no source has ever been read, a fresh poll of each of them fails, and
+    /// no earlier reading can have been missed.
     #[must_use]
     pub fn never_served(&self, drain: &Drain) -> bool {
         use ReadErrorKind::{ConnectionRefused, NoResponse};
         let sources = &self.incarnation.sources;
         let ever_read = sources.ever_answered() || drain.streams_at_start.is_some();
-        // A process that started since the last search is still to be found, and to be signalled.
+        // A process that started after the last search must still be found and signalled.
         if ever_read || !self.target.searches.searched_since(drain.started_at) {
             return false;
         }
@@ -75,17 +76,17 @@ impl<'a> Account<'a> {
 
     fn stragglers(&self, outcome: Outcome) -> Option<u64> {
         match outcome {
-            // Idle streams that are ended are counted apart.
+            // Idle streams are counted separately.
             Outcome::Drained | Outcome::Idle | Outcome::NeverServed => Some(0),
             Outcome::Expired => self.last_count(),
             Outcome::Exited => self.stragglers_at_exit(),
         }
     }
 
-    /// How many streams the target took with it when it ended.
+    /// How many streams were cut when the target ended.
     ///
-    /// A signalled target may have ended its last streams by itself after the last reading, so a count above zero, or
-    /// a stale one, decides nothing; its own exit with code 0 and its death by another signal do.
+    /// A signalled target may have finished its last streams after the last reading, so a count above zero or a stale
+    /// count is inconclusive. An exit with code 0 and a kill by another signal are conclusive.
     fn stragglers_at_exit(&self) -> Option<u64> {
         let our_signal = self.policy.signal.as_ref().map_or(0, |(_, number)| *number);
         let (signalled, last_count) = (self.target.is_signalled(), self.last_count());

@@ -1,16 +1,16 @@
 //! Which connections are active and which are idle, by the bytes that they carried to the target.
 //!
-//! A connection is *active* if within the last window some stretch of at least a second carried the idle rate or more.
-//! The kernel gives sums, and only when asked. So a stretch counts as work if it can have carried that much by what two
-//! samples show: a connection is idle only if it cannot have been active.
+//! A connection is *active* if it received at the idle rate or faster for at least a second within the last window. The
+//! kernel only provides running totals, sampled at each poll. So a period counts as work if, by its two samples, it can
+//! have been fast enough: a connection is idle only if it cannot have been active.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use crate::time::Time;
 
-/// The shortest stretch that can be work.
-const MIN_STRETCH: Duration = Duration::from_secs(1);
+/// The shortest period that can be work.
+const MIN_WORK_PERIOD: Duration = Duration::from_secs(1);
 /// Samples closer together than this cost memory and add nothing.
 const MIN_SAMPLE_GAP: Duration = Duration::from_millis(250);
 
@@ -19,25 +19,25 @@ const MIN_SAMPLE_GAP: Duration = Duration::from_millis(250);
 pub struct IdleRule {
     /// How long a connection must not have been active.
     pub window: Duration,
-    /// From this many bytes a second a stretch is work.
+    /// The rate in bytes per second from which a period is work.
     pub rate: u64,
 }
 
-/// When the socket table was sampled: requested at one instant, and read by the other.
+/// When the socket table was sampled: between these two times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample {
     /// When it was requested.
     pub requested_at: Time,
-    /// When it had been read.
+    /// When it had been read completely.
     pub read_at: Time,
 }
 
-/// How many connections may be active, and when.
+/// How many connections may be active, and as of when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ActiveCount {
-    /// The connections that are not known to have been idle for a whole window.
+    /// The number of connections that are not known to have been idle for a whole window.
     pub connections: u64,
-    /// When the sample was requested that shows it.
+    /// When the sample that shows it was requested.
     pub as_of: Time,
 }
 
@@ -45,7 +45,7 @@ pub struct ActiveCount {
 #[derive(Clone, Debug)]
 pub struct ActivityTracker {
     rule: IdleRule,
-    /// The samples that a current stretch can reach back to, the oldest first.
+    /// The samples that the next period of work can still include, oldest first.
     samples: VecDeque<Sample>,
     connections: HashMap<u64, ConnectionHistory>,
     /// Whether the last sample could be read.
@@ -54,11 +54,11 @@ pub struct ActivityTracker {
 
 #[derive(Clone, Debug)]
 struct ConnectionHistory {
-    /// From when on all that it received is known.
+    /// Since when everything that it received is known.
     since: Time,
-    /// When the last stretch of work can have begun.
+    /// The latest time at which a period of work can have begun.
     active_at: Option<Time>,
-    /// The sums of received bytes at the last samples; the last entry belongs to the newest sample.
+    /// The total of received bytes at each of the last samples, newest last.
     received: VecDeque<u64>,
 }
 
@@ -69,7 +69,7 @@ impl ActivityTracker {
         Self { rule, samples: VecDeque::new(), connections: HashMap::new(), readable: false }
     }
 
-    /// Takes what the table shows: for each connection its cookie and the bytes received since it was opened.
+    /// Records a sample of the table: the cookie of each connection and the bytes received since it was opened.
     pub fn observe(&mut self, sample: Sample, connections: &[(u64, u64)]) {
         self.readable = true;
         if self.samples.back().is_some_and(|last| sample.requested_at < last.requested_at + MIN_SAMPLE_GAP) {
@@ -89,7 +89,7 @@ impl ActivityTracker {
         self.prune();
     }
 
-    /// The table could not be read.
+    /// Records that the table could not be read.
     pub const fn mark_unreadable(&mut self) {
         self.readable = false;
     }
@@ -100,7 +100,7 @@ impl ActivityTracker {
         self.connections.iter().filter_map(move |(cookie, history)| is_active(history).then_some(*cookie))
     }
 
-    /// Whether a connection may have been active after this instant, and within a window.
+    /// Whether a connection may have been active after this time and within the last window.
     #[must_use]
     pub fn was_active_since(&self, since: Time) -> bool {
         let newest = self.samples.back().map_or(since, |sample| sample.requested_at);
@@ -108,8 +108,8 @@ impl ActivityTracker {
         self.connections.values().any(|history| history.active_at > Some(from))
     }
 
-    /// How many connections may be active; `None` if unknown, or without any connection, which means a wrong port and
-    /// not idleness.
+    /// How many connections may be active; `None` if unknown. Without any connection it is unknown too: more likely the
+    /// port is wrong than all streams are idle.
     #[must_use]
     pub fn active(&self) -> Option<ActiveCount> {
         let sample = self.samples.back().filter(|_| self.readable && !self.connections.is_empty())?;
@@ -119,11 +119,11 @@ impl ActivityTracker {
         Some(ActiveCount { connections, as_of: sample.requested_at })
     }
 
-    /// Drops the samples that no stretch can reach any more: of a stretch of work that ends after the newest sample, a
-    /// part shorter than two seconds is work as well.
+    /// Drops the samples that no further period of work needs. Two seconds are enough: a longer period of work contains
+    /// a shorter one.
     fn prune(&mut self) {
         let Some(newest) = self.samples.back().copied() else { return };
-        let unreachable = |second: &Sample| second.read_at + MIN_STRETCH + MIN_STRETCH <= newest.requested_at;
+        let unreachable = |second: &Sample| second.read_at + MIN_WORK_PERIOD + MIN_WORK_PERIOD <= newest.requested_at;
         while self.samples.get(1).is_some_and(unreachable) {
             self.samples.pop_front();
         }
@@ -140,16 +140,17 @@ impl ConnectionHistory {
     }
 }
 
-/// The latest instant at which a stretch of work can have begun that ended after the last sample but one.
+/// The latest time at which a period of work can have begun that ended after the second newest sample.
 ///
-/// Between an earlier sample and the newest lie the stretches that begin before the sample after it and end after the
-/// last sample but one. The shortest of them is as long as these two are apart, and at least a second.
+/// The bytes between an earlier sample and the newest can all have arrived in a period that begins just before the
+/// sample after the earlier one and ends just after the second newest sample. That is the shortest such period, but it
+/// must last at least a second.
 fn last_possible_work(samples: &VecDeque<Sample>, received: &VecDeque<u64>, rate: u64) -> Option<Time> {
     let (newest, last_but_one) = (received.back()?, samples.iter().rev().nth(1)?);
     let earlier = received.iter().rev().skip(1);
     let work = samples.iter().rev().zip(earlier).find(|(after, before)| {
         let bytes = newest.saturating_sub(**before);
-        let shortest = last_but_one.requested_at.since(after.read_at).max(MIN_STRETCH);
+        let shortest = last_but_one.requested_at.since(after.read_at).max(MIN_WORK_PERIOD);
         u128::from(bytes) * 1000 >= u128::from(rate) * shortest.as_millis()
     });
     work.map(|(after, _)| after.read_at)
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn stretch_across_samples_reaches_the_rate() {
+    fn work_across_samples_reaches_the_rate() {
         let mut activity = tracker();
         // Half a second apart, 200 bytes each: no gap has 256, and every second has 400.
         for half in 0..40_u32 {
@@ -246,7 +247,7 @@ mod tests {
         assert_eq!(activity.active().map(|active| active.connections), Some(1));
     }
 
-    /// Samples each second, each of which takes nearly as long, and returns from which second on nothing is active.
+    /// Takes a sample every second, each of which takes nearly a second, and returns when nothing is active any more.
     fn idle_from_with_slow_samples(received: impl Fn(u32) -> u64) -> Option<u32> {
         let mut activity = tracker();
         (0..30).find(|second| {
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn stretch_of_nearly_two_seconds_can_be_work() {
+    fn nearly_two_seconds_can_be_work() {
         let mut activity = tracker();
         let received = |at: f64| 127 * [10.0, 10.74, 11.48].iter().filter(|burst| at >= **burst).count();
         for quarter in 0..100_u32 {

@@ -1,9 +1,7 @@
-//! The machine: it owns the parts, passes each input to them, and collects the actions that come of it.
+//! The machine: it owns the parts, passes each input to them, and collects the resulting actions.
 //!
-//! Inputs go in by [`Controller::handle`]. Actions come out of [`Controller::poll_action`] and are performed in their
-//! order. [`Controller::poll_timeout`] says when to come back if nothing happens.
-
-use std::time::Duration;
+//! [`Controller::handle`] takes an input. [`Controller::poll_action`] returns the actions, which must be performed in
+//! order. [`Controller::poll_timeout`] returns when to call `handle` next if nothing else happens.
 
 use crate::account::Account;
 use crate::drain::Drain;
@@ -14,20 +12,20 @@ use crate::incarnation::IncarnationState;
 use crate::io::{Action, Actions, CallKind, CallerId, Input, Poll, Reply};
 use crate::policy::Policy;
 use crate::poll_schedule::PollSchedule;
-use crate::readiness::Readiness;
-use crate::result::{ExitStatus, Outcome, Trigger};
+use crate::result::{Outcome, Trigger};
 use crate::saved_drain::SavedDrain;
 use crate::shutdown::{Shutdown, ShutdownInput};
-use crate::snapshot::{DrainView, Phase, Snapshot, StreamsView, TargetView};
-use crate::target::{Found, Incarnation, SearchResult};
-use crate::target_tracker::{Match, TargetTracker};
+use crate::target_tracker::TargetTracker;
 use crate::time::Time;
 
-/// Whether the signal of a target that never served may be attempted now.
+mod target_events;
+mod views;
+
+/// Whether a target that never served may be signalled now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SignalAttempt {
     Pending,
-    /// It has just been attempted; if it failed, it must not be repeated at once.
+    /// The signal has just been attempted. If that failed, an immediate second attempt would loop.
     Made,
 }
 
@@ -42,13 +40,13 @@ pub struct Controller {
     callers: HookCallers,
     shutdown: Shutdown,
     polls: PollSchedule,
-    /// Of all incarnations: how long streams last does not depend on the process that serves them.
+    /// Of all incarnations: stream durations do not depend on the process that serves the streams.
     durations: DurationHistogram,
     actions: Actions,
 }
 
 impl Controller {
-    /// A machine that begins to serve at `now`, or resumes a saved drain.
+    /// Creates a machine that starts serving at `now`, or resumes a saved drain.
     #[must_use]
     pub fn new(now: Time, policy: Policy, saved: Option<SavedDrain>) -> Self {
         let mut controller = Self {
@@ -80,7 +78,7 @@ impl Controller {
         controller
     }
 
-    /// Takes one input, and lets time advance to `now`.
+    /// Handles one input at the time `now`.
     pub fn handle(&mut self, now: Time, input: Input) {
         self.now = self.now.max(now);
         match input {
@@ -99,13 +97,16 @@ impl Controller {
                 if self.target.on_signal_result(incarnation, sent) && !sent {
                     self.drain.save(&self.target, &mut self.actions);
                 }
-                self.finish_if_never_served(SignalAttempt::Made);
+                // A poll in flight may still show that the target serves.
+                if !self.polls.is_in_flight() {
+                    self.finish_if_never_served(SignalAttempt::Made);
+                }
             }
         }
         self.advance();
     }
 
-    /// The next action; call it until there is none, after each input.
+    /// The next action. After each input, call this until it returns `None`.
     #[must_use]
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop()
@@ -134,12 +135,11 @@ impl Controller {
         let (ended, ever_answered) = (self.target.has_ended(), self.incarnation.sources.ever_answered());
         let reopens = |finished: &FinishedDrain| finished.can_reopen(ended, ever_answered);
         let Some(trigger) = kind.trigger() else {
-            match self.drain.finished().filter(|finished| !reopens(finished)) {
-                Some(finished) => self.actions.push(Action::Reply(caller, Reply::Finished(finished.result))),
-                None => {
-                    let drain = Drain::begin_silent(self.now, &self.policy.times, self.incarnation.sources.streams());
-                    self.callers.hold(caller, drain, &mut self.actions);
-                }
+            if let Some(finished) = self.drain.finished().filter(|finished| !reopens(finished)) {
+                self.actions.push(Action::Reply(caller, Reply::Finished(finished.result)));
+            } else {
+                let drain = Drain::begin_silent(self.now, &self.policy.times, self.incarnation.sources.streams());
+                self.callers.hold(caller, drain, &mut self.actions);
             }
             return;
         };
@@ -167,83 +167,15 @@ impl Controller {
         self.drain.save(&self.target, &mut self.actions);
     }
 
-    // === the target ===
-
-    fn on_search_result(&mut self, requested_at: Time, result: SearchResult) {
-        if self.target.searches.is_outdated(requested_at) {
-            return;
-        }
-        if let SearchResult::Found(found) = &result {
-            self.on_found(found);
-        }
-        self.target.searches.record(requested_at, result);
-        let draining_since = self.drain.active().and_then(Drain::draining_since);
-        if draining_since.is_some_and(|since| requested_at >= since) {
-            self.drain.send_signal(&mut self.target, &self.policy, &mut self.actions);
-        }
-        if !self.polls.is_in_flight() {
-            self.finish_if_never_served(SignalAttempt::Pending);
-        }
-    }
-
-    fn on_found(&mut self, found: &Found) {
-        match self.target.compare(found) {
-            Match::Same => return self.target.rename(found),
-            Match::Replaces(previous) => self.on_exit(previous, ExitStatus::Unknown),
-            Match::New => {}
-        }
-        if let Some(drain) = self.drain.active() {
-            // A drain that began without a target is not inherited by a younger process, and its callers still wait:
-            // that process is tracked when the drain is over.
-            if drain.started_at >= self.target.start.start_of(found.incarnation) {
-                self.target.track(found, &mut self.actions);
-                self.drain.save(&self.target, &mut self.actions);
-            }
-        } else {
-            self.target.track(found, &mut self.actions);
-            self.drain.clear(&mut self.actions);
-            self.reset_incarnation();
-            self.callers.invalidate_zeros();
-        }
-    }
-
-    fn on_exit(&mut self, incarnation: Incarnation, status: ExitStatus) {
-        if !self.target.exit(incarnation, status, self.now) {
-            return;
-        }
-        let wait_for_exit = self.policy.wait_for_exit;
-        if let Some(drain) = self.drain.active() {
-            self.finish(drain.at_exit(wait_for_exit));
-        }
-        self.release_unauthorized(|drain, _| Some(drain.at_exit(wait_for_exit)));
-        self.reset_incarnation();
-        if self.drain.is_serving() {
-            self.target.forget_ended();
-        }
-    }
-
-    /// Starts afresh with another incarnation: nothing is inherited.
-    fn reset_incarnation(&mut self) {
-        for duration in self.incarnation.end_streams(self.now) {
-            self.durations.observe(duration);
-            self.actions.push(Action::StreamEnded(duration));
-        }
-        self.incarnation = IncarnationState::new(&self.policy);
-        self.polls.cancel();
-    }
-
     // === readings ===
 
     fn on_poll(&mut self, poll: &Poll) {
-        if !self.polls.complete(poll.requested_at) {
-            return;
-        }
-        if let Some(incarnation) = poll.target_exiting {
+        let is_current = self.polls.complete(poll.requested_at, poll.target);
+        if let Some(incarnation) = poll.target.filter(|_| poll.target_exiting) {
             let streams = self.incarnation.fresh_streams(&self.policy, self.now);
             self.target.begin_exit(incarnation, streams);
-            return;
         }
-        if self.target.is_exiting() {
+        if !is_current || poll.target_exiting || self.target.is_exiting() {
             return;
         }
         let seen = self.incarnation.observe(poll, &self.policy, self.now);
@@ -257,12 +189,13 @@ impl Controller {
         let input = self.incarnation.drain_input(&self.target, &self.policy, self.now);
         let outcome = self.drain.active_mut().and_then(|drain| drain.evaluate(&self.policy.times, input));
         match outcome {
-            // Until it is known whether the target can be signalled it accepts streams, so that zero is no end.
+            // Until it is known whether the target can be signalled, it accepts streams, so zero does not end the
+            // drain.
             Some(_) if self.drain.is_search_pending(&self.target, &self.policy) => {}
             Some(outcome) => self.finish(outcome),
             None => self.finish_if_never_served(SignalAttempt::Pending),
         }
-        // While a drain is on, unauthorized callers wait for its end.
+        // During a drain, unauthorized callers wait for its end.
         let is_draining = self.drain.active().is_some();
         self.release_unauthorized(|drain, account| {
             let outcome = drain.evaluate(&account.policy.times, input);
@@ -273,8 +206,8 @@ impl Controller {
 
     // === the end of a drain ===
 
-    /// Ends the drain with this outcome. While a signal is about to be sent it does nothing: the result of the signal,
-    /// which is the next input, belongs to the account, and the end is found again after it.
+    /// Ends the drain with this outcome. Does nothing while the result of sending the signal is pending: the drain's
+    /// result depends on it. It is the next input, after which the drain is evaluated again.
     fn finish(&mut self, outcome: Outcome) {
         let Some(drain) = self.drain.active().filter(|_| !self.target.is_signal_pending()) else { return };
         let account = Account::new(self.now, &self.policy, &self.target, &self.incarnation);
@@ -282,7 +215,7 @@ impl Controller {
         self.drain.finish(result, &self.target, &mut self.callers, &mut self.actions);
     }
 
-    /// Ends a drain in which there is nothing to wait for; where the target can be signalled, after the signal.
+    /// Ends a drain that has nothing to wait for. If the target can be signalled, it is signalled first.
     fn finish_if_never_served(&mut self, attempt: SignalAttempt) {
         let account = Account::new(self.now, &self.policy, &self.target, &self.incarnation);
         if !self.drain.active().is_some_and(|drain| account.never_served(drain)) {
@@ -294,7 +227,7 @@ impl Controller {
         self.finish(Outcome::NeverServed);
     }
 
-    /// Answers the unauthorized callers whose wait has this outcome.
+    /// Answers the unauthorized callers for whom `outcome` returns a value.
     fn release_unauthorized(&mut self, mut outcome: impl FnMut(&mut Drain, &Account<'_>) -> Option<Outcome>) {
         let account = Account::new(self.now, &self.policy, &self.target, &self.incarnation);
         self.callers.release_finished(&account, &mut self.actions, |drain| outcome(drain, &account));
@@ -304,11 +237,11 @@ impl Controller {
 
     fn advance(&mut self) {
         let now = self.now;
-        if let Some(requested_at) = self.polls.expired(now) {
-            self.on_poll(&Poll { requested_at, ..Poll::default() });
+        if let Some(poll) = self.polls.expired(now) {
+            self.on_poll(&poll);
         }
         if self.target.is_signal_pending() {
-            // The next input is its result, and belongs to everything that is decided here.
+            // The next input is the result of sending the signal, on which every decision below depends.
             return;
         }
         if self.drain.active_mut().is_some_and(|drain| drain.end_lame_duck(now)) {
@@ -342,63 +275,16 @@ impl Controller {
             self.actions.push(Action::Exit);
         }
         if self.next_poll_at() <= now {
-            self.request_poll();
+            let (limit, target) = (self.policy.times.scrape_timeout, self.target.alive());
+            let timeout = self.drain.active().map_or(limit, |drain| limit.min(drain.max_poll_time(now)));
+            self.polls.request(now, timeout, target.map(|target| target.incarnation), &mut self.actions);
         }
     }
 
     fn next_poll_at(&self) -> Time {
         let awaiting_exit = self.target.is_awaiting_exit();
-        // Unauthorized callers add no polls: they must not have the sources polled at will.
+        // Unauthorized callers add no polls: they must not be able to cause traffic to the sources.
         let required = self.drain.active().map(|drain| drain.required_polls(&self.policy.times, awaiting_exit));
         self.polls.due(self.now, self.policy.times.poll_interval, required.into_iter().flatten())
-    }
-
-    fn request_poll(&mut self) {
-        let left = self.drain.active().map_or(Duration::MAX, |drain| drain.deadline.since(self.now));
-        let timeout = self.policy.times.scrape_timeout.min(left);
-        self.polls.begin(self.now, timeout);
-        let (requested_at, target) = (self.now, self.target.alive().map(|target| target.incarnation));
-        self.actions.push(Action::FindTarget { requested_at, target });
-        self.actions.push(Action::PollSources { requested_at, timeout, target });
-    }
-
-    // === views ===
-
-    /// The machine as it is at `now`.
-    #[must_use]
-    pub fn snapshot(&self, now: Time) -> Snapshot {
-        let readiness = self.readiness(now);
-        let disagreement = self.incarnation.disagreeing_since.map(|since| now.since(since));
-        Snapshot {
-            now,
-            not_ready: readiness.not_ready_reason(),
-            signal_blocker: readiness.blocker(),
-            streams: StreamsView {
-                count: self.incarnation.sources.streams(),
-                idle: self.incarnation.idle(&self.policy).map(|idle| idle.streams),
-                disagreement: disagreement.filter(|time| *time > self.policy.times.quiet_period),
-                sources: self.incarnation.sources.states().to_vec(),
-            },
-            target: self.target.target().map(TargetView::of),
-            phase: Phase::of(&self.drain),
-            drain: DrainView::of(&self.drain, &self.target, now),
-            result: self.drain.finished().map(|finished| finished.result),
-            hook_callers: self.callers.count(),
-        }
-    }
-
-    /// Whether the pod is ready, and accepting.
-    #[must_use]
-    pub const fn readiness(&self, now: Time) -> Readiness<'_> {
-        let Self { policy, drain, target, incarnation, polls, .. } = self;
-        Readiness { now, policy, drain, target, incarnation, is_polling: polls.is_in_flight() }
-    }
-
-    /// How long streams last, as far as it was seen since the sidecar started, and the time within which the open
-    /// streams have all ended with a probability of one half; `None` if unknown.
-    #[must_use]
-    pub fn stream_durations(&self, now: Time) -> (&DurationHistogram, Option<Duration>) {
-        let ages: Vec<Duration> = self.incarnation.ages(now).collect();
-        (&self.durations, self.durations.estimated_time_to_zero(&ages))
     }
 }

@@ -1,11 +1,11 @@
 //! The rules of one drain, from its trigger to its end.
 //!
-//! 1. *Lame duck*: not ready, still accepting, so that endpoints forget the pod.
-//! 2. *Draining*: the target is signalled as soon as a fresh search permits it, and accepts no more.
-//! 3. Zero must hold for the quiet period, and a reading that was **requested after that** must confirm it: a timer
-//!    alone never ends a drain as `drained`. A signalled target then has the exit wait to exit by itself.
-//! 4. Where only idle streams are left, and the settings say that this ends the drain, it is over.
-//! 5. The target's exit ends it at once, and the deadline in any case.
+//! 1. *Lame duck*: not ready but still accepting, until the pod is removed from all endpoints.
+//! 2. *Draining*: the target is signalled as soon as a fresh search permits it, and accepts no more streams.
+//! 3. The count must stay at zero for the quiet period, and a reading **requested after that** must confirm it: a timer
+//!    alone never ends a drain as `drained`. A signalled target then gets the exit wait to exit by itself.
+//! 4. If only idle streams are left, the drain ends if the settings allow it.
+//! 5. The target's exit and the deadline end the drain immediately.
 
 use std::time::Duration;
 
@@ -15,14 +15,17 @@ use crate::saved_drain::SavedDrain;
 use crate::source_set::StreamCount;
 use crate::time::Time;
 
-/// One drain under way.
+/// How long before the deadline the last poll ends.
+const DEADLINE_LEAD: Duration = Duration::from_millis(50);
+
+/// A drain in progress.
 #[derive(Clone, Debug)]
 pub struct Drain {
     /// What started it.
     pub trigger: Trigger,
     /// When it started.
     pub started_at: Time,
-    /// The instant at which the budget is spent.
+    /// When the budget is used up.
     pub deadline: Time,
     /// The streams when it started; `None` while unknown.
     pub streams_at_start: Option<u64>,
@@ -35,7 +38,7 @@ enum Stage {
     Draining { since: Time, zero: Option<ZeroStreak> },
 }
 
-/// Zero in every poll since.
+/// The count has been zero in every poll since then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct ZeroStreak {
     since: Time,
@@ -43,12 +46,12 @@ struct ZeroStreak {
     confirmed: bool,
 }
 
-/// What a drain must know of the streams and the target.
+/// What the rules of a drain depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrainInput {
     /// The count of all sources; `None` if unknown.
     pub count: Option<StreamCount>,
-    /// The instant for which only idle streams are left, where that is to end the drain.
+    /// As of when only idle streams are left; `None` if there are others, or if that does not end the drain.
     pub only_idle: Option<Time>,
     /// Whether the target was signalled and is still alive, so that its exit is worth waiting for.
     pub awaiting_exit: bool,
@@ -64,14 +67,14 @@ impl Drain {
         Self { trigger, started_at, deadline: started_at + times.budget(), streams_at_start, stage }
     }
 
-    /// Starts a wait that has the rules of a drain, but takes nothing out of rotation: it has no lame duck.
+    /// Starts a wait with the rules of a drain. The pod stays ready, so there is no lame duck.
     #[must_use]
     pub fn begin_silent(started_at: Time, times: &DrainTimes, streams_at_start: Option<u64>) -> Self {
         let stage = Stage::Draining { since: started_at, zero: None };
         Self { trigger: Trigger::Hook, started_at, deadline: started_at + times.budget(), streams_at_start, stage }
     }
 
-    /// Resumes a drain that another process started, with this deadline. Its zeros are not inherited.
+    /// Resumes a drain that another process started, with this deadline. Zeros that it counted are not used.
     #[must_use]
     pub fn resume(saved: &SavedDrain, times: &DrainTimes, deadline: Time) -> Self {
         let &SavedDrain { trigger, started_at, streams_at_start, signalled, .. } = saved;
@@ -79,12 +82,12 @@ impl Drain {
         Self { trigger, started_at, deadline, streams_at_start, stage: Stage::LameDuck { until } }
     }
 
-    /// Starts the whole budget again: a restarted kubelet calls the hook once more, with the full grace period.
+    /// Restarts the budget: a restarted kubelet calls the hook again, with the full grace period.
     pub fn rebase(&mut self, called_at: Time, times: &DrainTimes) {
         self.deadline = called_at + times.budget();
     }
 
-    /// Continues after the deadline, with a new one. The target has been signalled already, so there is no lame duck.
+    /// Continues with a new deadline. The target has been signalled already, so there is no lame duck.
     pub fn reopen(&mut self, now: Time, called_at: Time, times: &DrainTimes) {
         self.rebase(called_at, times);
         self.stage = Stage::Draining { since: now, zero: None };
@@ -96,7 +99,7 @@ impl Drain {
         matches!(self.stage, Stage::LameDuck { .. })
     }
 
-    /// The instant from which the signal may be sent: the end of the lame duck, once it has been reached.
+    /// When the lame duck ended, after which the signal may be sent; `None` before that.
     #[must_use]
     pub const fn draining_since(&self) -> Option<Time> {
         match self.stage {
@@ -105,7 +108,7 @@ impl Drain {
         }
     }
 
-    /// Ends the lame duck when its time has come; true if that was now.
+    /// Ends the lame duck if it is due, and returns whether it did.
     pub fn end_lame_duck(&mut self, now: Time) -> bool {
         let Stage::LameDuck { until } = self.stage else { return false };
         let ends = now >= until;
@@ -118,7 +121,7 @@ impl Drain {
     /// The outcome at the deadline; `None` before it.
     #[must_use]
     pub fn at_deadline(&self, now: Time, wait_for_exit: bool) -> Option<Outcome> {
-        // A confirmed zero was only waiting for the exit. It stands until a whole poll denies it.
+        // A drain with a confirmed zero only waits for the exit. The zero holds until a poll contradicts it.
         let drained = self.zero_is_confirmed() && !wait_for_exit;
         (now >= self.deadline).then_some(if drained { Outcome::Drained } else { Outcome::Expired })
     }
@@ -129,7 +132,7 @@ impl Drain {
         if self.zero_is_confirmed() && !wait_for_exit { Outcome::Drained } else { Outcome::Exited }
     }
 
-    /// Takes what is known after a poll; the outcome if the drain is over.
+    /// Applies the rules after a poll; returns the outcome if the drain is over.
     #[must_use]
     pub fn evaluate(&mut self, times: &DrainTimes, input: DrainInput) -> Option<Outcome> {
         self.streams_at_start = self.streams_at_start.or(input.count.map(|count| count.streams));
@@ -151,14 +154,14 @@ impl Drain {
         over.then_some(Outcome::Drained)
     }
 
-    /// Forgets a zero: it was counted of another incarnation.
+    /// Discards a zero that another incarnation has had.
     pub const fn invalidate_zero(&mut self) {
         if let Stage::Draining { zero, .. } = &mut self.stage {
             *zero = None;
         }
     }
 
-    /// The instants at which a poll must be requested whatever the poll interval is, if none was requested since.
+    /// The times at which a poll is required regardless of the poll interval, unless one was requested since.
     pub fn required_polls(&self, times: &DrainTimes, awaiting_exit: bool) -> impl Iterator<Item = Time> {
         let (since, zero) = match self.stage {
             Stage::LameDuck { .. } => (None, None),
@@ -170,7 +173,14 @@ impl Drain {
         [Some(self.started_at), since, confirms, completes, last].into_iter().flatten()
     }
 
-    /// When this drain must be looked at again even if nothing happens.
+    /// How long a poll that is requested now may take. It is answered before the deadline, even where a source is silent.
+    #[must_use]
+    pub fn max_poll_time(&self, now: Time) -> Duration {
+        let left = self.deadline.since(now);
+        left.saturating_sub(DEADLINE_LEAD.min(left / 4))
+    }
+
+    /// When this drain must be evaluated next even if nothing happens.
     #[must_use]
     pub fn timeout(&self) -> Time {
         match self.stage {
@@ -185,7 +195,7 @@ impl Drain {
 }
 
 impl ZeroStreak {
-    /// This streak, or a new one, with one more zero.
+    /// Adds a zero to this streak, or starts one.
     fn extend(before: Option<Self>, times: &DrainTimes, as_of: Time) -> Self {
         let since = before.map_or(as_of, |zero| zero.since);
         let confirmed = before.is_some_and(|zero| zero.confirmed) || as_of >= since + times.quiet_period;
@@ -193,7 +203,7 @@ impl ZeroStreak {
     }
 }
 
-/// From when on a poll of zero ends the drain.
+/// The time from which a poll that counts zero ends the drain.
 fn completes_at(times: &DrainTimes, zero_since: Time, awaiting_exit: bool) -> Time {
     let exit_wait = if awaiting_exit { times.exit_wait } else { Duration::ZERO };
     zero_since + times.quiet_period + exit_wait
@@ -212,7 +222,7 @@ mod tests {
         Drain::begin(at(100), &times(60), Trigger::Hook, Some(3))
     }
 
-    /// What is known after a poll requested at this second, of a target that was signalled.
+    /// The input after a poll requested at this second; the target was signalled.
     fn counted(second: u64, streams: u64) -> DrainInput {
         let count = Some(StreamCount { streams, as_of: at(second) });
         DrainInput { count, only_idle: None, awaiting_exit: true, wait_for_exit: false }
@@ -225,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn lame_duck_ends_once_at_its_time() {
+    fn lame_duck_ends_once_when_due() {
         let mut drain = drain();
         assert!(!drain.end_lame_duck(at(104)) && drain.is_lame_duck());
         assert!(drain.end_lame_duck(at(105)) && !drain.end_lame_duck(at(106)));
@@ -249,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn reading_requested_before_the_signal_is_no_zero() {
+    fn reading_requested_before_signal_is_not_a_zero() {
         let mut drain = draining();
         assert_eq!(drain.evaluate(&times(60), counted(104, 0)), None);
         assert_eq!(drain.evaluate(&times(60), counted(117, 0)), None, "the streak starts here");

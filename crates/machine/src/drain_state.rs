@@ -1,4 +1,4 @@
-//! Whether a drain is on: serving, draining or finished, and what is saved and reported of it.
+//! The state of the drain: serving, draining or finished; and when it is saved and reported.
 
 use crate::drain::Drain;
 use crate::drain_times::DrainTimes;
@@ -11,31 +11,31 @@ use crate::saved_drain::{SavedDrain, SavedResult};
 use crate::target_tracker::TargetTracker;
 use crate::time::Time;
 
-/// The drain of the target, if there is one.
+/// The state of the target's drain.
 #[derive(Clone, Debug)]
 pub enum DrainState {
-    /// No drain is on.
+    /// There is no drain.
     Serving,
-    /// A drain is on.
+    /// A drain is in progress.
     Active(Drain),
-    /// The drain is over.
+    /// The drain has finished.
     Finished(FinishedDrain),
 }
 
-/// A drain that is over.
+/// A finished drain.
 #[derive(Clone, Debug)]
 pub struct FinishedDrain {
     /// The drain.
     pub drain: Drain,
     /// When it ended.
     pub ended_at: Time,
-    /// What it came to.
+    /// Its result.
     pub result: DrainResult,
     reported: bool,
 }
 
 impl DrainState {
-    /// The drain that an earlier process saved. Its deadline is never later than a whole budget of ours from now.
+    /// Resumes the drain that an earlier process saved. Its deadline is at most one current budget from now.
     #[must_use]
     pub fn resume(saved: &SavedDrain, policy: &Policy, now: Time) -> Self {
         let deadline = saved.deadline.min(now + policy.times.budget());
@@ -48,7 +48,7 @@ impl DrainState {
         }
     }
 
-    /// The drain that is on.
+    /// The drain in progress.
     #[must_use]
     pub const fn active(&self) -> Option<&Drain> {
         match self {
@@ -57,7 +57,7 @@ impl DrainState {
         }
     }
 
-    /// The drain that is on, to be changed.
+    /// The drain in progress.
     pub const fn active_mut(&mut self) -> Option<&mut Drain> {
         match self {
             Self::Active(drain) => Some(drain),
@@ -65,7 +65,7 @@ impl DrainState {
         }
     }
 
-    /// The drain that is over.
+    /// The finished drain.
     #[must_use]
     pub const fn finished(&self) -> Option<&FinishedDrain> {
         match self {
@@ -74,13 +74,13 @@ impl DrainState {
         }
     }
 
-    /// Whether no drain is on, nor remembered.
+    /// Whether there is no drain, neither in progress nor finished.
     #[must_use]
     pub const fn is_serving(&self) -> bool {
         matches!(self, Self::Serving)
     }
 
-    /// The deadline of the drain that is on, or of the last one.
+    /// The deadline of the drain in progress or of the finished one.
     #[must_use]
     pub const fn deadline(&self) -> Option<Time> {
         match self {
@@ -90,7 +90,7 @@ impl DrainState {
         }
     }
 
-    /// Whether it is unknown whether the target can be signalled: nobody has searched for it since it may be.
+    /// Whether the search that decides if the target can be signalled is still pending.
     #[must_use]
     pub fn is_search_pending(&self, target: &TargetTracker, policy: &Policy) -> bool {
         let draining_since = self.active().and_then(Drain::draining_since);
@@ -98,7 +98,7 @@ impl DrainState {
         policy.signal.is_some() && !target.is_signalled() && !searched
     }
 
-    /// Sends the signal if that is permitted, after saving that it is sent.
+    /// Sends the signal if that is permitted. The drain is saved first, with the signal recorded as sent.
     pub fn send_signal(&self, target: &mut TargetTracker, policy: &Policy, actions: &mut Actions) {
         if let Some(incarnation) = target.take_signal(policy) {
             self.save(target, actions);
@@ -106,7 +106,7 @@ impl DrainState {
         }
     }
 
-    /// Saves the drain, with what a restarted sidecar must know of the target.
+    /// Saves the drain and its target, so that a restarted sidecar can resume it.
     pub fn save(&self, target: &TargetTracker, actions: &mut Actions) {
         let (drain, finished) = match self {
             Self::Serving => return,
@@ -138,14 +138,14 @@ impl DrainState {
         self.save(target, actions);
         self.report(target, actions);
         callers.release(result, actions);
-        // At a deadline that is not theirs unauthorized callers wait on, like those that come after it.
+        // Unauthorized callers have deadlines of their own, and may call after this one.
         if result.outcome != Outcome::Expired {
             callers.release_unauthorized(result, actions);
         }
     }
 
-    /// Reports a result that has not been reported, and saves that it has: after a crash in between it is reported
-    /// again rather than never.
+    /// Reports the result unless it has been reported, and then saves that it has. After a crash in between it is
+    /// reported again rather than never.
     pub fn report(&mut self, target: &TargetTracker, actions: &mut Actions) {
         let Self::Finished(finished) = self else { return };
         if !finished.reported {
@@ -164,7 +164,7 @@ impl DrainState {
         }
     }
 
-    /// Forgets the drain: the pod serves again.
+    /// Discards the drain: the pod serves again.
     pub fn clear(&mut self, actions: &mut Actions) {
         if !self.is_serving() {
             *self = Self::Serving;
@@ -174,31 +174,31 @@ impl DrainState {
 }
 
 impl FinishedDrain {
-    /// Whether a hook that comes now has something left to wait for.
+    /// Whether a hook that is called now has something to wait for.
     #[must_use]
     pub const fn can_reopen(&self, target_ended: bool, ever_answered: bool) -> bool {
         match self.result.outcome {
             Outcome::Expired => !target_ended,
-            // It has begun to serve since, in spite of the signal.
+            // The target has started to serve since then, in spite of the signal.
             Outcome::NeverServed => !target_ended && ever_answered,
             Outcome::Drained | Outcome::Idle | Outcome::Exited => false,
         }
     }
 
-    /// When a target that lingers after `idle` is killed: it would wait for its idle streams until the grace period
-    /// ends. A target that nobody has told to stop, or that was active again since, is not killed.
+    /// When a target that is still running after `idle` is killed: it would keep its idle streams until the grace
+    /// period ends. `None` if nothing stops the target, or if it has been active again.
     #[must_use]
     pub fn kill_at(&self, target: &TargetTracker, incarnation: &IncarnationState, policy: &Policy) -> Option<Time> {
         let Self { drain, ended_at, result, .. } = self;
         target.target().filter(|target| target.can_be_killed())?;
-        // After a hook and with SIGTERM the kubelet stops it; after a person's drain nobody does.
+        // The kubelet stops the target after a hook or SIGTERM, but not after a user's drain.
         let is_stopped = result.signalled || drain.trigger != Trigger::Cli;
         let active_again = incarnation.activity.was_active_since(*ended_at);
         let kills = result.outcome == Outcome::Idle && is_stopped && !active_again;
         kills.then_some(*ended_at + policy.times.exit_margin)
     }
 
-    /// When a drain that told no target to stop is taken back: the pod evidently lives on.
+    /// When the pod serves again after a drain without a signal, because its target evidently keeps running.
     #[must_use]
     pub fn resume_serving_at(
         &self,

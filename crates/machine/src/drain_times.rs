@@ -3,13 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
-/// The longest time that is accepted: more is a mistaken unit.
+/// The longest time that is accepted: a longer one has a wrong unit.
 pub const MAX_GRACE_PERIOD: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// The shortest poll interval and timeout that are no busy loop.
+/// The shortest poll interval and timeout: shorter ones would be a busy loop.
 pub const MIN_POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// The times as the operator set them; `None` takes the default.
+/// The times as set by the user; `None` means the default.
 #[derive(Clone, Debug)]
 pub struct TimeArgs {
     /// The pod's `terminationGracePeriodSeconds`.
@@ -35,9 +35,9 @@ pub struct DrainTimes {
     pub grace_period: Duration,
     /// The end of the grace period, reserved so that the target can exit after SIGTERM.
     pub exit_margin: Duration,
-    /// How long the pod is not ready and still accepting, before the signal.
+    /// How long the pod is not ready but still accepting, before the signal.
     pub lame_duck: Duration,
-    /// How long zero must hold before it is believed.
+    /// How long the count must stay at zero before the drain is complete.
     pub quiet_period: Duration,
     /// How long a signalled target may take, after zero, to exit by itself.
     pub exit_wait: Duration,
@@ -76,13 +76,13 @@ impl DrainTimes {
         self.grace_period.saturating_sub(self.exit_margin)
     }
 
-    /// How long before the deadline the sources are polled once more, so that stragglers are counted as they are.
+    /// How long before the deadline the sources are polled once more, so that the count of stragglers is up to date.
     #[must_use]
     pub fn final_poll_lead(&self) -> Duration {
         (self.poll_interval / 4).min(self.budget() / 10)
     }
 
-    /// The age from which on a reading is out of date: two polls.
+    /// The age at which a reading is out of date: two poll intervals.
     #[must_use]
     pub fn stale_after(&self) -> Duration {
         self.poll_interval * 2
@@ -115,7 +115,7 @@ impl DrainTimes {
     }
 }
 
-/// The times that can be refused.
+/// The times that can be invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeSetting {
     /// See [`DrainTimes::exit_margin`].
@@ -144,11 +144,11 @@ pub enum DrainTimesError {
         /// Its value.
         value: Duration,
     },
-    /// The parts of the grace period use all of it; this is the longest of those that can be shortened.
+    /// The parts leave nothing of the grace period.
     NothingLeft {
-        /// The time to shorten.
+        /// The longest part that can be shortened.
         setting: TimeSetting,
-        /// All of them.
+        /// All times.
         times: DrainTimes,
     },
 }
@@ -182,8 +182,8 @@ pub(crate) mod tests {
         }
     }
 
-    /// The default times under a grace period of this many seconds; all defaults are whole from 100 s on. Under 60 s: 5 s
-    /// of exit margin and lame duck, 2 s of quiet period, and 10 s of exit wait, set by hand.
+    /// The default times for a grace period of this many seconds, but always 10 s of exit wait. At 60 s, the exit margin
+    /// and lame duck are 5 s each and the quiet period is 2 s.
     pub(crate) fn times(grace_period: u64) -> DrainTimes {
         let exit_wait = Some(Duration::from_secs(10));
         DrainTimes::new(&TimeArgs { exit_wait, ..args(grace_period) }).unwrap()
@@ -255,7 +255,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn final_poll_lead_is_quarter_interval_capped_at_tenth_of_budget() {
+    fn final_poll_lead_is_quarter_interval_up_to_tenth_of_budget() {
         let lead = |poll| {
             let args = TimeArgs { poll_interval: Duration::from_secs(poll), ..args(105) };
             DrainTimes::new(&args).unwrap().final_poll_lead()

@@ -1,4 +1,4 @@
-//! How long streams last: percentiles, the grace period that covers them, and how long the open streams may still take.
+//! Stream durations: percentiles, the grace period that covers them, and an estimate for the open streams.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use std::time::Duration;
 const BUCKETS_PER_DOUBLING: u32 = 8;
 /// The upper bound of the first bucket, in milliseconds.
 const MIN_DURATION: f64 = 10.0;
-/// As many as reach from there to a year.
+/// The number of buckets from there to a year.
 const BUCKETS: usize = 256;
-/// With fewer streams than this, percentiles are chance.
+/// With fewer streams than this, percentiles mean little.
 pub const MIN_SAMPLES: u64 = 20;
-/// What a grace period adds to the longest stream, at least.
+/// The minimum that a recommended grace period adds to the longest stream.
 const MIN_HEADROOM: Duration = Duration::from_secs(15);
 
 /// Common grace periods, in seconds.
@@ -43,7 +43,7 @@ impl DurationHistogram {
         self.longest = self.longest.max(duration);
     }
 
-    /// Takes the age at which an open stream was still active.
+    /// Records the age at which an open stream was still active.
     pub fn observe_active(&mut self, age: Duration) {
         self.active = self.active.max(age);
     }
@@ -91,8 +91,8 @@ impl DurationHistogram {
         Some(usual.unwrap_or_else(|| whole_hours(covered)))
     }
 
-    /// The time within which streams of these ages have all ended with a probability of one half; `None` with few
-    /// streams seen, or with a stream that is older than all of them.
+    /// The median estimate of the time until streams of these ages have all ended; `None` if too few streams were seen,
+    /// or if one of these is older than all of those.
     #[must_use]
     pub fn estimated_time_to_zero(&self, ages: &[Duration]) -> Option<Duration> {
         if self.count < MIN_SAMPLES || ages.is_empty() {
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn count_and_longest_are_of_ended_streams() {
+    fn count_and_longest_include_only_ended_streams() {
         assert_eq!((of([]).count(), of([]).longest()), (0, None));
         let seen = of([minutes(1), minutes(3), minutes(2)]);
         assert_eq!((seen.count(), seen.longest()), (3, Some(minutes(3))));
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn estimate_needs_enough_streams_that_were_as_old() {
+    fn estimate_needs_enough_streams_of_that_age() {
         let second = Duration::from_secs;
         let many = of((1..=100).map(second));
         let one = many.estimated_time_to_zero(&[second(50)]).unwrap();

@@ -1,8 +1,8 @@
-//! Every caller that waits for the end of a drain.
+//! The callers that wait for the end of a drain.
 //!
-//! A caller without the token is held like the others, because a refused hook lets the kubelet go on to its SIGTERM. Its
-//! wait has the rules of a drain of its own, but takes nothing out of rotation, sends no signal and is not saved. While
-//! a real drain is under way, such callers wait for its end, each to its own deadline.
+//! An unauthorized caller is held like the others, because the kubelet sends SIGTERM as soon as a hook is refused. Its
+//! wait follows the rules of a drain, but the pod stays ready, nothing is signalled and nothing is saved. During a real
+//! drain, unauthorized callers wait for its end, each up to its own deadline.
 
 use crate::account::Account;
 use crate::drain::Drain;
@@ -10,17 +10,17 @@ use crate::io::{Action, Actions, CallerId, Reply};
 use crate::result::{DrainResult, Outcome, Trigger};
 use crate::time::Time;
 
-/// How many unauthorized callers are held at once: they must not take every connection.
+/// The maximum number of unauthorized callers held at once: they must not use up all connections.
 pub const MAX_UNAUTHORIZED: usize = 64;
 
-/// The callers. Each is in here from its call to its answer, or to its disconnect.
+/// All callers, each from its call until it is answered or has disconnected.
 #[derive(Clone, Debug, Default)]
 pub struct HookCallers {
     callers: Vec<(CallerId, Trigger)>,
     unauthorized: Vec<UnauthorizedCaller>,
 }
 
-/// A caller without the token, and the drain that it would have had.
+/// An unauthorized caller, and the drain whose rules its wait follows.
 #[derive(Clone, Debug)]
 struct UnauthorizedCaller {
     id: CallerId,
@@ -28,7 +28,7 @@ struct UnauthorizedCaller {
 }
 
 impl HookCallers {
-    /// Adds a caller; true if it is a hook and no other hook is connected.
+    /// Adds a caller, and returns whether it is a hook while no other hook is connected.
     pub fn add(&mut self, id: CallerId, trigger: Trigger) -> bool {
         let is_hook = |(_, trigger): &(CallerId, Trigger)| *trigger == Trigger::Hook;
         let first_hook = trigger == Trigger::Hook && !self.callers.iter().any(is_hook);
@@ -51,10 +51,10 @@ impl HookCallers {
         self.unauthorized.retain(|caller| caller.id != id);
     }
 
-    /// How many callers wait.
+    /// How many hook callers wait, authorized or not.
     #[must_use]
-    pub const fn count(&self) -> usize {
-        self.callers.len() + self.unauthorized.len()
+    pub fn hooks(&self) -> usize {
+        self.callers.iter().filter(|(_, trigger)| *trigger == Trigger::Hook).count() + self.unauthorized.len()
     }
 
     /// Whether an unauthorized caller waits.
@@ -70,7 +70,7 @@ impl HookCallers {
         }
     }
 
-    /// Answers every unauthorized caller: a real drain is over, and all waits with it.
+    /// Answers every unauthorized caller with the result of a real drain.
     pub fn release_unauthorized(&mut self, result: DrainResult, actions: &mut Actions) {
         for caller in self.unauthorized.drain(..) {
             actions.push(Action::Reply(caller.id, Reply::Finished(result)));
@@ -92,14 +92,14 @@ impl HookCallers {
         });
     }
 
-    /// Forgets the zeros that unauthorized callers wait on: they were counted of another incarnation.
+    /// Discards the zeros of the waits: another incarnation has had them.
     pub fn invalidate_zeros(&mut self) {
         for caller in &mut self.unauthorized {
             caller.drain.invalidate_zero();
         }
     }
 
-    /// When an unauthorized caller's wait must be looked at again even if nothing happens.
+    /// When an unauthorized caller's wait must be evaluated next even if nothing happens.
     #[must_use]
     pub fn timeout(&self) -> Option<Time> {
         self.unauthorized.iter().map(|caller| caller.drain.timeout()).min()
@@ -129,15 +129,15 @@ mod tests {
     }
 
     fn replies(mut actions: Actions) -> Vec<(u64, Reply)> {
-        let reply = |action| match action {
-            Action::Reply(id, reply) => (id.0, reply),
-            other => panic!("{other:?}"),
+        let reply = |action| {
+            let Action::Reply(id, reply) = action else { panic!("no reply: {action:?}") };
+            (id.0, reply)
         };
         std::iter::from_fn(|| actions.pop()).map(reply).collect()
     }
 
     #[test]
-    fn first_hook_is_the_one_with_no_other_connected() {
+    fn hook_is_first_if_no_other_is_connected() {
         let mut callers = HookCallers::default();
         assert!(!callers.add(CallerId(1), Trigger::Cli));
         assert!(callers.add(CallerId(2), Trigger::Hook));
@@ -157,11 +157,11 @@ mod tests {
         callers.hold(CallerId(3), silent(0), &mut actions);
         callers.release(result(Outcome::Drained), &mut actions);
         callers.release(result(Outcome::Idle), &mut actions);
-        assert_eq!(callers.count(), 1);
+        assert_eq!(callers.hooks(), 1);
         callers.release_unauthorized(result(Outcome::Drained), &mut actions);
         let drained = Reply::Finished(result(Outcome::Drained));
         assert_eq!(replies(actions), [(1, drained), (2, drained), (3, drained)]);
-        assert_eq!(callers.count(), 0);
+        assert_eq!(callers.hooks(), 0);
     }
 
     #[test]
@@ -171,11 +171,11 @@ mod tests {
             callers.hold(CallerId(id), silent(0), &mut actions);
         }
         assert_eq!(replies(actions), [(64, Reply::TooManyUnauthorized)]);
-        assert_eq!(callers.count(), MAX_UNAUTHORIZED);
+        assert_eq!(callers.hooks(), MAX_UNAUTHORIZED);
     }
 
     #[test]
-    fn unauthorized_callers_leave_one_by_one() {
+    fn unauthorized_callers_are_released_one_by_one() {
         let policy = policy();
         let (target, incarnation) = (TargetTracker::new(at(0), &policy), IncarnationState::new(&policy));
         let account = Account::new(at(60), &policy, &target, &incarnation);

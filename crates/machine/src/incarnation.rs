@@ -1,5 +1,5 @@
-//! All that was read of one incarnation of the target. It is replaced as a whole when the target is replaced, so that
-//! nothing is inherited.
+//! Everything that was read of one incarnation of the target. When the target is replaced, this is replaced as a whole,
+//! so that no reading carries over.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::io::{Poll, SocketReading};
 use crate::policy::{AcceptLimit, Policy};
 use crate::reading::{ReadError, ReadErrorKind, Reading};
 use crate::socket_table::SocketTable;
-use crate::source_set::{SourceSet, StreamCount};
+use crate::source_set::SourceSet;
 use crate::stream_lifetimes::StreamLifetimes;
 use crate::target_tracker::TargetTracker;
 use crate::time::Time;
@@ -22,17 +22,19 @@ pub struct IncarnationState {
     /// Which connections are active.
     pub activity: ActivityTracker,
     lifetimes: StreamLifetimes,
-    /// Since when the sources that answer give different counts.
+    /// Since when the answering sources have given different counts.
     pub disagreeing_since: Option<Time>,
-    /// The target's own limit of streams, as its page names it.
+    /// The target's own stream limit, as shown on its metrics page.
     capacity: Option<u64>,
-    /// Whether load balancers should send no more.
+    /// Whether load balancers should send no new streams.
     pub at_capacity: bool,
-    /// Readiness, once reached, stays.
+    /// When the last poll was answered.
+    answered_at: Option<Time>,
+    /// Whether the pod has been ready; it then stays ready.
     pub ready_once: bool,
 }
 
-/// What a poll shows of how long streams last.
+/// What a poll shows about stream durations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamsSeen {
     /// The durations of the streams that have ended.
@@ -48,12 +50,12 @@ pub struct IdleCount {
     pub streams: u64,
     /// Whether there are streams, and all of them are idle.
     only: bool,
-    /// The instant for which this holds.
+    /// As of when this is true.
     as_of: Time,
 }
 
 impl IncarnationState {
-    /// An incarnation of which nothing has been read yet.
+    /// The state before the first reading.
     #[must_use]
     pub fn new(policy: &Policy) -> Self {
         Self {
@@ -63,13 +65,15 @@ impl IncarnationState {
             disagreeing_since: None,
             capacity: None,
             at_capacity: false,
+            answered_at: None,
             ready_once: false,
         }
     }
 
-    /// Takes the result of a poll. A source without a reading has not answered in time.
+    /// Records the result of a poll. A source without a reading has not answered in time.
     pub fn observe(&mut self, poll: &Poll, policy: &Policy, now: Time) -> StreamsSeen {
         let mut seen = StreamsSeen::default();
+        self.answered_at = Some(now);
         if let Some(SocketReading { read_at, table }) = &poll.sockets {
             let sample = Sample { requested_at: poll.requested_at, read_at: *read_at };
             match table {
@@ -110,11 +114,12 @@ impl IncarnationState {
 
     // === streams ===
 
-    /// The count, unless it is out of date, or a zero where zero streams do not mean zero work.
+    /// The count, unless it is out of date, or it is zero and zero streams do not mean zero work.
     #[must_use]
     pub fn fresh_streams(&self, policy: &Policy, now: Time) -> Option<u64> {
-        let StreamCount { streams, as_of } = self.sources.count()?;
-        let fresh = as_of + policy.times.stale_after() >= now;
+        let streams = self.sources.streams()?;
+        // Where one source does not answer, a poll lasts until its timeout: it is not old when it is answered.
+        let fresh = self.answered_at? + policy.times.stale_after() >= now;
         let conclusive = streams > 0 || !policy.wait_for_exit;
         (fresh && conclusive).then_some(streams)
     }
@@ -135,16 +140,16 @@ impl IncarnationState {
         Some(IdleCount { streams, only, as_of: count.as_of.min(active.as_of) })
     }
 
-    /// The instant for which only idle streams are left, where that is to end a drain.
+    /// As of when only idle streams are left; `None` if there are others, or if that does not end a drain.
     #[must_use]
     pub fn only_idle_as_of(&self, policy: &Policy, now: Time) -> Option<Time> {
         let idle = self.idle(policy).filter(|idle| idle.only && policy.idle.ends_drain)?;
-        // A table or a page that does not answer leaves its last reading in place.
+        // If the table or the page cannot be read, its last reading is kept.
         let fresh = idle.as_of + policy.times.stale_after() + policy.times.scrape_timeout >= now;
         fresh.then_some(idle.as_of)
     }
 
-    /// What a drain must know now.
+    /// The input of the drain rules.
     #[must_use]
     pub fn drain_input(&self, target: &TargetTracker, policy: &Policy, now: Time) -> DrainInput {
         DrainInput {
@@ -155,7 +160,7 @@ impl IncarnationState {
         }
     }
 
-    /// The ages of the open streams, at least.
+    /// The minimum ages of the open streams.
     pub fn ages(&self, now: Time) -> impl Iterator<Item = Duration> {
         self.lifetimes.ages(now)
     }
@@ -171,10 +176,10 @@ impl IncarnationState {
         }
     }
 
-    /// At capacity from the limit on, and no more below 90 % of it. While the count is unknown it stays as it was.
+    /// The pod is at capacity from the limit on, until the count falls below 90 % of it. An unknown count changes
+    /// nothing.
     ///
-    /// It never changes readiness: a cluster that scales down deletes unready pods first, and those would be the
-    /// fullest.
+    /// This never affects readiness: a scale-down deletes unready pods first, which would then be the fullest ones.
     fn update_at_capacity(&mut self, policy: &Policy) {
         let Some(limit) = self.limit(policy) else {
             self.at_capacity = false;
@@ -224,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_is_inconclusive_where_only_the_exit_ends_a_drain() {
+    fn zero_is_inconclusive_if_only_exit_ends_drain() {
         let policy = Policy { wait_for_exit: true, ..policy() };
         let mut incarnation = IncarnationState::new(&policy);
         incarnation.observe(&poll(1, Some(0)), &policy, at(1));

@@ -10,16 +10,16 @@ use crate::socket_table::SocketTable;
 use crate::target::{Incarnation, SearchResult};
 use crate::time::Time;
 
-/// One caller that waits for the end of a drain. The event loop gives out the numbers and keeps the connection.
+/// A caller that waits for the end of a drain. The event loop assigns the numbers and keeps the connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallerId(pub u64);
 
 /// What a caller may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CallKind {
-    /// The preStop hook: starts or joins a drain, and may re-base its deadline.
+    /// The preStop hook: starts or joins a drain, and may restart its budget.
     Hook,
-    /// A person with `lameduck drain`: starts or joins a drain.
+    /// A user with `lameduck drain`: starts or joins a drain.
     Person,
     /// A hook call without the required token: held like the others, but it starts nothing.
     Unauthorized,
@@ -36,25 +36,25 @@ pub enum Input {
         caller: CallerId,
         /// What it may do.
         kind: CallKind,
-        /// When the call was made, which may be before the machine could take it: its grace period runs since then.
+        /// When the call was made, possibly before the machine existed: its grace period has been running since then.
         at: Time,
     },
     /// A caller has disconnected.
     Hangup(CallerId),
     /// SIGTERM to the sidecar.
     Sigterm,
-    /// The answer to [`Action::FindTarget`].
+    /// The result of [`Action::FindTarget`].
     SearchResult {
         /// When the search was requested.
         requested_at: Time,
         /// What it found.
         result: SearchResult,
     },
-    /// The answer to [`Action::PollSources`].
+    /// The result of [`Action::PollSources`].
     Polled(Poll),
     /// A watched target has ended.
     Exited(Incarnation, ExitStatus),
-    /// The answer to [`Action::SendSignal`]: whether the signal was sent.
+    /// The result of [`Action::SendSignal`]: whether the signal was sent.
     SignalResult(Incarnation, bool),
 }
 
@@ -63,26 +63,28 @@ pub enum Input {
 pub struct Poll {
     /// When the poll was requested.
     pub requested_at: Time,
+    /// The target whose streams were counted, as it was requested.
+    pub target: Option<Incarnation>,
     /// What each source answered.
     pub readings: Vec<(Source, Reading)>,
-    /// The socket table, where it was read for the activity of connections.
+    /// The socket table, if it was read to detect active connections.
     pub sockets: Option<SocketReading>,
-    /// The target's own limit of streams, if its page names one; 0 is none.
+    /// The target's own stream limit, if its page shows one; 0 means no limit.
     pub capacity: Option<u64>,
-    /// The target, if it was exiting when the sources had been read: the readings then say nothing about its streams.
-    pub target_exiting: Option<Incarnation>,
+    /// Whether that target was exiting, or had ended, when the sources had been read: the readings are then meaningless.
+    pub target_exiting: bool,
 }
 
 /// The socket table as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SocketReading {
-    /// When it had been read.
+    /// When it had been read completely.
     pub read_at: Time,
     /// What it shows.
     pub table: Result<SocketTable, ReadError>,
 }
 
-/// What the machine wants done, in this order.
+/// What the machine wants done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Search for the target.
@@ -98,11 +100,11 @@ pub enum Action {
         requested_at: Time,
         /// The longest time that the poll may take.
         timeout: Duration,
-        /// The target whose streams are counted, where it is known. A page that is read after the target has ended may
-        /// already be its successor's, on the same port.
+        /// The target whose streams are counted, if it is known. After its exit, another incarnation may already serve
+        /// a page on the same port.
         target: Option<Incarnation>,
     },
-    /// Watch this target for its exit, in the place of any other.
+    /// Watch this target for its exit, instead of any other.
     WatchTarget(Incarnation),
     /// Save the drain where a restarted sidecar finds it.
     SaveState(SavedDrain),
@@ -112,9 +114,9 @@ pub enum Action {
     SendSignal(Incarnation),
     /// Send SIGKILL to the target: only idle streams keep it alive.
     KillTarget(Incarnation),
-    /// A stream has ended that was seen from its beginning; it lasted this long.
+    /// A stream that was observed from its start has ended after this duration.
     StreamEnded(Duration),
-    /// A drain is over: record its result.
+    /// Report the result of a finished drain.
     ReportOutcome(DrainResult),
     /// Answer a caller.
     Reply(CallerId, Reply),
@@ -131,7 +133,7 @@ pub enum Reply {
     TooManyUnauthorized,
 }
 
-/// The actions that have not been performed, in their order. Once in, an action is never changed.
+/// The queue of actions to perform. Queued actions are never changed.
 #[derive(Clone, Debug, Default)]
 pub struct Actions(VecDeque<Action>);
 
@@ -141,7 +143,7 @@ impl Actions {
         self.0.push_back(action);
     }
 
-    /// Takes out the next action.
+    /// Removes the next action.
     pub fn pop(&mut self) -> Option<Action> {
         self.0.pop_front()
     }

@@ -1,15 +1,15 @@
-//! The rules of a drain, as a state machine: inputs go in, actions come out. It has no dependency, reads no clock and
-//! does no I/O; time only passes by the instants that come with the inputs.
+//! The rules of a drain, as a state machine that turns inputs into actions. It has no dependencies, reads no clock and
+//! does no I/O: every input carries the current time.
 //!
-//! [`controller`] owns the parts and passes each input to them. Each part can be read and tested alone:
+//! [`controller`] owns the parts and passes each input to them. Each part can be read and tested on its own:
 //!
-//! | part | what it owns |
+//! | part | responsibility |
 //! |---|---|
-//! | [`target_tracker`] | the target process over its incarnations: search results, exit, the one signal |
-//! | [`incarnation`] | all that was read of one incarnation; replaced as a whole when the target is replaced |
+//! | [`target_tracker`] | the target process and its incarnations: search results, exit, the one signal |
+//! | [`incarnation`] | everything that was read of one incarnation; replaced as a whole when the target is replaced |
 //! | [`drain_state`] | serving, draining or finished; saving and reporting. The rules of one drain: [`drain`] |
-//! | [`account`] | what was cut: the only place that decides it |
-//! | [`hook_callers`] | every caller that waits for the end of a drain, authorized or not |
+//! | [`account`] | the result of a drain: how many streams were cut |
+//! | [`hook_callers`] | the callers that wait for the end of a drain, authorized or not |
 //! | [`shutdown`] | when the sidecar itself may exit |
 //! | [`poll_schedule`] | when the sources are polled |
 //! | [`readiness`] | why the pod is not ready |

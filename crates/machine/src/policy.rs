@@ -11,13 +11,13 @@ pub struct Policy {
     pub times: DrainTimes,
     /// The configured sources.
     pub sources: Vec<Source>,
-    /// The signal's name and number; `None` counts and waits only, and makes the target optional.
+    /// The signal's name and number. `None` only counts and waits, and makes the target optional.
     pub signal: Option<(String, i32)>,
     /// Whether only the target's own exit ends a drain.
     pub wait_for_exit: bool,
     /// How idle streams are distinguished from active ones, and whether they end a drain.
     pub idle: IdlePolicy,
-    /// The number of open streams from which on load balancers should send no more.
+    /// The number of open streams at which load balancers should send no more.
     pub accept_below: Option<AcceptLimit>,
     /// What SIGTERM to the sidecar means.
     pub on_sigterm: SigtermPolicy,
@@ -30,7 +30,7 @@ pub struct Policy {
 pub struct IdlePolicy {
     /// The activity ports; without any, idle streams are not distinguished.
     pub ports: Vec<u16>,
-    /// What is idle.
+    /// When a connection is idle.
     pub rule: IdleRule,
     /// Whether a drain is over when only idle streams are left.
     pub ends_drain: bool,
@@ -41,7 +41,7 @@ pub struct IdlePolicy {
 pub enum AcceptLimit {
     /// This many.
     Streams(u64),
-    /// As many as the metrics page names as its own limit.
+    /// The limit that the metrics page shows.
     Capacity,
 }
 
@@ -52,7 +52,7 @@ pub enum SigtermPolicy {
     Drain,
     /// The sidecar exits.
     Exit,
-    /// The sidecar waits a while for a hook if there may be streams, drains if it comes, and exits otherwise.
+    /// If there may be streams, the sidecar waits a while for a hook, and drains if one is called. Otherwise it exits.
     Auto,
 }
 

@@ -2,48 +2,65 @@
 
 use std::time::Duration;
 
+use crate::io::{Action, Actions, Poll};
+use crate::target::Incarnation;
 use crate::time::Time;
 
-/// How much later than its timeout a poll may still be answered: the poller has the same timeout, and better messages.
+/// How long after its timeout a poll is still accepted: the poller has the same timeout, and better error messages.
 const SLACK: Duration = Duration::from_millis(100);
 
 /// The poll in flight, and when the last one was requested.
 #[derive(Clone, Debug, Default)]
 pub struct PollSchedule {
     requested_at: Option<Time>,
-    /// When the poll in flight is given up.
-    expires_at: Option<Time>,
+    in_flight: Option<InFlight>,
+}
+
+/// A poll that has not been answered. Two polls that are requested at one instant differ in their target.
+#[derive(Clone, Copy, Debug)]
+struct InFlight {
+    target: Option<Incarnation>,
+    /// When it is given up.
+    expires_at: Time,
 }
 
 impl PollSchedule {
-    /// Records that a poll is requested now.
-    pub fn begin(&mut self, now: Time, timeout: Duration) {
-        (self.requested_at, self.expires_at) = (Some(now), Some(now + timeout + SLACK));
+    /// Requests a poll, and a search for the target that goes with it.
+    pub fn request(&mut self, now: Time, timeout: Duration, target: Option<Incarnation>, actions: &mut Actions) {
+        self.begin(now, timeout, target);
+        actions.push(Action::FindTarget { requested_at: now, target });
+        actions.push(Action::PollSources { requested_at: now, timeout, target });
     }
 
-    /// Forgets the poll in flight, and makes another one due: an answer that still comes is ignored.
+    fn begin(&mut self, now: Time, timeout: Duration, target: Option<Incarnation>) {
+        self.requested_at = Some(now);
+        self.in_flight = Some(InFlight { target, expires_at: now + timeout + SLACK });
+    }
+
+    /// Cancels the poll in flight, whose result will be ignored, and makes the next one due.
     pub fn cancel(&mut self) {
         *self = Self::default();
     }
 
-    /// Takes the answer to the poll requested then; false if that is not in flight.
-    pub fn complete(&mut self, requested_at: Time) -> bool {
-        self.requested_at == Some(requested_at) && self.expires_at.take().is_some()
+    /// Takes the answer to a poll; false if that is not in flight.
+    pub fn complete(&mut self, requested_at: Time, target: Option<Incarnation>) -> bool {
+        self.requested_at == Some(requested_at) && self.in_flight.take_if(|poll| poll.target == target).is_some()
     }
 
-    /// When the poll in flight was requested, if its time is over; [`complete`](Self::complete) then ends it.
+    /// The poll in flight without any reading, if its time is over; [`complete`](Self::complete) then ends it.
     #[must_use]
-    pub fn expired(&self, now: Time) -> Option<Time> {
-        self.requested_at.filter(|_| self.expires_at.is_some_and(|expires_at| now >= expires_at))
+    pub fn expired(&self, now: Time) -> Option<Poll> {
+        let InFlight { target, .. } = self.in_flight.filter(|poll| now >= poll.expires_at)?;
+        Some(Poll { requested_at: self.requested_at?, target, ..Poll::default() })
     }
 
-    /// When the next poll is due: an interval after the last, or at the first of `required` that none was requested
-    /// since. A poll in flight is awaited first, until it expires.
+    /// When the next poll is due: one interval after the last, or earlier at the first `required` time since then. A
+    /// poll in flight is awaited first, until it expires.
     #[must_use]
     pub fn due(&self, now: Time, interval: Duration, required: impl Iterator<Item = Time>) -> Time {
         let Some(requested_at) = self.requested_at else { return now };
-        if let Some(expires_at) = self.expires_at {
-            return expires_at;
+        if let Some(poll) = self.in_flight {
+            return poll.expires_at;
         }
         required.filter(|at| *at > requested_at).fold(requested_at + interval, Time::min)
     }
@@ -51,7 +68,7 @@ impl PollSchedule {
     /// Whether a poll is in flight.
     #[must_use]
     pub const fn is_in_flight(&self) -> bool {
-        self.expires_at.is_some()
+        self.in_flight.is_some()
     }
 }
 
@@ -73,8 +90,8 @@ mod tests {
     fn first_poll_is_due_at_once_and_the_next_an_interval_later() {
         let mut schedule = PollSchedule::default();
         assert_eq!(due(&schedule, 500, &[]), at(500));
-        schedule.begin(at(500), Duration::from_secs(2));
-        assert!(schedule.complete(at(500)));
+        schedule.begin(at(500), Duration::from_secs(2), None);
+        assert!(schedule.complete(at(500), None));
         assert_eq!(due(&schedule, 600, &[]), at(1500));
         assert_eq!(due(&schedule, 600, &[500, 1200, 1300]), at(1200), "500 has been polled");
     }
@@ -82,20 +99,33 @@ mod tests {
     #[test]
     fn poll_in_flight_is_awaited_until_it_expires() {
         let mut schedule = PollSchedule::default();
-        schedule.begin(at(0), Duration::from_secs(2));
+        schedule.begin(at(0), Duration::from_secs(2), None);
         assert_eq!(due(&schedule, 100, &[200]), at(2100));
-        assert_eq!([2099, 2100].map(|millis| schedule.expired(at(millis))), [None, Some(at(0))]);
-        assert!(schedule.complete(at(0)) && schedule.expired(at(2100)).is_none());
+        assert_eq!(
+            [2099, 2100].map(|millis| schedule.expired(at(millis)).map(|poll| poll.requested_at)),
+            [None, Some(at(0))]
+        );
+        assert!(schedule.complete(at(0), None) && schedule.expired(at(2100)).is_none());
     }
 
     #[test]
-    fn answer_is_taken_once_and_only_of_the_current_poll() {
+    fn poll_completes_once_and_only_if_current() {
         let mut schedule = PollSchedule::default();
-        schedule.begin(at(0), INTERVAL);
-        assert!(!schedule.complete(at(1)) && schedule.is_in_flight());
-        assert!(schedule.complete(at(0)) && !schedule.complete(at(0)));
-        schedule.begin(at(10), INTERVAL);
+        schedule.begin(at(0), INTERVAL, None);
+        assert!(!schedule.complete(at(1), None) && schedule.is_in_flight());
+        assert!(schedule.complete(at(0), None) && !schedule.complete(at(0), None));
+        schedule.begin(at(10), INTERVAL, None);
         schedule.cancel();
-        assert!(!schedule.complete(at(10)) && due(&schedule, 20, &[]) == at(20));
+        assert!(!schedule.complete(at(10), None) && due(&schedule, 20, &[]) == at(20));
+    }
+
+    #[test]
+    fn two_polls_of_one_instant_differ_in_their_target() {
+        let target = Some(Incarnation { pid: 7, started: 1 });
+        let mut schedule = PollSchedule::default();
+        schedule.begin(at(0), INTERVAL, target);
+        schedule.cancel();
+        schedule.begin(at(0), INTERVAL, None);
+        assert!(!schedule.complete(at(0), target) && schedule.complete(at(0), None));
     }
 }

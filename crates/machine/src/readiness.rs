@@ -1,4 +1,4 @@
-//! Readiness: what must be known before the pod may serve, and why it may not.
+//! Readiness: whether the pod may serve, and why not.
 
 use crate::drain_state::DrainState;
 use crate::incarnation::IncarnationState;
@@ -38,9 +38,9 @@ pub enum NotReady {
         /// The limit.
         limit: u64,
     },
-    /// Not ready and still accepting.
+    /// Not ready but still accepting.
     LameDuck,
-    /// The target accepts no more.
+    /// The target accepts no more streams.
     Draining,
     /// The drain is over.
     Done,
@@ -64,8 +64,8 @@ pub struct Readiness<'a> {
 }
 
 impl Readiness<'_> {
-    /// Why the pod is not ready; `None` if it is. Once reached, readiness stays for this incarnation, whatever later
-    /// readings say.
+    /// Why the pod is not ready; `None` if it is. Once the pod is ready, readings have no influence until the next
+    /// incarnation.
     #[must_use]
     pub fn not_ready_reason(&self) -> Option<NotReady> {
         match self.drain {
@@ -73,7 +73,7 @@ impl Readiness<'_> {
             DrainState::Active(_) => Some(NotReady::Draining),
             DrainState::Finished(_) => Some(NotReady::Done),
             DrainState::Serving if self.incarnation.ready_once => self.ambiguous_for_long(),
-            // If nothing else is missing, the poll has not ended.
+            // If nothing else is missing, the first poll is still in flight.
             DrainState::Serving => self.blocker().or_else(|| self.no_reading()).or(Some(NotReady::FirstPoll)),
         }
     }
@@ -85,13 +85,13 @@ impl Readiness<'_> {
         self.not_ready_reason().or_else(|| self.incarnation.at_capacity.then_some(NotReady::AtCapacity { limit }))
     }
 
-    /// Whether everything is known that must be known before the pod may serve.
+    /// Whether everything that readiness requires is known.
     #[must_use]
     pub fn is_reached(&self) -> bool {
         self.drain.is_serving() && !self.is_polling && self.blocker().is_none() && self.no_reading().is_none()
     }
 
-    /// Why the signal could not be sent now; `None` if it could, or none is wanted.
+    /// Why the signal could not be sent now; `None` if it could, or if no signal is configured.
     #[must_use]
     pub fn blocker(&self) -> Option<NotReady> {
         let (signal, _) = self.policy.signal.as_ref()?;
@@ -107,7 +107,7 @@ impl Readiness<'_> {
         }
     }
 
-    /// A second match that stays would keep a drain from signalling; one that passes (an exec probe) would not.
+    /// A permanent second match would prevent the signal; a temporary one, such as an exec probe, would not.
     fn ambiguous_for_long(&self) -> Option<NotReady> {
         self.policy.signal.as_ref()?;
         let (since, pids) = self.target.searches.ambiguous_since()?;

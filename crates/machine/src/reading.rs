@@ -1,8 +1,8 @@
-//! What the sources of the stream count answer.
+//! Readings of the sources that count streams.
 
 use std::fmt;
 
-/// Something that counts streams. All sources count the same streams, so they are compared and never added.
+/// Something that counts streams. All sources count the same streams, so their counts are never added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
     /// The series of a metrics page that exist from the start.
@@ -33,12 +33,12 @@ impl Source {
 pub struct Count {
     /// All of them.
     pub streams: u64,
-    /// Of these, the streams that work without receiving a byte (batch, speech synthesis) and so are never idle.
+    /// The part of them that works without receiving bytes (batch, speech synthesis) and so is never idle.
     pub never_idle: u64,
 }
 
 impl Count {
-    /// Streams each of which can be idle.
+    /// This many streams, all of which can be idle.
     #[must_use]
     pub const fn of(streams: u64) -> Self {
         Self { streams, never_idle: 0 }
@@ -54,7 +54,7 @@ impl Count {
     }
 }
 
-/// What a source answered.
+/// The result of reading a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reading {
     /// A count for each selector, port or field; `None` where nothing matches it.
@@ -81,7 +81,7 @@ impl Reading {
 pub struct ReadError {
     /// What kind of failure it was.
     pub kind: ReadErrorKind,
-    /// The reason, for people to read.
+    /// A message for users.
     pub message: String,
 }
 
@@ -99,6 +99,6 @@ pub enum ReadErrorKind {
     ConnectionRefused,
     /// No answer in time, or an answer without a page (not status 200).
     NoResponse,
-    /// A page came, so a server is running, but it does not say how many streams are open.
+    /// A server answered, but not with a number of streams.
     Invalid,
 }

@@ -1,4 +1,4 @@
-//! What a drain came to.
+//! The result of a drain.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ impl Outcome {
 pub struct DrainResult {
     /// How it ended.
     pub outcome: Outcome,
-    /// The streams when it began; `None` if unknown.
+    /// The streams at its start; `None` if unknown.
     pub streams_at_start: Option<u64>,
     /// The streams alive at the deadline, or when the target ended; `None` if unknown.
     pub stragglers: Option<u64>,
@@ -60,11 +60,11 @@ pub struct DrainResult {
 /// What started a drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Trigger {
-    /// The kubelet's preStop hook, or another caller of its route.
+    /// A call of the preStop hook, normally by the kubelet.
     Hook,
     /// SIGTERM to the sidecar.
     Sigterm,
-    /// A person with `lameduck drain`.
+    /// A user with `lameduck drain`.
     Cli,
 }
 
@@ -89,7 +89,7 @@ impl Trigger {
     }
 }
 
-/// How the target ended, as far as the kernel says.
+/// How the target ended, as far as the kernel shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
     /// Another process reaped it, so its status is unknown.

@@ -1,4 +1,4 @@
-//! What a restarted sidecar must know to resume a drain.
+//! What a restarted sidecar needs to resume a drain.
 
 use crate::result::{DrainResult, Trigger};
 use crate::target::Incarnation;
@@ -13,7 +13,7 @@ pub struct SavedDrain {
     pub trigger: Trigger,
     /// When it started.
     pub started_at: Time,
-    /// When its budget is spent.
+    /// Its deadline.
     pub deadline: Time,
     /// The streams when it started.
     pub streams_at_start: Option<u64>,
@@ -28,7 +28,7 @@ pub struct SavedDrain {
 pub struct SavedResult {
     /// When it ended.
     pub ended_at: Time,
-    /// What it came to.
+    /// Its result.
     pub result: DrainResult,
     /// Whether the result has been reported; otherwise the next process reports it.
     pub reported: bool,

@@ -1,13 +1,13 @@
-//! The searches for the target: what the last one found, and which results are too old to be used.
+//! The searches for the target: the last result, and which results are outdated.
 
 use crate::target::{CLOCK_TICK, Incarnation, SearchResult};
 use crate::time::Time;
 
-/// The last search, and since when its result has been of the same kind.
+/// The last search, and since when searches have had the same kind of result.
 #[derive(Clone, Debug, Default)]
 pub struct Searches {
     last: Option<LastSearch>,
-    /// When the last exit was reported. A search that was requested before it may have found the process that ended.
+    /// When the last exit was reported. A search requested before that may have found the process that has ended.
     last_exit_at: Option<Time>,
 }
 
@@ -18,7 +18,7 @@ struct LastSearch {
     requested_at: Time,
 }
 
-/// When the sidecar started, on both clocks: its own, and that of process start times.
+/// When the sidecar started, by its own clock and by that of process start times.
 #[derive(Clone, Copy, Debug)]
 pub struct SidecarStart {
     /// When this process started.
@@ -28,7 +28,7 @@ pub struct SidecarStart {
 }
 
 impl Searches {
-    /// Whether a search that was requested then can have found what has ended since.
+    /// Whether a search requested then can have found a process that has ended since.
     #[must_use]
     pub fn is_outdated(&self, requested_at: Time) -> bool {
         Some(requested_at) < self.last_exit_at
@@ -43,7 +43,7 @@ impl Searches {
         self.last = Some(LastSearch { result, since, requested_at });
     }
 
-    /// The target has ended: what was found before says nothing any more.
+    /// Discards the last result, because the target has ended.
     pub fn reset_at_exit(&mut self, now: Time) {
         *self = Self { last: None, last_exit_at: Some(now) };
     }
@@ -54,7 +54,7 @@ impl Searches {
         self.last.as_ref().map(|last| &last.result)
     }
 
-    /// Since when every search has found several processes, and which.
+    /// Since when every search has found several processes, and which ones the last search found.
     #[must_use]
     pub fn ambiguous_since(&self) -> Option<(Time, &[u32])> {
         match self.last.as_ref()? {
@@ -63,7 +63,7 @@ impl Searches {
         }
     }
 
-    /// Whether a search was requested at this instant or later.
+    /// Whether a search was requested at this time or later.
     #[must_use]
     pub fn searched_since(&self, since: Time) -> bool {
         self.last.as_ref().is_some_and(|last| last.requested_at >= since)
@@ -79,7 +79,7 @@ impl SidecarStart {
         self.at + later - earlier
     }
 
-    /// Whether the sidecar is older than this incarnation, so that it cannot have missed its readings.
+    /// Whether the sidecar started before this incarnation, and so has seen all of it.
     #[must_use]
     pub const fn is_before(&self, incarnation: Incarnation) -> bool {
         incarnation.started > self.ticks
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn start_times_are_told_by_the_tick() {
+    fn start_times_are_compared_in_ticks() {
         let start = SidecarStart { at: at(100), ticks: 500 };
         let process = |started| Incarnation { pid: 7, started };
         assert_eq!([400, 500, 600].map(|ticks| start.start_of(process(ticks))), [at(99), at(100), at(101)]);

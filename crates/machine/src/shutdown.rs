@@ -1,4 +1,4 @@
-//! SIGTERM to the sidecar itself: when it may exit.
+//! When the sidecar exits after SIGTERM.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use crate::reading::ReadErrorKind;
 use crate::target_tracker::TargetTracker;
 use crate::time::Time;
 
-/// How long `auto` waits for a hook: a kubelet that ends the pod calls it within a few seconds.
+/// How long `auto` waits for a hook: a kubelet that stops the pod calls it within a few seconds.
 const HOOK_WAIT: Duration = Duration::from_secs(30);
 
-/// How far the sidecar is from its exit.
+/// The progress of the sidecar's shutdown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Shutdown {
     /// It has received no SIGTERM.
     #[default]
     Running,
-    /// It waits for a hook until then, as long as there may be streams that the hook could drain.
+    /// It waits for a hook until then, as long as there may be streams to drain.
     AwaitingHook(Time),
-    /// It exits when the drain is over and the target gone.
+    /// It exits when the drain is over and the target has ended.
     AfterDrain,
     /// It exits now.
     Immediate,
@@ -35,13 +35,13 @@ pub struct ShutdownInput {
     pub may_have_streams: bool,
     /// Whether the target has ended; `None` if no target is known.
     pub target_ended: Option<bool>,
-    /// Whether an unauthorized caller waits. Its call would end with the sidecar, and if it is the kubelet's, the
-    /// kubelet would go on to its SIGTERM.
+    /// Whether an unauthorized caller waits. The exit would end its call. If the caller is the kubelet, it would then
+    /// send SIGTERM.
     pub has_unauthorized: bool,
 }
 
 impl ShutdownInput {
-    /// What the parts know.
+    /// Collects the input from the parts.
     #[must_use]
     pub fn new(
         now: Time,
@@ -54,7 +54,7 @@ impl ShutdownInput {
         let sources = &incarnation.sources;
         let may_have_streams = match sources.streams() {
             Some(streams) if streams > 0 => true,
-            // Where only the exit ends a drain, zero streams do not mean zero work.
+            // If only the exit ends a drain, zero streams do not mean zero work.
             Some(_) => is_alive && policy.wait_for_exit,
             None => {
                 let refused = sources.all_failed(target.start.at, &[ReadErrorKind::ConnectionRefused]);
@@ -67,7 +67,7 @@ impl ShutdownInput {
 }
 
 impl Shutdown {
-    /// Takes a SIGTERM; true if it starts a drain.
+    /// Handles a SIGTERM, and returns whether it starts a drain.
     #[must_use]
     pub fn on_sigterm(&mut self, policy: &Policy, drain: &DrainState, now: Time) -> bool {
         let starts_drain = drain.is_serving() && policy.on_sigterm == SigtermPolicy::Drain && *self != Self::Immediate;
@@ -81,7 +81,7 @@ impl Shutdown {
         starts_drain
     }
 
-    /// A drain has begun: a sidecar that awaited it exits after it.
+    /// Handles the start of a drain: a sidecar that awaited a hook exits after the drain.
     pub const fn on_drain(&mut self) {
         if matches!(self, Self::AwaitingHook(_)) {
             *self = Self::AfterDrain;
@@ -98,7 +98,7 @@ impl Shutdown {
             (Self::AwaitingHook(until), _) => {
                 !input.has_unauthorized && (input.now >= until || !input.may_have_streams)
             }
-            // Every authorized caller had the result when the drain ended.
+            // Every authorized caller was answered when the drain ended.
             (Self::AfterDrain, DrainState::Finished(_)) => input.target_ended.unwrap_or(!input.has_unauthorized),
         }
     }
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn each_policy_has_its_answer_to_sigterm() {
+    fn each_sigterm_policy_is_followed() {
         assert_eq!(after_sigterm(SigtermPolicy::Drain), (Shutdown::AfterDrain, true));
         assert_eq!(after_sigterm(SigtermPolicy::Exit), (Shutdown::Immediate, false));
         assert_eq!(after_sigterm(SigtermPolicy::Auto), (Shutdown::AwaitingHook(at(40)), false));

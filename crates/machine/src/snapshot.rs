@@ -1,4 +1,4 @@
-//! The machine as it is seen from outside: everything that `/status`, the metrics and the log show.
+//! The state that `/status`, the metrics and the log show.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::target::Incarnation;
 use crate::target_tracker::{Target, TargetTracker};
 use crate::time::Time;
 
-/// How far the pod is from its end.
+/// The phase of the pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
-    /// No drain is on.
+    /// There is no drain.
     Serving,
-    /// Not ready, still accepting.
+    /// Not ready but still accepting.
     LameDuck,
-    /// The target accepts no more.
+    /// The target accepts no more streams.
     Draining,
     /// The drain is over.
     Done,
@@ -50,43 +50,43 @@ impl Phase {
     }
 }
 
-/// The machine at one instant.
+/// The state of the machine at one time.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// The instant for which this holds.
+    /// The time of this snapshot.
     pub now: Time,
     /// Why the pod is not ready; `None` if it is.
     pub not_ready: Option<NotReady>,
-    /// Why the signal could not be sent now; `None` if it could.
+    /// Why the signal could not be sent now; `None` if it could, or if no signal is configured.
     pub signal_blocker: Option<NotReady>,
-    /// What the sources say.
+    /// The streams and their sources.
     pub streams: StreamsView,
     /// The target, if one was found.
     pub target: Option<TargetView>,
-    /// How far the pod is from its end.
+    /// The phase of the pod.
     pub phase: Phase,
-    /// The drain that is on, or the last one.
+    /// The drain in progress, or the finished one.
     pub drain: Option<DrainView>,
     /// Its result, once it is over.
     pub result: Option<DrainResult>,
-    /// How many callers wait for the end of the drain, authorized or not.
+    /// How many hook callers wait, authorized or not.
     pub hook_callers: usize,
 }
 
-/// The streams, from outside.
+/// The streams in a snapshot.
 #[derive(Clone, Debug)]
 pub struct StreamsView {
     /// The count of all sources together; `None` if unknown.
     pub count: Option<u64>,
     /// Number of idle streams. `None` if unknown.
     pub idle: Option<u64>,
-    /// For how long the sources that answer have given different counts, once that is longer than the quiet period.
+    /// For how long the answering sources have given different counts, if longer than the quiet period.
     pub disagreement: Option<Duration>,
-    /// What each source says.
+    /// The state of each source.
     pub sources: Vec<SourceState>,
 }
 
-/// The target, from outside.
+/// The target in a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetView {
     /// Which incarnation it is.
@@ -97,16 +97,16 @@ pub struct TargetView {
     pub alive: bool,
 }
 
-/// The drain, from outside.
+/// The drain in a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrainView {
     /// What started it.
     pub trigger: Trigger,
-    /// How long it has been on, or was.
+    /// How long it has taken so far, or took.
     pub elapsed: Duration,
     /// How much of the budget is left.
     pub remaining: Duration,
-    /// When the budget is spent.
+    /// Its deadline.
     pub deadline: Time,
     /// The streams when it started.
     pub streams_at_start: Option<u64>,

@@ -6,7 +6,7 @@ use crate::reading::Count;
 
 /// One connection to a watched port, as the kernel's socket table shows it.
 ///
-/// An IPv4 address that a socket of both families shows as `::ffff:a.b.c.d` stands here as the IPv4 address.
+/// The IPv4-mapped address of a dual-stack socket (`::ffff:a.b.c.d`) is stored as the IPv4 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Connection {
     /// The pod's end, with the watched port.
@@ -34,12 +34,12 @@ pub struct SocketTable {
     pub connections: Vec<Connection>,
     /// The watched ports that have a listener.
     pub listening: Vec<u16>,
-    /// Why it was read from `/proc`, without cookies and bytes, where the kernel refused netlink.
+    /// Why it was read from `/proc`, without cookies and byte counts; `None` if it was read over netlink.
     pub fallback: Option<String>,
 }
 
 impl SocketTable {
-    /// The streams on this port; `None` without listener and without connections.
+    /// The number of streams on this port; `None` if it has neither a listener nor connections.
     #[must_use]
     pub fn count(&self, port: u16) -> Option<Count> {
         let connections = self.connections.iter().filter(|connection| connection.port() == port).count();
@@ -47,7 +47,7 @@ impl SocketTable {
         there.then(|| Count::of(u64::try_from(connections).unwrap_or(u64::MAX)))
     }
 
-    /// Removes what the kernel has shown twice, as it may while sockets come and go.
+    /// Removes duplicates, which the kernel may list while sockets open and close.
     pub fn dedup(&mut self) {
         if self.has_duplicate_cookies() {
             let key = |it: &Connection| (it.cookie, it.local, it.peer);
@@ -58,7 +58,7 @@ impl SocketTable {
         self.listening.dedup();
     }
 
-    /// Whether a connection may be listed twice. Usually the cookies show that none is, and they are quick to sort.
+    /// Whether a connection may be listed twice. Sorting only the cookies is fast, and usually shows that none is.
     fn has_duplicate_cookies(&self) -> bool {
         let cookies: Option<Vec<u64>> = self.connections.iter().map(|it| it.cookie).collect();
         cookies.is_none_or(|mut cookies| {
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn duplicates_are_known_by_cookie() {
+    fn duplicates_are_found_by_cookie() {
         let connections = [8, 7, 8].map(|cookie| connection("127.0.0.1:1", Some(cookie)));
         let mut table = SocketTable { connections: connections.to_vec(), ..SocketTable::default() };
         table.dedup();

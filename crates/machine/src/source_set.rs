@@ -1,15 +1,15 @@
-//! The sources of one incarnation, and the one count that they give together. Unknown is never zero.
+//! The sources of one incarnation, combined into one stream count. Unknown is never zero.
 
 use crate::reading::{ReadErrorKind, Reading, Source};
 use crate::source_state::{SourceState, SourceStatus};
 use crate::time::Time;
 
-/// The count of all sources together, and the instant for which it holds.
+/// The combined count of all sources, and its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamCount {
     /// The largest count that any answering source gives.
     pub streams: u64,
-    /// When the oldest of the readings that it rests on was requested.
+    /// When the oldest of the readings behind it was requested.
     pub as_of: Time,
 }
 
@@ -39,11 +39,11 @@ impl SourceSet {
         &self.states
     }
 
-    /// The count of all sources together; `None` if unknown.
+    /// The combined count of all sources; `None` if unknown.
     ///
-    /// More than zero needs one source that says so. Zero needs every source that can answer: none that has not been
-    /// polled, none absent, and none that failed after it last counted more than zero, unless an answering source that
-    /// has itself counted streams overrules it.
+    /// One source is enough for a count above zero. A count of zero requires that every source has been polled, that
+    /// none is absent, and that none fails whose last count was above zero. An answering source that has counted
+    /// streams before overrules such a failure.
     #[must_use]
     pub fn count(&self) -> Option<StreamCount> {
         let counts = self.states.iter().filter_map(|state| Some((state.counted()?.streams, state.requested_at?)));
@@ -53,7 +53,7 @@ impl SourceSet {
         }
     }
 
-    /// The same count without its instant.
+    /// The same count without its time.
     #[must_use]
     pub fn streams(&self) -> Option<u64> {
         self.count().map(|count| count.streams)
@@ -73,13 +73,13 @@ impl SourceSet {
         Some(StreamCount { streams: 0, as_of: answering().filter_map(|state| state.requested_at).min()? })
     }
 
-    /// How many streams are counted that are never idle; `None` while a source that distinguishes them cannot say.
+    /// The number of streams that are never idle; `None` while a source that distinguishes them cannot be read.
     #[must_use]
     pub fn never_idle(&self) -> Option<u64> {
         self.states.iter().map(SourceState::never_idle).try_fold(0_u64, |sum, count| Some(sum.saturating_add(count?)))
     }
 
-    /// Whether two sources that answer give different counts. Both halves of one metrics page are one source here.
+    /// Whether two answering sources give different counts. Both kinds of series on a metrics page count as one source.
     #[must_use]
     pub fn sources_disagree(&self) -> bool {
         let count_of = |source| self.states.iter().find(|state| state.source == source)?.counted();
@@ -90,21 +90,21 @@ impl SourceSet {
         counts.windows(2).any(|pair| pair[0] != pair[1])
     }
 
-    /// The target was signalled to close its port: a closed port is not missing from now on.
+    /// Records that the target was signalled to close its port: from now on, a closed port is not absent.
     pub fn expect_closed_port(&mut self) {
         for state in self.states.iter_mut().filter(|state| state.source == Source::Sockets) {
             state.expect_closed_port();
         }
     }
 
-    /// Whether a source answers now with a count that rests on something seen, and none is absent.
+    /// Whether no source is absent, and at least one answers with a count that something on it supports.
     #[must_use]
     pub fn answers(&self) -> bool {
         let absent = self.states.iter().any(|state| state.status == SourceStatus::Absent);
         !absent && self.states.iter().any(|state| state.counted().is_some() && state.has_evidence())
     }
 
-    /// Whether a server has ever answered in this incarnation, if only with a page that could not be read.
+    /// Whether a server has ever answered in this incarnation, readable or not.
     #[must_use]
     pub fn ever_answered(&self) -> bool {
         self.states.iter().any(|state| state.ever_answered)
@@ -112,7 +112,7 @@ impl SourceSet {
 
     /// Whether every source was polled at or after `since` and failed in one of these ways.
     ///
-    /// A port without listener and without connections is a port that would refuse.
+    /// A port with neither a listener nor connections counts as refusing connections.
     #[must_use]
     pub fn all_failed(&self, since: Time, kinds: &[ReadErrorKind]) -> bool {
         self.states.iter().all(|state| {
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn failure_at_zero_leaves_the_count_to_the_others() {
+    fn failure_at_zero_does_not_block_other_sources() {
         let mut sources = page();
         record(&mut sources, 1, Some(0), Some(0));
         sources.record(Source::Metrics, at(2), failure(ReadErrorKind::NoResponse));

@@ -1,27 +1,27 @@
-//! One source, and what it has answered in one incarnation of the target. Unknown is never zero.
+//! The state of one source in one incarnation of the target. Unknown is never zero.
 
 use crate::reading::{Count, ReadError, Reading, Source};
 use crate::time::Time;
 
-/// What the last reading of a source says.
+/// The result of the last reading of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceStatus {
     /// Not polled in this incarnation.
     NotPolled,
-    /// It counts these.
+    /// It counts this many streams.
     Counted(Count),
-    /// Something that should be there to be counted is missing: never zero.
+    /// Something that should exist to be counted is missing. This is never zero.
     Absent,
     /// It could not be read.
     Unknown(ReadError),
 }
 
-/// One source and its history in this incarnation.
+/// One source and its readings in this incarnation.
 #[derive(Clone, Debug)]
 pub struct SourceState {
     /// Which source it is.
     pub source: Source,
-    /// What its last reading says.
+    /// The result of its last reading.
     pub status: SourceStatus,
     /// When its last reading was requested.
     pub requested_at: Option<Time>,
@@ -51,7 +51,7 @@ impl SourceState {
         }
     }
 
-    /// A closed port is not missing from now on.
+    /// From now on, a closed port is not absent.
     pub(crate) const fn expect_closed_port(&mut self) {
         self.port_may_close = true;
     }
@@ -68,7 +68,7 @@ impl SourceState {
         }
         self.ever_answered |= match self.source {
             Source::Metrics | Source::Lazy | Source::Status => came_from_server,
-            // The table is the kernel's own; only what it shows is the target's.
+            // The kernel always provides a table. Only its content shows whether the target has a server.
             Source::Sockets => self.has_evidence(),
         };
     }
@@ -86,7 +86,7 @@ impl SourceState {
         let missing = counts.iter().zip(&self.seen).any(|(count, seen)| count.is_none() && self.is_missing(*seen));
         let sum = counts.iter().flatten().fold(Count::default(), |sum, count| sum.plus(*count));
         if missing || counts.is_empty() {
-            // The other selectors' sum is no whole count, but more than zero is more than zero.
+            // The sum of the other selectors is incomplete, but it proves that there are streams.
             if sum.streams > 0 {
                 self.remember(sum.streams);
             }
@@ -97,8 +97,8 @@ impl SourceState {
 
     /// Whether a selector or port without a match makes the source absent.
     ///
-    /// A lazy series is expected once it has been seen. A port is expected until it has been seen: then it may close,
-    /// because the signal is meant to close it.
+    /// A lazy series is expected once it has been seen. A port is expected only until it has been seen, because the
+    /// signal makes the target close it.
     const fn is_missing(&self, seen: bool) -> bool {
         match self.source {
             Source::Metrics | Source::Status => true,
@@ -107,7 +107,7 @@ impl SourceState {
         }
     }
 
-    /// Whether a zero of this source rests on something that it saw, and not on silence.
+    /// Whether a zero of this source is based on something that it has seen.
     pub(crate) fn has_evidence(&self) -> bool {
         self.seen.contains(&true)
     }
@@ -123,9 +123,9 @@ impl SourceState {
         matches!(self.status, SourceStatus::Unknown(_)) && self.last_count > Some(0)
     }
 
-    /// How many streams it counts that are never idle; `None` while it cannot say.
+    /// The number of its streams that are never idle; `None` while it cannot be read.
     ///
-    /// An unreadable socket table has no such streams; whether streams are active is then unknown anyway.
+    /// A socket table has no such streams. If it is unreadable, it is unknown anyway whether streams are active.
     pub(crate) const fn never_idle(&self) -> Option<u64> {
         match (self.source, self.counted()) {
             (_, Some(count)) => Some(count.never_idle),

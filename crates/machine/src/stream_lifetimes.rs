@@ -1,6 +1,6 @@
 //! How long connections last, from the first sample that shows one to the first that does not.
 //!
-//! The kernel keeps no age of a connection, so a connection of the first sample has none, and is left out.
+//! The kernel does not record when a connection was opened, so connections of the first sample are left out.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::activity::Sample;
 use crate::time::Time;
 
-/// The open connections of one incarnation, known by their cookies.
+/// The open connections of one incarnation, by cookie.
 #[derive(Clone, Debug, Default)]
 pub struct StreamLifetimes {
     last: Option<Sample>,
@@ -17,9 +17,9 @@ pub struct StreamLifetimes {
 }
 
 impl StreamLifetimes {
-    /// Takes what the table shows, and returns the durations of the connections that have ended since the last sample.
+    /// Records a sample, and returns the durations of the connections that have ended since the last one.
     ///
-    /// An opening and an end lie between two samples; the midpoint is taken.
+    /// A connection is assumed to open or end midway between two samples.
     pub fn observe(&mut self, sample: Sample, cookies: impl Iterator<Item = u64>) -> Vec<Duration> {
         let between = self.last.map(|last| midpoint(last.requested_at, sample.read_at));
         let mut before = std::mem::take(&mut self.open);
@@ -28,19 +28,19 @@ impl StreamLifetimes {
         durations(before, between)
     }
 
-    /// Ends all of them: the target has ended.
+    /// Ends all connections, because the target has ended, and returns their durations.
     pub fn end_all(&mut self, now: Time) -> Vec<Duration> {
         let between = self.last.take().map(|last| midpoint(last.requested_at, now));
         durations(std::mem::take(&mut self.open), between)
     }
 
-    /// How old an open connection is, where its opening was seen.
+    /// The age of an open connection; `None` if it was open before the first sample.
     #[must_use]
     pub fn age(&self, cookie: u64, now: Time) -> Option<Duration> {
         self.open.get(&cookie).copied().flatten().map(|opened| now.since(opened))
     }
 
-    /// How old the open connections are at least.
+    /// The minimum ages of the open connections.
     pub fn ages(&self, now: Time) -> impl Iterator<Item = Duration> {
         self.open.values().map(move |opened| opened.map_or(Duration::ZERO, |opened| now.since(opened)))
     }

@@ -1,8 +1,8 @@
-//! What is known of the process that is drained.
+//! The process that is drained.
 
 use std::time::Duration;
 
-/// The unit of [`Incarnation::started`]: the kernel shows user space 100 ticks a second (`USER_HZ`, time(7)).
+/// The unit of [`Incarnation::started`]: user space sees 100 ticks per second (`USER_HZ`, time(7)).
 pub const CLOCK_TICK: Duration = Duration::from_millis(10);
 
 /// One incarnation of the target.
@@ -10,8 +10,8 @@ pub const CLOCK_TICK: Duration = Duration::from_millis(10);
 pub struct Incarnation {
     /// The process id.
     pub pid: u32,
-    /// When it started, in clock ticks since boot (proc(5), `/proc/pid/stat` field 22). It differs where a pid is used
-    /// again.
+    /// When it started, in clock ticks since boot (proc(5), `/proc/pid/stat` field 22). This distinguishes processes
+    /// that had the same pid.
     pub started: u64,
 }
 
@@ -22,7 +22,7 @@ pub struct Found {
     pub incarnation: Incarnation,
     /// Its name.
     pub name: String,
-    /// Why it cannot be signalled, if so.
+    /// Why it cannot be signalled; `None` if it can.
     pub blocker: Option<SignalBlocker>,
 }
 
@@ -33,10 +33,10 @@ pub enum SignalBlocker {
     NotPermitted {
         /// The target's user id.
         theirs: u32,
-        /// Our own.
+        /// lameduck's user id.
         ours: u32,
     },
-    /// The target does not catch it, so it would be killed by it, or ignores it.
+    /// The target does not catch it: it would be killed by it, or ignore it.
     NotCaught,
 }
 

@@ -1,4 +1,4 @@
-//! The target process over its incarnations: which one it is, how it ends, and the one signal that it gets.
+//! The target process: its current incarnation, its exit, and the one signal that it gets.
 
 use crate::io::{Action, Actions};
 use crate::policy::Policy;
@@ -6,6 +6,11 @@ use crate::result::ExitStatus;
 use crate::searches::{Searches, SidecarStart};
 use crate::target::{Found, Incarnation, SearchResult};
 use crate::time::Time;
+
+use self::tracked::ExitState;
+pub use self::tracked::{LastCount, SignalState, Target};
+
+mod tracked;
 
 /// The target and the searches for it.
 #[derive(Clone, Debug)]
@@ -17,72 +22,26 @@ pub struct TargetTracker {
     pub start: SidecarStart,
 }
 
-/// The target that is tracked.
-#[derive(Clone, Debug)]
-pub struct Target {
-    /// Which incarnation it is.
-    pub incarnation: Incarnation,
-    /// Its name.
-    pub name: String,
-    signal: SignalState,
-    killed: bool,
-    exit: ExitState,
-}
-
-/// How far the signal is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SignalState {
-    /// Not sent.
-    Unsent,
-    /// Saved as sent, and about to be sent.
-    Saved,
-    /// Sent. Where an earlier process had saved it: sent by that process, unless it crashed just before.
-    Sent,
-    /// The kernel refused it.
-    Failed,
-}
-
-/// How far a target is from its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ExitState {
-    Alive,
-    /// The kernel has begun to end it: its readings say nothing any more.
-    Exiting {
-        last_count: LastCount,
-    },
-    Exited {
-        status: ExitStatus,
-        last_count: Option<LastCount>,
-    },
-}
-
-/// The count of streams when the target's end began, which may take long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LastCount {
-    /// The streams; `None` if unknown then.
-    pub streams: Option<u64>,
-}
-
-/// How a process that was found relates to the target.
+/// How a found process relates to the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Match {
     /// It is the target.
     Same,
     /// No target is alive: it is a new incarnation.
     New,
-    /// The target is another process, which must have ended although the kernel has not reported it yet.
+    /// The target is another process, which must have ended, although that has not been reported yet.
     Replaces(Incarnation),
 }
 
 impl TargetTracker {
-    /// A tracker that has not searched yet.
+    /// A tracker before the first search.
     #[must_use]
     pub fn new(started_at: Time, policy: &Policy) -> Self {
         let start = SidecarStart { at: started_at, ticks: policy.own_start_ticks };
         Self { target: None, searches: Searches::default(), start }
     }
 
-    /// The target; after its exit it stays as long as a drain of it is remembered.
+    /// The target. After its exit it is kept as long as its drain is.
     #[must_use]
     pub const fn target(&self) -> Option<&Target> {
         self.target.as_ref()
@@ -94,7 +53,7 @@ impl TargetTracker {
         self.target.as_ref().filter(|target| target.is_alive())
     }
 
-    /// Whether there was a target, and it has ended.
+    /// Whether there is a target that has ended.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.target.as_ref().is_some_and(|target| !target.is_alive())
@@ -112,7 +71,7 @@ impl TargetTracker {
         self.alive().is_some_and(Target::is_signalled)
     }
 
-    /// Whether the kernel has begun to end the target, and has not finished.
+    /// Whether the target has begun to exit but has not ended.
     #[must_use]
     pub fn is_exiting(&self) -> bool {
         self.target.as_ref().is_some_and(|target| matches!(target.exit, ExitState::Exiting { .. }))
@@ -124,7 +83,7 @@ impl TargetTracker {
         self.target.as_ref().is_some_and(|target| target.signal == SignalState::Saved)
     }
 
-    /// Compares a process that was found with the target.
+    /// Compares a found process with the target.
     #[must_use]
     pub fn compare(&self, found: &Found) -> Match {
         match &self.target {
@@ -134,10 +93,10 @@ impl TargetTracker {
         }
     }
 
-    /// Takes the target's name as it was found now.
+    /// Updates the target's name.
     pub fn rename(&mut self, found: &Found) {
         if let Some(target) = &mut self.target
-            // A process whose first thread has ended has no name any more.
+            // A process without its first thread has no name.
             && !found.name.is_empty()
         {
             target.name.clone_from(&found.name);
@@ -160,7 +119,7 @@ impl TargetTracker {
         actions.push(Action::WatchTarget(incarnation));
     }
 
-    /// The kernel has begun to end the target; this was known of its streams.
+    /// Records that the target has begun to exit, with the last known count of streams.
     pub fn begin_exit(&mut self, incarnation: Incarnation, streams: Option<u64>) {
         if let Some(target) = self.target.as_mut().filter(|target| target.incarnation == incarnation)
             && target.exit == ExitState::Alive
@@ -169,11 +128,18 @@ impl TargetTracker {
         }
     }
 
-    /// The target has ended; false if it was not this one, or had ended before.
-    pub fn exit(&mut self, incarnation: Incarnation, status: ExitStatus, now: Time) -> bool {
-        let target = self.target.as_mut().filter(|target| target.incarnation == incarnation && target.is_alive());
+    /// Records that the target has ended, and what was known of its streams, unless more was known when its end began.
+    /// Returns false if that was known, or if it is another process.
+    pub fn exit(&mut self, incarnation: Incarnation, status: ExitStatus, streams: Option<u64>, now: Time) -> bool {
+        self.begin_exit(incarnation, streams);
+        let target = self.target.as_mut().filter(|target| target.incarnation == incarnation);
         let Some(target) = target else { return false };
-        target.exit = ExitState::Exited { status, last_count: target.last_count() };
+        let ExitState::Exiting { last_count } = target.exit else { return false };
+        target.exit = ExitState::Exited { status, last_count };
+        if target.signal == SignalState::Saved {
+            // A signal that is still to be sent reaches nobody.
+            target.signal = SignalState::Failed;
+        }
         self.searches.reset_at_exit(now);
         true
     }
@@ -183,8 +149,8 @@ impl TargetTracker {
         self.target.take_if(|target| !target.is_alive());
     }
 
-    /// Decides to send the signal, if one is wanted, the last search permits it and it has not been sent. It must be
-    /// saved before it goes out.
+    /// Decides to send the signal, if one is configured, the last search permits it and it has not been sent. The
+    /// caller must save the drain before sending it.
     #[must_use]
     pub fn take_signal(&mut self, policy: &Policy) -> Option<Incarnation> {
         policy.signal.as_ref()?;
@@ -199,7 +165,7 @@ impl TargetTracker {
         Some(target.incarnation)
     }
 
-    /// Takes the result of sending the signal; false if it was not for this target.
+    /// Records the result of sending the signal; returns false if it was for another process.
     pub fn on_signal_result(&mut self, incarnation: Incarnation, sent: bool) -> bool {
         let Some(target) = self.target.as_mut().filter(|target| target.incarnation == incarnation) else {
             return false;
@@ -217,45 +183,6 @@ impl TargetTracker {
     }
 }
 
-impl Target {
-    /// Whether it has not ended.
-    #[must_use]
-    pub const fn is_alive(&self) -> bool {
-        !matches!(self.exit, ExitState::Exited { .. })
-    }
-
-    /// Whether it is alive and was not killed.
-    #[must_use]
-    pub const fn can_be_killed(&self) -> bool {
-        self.is_alive() && !self.killed
-    }
-
-    /// Whether the signal was sent, or is about to be.
-    #[must_use]
-    pub const fn is_signalled(&self) -> bool {
-        matches!(self.signal, SignalState::Saved | SignalState::Sent)
-    }
-
-    /// How it ended, if it has.
-    #[must_use]
-    pub const fn exit_status(&self) -> Option<ExitStatus> {
-        match self.exit {
-            ExitState::Exited { status, .. } => Some(status),
-            ExitState::Alive | ExitState::Exiting { .. } => None,
-        }
-    }
-
-    /// The count of streams when its end began; `None` if that was not noticed.
-    #[must_use]
-    pub const fn last_count(&self) -> Option<LastCount> {
-        match self.exit {
-            ExitState::Alive => None,
-            ExitState::Exiting { last_count } => Some(last_count),
-            ExitState::Exited { last_count, .. } => last_count,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -265,23 +192,21 @@ mod tests {
 
     const TARGET: Incarnation = Incarnation { pid: 7, started: 200 };
 
-    fn at(seconds: u64) -> Time {
-        Time::since_boot(Duration::from_secs(seconds))
-    }
+    const AT: Time = Time::since_boot(Duration::from_secs(3));
 
     fn found(blocker: Option<SignalBlocker>) -> Found {
         Found { incarnation: TARGET, name: "impeller".into(), blocker }
     }
 
     fn tracker(blocker: Option<SignalBlocker>) -> TargetTracker {
-        let mut tracker = TargetTracker::new(at(1), &policy());
+        let mut tracker = TargetTracker::new(AT, &policy());
         tracker.track(&found(None), &mut Actions::default());
-        tracker.searches.record(at(2), SearchResult::Found(found(blocker)));
+        tracker.searches.record(AT, SearchResult::Found(found(blocker)));
         tracker
     }
 
     #[test]
-    fn signal_is_taken_once_and_again_only_after_a_failure() {
+    fn signal_is_sent_once_and_retried_only_after_failure() {
         let mut tracker = tracker(None);
         assert_eq!(tracker.take_signal(&policy()), Some(TARGET));
         assert!(tracker.is_signalled() && tracker.take_signal(&policy()).is_none());
@@ -300,22 +225,22 @@ mod tests {
         exiting.begin_exit(TARGET, Some(3));
         assert_eq!(exiting.take_signal(&policy()), None);
         let mut ended = tracker(None);
-        assert!(ended.exit(TARGET, ExitStatus::Code(0), at(3)));
-        ended.searches.record(at(4), SearchResult::Found(found(None)));
+        assert!(ended.exit(TARGET, ExitStatus::Code(0), None, AT));
+        ended.searches.record(AT, SearchResult::Found(found(None)));
         assert_eq!(ended.take_signal(&policy()), None);
     }
 
     #[test]
-    fn count_at_the_beginning_of_the_end_is_kept() {
+    fn count_at_start_of_exit_is_kept() {
         let mut tracker = tracker(None);
         tracker.begin_exit(TARGET, Some(3));
         tracker.begin_exit(TARGET, Some(0));
         assert!(tracker.is_exiting());
-        assert!(tracker.exit(TARGET, ExitStatus::Code(1), at(3)) && !tracker.is_exiting());
+        assert!(tracker.exit(TARGET, ExitStatus::Code(1), Some(0), AT) && !tracker.is_exiting());
         let target = tracker.target().unwrap();
         assert_eq!(target.last_count(), Some(LastCount { streams: Some(3) }));
         assert_eq!(target.exit_status(), Some(ExitStatus::Code(1)));
-        assert!(!tracker.exit(TARGET, ExitStatus::Unknown, at(4)), "it ends once");
+        assert!(!tracker.exit(TARGET, ExitStatus::Unknown, None, AT), "it ends once");
     }
 
     #[test]
@@ -324,7 +249,7 @@ mod tests {
         let mut tracker = tracker(None);
         assert_eq!(tracker.compare(&found(None)), Match::Same);
         assert_eq!(tracker.compare(&other), Match::Replaces(TARGET));
-        assert!(tracker.exit(TARGET, ExitStatus::Unknown, at(3)));
+        assert!(tracker.exit(TARGET, ExitStatus::Unknown, None, AT));
         assert_eq!(tracker.compare(&other), Match::New);
         tracker.forget_ended();
         assert!(tracker.target().is_none());
@@ -332,9 +257,9 @@ mod tests {
 
     #[test]
     fn saved_signal_is_not_sent_again_after_resume() {
-        let mut tracker = TargetTracker::new(at(1), &policy());
+        let mut tracker = TargetTracker::new(AT, &policy());
         tracker.resume(TARGET, true, &mut Actions::default());
-        tracker.searches.record(at(2), SearchResult::Found(found(None)));
+        tracker.searches.record(AT, SearchResult::Found(found(None)));
         assert_eq!(tracker.take_signal(&policy()), None);
         assert!(!tracker.is_signal_pending());
     }

@@ -1,17 +1,17 @@
-//! The machine's only notion of time: an instant that is handed to it.
+//! The machine's only notion of time: a value that is passed to it.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// An instant, as time since boot on the kernel's monotonic clock.
+/// A point in time, as the time since boot on the kernel's monotonic clock.
 ///
-/// It is the same number in every process of one boot and one time namespace, so that it can be written
-/// down by one process and read by the next; setting the wall clock does not move it (`clock_gettime(2)`, `CLOCK_MONOTONIC`).
+/// It is the same in every process of one boot and time namespace, so one process can save it and another can load it.
+/// Setting the wall clock does not affect it (`clock_gettime(2)`, `CLOCK_MONOTONIC`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(Duration);
 
 impl Time {
-    /// Makes an instant from the time since boot.
+    /// The point in time this long after boot.
     #[must_use]
     pub const fn since_boot(elapsed: Duration) -> Self {
         Self(elapsed)
@@ -23,7 +23,7 @@ impl Time {
         self.0
     }
 
-    /// The time that has passed since `earlier`; zero if that is still to come.
+    /// The time since `earlier`; zero if that is in the future.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)

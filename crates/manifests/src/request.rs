@@ -1,4 +1,4 @@
-//! What `lameduck inject` is asked for, and what it returns.
+//! A request to `lameduck inject`, and its result.
 
 /// The largest uid that Kubernetes accepts.
 pub const MAX_UID: u32 = i32::MAX.unsigned_abs();
@@ -33,7 +33,7 @@ impl Request {
     }
 }
 
-/// What users say about the containers that they mean.
+/// How users select containers.
 #[derive(Clone, Debug, Default)]
 pub struct ContainerSelector {
     /// Workloads as `KIND/NAME`; all if empty.

@@ -115,7 +115,7 @@ pub enum Lookup<'a> {
     Own(usize, &'a Entry),
     /// The value comes from a map that is merged into it with `<<`.
     Merged(&'a Node),
-    /// There is no such key.
+    /// The map does not have the key.
     Absent,
 }
 

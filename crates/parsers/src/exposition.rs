@@ -2,7 +2,7 @@
 //!
 //! Parsers made for dashboards drop lines that they do not understand. Here a dropped line would be an uncounted
 //! stream, and a wrong zero cuts its call. So any line that may belong to a selected series must be valid; the lines
-//! of all other series are skipped after a look at their names.
+//! of all other series are recognized by their names and skipped.
 //!
 //! Prometheus text 0.0.4 and `OpenMetrics` 1.0 are parsed as one dialect, with the quoted UTF-8 names of Prometheus 3.
 //! The page is parsed as it arrives; only a line that spans two chunks is buffered.
@@ -40,7 +40,7 @@ const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// The format that the page was served as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// Prometheus text, whose end only the transport can tell.
+    /// Prometheus text, whose end only the transport can mark.
     Text,
     /// `OpenMetrics`, which must end with `# EOF`.
     OpenMetrics,
@@ -97,7 +97,7 @@ impl<'s> Page<'s> {
 
     /// Returns, for each selector, the sum of its series, or `None` if no series on the page matched.
     ///
-    /// `complete` says that the transport proved the body complete. Without that proof a line without its newline
+    /// `complete` means that the transport proved the body complete. Without that proof a line without its newline
     /// counts as truncated; a text page that was cut between two lines goes unnoticed.
     ///
     /// # Errors

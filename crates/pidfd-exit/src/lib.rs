@@ -43,6 +43,7 @@ mod tests {
     use std::os::fd::OwnedFd;
     use std::process::Command;
 
+    use lameduck_test_support::skip::skip;
     use rustix::event::{PollFd, PollFlags, poll};
     use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
@@ -62,10 +63,7 @@ mod tests {
 
     #[test]
     fn reaped_process_has_wait_status() {
-        let Some(status) = status_of("exit 7") else {
-            eprintln!("skipped: needs Linux 6.15");
-            return;
-        };
+        let Some(status) = status_of("exit 7") else { return skip("kernel older than Linux 6.15") };
         assert_eq!(status, 7 << 8);
         assert_eq!(status_of("kill -9 $$"), Some(9));
     }

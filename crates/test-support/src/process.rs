@@ -143,7 +143,7 @@ pub fn free_address() -> SocketAddr {
     (Ipv4Addr::new(127, 64 + high, middle, low), unique_number()).into()
 }
 
-/// Returns a function that tells the time since this call.
+/// Returns a function that returns the time since this call.
 pub fn stopwatch() -> impl Fn() -> Duration {
     #[expect(clippy::disallowed_methods, reason = "a test measures time from outside")]
     let start = Instant::now();

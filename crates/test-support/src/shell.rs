@@ -1,4 +1,4 @@
-//! A target that is no engine: a shell that reports the signals it receives.
+//! A simple target: a shell that reports the signals it receives.
 
 use std::io::{PipeWriter, Write, pipe};
 use std::os::unix::process::CommandExt;

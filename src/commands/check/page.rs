@@ -7,7 +7,7 @@ use super::gauges::{Gauges, Suggestion};
 use super::ports::streams;
 use super::report::{Cause, Check};
 use crate::io::http::Url;
-use crate::io::page::{PageResponse, PageSelectors};
+use crate::io::page::{PageResponse, PageSelectors, PageSums};
 use crate::settings::Settings;
 use lameduck_machine::policy::AcceptLimit;
 use lameduck_machine::reading::{Count, ReadError, ReadErrorKind};
@@ -19,9 +19,7 @@ const MAX_KEPT_BYTES: usize = 256 * 1024;
 
 /// What was found on the page.
 struct Observed {
-    eager: Vec<Option<Sum>>,
-    lazy: Vec<Option<Sum>>,
-    capacity: Option<Sum>,
+    sums: PageSums,
     /// For each selector of idle streams, how many of the counted series it matches.
     idle_series: Vec<usize>,
     /// The page as far as it was kept, up to the end of a line.
@@ -47,8 +45,8 @@ async fn observe(url: &Url, selectors: &PageSelectors, timeout: Duration) -> Res
 /// Reads the page as the sidecar does, and at the same time once per selector of idle streams.
 async fn fetch(url: &Url, selectors: &PageSelectors) -> Result<Observed, ReadError> {
     let invalid = |error: Error| ReadError::new(ReadErrorKind::Invalid, error);
+    let all = selectors.to_list();
     let counted = [&selectors.eager[..], &selectors.lazy].concat();
-    let all: Vec<Selector> = counted.iter().chain(&selectors.capacity).cloned().collect();
     let mut response = PageResponse::get(url).await?;
     let mut page = Page::new(&all, response.format);
     let with_idle = |idle| Page::new(&counted, response.format).with_idle_selectors(slice::from_ref(idle));
@@ -60,16 +58,14 @@ async fn fetch(url: &Url, selectors: &PageSelectors) -> Result<Observed, ReadErr
         }
         text.extend_from_slice(&bytes[..bytes.len().min(MAX_KEPT_BYTES - text.len())]);
     }
-    let mut sums = page.finish(response.framed).map_err(invalid)?;
-    let capacity = sums.split_off(counted.len()).pop().flatten();
-    let lazy = sums.split_off(selectors.eager.len());
+    let sums = selectors.sort(page.finish(response.framed).map_err(invalid)?);
     let mut idle_series = Vec::new();
     for page in idle_pages {
         let sums = page.finish(response.framed).map_err(invalid)?;
         idle_series.push(sums.into_iter().flatten().map(|sum| sum.idle_series).sum());
     }
     text.truncate(text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
-    Ok(Observed { eager: sums, lazy, capacity, idle_series, text })
+    Ok(Observed { sums, idle_series, text })
 }
 
 fn failed(url: &Url, selectors: &PageSelectors, error: &ReadError) -> Vec<Check> {
@@ -86,8 +82,9 @@ fn failed(url: &Url, selectors: &PageSelectors, error: &ReadError) -> Vec<Check>
 
 fn evaluate(settings: &Settings, url: &Url, selectors: &PageSelectors, observed: &Observed) -> Vec<Check> {
     let mut checks = vec![Check::pass("page", format!("{url} answers: {}", total(observed)))];
-    checks.extend(selectors.eager.iter().zip(&observed.eager).map(|(selector, sum)| eager(selector, *sum, observed)));
-    checks.extend(selectors.lazy.iter().zip(&observed.lazy).map(|(selector, sum)| lazy(selector, *sum)));
+    let PageSums { eager: eager_sums, lazy: lazy_sums, .. } = &observed.sums;
+    checks.extend(selectors.eager.iter().zip(eager_sums).map(|(selector, sum)| eager(selector, *sum, observed)));
+    checks.extend(selectors.lazy.iter().zip(lazy_sums).map(|(selector, sum)| lazy(selector, *sum)));
     let ends_drain = settings.sources.idle.ends_drain;
     // Lazy series that have not appeared yet are reported above.
     let is_new = |(selector, series): &(&Selector, &usize)| **series > 0 || !selectors.lazy.contains(selector);
@@ -102,11 +99,11 @@ fn evaluate(settings: &Settings, url: &Url, selectors: &PageSelectors, observed:
 /// Describes how many streams the page counts, as the sidecar does: unknown while a selector matches nothing.
 fn total(observed: &Observed) -> String {
     let sum = |sums: &[Option<Sum>]| sums.iter().flatten().fold(0_u64, |total, sum| total.saturating_add(sum.total));
-    if observed.eager.contains(&None) {
+    if observed.sums.eager.contains(&None) {
         return "streams unknown, because a selector matches nothing".to_owned();
     }
     // The lazy series count the same streams once more.
-    streams(Count::of(sum(&observed.eager).max(sum(&observed.lazy))))
+    streams(Count::of(sum(&observed.sums.eager).max(sum(&observed.sums.lazy))))
 }
 
 fn eager(selector: &Selector, sum: Option<Sum>, observed: &Observed) -> Check {
@@ -150,7 +147,7 @@ fn idle_streams(selector: &Selector, series: usize, observed: &Observed) -> Chec
 
 fn capacity(selector: &Selector, observed: &Observed) -> Check {
     const NAME: &str = "capacity";
-    match observed.capacity {
+    match observed.sums.capacity {
         Some(Sum { total: 0, .. }) => Check::pass(NAME, format!("{selector} is 0: the target accepts any number")),
         Some(Sum { total, .. }) => Check::pass(NAME, format!("{selector} is {total}")),
         None => Check::fail(

@@ -1,4 +1,4 @@
-//! The lock among the processes that drain the same target without a sidecar.
+//! The lock for standalone drains of the same target.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use lameduck_machine::time::Time;
 /// How often a waiting process tries to acquire the lock.
 const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The place of this process among those that drain the same target.
+/// The result of waiting for the lock.
 pub(super) struct LockWait {
     /// The lock, held until this value is dropped; `None` if locking does not work.
     _lock: Option<DrainLock>,
@@ -23,7 +23,7 @@ pub(super) struct LockWait {
 }
 
 impl LockWait {
-    /// The place of a process that does not coordinate with others.
+    /// The result for a process that does not coordinate with others.
     pub(super) const fn without_lock() -> Self {
         Self { _lock: None, previous: None }
     }

@@ -1,6 +1,6 @@
 //! `lameduck drain --standalone`: the whole drain in this process, with the same machine and I/O as a sidecar.
 //!
-//! Several such processes perform one drain together: the one that holds the lock drains, and the others wait. When it
+//! Several such processes perform one drain together: the lock's holder drains, and the others wait. When the holder
 //! has finished, they read the result from the state directory. If it has died instead, one of them resumes the drain.
 
 use std::time::Duration;

@@ -101,7 +101,7 @@ impl ConnectionSlots {
 }
 
 impl Clients {
-    /// Adds an idle client. The `Notify` tells it that it is evicted.
+    /// Adds an idle client. `Notify` wakes it when it is evicted.
     fn register(&mut self, address: IpAddr) -> (u64, Arc<Notify>) {
         let (id, evict) = (self.next_id, Arc::new(Notify::new()));
         self.next_id += 1;

@@ -11,7 +11,7 @@ use lameduck_test_support::page::PageReply;
 mod counting;
 mod target;
 
-/// A port that somebody listens on, with so many connections.
+/// A listening port with this many connections.
 struct Busy {
     port: String,
     _sockets: (TcpListener, Vec<TcpStream>),

@@ -95,8 +95,8 @@ fn sidecar_crash_during_client_drain_is_unreachable() {
 fn unreachable_sidecar_is_reported_with_fix() {
     let env = SidecarEnv::new("http://127.0.0.1:1/");
     let drains = [&["drain"][..], &["drain", "--hook"]];
-    let looks = [&["status"][..], &["status", "--json"], &["status", "--watch"], &["status", "--watch", "--json"]];
-    for args in drains.into_iter().chain(looks) {
+    let statuses = [&["status"][..], &["status", "--json"], &["status", "--watch"], &["status", "--watch", "--json"]];
+    for args in drains.into_iter().chain(statuses) {
         let (code, stdout, stderr) = env.run_client(args);
         assert_eq!((code, stdout.as_str()), (Some(69), ""), "{args:?}");
         assert!(stderr.contains(&env.address.to_string()) && stderr.contains("--address"), "{args:?}: {stderr}");

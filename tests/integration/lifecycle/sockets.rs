@@ -111,7 +111,7 @@ fn streams_port_without_listener_is_not_ready() {
     let number = unused.number().to_string();
     unused.close();
     let sidecar = fixture.env.start(&[&QUICK_TIMES[..], &["--streams-port", &number]].concat());
-    sidecar.wait_for_not_ready("nobody listens on a port of --streams-port");
+    sidecar.wait_for_not_ready("a port of --streams-port has no listener");
     assert_eq!(sidecar.status()["sources"][2]["state"], "absent");
 }
 

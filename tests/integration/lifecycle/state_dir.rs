@@ -95,7 +95,7 @@ fn foreign_state_file_is_ignored() {
 }
 
 #[test]
-fn foreign_state_file_is_logged_and_drain_continues_without_state() {
+fn foreign_state_file_is_logged_and_does_not_stop_drain() {
     let page = PageServer::with_streams(0);
     let env = SidecarEnv::new(&page.url());
     let Some(mut command) = env.sidecar_command_as_nobody() else { return };

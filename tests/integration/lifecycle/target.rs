@@ -26,7 +26,7 @@ fn two_matching_targets_are_not_ready_and_not_signalled() {
 
     let outcome = sidecar.call_hook().outcome();
     assert_eq!((&outcome["outcome"], &outcome["signal"]), (&json!("drained"), &Value::Null));
-    sidecar.wait_for_log("no signal: this drain goes by the count alone");
+    sidecar.wait_for_log("no signal is sent: this drain relies on the stream count alone");
     assert_eq!([fixture.target.into_signal_count(), second.into_signal_count()], [0, 0]);
 }
 

@@ -221,5 +221,9 @@ fn check_reports_missing_token_file() {
     report.assert_failed(&["token_file"], 64);
     report.assert("token_file", false, &[path, "No such file", "mount the Secret"]);
     fs::write(&token, TOKEN).unwrap();
-    CheckReport::with_args(&fixture.env, &["--token-file", path]).assert("token_file", true, &[path, "holds a token"]);
+    CheckReport::with_args(&fixture.env, &["--token-file", path]).assert(
+        "token_file",
+        true,
+        &[path, "contains a token"],
+    );
 }

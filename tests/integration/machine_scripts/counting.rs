@@ -152,7 +152,7 @@ fn poll_timeout_ends_by_deadline() {
     let mut pod = Pod::with(3, |policy| policy.times.scrape_timeout = Duration::from_secs(40));
     pod.drain_to_signal().at(39.5).polls_hang();
     pod.at(DEADLINE).expect([Release(Expired, None)]);
-    assert_eq!(pod.unanswered_polls[0], (second(40), Duration::from_secs(25)));
+    assert_eq!(pod.unanswered_polls[0], (second(40), Duration::from_millis(24_950)));
 }
 
 #[test]

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use lameduck_machine::reading::ReadErrorKind;
+use lameduck_machine::reading::Source::{Metrics, Status};
 use lameduck_machine::result::ExitStatus::{self, Code, Killed, Unknown};
-use lameduck_machine::result::Outcome::{Drained, Exited};
+use lameduck_machine::result::Outcome::{Drained, Exited, Expired};
 use lameduck_machine::result::Trigger::Hook;
 
 use crate::machine_scripts::pod::Effect::{Release, Signal};
-use crate::machine_scripts::pod::{CALL, Pod, SIGNAL, found};
+use crate::machine_scripts::pod::{CALL, Pod, SIGNAL, count, found, policy};
 
 /// The signal of the policy, SIGINT.
 const DRAIN_SIGNAL: i32 = 2;
@@ -214,4 +215,19 @@ fn repeated_exit_report_is_ignored() {
     let mut pod = Pod::serving(3);
     pod.at(CALL).call(Hook).at(12.5).exits(1, Killed(SIGKILL)).expect([Release(Exited, Some(3))]);
     pod.exits(1, Unknown).at(20);
+}
+
+/// A pod with a second source that never answers, so that every poll lasts until its timeout.
+fn with_silent_source() -> Pod {
+    let mut policy = policy();
+    policy.sources = vec![Metrics, Status];
+    Pod::start(policy, Some(found(1, None)), &[(Metrics, count(3))])
+}
+
+#[test]
+fn stragglers_are_known_although_one_source_is_silent() {
+    with_silent_source().at(10).call(Hook).at(14.5).exits(1, Unknown).expect([Release(Exited, Some(3))]);
+    let mut pod = with_silent_source();
+    pod.at(10).call(Hook).at(15).expect([Signal(1)]).at(30.5).exits(1, Killed(9)).expect([Release(Exited, Some(3))]);
+    with_silent_source().at(10).call(Hook).at(15).expect([Signal(1)]).at(65).expect([Release(Expired, Some(3))]);
 }

@@ -233,7 +233,8 @@ fn late_socket_table_is_evaluated_immediately() {
     pod.traffic(&[SILENT]).at(CALL).call(Hook).at(44.5).table_hangs().at(SIGNAL).expect([Signal(1)]).at(46.5);
     let sockets = Some(SocketReading { read_at: second(46.5), table: Ok(silent_table(1)) });
     let readings = page(1, 0).to_vec();
-    pod.input(Input::Polled(Poll { requested_at: second(SIGNAL), readings, sockets, ..Poll::default() }));
+    let (requested_at, target) = (second(SIGNAL), pod.poll_target(second(SIGNAL)));
+    pod.input(Input::Polled(Poll { requested_at, target, readings, sockets, ..Poll::default() }));
     pod.expect([Release(Idle, Some(0))]);
     pod.at(51.5).expect([Kill(1)]);
 }
@@ -246,7 +247,8 @@ fn poll_of_previous_incarnation_shows_no_connections() {
     let table = silent_table(7);
     pod.exits(1, ExitStatus::Unknown).search_finds(found(2, None)).streams(1).table_hangs().at(42);
     let sockets = Some(SocketReading { read_at: second(42), table: Ok(table) });
-    pod.input(Input::Polled(Poll { requested_at, sockets, ..Poll::default() })).counted(None).idle(None);
+    let target = pod.poll_target(requested_at);
+    pod.input(Input::Polled(Poll { requested_at, target, sockets, ..Poll::default() })).counted(None).idle(None);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use lameduck_machine::target::{SearchResult, SignalBlocker};
 
 use crate::machine_scripts::pod::Effect::{Release, Signal};
 use crate::machine_scripts::pod::{
-    BUDGET, CALL, CONFIRMATION, DEADLINE, LAME_DUCK, Pod, failure, found, policy, second,
+    BUDGET, CALL, CONFIRMATION, DEADLINE, LAME_DUCK, Pod, count, failure, found, policy, second,
 };
 
 /// A pod whose page fails from the start.
@@ -134,4 +134,13 @@ fn target_found_after_hook_is_signalled_first() {
         pod.input(Input::SearchResult { requested_at: second(9.5), result: found(1, None) });
         pod.expect([Signal(1), Release(NeverServed, Some(0))]).phase(Phase::Done);
     }
+}
+
+#[test]
+fn poll_in_flight_is_awaited_before_the_hook_returns() {
+    let mut pod = Pod::start(policy(), None, &[]);
+    pod.page_fails(ConnectionRefused).at(10).call(Hook).at(14.5).search_finds(found(1, None)).polls_hang();
+    pod.at(15).expect([Signal(1)]);
+    pod.at(15.5).answer_newest_poll(&[(Metrics, count(3))]).counted(Some(3));
+    pod.streams(3).at(65).expect([Release(Expired, Some(3))]);
 }

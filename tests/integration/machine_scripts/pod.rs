@@ -73,6 +73,8 @@ pub(crate) struct Pod {
     pub(crate) unauthorized_result: Option<DrainResult>,
     /// The polls that were not answered: when each was requested, and its timeout.
     pub(crate) unanswered_polls: Vec<(Time, Duration)>,
+    /// The target of each poll that was requested.
+    poll_targets: Vec<(Time, Option<Incarnation>)>,
     /// When each search was requested that was not answered.
     pub(crate) unanswered_searches: Vec<Time>,
     /// The durations of the streams that have ended.
@@ -121,6 +123,7 @@ impl Pod {
             result: None,
             unauthorized_result: None,
             unanswered_polls: Vec::new(),
+            poll_targets: Vec::new(),
             unanswered_searches: Vec::new(),
             stream_durations: Vec::new(),
             now,
@@ -257,6 +260,12 @@ impl Pod {
         self.search_finds(SearchResult::NotFound)
             .page_fails(ReadErrorKind::ConnectionRefused)
             .input(Input::Exited(incarnation(n), status))
+    }
+
+    /// This incarnation has ended when it is found: that shows when it is to be watched.
+    pub(crate) fn ends_before_it_is_watched(&mut self, n: u32) -> &mut Self {
+        self.ended.push(incarnation(n));
+        self.search_finds(found(n, None))
     }
 
     /// The sidecar crashes, and a new one resumes the saved drain.

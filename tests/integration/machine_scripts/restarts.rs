@@ -90,7 +90,7 @@ fn zero_before_restart_is_not_inherited() {
 fn first_poll_after_restart_ends_by_deadline() {
     let mut pod = Pod::serving(3);
     pod.drain_to_signal().at(64).polls_hang().sidecar_restarts();
-    assert_eq!(pod.unanswered_polls, [(second(64), Duration::from_secs(1))]);
+    assert_eq!(pod.unanswered_polls, [(second(64), Duration::from_millis(950))]);
     pod.at(DEADLINE).expect([Release(Expired, None)]);
 }
 

@@ -150,3 +150,10 @@ fn zero_does_not_end_drain_before_search_for_signal() {
     pod.input(Input::SearchResult { requested_at, result: found(1, None) }).expect([Signal(1)]);
     pod.at(16).expect([Release(Drained, Some(0))]);
 }
+
+#[test]
+fn target_that_ends_while_its_signal_is_due_ends_the_drain() {
+    let mut pod = Pod::start(policy(), Some(SearchResult::NotFound), &[(Metrics, count(3))]);
+    pod.at(10).call(Hook).at(19.5).signals_fail(true).ends_before_it_is_watched(1);
+    pod.at(20).expect([Release(Exited, Some(3))]);
+}

@@ -150,11 +150,14 @@ impl Oracle {
 
     pub(crate) fn on_input(&mut self, now: Time, input: &Input) {
         match input {
-            Input::Polled(poll) => match poll.target_exiting {
-                Some(incarnation) => self.on_exiting(now, incarnation),
-                None if self.exiting_since.is_none() || self.exit_status.is_some() => self.readings.answer(now, poll),
-                None => {}
-            },
+            Input::Polled(poll) if poll.target_exiting => {
+                if let Some(incarnation) = poll.target {
+                    self.on_exiting(now, incarnation);
+                }
+            }
+            Input::Polled(poll) if self.exiting_since.is_none() || self.exit_status.is_some() => {
+                self.readings.answer(now, poll);
+            }
             Input::SearchResult { requested_at, result } => self.on_search_result(now, *requested_at, result),
             Input::Exited(incarnation, status) if self.target == Some(*incarnation) => self.on_exit(now, *status),
             Input::SignalResult(incarnation, false)
@@ -167,6 +170,7 @@ impl Oracle {
             | Input::Call { .. }
             | Input::Hangup(_)
             | Input::Sigterm
+            | Input::Polled(_)
             | Input::Exited(..)
             | Input::SignalResult(..) => {}
         }

@@ -201,10 +201,10 @@ impl Simulation {
     /// Completes the answer to a poll: after reading, the poller checks whether the target is still intact.
     fn with_exiting_target(&self, input: Input) -> Input {
         let Input::Polled(mut poll) = input else { return input };
-        let is_intact = |target: &Incarnation| {
-            self.process.as_ref().is_some_and(|process| process.incarnation == *target && !process.exiting)
+        let is_intact = |target: Incarnation| {
+            self.process.as_ref().is_some_and(|process| process.incarnation == target && !process.exiting)
         };
-        poll.target_exiting = poll.target_exiting.filter(|target| !is_intact(target));
+        poll.target_exiting = poll.target.is_some_and(|target| !is_intact(target));
         Input::Polled(poll)
     }
 

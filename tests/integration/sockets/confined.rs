@@ -55,8 +55,8 @@ fn check_confined(outside_port: u16) {
     println!("confined as user {} to a network namespace: {address} was read", line("Uid:"));
 }
 
-/// The command for a confined process of this program, copied to `dir`. If the machine does not allow it, prints the
-/// reason and returns `None`.
+/// The command for a confined process of this program, copied to `dir`; `None`, and the skip is reported, where the
+/// machine does not allow it.
 fn confined(dir: &Path) -> Option<Command> {
     let is_root = rustix::process::geteuid().is_root();
     let namespace: &[&str] = if is_root { &["-n"] } else { &["-Urn"] };

@@ -104,7 +104,7 @@ async fn next_count(events: &mut mpsc::Receiver<Event>) -> Option<u64> {
     loop {
         let event = events.recv().await?;
         let Event::Polled(PollResult { poll, .. }) = event else { panic!("{event:?}") };
-        if poll.target_exiting.is_none() {
+        if !poll.target_exiting {
             let [(_, Reading::Counts(counts))] = &poll.readings[..] else { panic!("{poll:?}") };
             return Some(counts.iter().flatten().map(|count| count.streams).sum());
         }

@@ -106,7 +106,7 @@ impl ReindentedText {
     }
 }
 
-/// Whether a text begins with `---` or `...` as a word of its own.
+/// Whether a text begins with `---` or `...` as a token of its own.
 fn is_document_marker(text: &str) -> bool {
     let rest = text.strip_prefix("---").or_else(|| text.strip_prefix("..."));
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))

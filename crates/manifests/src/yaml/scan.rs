@@ -4,7 +4,7 @@
 pub(super) const PROPERTIES: &[u8] = b"&!";
 
 /// The place of the next token, after whitespace, comments, and words with one of the given first characters. A comma and
-/// a colon are words of their own.
+/// a colon are single tokens.
 pub(super) fn skip(text: &str, from: usize, words: &[u8]) -> usize {
     let mut at = from;
     loop {

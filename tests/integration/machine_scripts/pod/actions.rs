@@ -35,7 +35,10 @@ impl Pod {
                 Some(result) => self.answers.push_back(Input::SearchResult { requested_at, result }),
                 None => self.unanswered_searches.push(requested_at),
             },
-            Action::PollSources { requested_at, timeout, .. } => self.on_poll_request(requested_at, timeout),
+            Action::PollSources { requested_at, timeout, target } => {
+                self.poll_targets.push((requested_at, target));
+                self.on_poll_request(requested_at, timeout);
+            }
             Action::WatchTarget(incarnation) => {
                 let ended = self.ended.contains(&incarnation);
                 return ended.then_some(Input::Exited(incarnation, ExitStatus::Unknown));
@@ -77,7 +80,14 @@ impl Pod {
         let table =
             if self.table_readable { Ok(table) } else { Err(ReadError::new(ReadErrorKind::Invalid, "no table")) };
         let sockets = Some(SocketReading { read_at: self.now, table });
-        Poll { requested_at, readings, sockets, capacity: self.capacity, target_exiting: self.exiting }
+        let target = self.poll_target(requested_at);
+        let target_exiting = target.is_some() && self.exiting == target;
+        Poll { requested_at, target, readings, sockets, capacity: self.capacity, target_exiting }
+    }
+
+    /// The target of the last poll that was requested at this instant.
+    pub(in crate::machine_scripts) fn poll_target(&self, requested_at: Time) -> Option<Incarnation> {
+        self.poll_targets.iter().rev().find(|(at, _)| *at == requested_at).and_then(|(_, target)| *target)
     }
 
     fn with_socket_count(&self, mut poll: Poll) -> Poll {

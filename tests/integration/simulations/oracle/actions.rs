@@ -15,11 +15,11 @@ impl Oracle {
     pub(crate) fn on_action(&mut self, now: Time, action: &Action, saved: Option<&SavedDrain>) {
         match action {
             Action::FindTarget { requested_at, .. } => assert_eq!(*requested_at, now),
-            Action::PollSources { requested_at, timeout, .. } => {
+            Action::PollSources { requested_at, timeout, target } => {
                 let active = self.drain.as_ref().filter(|drain| drain.finished.is_none());
                 let ends_in_time = active.is_none_or(|drain| *requested_at + *timeout <= drain.deadline);
                 assert!(ends_in_time, "a poll can last beyond the deadline");
-                self.readings.request(*requested_at, *timeout);
+                self.readings.request(*requested_at, *timeout, *target);
             }
             Action::WatchTarget(incarnation) => self.on_watch(*incarnation),
             Action::SaveState(saved) => self.on_save(saved),

@@ -29,6 +29,7 @@ impl Oracle {
             }
             Some(drain @ Drain { finished: None, .. }) => {
                 assert!(now < drain.deadline, "a drain lasts beyond its deadline");
+                assert!(self.exit_status.is_none(), "a drain lasts beyond the target's exit");
                 assert_eq!(snapshot.phase == Phase::LameDuck, now < drain.evaluated_from, "{:?}", snapshot.phase);
             }
         }

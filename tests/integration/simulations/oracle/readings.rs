@@ -5,6 +5,7 @@ use std::time::Duration;
 use lameduck_machine::io::Poll;
 use lameduck_machine::policy::Policy;
 use lameduck_machine::reading::{ReadErrorKind, Reading, Source};
+use lameduck_machine::target::Incarnation;
 use lameduck_machine::time::Time;
 
 /// How much later than its timeout a poll may be answered.
@@ -14,7 +15,10 @@ const SLACK: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 struct Request {
     requested_at: Time,
+    target: Option<Incarnation>,
     expires_at: Time,
+    /// When it was answered.
+    answered_at: Time,
     /// The readings, once the poll has been answered.
     readings: Option<Vec<(Source, Reading)>>,
 }
@@ -37,18 +41,25 @@ impl Readings {
         Self { quiet_period, sources, polls: Vec::new(), ever_answered: false, outdated: 0 }
     }
 
-    pub(crate) fn request(&mut self, requested_at: Time, timeout: Duration) {
+    pub(crate) fn request(&mut self, requested_at: Time, timeout: Duration, target: Option<Incarnation>) {
         // A poll that is followed by another before it expires was cancelled, so its missing answer is no failure.
         if self.polls.last().is_some_and(|before| before.readings.is_none() && requested_at < before.expires_at) {
             self.polls.pop();
             self.outdated = self.outdated.min(self.polls.len());
         }
-        self.polls.push(Request { requested_at, expires_at: requested_at + timeout + SLACK, readings: None });
+        self.polls.push(Request {
+            requested_at,
+            target,
+            expires_at: requested_at + timeout + SLACK,
+            answered_at: requested_at,
+            readings: None,
+        });
     }
 
     pub(crate) fn answer(&mut self, now: Time, poll: &Poll) {
         let Some(request) = self.polls.last_mut() else { return };
-        if request.requested_at != poll.requested_at || now > request.expires_at || request.readings.is_some() {
+        let is_answer = (request.requested_at, request.target) == (poll.requested_at, poll.target);
+        if !is_answer || now > request.expires_at || request.readings.is_some() {
             return;
         }
         self.ever_answered |= poll.readings.iter().any(|(source, reading)| match reading {
@@ -59,6 +70,7 @@ impl Readings {
             Reading::Unknown(error) => error.kind == ReadErrorKind::Invalid,
         });
         request.readings = Some(poll.readings.clone());
+        request.answered_at = now;
     }
 
     /// The incarnation exits. Polls that are requested from now on belong to the next one.
@@ -92,7 +104,7 @@ impl Readings {
     pub(crate) fn fresh_count(&self, now: Time, age: Duration) -> Option<u64> {
         let last = self.polls.iter().rev().find(|poll| poll.is_finished(now))?;
         let counts = self.sources.iter().filter_map(|source| last.count_of(*source));
-        counts.max().filter(|_| now.since(last.requested_at) <= age)
+        counts.max().filter(|_| now.since(last.answered_at) <= age)
     }
 
     /// Whether no server responded in a poll since then.
