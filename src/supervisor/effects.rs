@@ -169,3 +169,49 @@ fn start_finder(finder: TargetFinder, queue: mpsc::Sender<Event>) -> io::Result<
     })?;
     Ok(searches)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::Duration;
+
+    use lameduck_machine::activity::IdleRule;
+    use lameduck_machine::policy::IdlePolicy;
+
+    use super::*;
+    use crate::io::clock::Clock;
+    use crate::io::liveness::stat_of;
+    use crate::settings::sources::Sources;
+
+    fn effects() -> Effects {
+        let (queue, _) = mpsc::channel(16);
+        let finder = TargetFinder { matcher: None, signal: Some(Signal::SIGINT), ignore_exec_sessions: false };
+        let rule = IdleRule { window: Duration::from_secs(60), rate: 256 };
+        let idle = IdlePolicy { ports: Vec::new(), rule, ends_drain: false };
+        let sources = Sources { page: None, status: None, streams_ports: Vec::new(), idle, accept_below: None };
+        let poller = SourcePoller::new(&sources, Clock::start(), queue.clone());
+        let termination = TerminationLog { path: "/nonexistent".into(), create: false };
+        Effects::new(queue, finder, poller, None, termination).unwrap()
+    }
+
+    /// Sends the signal, and says whether it is reported as sent.
+    fn sends_signal(effects: &mut Effects, target: Incarnation) -> bool {
+        match effects.perform(Action::SendSignal(target)) {
+            Some(ActionResult::Input(Input::SignalResult(signalled, sent))) if signalled == target => sent,
+            result => panic!("{result:?}"),
+        }
+    }
+
+    #[test]
+    fn signal_is_reported_as_sent_only_if_it_was() {
+        let mut child = Command::new("sleep").arg("600").spawn().unwrap();
+        let target = Incarnation { pid: child.id(), started: stat_of(child.id()).unwrap().started };
+        let mut effects = effects();
+        assert!(!sends_signal(&mut effects, target), "the target is not watched");
+        assert!(effects.perform(Action::WatchTarget(target)).is_none());
+        assert!(sends_signal(&mut effects, target));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!sends_signal(&mut effects, target), "the target has ended");
+    }
+}

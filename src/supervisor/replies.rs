@@ -41,3 +41,22 @@ impl Replies {
         disconnected
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_caller_gets_its_own_answer() {
+        let mut replies = Replies::default();
+        let (senders, mut answers): (Vec<_>, Vec<_>) = (0..3).map(|_| oneshot::channel()).unzip();
+        let callers: Vec<CallerId> = senders.into_iter().map(|sender| replies.insert(sender)).collect();
+        drop(answers.remove(1));
+        assert_eq!(replies.take_disconnected(), [callers[1]]);
+        replies.send(callers[2], HookReply::TooManyUnauthorized);
+        assert!(answers[1].try_recv().is_ok());
+        assert!(answers[0].try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Empty));
+        replies.send(callers[0], HookReply::TooManyUnauthorized);
+        assert!(answers[0].try_recv().is_ok());
+    }
+}

@@ -252,20 +252,19 @@ mod tests {
     use crate::io::liveness::stat_of;
     use crate::io::page::PageSelectors;
 
-    /// Serves a page of zero streams this many times, and reports each time.
-    fn page_of_zero(times: usize) -> (u16, std::sync::mpsc::Receiver<()>) {
+    /// A page that counts zero streams, this many times, and calls `before_response` each time.
+    fn page_of_zero(times: usize, mut before_response: impl FnMut() + Send + 'static) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (sender, answered) = std::sync::mpsc::channel();
         thread::spawn(move || {
             for stream in listener.incoming().take(times) {
                 let mut stream = stream.unwrap();
                 let _ = stream.read(&mut [0; 4096]);
+                before_response();
                 stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nactive 0\n").unwrap();
-                sender.send(()).unwrap();
             }
         });
-        (port, answered)
+        port
     }
 
     fn incarnation(pid: u32) -> Incarnation {
@@ -292,8 +291,7 @@ mod tests {
 
     #[tokio::test]
     async fn reading_after_target_exit_is_marked() {
-        let (port, _answered) = page_of_zero(2);
-        let (poller, mut events) = poller(port);
+        let (poller, mut events) = poller(page_of_zero(2, || {}));
         let mut child = Command::new("sleep").arg("600").spawn().unwrap();
         let ended = incarnation(child.id());
         child.kill().unwrap();
@@ -305,6 +303,20 @@ mod tests {
         let answer = poll(&poller, &mut events, request).await;
         assert_eq!((answer.requested_at, answer.target_exiting), (request.requested_at, false));
         assert_eq!(answer.readings, [(Source::Metrics, Reading::Counts(vec![Some(Count::of(0))]))]);
+    }
+
+    #[tokio::test]
+    async fn reading_is_marked_if_target_exits_during_poll() {
+        let mut child = Command::new("sleep").arg("600").spawn().unwrap();
+        let target = incarnation(child.id());
+        let end_target = move || {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        };
+        let (poller, mut events) = poller(page_of_zero(1, end_target));
+        let (requested_at, timeout) = (poller.clock.now(), Duration::from_secs(30));
+        let answer = poll(&poller, &mut events, PollRequest { requested_at, timeout, target: Some(target) }).await;
+        assert_eq!((answer.readings.len(), answer.target_exiting), (1, true));
     }
 
     #[tokio::test]
