@@ -17,7 +17,7 @@ test-fast:
 
 # Runs all tests, also those with real processes, and 40 drains of the fault matrix.
 test:
-    cargo test --workspace
+    cargo test
 
 # Runs everything that a change must pass.
 ci:

@@ -15,7 +15,7 @@ use crate::io::hook::connection_slots::ConnectionSlots;
 use crate::io::hook::token::{TokenFile, is_loopback};
 use crate::io::hook::{self, ServerState};
 use crate::io::log::Nullable;
-use crate::io::process::TargetFinder;
+use crate::io::process::{TargetFinder, own_age, own_start_ticks};
 use crate::io::signals;
 use crate::io::state::StateFile;
 use crate::queue::Event;
@@ -24,6 +24,7 @@ use crate::settings::args::SidecarArgs;
 use crate::settings::error::SettingError;
 use crate::supervisor::Supervisor;
 use lameduck_machine::snapshot::{Phase, Snapshot};
+use lameduck_machine::target::ObservationStart;
 
 /// How long the sidecar waits before it exits for responses that are being sent.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
@@ -54,12 +55,17 @@ async fn supervise(settings: &Settings) -> Result<Exit, CommandError> {
     let mut effects = startup::effects(settings, clock, queue.clone(), finder, state)?;
     let slots = connection_slots();
     let server = tokio::spawn(hook::serve(listener, ServerState { queue, token }, slots.clone()));
-    let last = Supervisor::new(clock, startup::policy(settings), saved, move |action| effects.perform(action))
-        .run(events)
-        .await;
+    let policy = startup::policy(settings, observation_start(&clock));
+    let last = Supervisor::new(clock, policy, saved, move |action| effects.perform(action)).run(events).await;
     server.abort();
     slots.wait_until_free(FLUSH_TIMEOUT).await;
     Ok(exit(&last))
+}
+
+/// The pod is observed since this process started.
+fn observation_start(clock: &Clock) -> ObservationStart {
+    let (now, age) = clock.now_with(own_age);
+    ObservationStart { at: now - age, ticks: own_start_ticks() }
 }
 
 /// Returns the result of a sidecar that exits in this state. The result of an unfinished drain is unknown.

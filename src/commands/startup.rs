@@ -8,7 +8,7 @@ use tracing::warn;
 use crate::commands::{CommandError, Exit};
 use crate::io::clock::Clock;
 use crate::io::log::Log;
-use crate::io::process::{TargetFinder, own_start_ticks};
+use crate::io::process::TargetFinder;
 use crate::io::state::StateFile;
 use crate::io::termination::TerminationLog;
 use crate::queue::Event;
@@ -20,6 +20,7 @@ use crate::supervisor::effects::Effects;
 use crate::supervisor::source_poller::SourcePoller;
 use lameduck_machine::policy::Policy;
 use lameduck_machine::saved_drain::SavedDrain;
+use lameduck_machine::target::ObservationStart;
 use lameduck_machine::time::Time;
 
 /// How many events the queue holds before their senders have to wait.
@@ -43,7 +44,7 @@ pub(super) fn warn_of_unknown_variables() {
 }
 
 /// Converts the settings to the policy of the machine.
-pub(super) fn policy(settings: &Settings) -> Policy {
+pub(super) fn policy(settings: &Settings, observed_since: ObservationStart) -> Policy {
     Policy {
         times: settings.times.clone(),
         sources: settings.sources.list(),
@@ -52,7 +53,7 @@ pub(super) fn policy(settings: &Settings) -> Policy {
         idle: settings.sources.idle.clone(),
         accept_below: settings.sources.accept_below,
         on_sigterm: settings.on_sigterm,
-        own_start_ticks: own_start_ticks(),
+        observed_since,
     }
 }
 

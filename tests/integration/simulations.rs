@@ -19,7 +19,7 @@ use lameduck_machine::result::{DrainResult, Outcome, Trigger};
 use proptest::prelude::*;
 
 use crate::simulations::history::{Event, history, policy, times};
-use crate::simulations::simulation::Simulation;
+use crate::simulations::simulation::{START, Simulation, observation_start};
 
 fn config() -> ProptestConfig {
     let cases = env::var("LAMEDUCK_SIMULATIONS").ok().and_then(|count| count.parse().ok());
@@ -69,8 +69,8 @@ fn drained(times: DrainTimes, streams: u64) -> DrainResult {
     let (sources, on_sigterm) = (vec![Source::Metrics], SigtermPolicy::Auto);
     let rule = IdleRule { window: Duration::from_secs(60), rate: 256 };
     let idle = IdlePolicy { ports: Vec::new(), rule, ends_drain: false };
-    let (wait_for_exit, accept_below, own_start_ticks) = (false, None, 0);
-    let policy = Policy { times, sources, signal, wait_for_exit, idle, accept_below, on_sigterm, own_start_ticks };
+    let (wait_for_exit, accept_below, observed_since) = (false, None, observation_start(START));
+    let policy = Policy { times, sources, signal, wait_for_exit, idle, accept_below, on_sigterm, observed_since };
     let mut simulation = Simulation::new(policy);
     let script = [Event::Streams(streams), Event::Wait(polls), Event::Call(Trigger::Hook), Event::Wait(grace_period)];
     for event in &script {

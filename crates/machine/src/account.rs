@@ -68,7 +68,7 @@ impl<'a> Account<'a> {
                 not_found && sources.all_failed(drain.started_at, &[ConnectionRefused])
             }
             Some(target) => {
-                let watched_from_its_start = self.target.start.is_before(target.incarnation);
+                let watched_from_its_start = self.target.observed_since.is_before(target.incarnation);
                 watched_from_its_start && sources.all_failed(drain.started_at, &[ConnectionRefused, NoResponse])
             }
         }

@@ -51,7 +51,7 @@ impl Controller {
     pub fn new(now: Time, policy: Policy, saved: Option<SavedDrain>) -> Self {
         let mut controller = Self {
             now,
-            target: TargetTracker::new(now, &policy),
+            target: TargetTracker::new(&policy),
             incarnation: IncarnationState::new(&policy),
             drain: DrainState::Serving,
             callers: HookCallers::default(),

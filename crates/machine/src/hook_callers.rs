@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn unauthorized_callers_are_released_one_by_one() {
         let policy = policy();
-        let (target, incarnation) = (TargetTracker::new(at(0), &policy), IncarnationState::new(&policy));
+        let (target, incarnation) = (TargetTracker::new(&policy), IncarnationState::new(&policy));
         let account = Account::new(at(60), &policy, &target, &incarnation);
         let (mut callers, mut actions) = (HookCallers::default(), Actions::default());
         callers.hold(CallerId(1), silent(0), &mut actions);

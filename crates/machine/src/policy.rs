@@ -3,6 +3,7 @@
 use crate::activity::IdleRule;
 use crate::drain_times::DrainTimes;
 use crate::reading::Source;
+use crate::target::ObservationStart;
 
 /// The settings of the machine.
 #[derive(Clone, Debug)]
@@ -21,8 +22,8 @@ pub struct Policy {
     pub accept_below: Option<AcceptLimit>,
     /// What SIGTERM to the sidecar means.
     pub on_sigterm: SigtermPolicy,
-    /// When the sidecar itself started, in the unit of [`Incarnation::started`](crate::target::Incarnation::started).
-    pub own_start_ticks: u64,
+    /// Since when the pod is observed.
+    pub observed_since: ObservationStart,
 }
 
 /// How idle streams are distinguished from active ones, and whether they end a drain.
@@ -60,6 +61,7 @@ pub enum SigtermPolicy {
 pub(crate) mod tests {
     use super::*;
     use crate::drain_times::tests::times;
+    use crate::time::Time;
     use std::time::Duration;
 
     /// A plain policy: one metrics page, SIGINT, 60 s of grace period.
@@ -73,7 +75,7 @@ pub(crate) mod tests {
             idle: IdlePolicy { ports: Vec::new(), rule, ends_drain: false },
             accept_below: None,
             on_sigterm: SigtermPolicy::Auto,
-            own_start_ticks: 100,
+            observed_since: ObservationStart { at: Time::since_boot(Duration::ZERO), ticks: 100 },
         }
     }
 }

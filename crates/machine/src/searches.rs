@@ -1,6 +1,6 @@
 //! The searches for the target: the last result, and which results are outdated.
 
-use crate::target::{CLOCK_TICK, Incarnation, SearchResult};
+use crate::target::SearchResult;
 use crate::time::Time;
 
 /// The last search, and since when searches have had the same kind of result.
@@ -16,15 +16,6 @@ struct LastSearch {
     result: SearchResult,
     since: Time,
     requested_at: Time,
-}
-
-/// When the sidecar started, by its own clock and by that of process start times.
-#[derive(Clone, Copy, Debug)]
-pub struct SidecarStart {
-    /// When this process started.
-    pub at: Time,
-    /// The same in the unit of [`Incarnation::started`].
-    pub ticks: u64,
 }
 
 impl Searches {
@@ -70,22 +61,6 @@ impl Searches {
     }
 }
 
-impl SidecarStart {
-    /// When an incarnation started.
-    #[must_use]
-    pub fn start_of(&self, incarnation: Incarnation) -> Time {
-        let later = CLOCK_TICK * u32::try_from(incarnation.started.saturating_sub(self.ticks)).unwrap_or(u32::MAX);
-        let earlier = CLOCK_TICK * u32::try_from(self.ticks.saturating_sub(incarnation.started)).unwrap_or(u32::MAX);
-        self.at + later - earlier
-    }
-
-    /// Whether the sidecar started before this incarnation, and so has seen all of it.
-    #[must_use]
-    pub const fn is_before(&self, incarnation: Incarnation) -> bool {
-        incarnation.started > self.ticks
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,13 +89,5 @@ mod tests {
         searches.reset_at_exit(at(5));
         assert_eq!(searches.last_result(), None);
         assert!(searches.is_outdated(at(4)) && !searches.is_outdated(at(5)));
-    }
-
-    #[test]
-    fn start_times_are_compared_in_ticks() {
-        let start = SidecarStart { at: at(100), ticks: 500 };
-        let process = |started| Incarnation { pid: 7, started };
-        assert_eq!([400, 500, 600].map(|ticks| start.start_of(process(ticks))), [at(99), at(100), at(101)]);
-        assert_eq!([499, 500, 501].map(|ticks| start.is_before(process(ticks))), [false, false, true]);
     }
 }

@@ -57,7 +57,7 @@ impl ShutdownInput {
             // If only the exit ends a drain, zero streams do not mean zero work.
             Some(_) => is_alive && policy.wait_for_exit,
             None => {
-                let refused = sources.all_failed(target.start.at, &[ReadErrorKind::ConnectionRefused]);
+                let refused = sources.all_failed(target.observed_since.at, &[ReadErrorKind::ConnectionRefused]);
                 is_alive || (sources.ever_answered() && !refused)
             }
         };

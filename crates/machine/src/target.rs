@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::time::Time;
+
 /// The unit of [`Incarnation::started`]: user space sees 100 ticks per second (`USER_HZ`, time(7)).
 pub const CLOCK_TICK: Duration = Duration::from_millis(10);
 
@@ -13,6 +15,31 @@ pub struct Incarnation {
     /// When it started, in clock ticks since boot (proc(5), `/proc/pid/stat` field 22). This distinguishes processes
     /// that had the same pid.
     pub started: u64,
+}
+
+/// When lameduck began to observe the pod, by its own clock and by that of process start times.
+#[derive(Clone, Copy, Debug)]
+pub struct ObservationStart {
+    /// The time.
+    pub at: Time,
+    /// The same time in the unit of [`Incarnation::started`].
+    pub ticks: u64,
+}
+
+impl ObservationStart {
+    /// When an incarnation started.
+    #[must_use]
+    pub fn start_of(&self, incarnation: Incarnation) -> Time {
+        let later = CLOCK_TICK * u32::try_from(incarnation.started.saturating_sub(self.ticks)).unwrap_or(u32::MAX);
+        let earlier = CLOCK_TICK * u32::try_from(self.ticks.saturating_sub(incarnation.started)).unwrap_or(u32::MAX);
+        self.at + later - earlier
+    }
+
+    /// Whether this incarnation started later, so that all of it was observed.
+    #[must_use]
+    pub const fn is_before(&self, incarnation: Incarnation) -> bool {
+        incarnation.started > self.ticks
+    }
 }
 
 /// The one process that matches.
@@ -56,5 +83,19 @@ impl SearchResult {
     #[must_use]
     pub fn is_same_kind(&self, other: &Self) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn start_times_are_compared_in_ticks() {
+        let at = |seconds| Time::since_boot(Duration::from_secs(seconds));
+        let start = ObservationStart { at: at(100), ticks: 500 };
+        let process = |started| Incarnation { pid: 7, started };
+        assert_eq!([400, 500, 600].map(|ticks| start.start_of(process(ticks))), [at(99), at(100), at(101)]);
+        assert_eq!([499, 500, 501].map(|ticks| start.is_before(process(ticks))), [false, false, true]);
     }
 }

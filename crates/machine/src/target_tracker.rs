@@ -3,8 +3,8 @@
 use crate::io::{Action, Actions};
 use crate::policy::Policy;
 use crate::result::ExitStatus;
-use crate::searches::{Searches, SidecarStart};
-use crate::target::{Found, Incarnation, SearchResult};
+use crate::searches::Searches;
+use crate::target::{Found, Incarnation, ObservationStart, SearchResult};
 use crate::time::Time;
 
 use self::tracked::ExitState;
@@ -18,8 +18,8 @@ pub struct TargetTracker {
     target: Option<Target>,
     /// The searches for it.
     pub searches: Searches,
-    /// When the sidecar started.
-    pub start: SidecarStart,
+    /// Since when the pod is observed.
+    pub observed_since: ObservationStart,
 }
 
 /// How a found process relates to the target.
@@ -36,9 +36,8 @@ pub enum Match {
 impl TargetTracker {
     /// A tracker before the first search.
     #[must_use]
-    pub fn new(started_at: Time, policy: &Policy) -> Self {
-        let start = SidecarStart { at: started_at, ticks: policy.own_start_ticks };
-        Self { target: None, searches: Searches::default(), start }
+    pub fn new(policy: &Policy) -> Self {
+        Self { target: None, searches: Searches::default(), observed_since: policy.observed_since }
     }
 
     /// The target. After its exit it is kept as long as its drain is.
@@ -199,7 +198,7 @@ mod tests {
     }
 
     fn tracker(blocker: Option<SignalBlocker>) -> TargetTracker {
-        let mut tracker = TargetTracker::new(AT, &policy());
+        let mut tracker = TargetTracker::new(&policy());
         tracker.track(&found(None), &mut Actions::default());
         tracker.searches.record(AT, SearchResult::Found(found(blocker)));
         tracker
@@ -257,7 +256,7 @@ mod tests {
 
     #[test]
     fn saved_signal_is_not_sent_again_after_resume() {
-        let mut tracker = TargetTracker::new(AT, &policy());
+        let mut tracker = TargetTracker::new(&policy());
         tracker.resume(TARGET, true, &mut Actions::default());
         tracker.searches.record(AT, SearchResult::Found(found(None)));
         assert_eq!(tracker.take_signal(&policy()), None);

@@ -6,7 +6,7 @@ use lameduck_machine::activity::IdleRule;
 use lameduck_machine::drain_times::DrainTimes;
 use lameduck_machine::policy::{IdlePolicy, Policy, SigtermPolicy};
 use lameduck_machine::reading::{Count, ReadError, ReadErrorKind, Reading, Source};
-use lameduck_machine::target::{Found, Incarnation, SearchResult, SignalBlocker};
+use lameduck_machine::target::{Found, Incarnation, ObservationStart, SearchResult, SignalBlocker};
 use lameduck_machine::time::Time;
 
 /// The times of [`policy`], in seconds.
@@ -41,7 +41,7 @@ pub fn policy() -> Policy {
         idle: no_idle_policy(),
         accept_below: None,
         on_sigterm: SigtermPolicy::Auto,
-        own_start_ticks: 100,
+        observed_since: ObservationStart { at: second(0), ticks: 100 },
     }
 }
 

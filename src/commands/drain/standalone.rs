@@ -27,7 +27,7 @@ use lameduck_machine::io::{Action, CallKind};
 use lameduck_machine::policy::Policy;
 use lameduck_machine::result::Trigger;
 use lameduck_machine::saved_drain::SavedDrain;
-use lameduck_machine::target::{CLOCK_TICK, SearchResult};
+use lameduck_machine::target::{CLOCK_TICK, ObservationStart, SearchResult};
 use lameduck_machine::time::Time;
 
 /// A drain to be started or resumed.
@@ -64,8 +64,8 @@ async fn drain(settings: &Settings, trigger: Trigger) -> Result<Exit, CommandErr
     let saved = saved.filter(|saved| is_current(saved, &target_finder(settings)));
     let trigger = if saved.is_some() { lock.effective_trigger(trigger) } else { trigger };
     let now = clock.now();
-    let observed_since = observed_since_ticks(now.since(process_started_at));
-    let policy = Policy { own_start_ticks: observed_since, ..startup::policy(settings) };
+    let ticks = observed_since_ticks(now.since(process_started_at));
+    let policy = startup::policy(settings, ObservationStart { at: now, ticks });
     let drain = StandaloneDrain { trigger, started_at, policy, saved, state };
     let outcome = supervise(settings, clock, drain).await?;
     Ok(Exit::after(outcome.stragglers))

@@ -1,6 +1,9 @@
 //! Incarnations of the target: a new one inherits nothing from the one before.
 
+use std::time::Duration;
+
 use lameduck_machine::io::Input;
+use lameduck_machine::policy::Policy;
 use lameduck_machine::readiness::NotReady;
 use lameduck_machine::reading::Source::{Lazy, Metrics};
 use lameduck_machine::reading::{ReadError, ReadErrorKind, Reading};
@@ -8,7 +11,7 @@ use lameduck_machine::result::ExitStatus;
 use lameduck_machine::result::Outcome::{Drained, Exited, Expired};
 use lameduck_machine::result::Trigger::Hook;
 use lameduck_machine::snapshot::Phase;
-use lameduck_machine::target::{Found, Incarnation, SearchResult, SignalBlocker};
+use lameduck_machine::target::{Found, Incarnation, ObservationStart, SearchResult, SignalBlocker};
 
 use crate::machine_scripts::pod::Effect::{Release, Signal};
 use crate::machine_scripts::pod::{
@@ -128,11 +131,19 @@ fn drain_without_target_adopts_it_when_found() {
 
 #[test]
 fn target_started_during_drain_is_tracked_after_it() {
-    let younger = Incarnation { pid: 9, started: policy().own_start_ticks + 1500 };
+    let younger = Incarnation { pid: 9, started: policy().observed_since.ticks + 1500 };
     let found = SearchResult::Found(Found { incarnation: younger, name: "impeller".into(), blocker: None });
     let mut pod = Pod::start(policy(), Some(SearchResult::NotFound), &[(Metrics, count(3))]);
     pod.at(CALL).call(Hook).at(SIGNAL).search_finds(found).at(30).phase(Phase::Draining).expect([]);
     pod.streams(0).at(31 + QUIET_PERIOD).expect([Release(Drained, Some(0))]).at(35).phase(Phase::Serving).ready();
+}
+
+#[test]
+fn target_older_than_drain_is_signalled_if_machine_is_younger_than_both() {
+    let observed_since = ObservationStart { at: second(0) - Duration::from_secs(5), ticks: 100 };
+    let mut pod = Pod::start(Policy { observed_since, ..policy() }, None, &[(Metrics, count(3))]);
+    pod.call(Hook).search_finds(found(1, None)).at(LAME_DUCK).expect([Signal(1)]);
+    pod.at(BUDGET).expect([Release(Expired, Some(3))]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use lameduck_machine::reading::{ReadErrorKind, Reading};
 use lameduck_machine::result::Outcome::{Drained, Expired, NeverServed};
 use lameduck_machine::result::Trigger::Hook;
 use lameduck_machine::snapshot::Phase;
-use lameduck_machine::target::{SearchResult, SignalBlocker};
+use lameduck_machine::target::{ObservationStart, SearchResult, SignalBlocker};
 
 use crate::machine_scripts::pod::Effect::{Release, Signal};
 use crate::machine_scripts::pod::{
@@ -73,8 +73,8 @@ fn target_that_was_counted_before_failing_is_drained() {
 #[test]
 fn target_older_than_sidecar_may_have_served() {
     // The sidecar starts at the same tick, where the order is unknown, or later.
-    for own_start_ticks in [101, 102] {
-        let policy = Policy { own_start_ticks, ..policy() };
+    for ticks in [101, 102] {
+        let policy = Policy { observed_since: ObservationStart { at: second(0), ticks }, ..policy() };
         let mut pod = Pod::start(policy, Some(found(1, None)), &[(Metrics, failure(ConnectionRefused))]);
         pod.drain_to_signal().at(DEADLINE).expect([Release(Expired, None)]);
     }

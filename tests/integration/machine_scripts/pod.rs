@@ -19,7 +19,7 @@ use lameduck_machine::policy::Policy;
 use lameduck_machine::reading::{ReadErrorKind, Reading, Source};
 use lameduck_machine::result::{DrainResult, ExitStatus, Outcome, Trigger};
 use lameduck_machine::saved_drain::SavedDrain;
-use lameduck_machine::target::{Incarnation, SearchResult};
+use lameduck_machine::target::{Incarnation, ObservationStart, SearchResult};
 use lameduck_machine::time::Time;
 use lameduck_test_support::traffic::Traffic;
 
@@ -275,7 +275,8 @@ impl Pod {
         self.delayed.clear();
         self.callers.clear();
         let ticks = self.now.since(second(0)).as_millis() / 10;
-        self.policy.own_start_ticks = policy().own_start_ticks + u64::try_from(ticks).expect("a script is short");
+        let ticks = policy().observed_since.ticks + u64::try_from(ticks).expect("a script is short");
+        self.policy.observed_since = ObservationStart { at: self.now, ticks };
         self.controller = Controller::new(self.now, self.policy.clone(), self.saved);
         self.run_actions();
         self

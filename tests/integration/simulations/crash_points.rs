@@ -12,7 +12,7 @@ use lameduck_machine::reading::Source;
 use lameduck_machine::result::{ExitStatus, Outcome, Trigger};
 
 use crate::simulations::history::Event;
-use crate::simulations::simulation::Simulation;
+use crate::simulations::simulation::{START, Simulation, observation_start};
 use lameduck_test_support::traffic::{ACTIVE_RATE, PORT};
 
 const fn seconds(seconds: u64) -> Duration {
@@ -37,7 +37,7 @@ fn policy() -> Policy {
         idle: IdlePolicy { ports: vec![PORT], rule, ends_drain: true },
         accept_below: None,
         on_sigterm: SigtermPolicy::Auto,
-        own_start_ticks: 0,
+        observed_since: observation_start(START),
     }
 }
 

@@ -9,6 +9,7 @@ use lameduck_machine::reading::Source;
 use lameduck_machine::result::{ExitStatus, Trigger};
 use proptest::prelude::*;
 
+use crate::simulations::simulation::{START, observation_start};
 use lameduck_test_support::traffic::{ACTIVE_RATE, PORT};
 
 /// One event.
@@ -168,7 +169,7 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
             idle,
             accept_below: None,
             on_sigterm,
-            own_start_ticks: 0,
+            observed_since: observation_start(START),
         },
     )
 }

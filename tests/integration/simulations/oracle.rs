@@ -11,7 +11,7 @@ use lameduck_machine::io::Input;
 use lameduck_machine::policy::{Policy, SigtermPolicy};
 use lameduck_machine::result::{DrainResult, ExitStatus, Outcome, Trigger};
 use lameduck_machine::saved_drain::SavedDrain;
-use lameduck_machine::target::{Incarnation, SearchResult};
+use lameduck_machine::target::{Incarnation, ObservationStart, SearchResult};
 use lameduck_machine::time::Time;
 
 use readings::Readings;
@@ -85,8 +85,8 @@ impl Oracle {
     }
 
     /// The next sidecar resumes the saved drain.
-    pub(crate) fn resume(&mut self, now: Time, own_start_ticks: u64, saved: Option<SavedDrain>) {
-        let policy = Policy { own_start_ticks, ..self.policy.clone() };
+    pub(crate) fn resume(&mut self, now: Time, observed_since: ObservationStart, saved: Option<SavedDrain>) {
+        let policy = Policy { observed_since, ..self.policy.clone() };
         let lame_duck = self.policy.times.lame_duck;
         let drain = saved.map(|saved| Drain {
             started_at: saved.started_at,

@@ -13,7 +13,7 @@ use lameduck_machine::io::{CallKind, CallerId, Input};
 use lameduck_machine::policy::Policy;
 use lameduck_machine::result::{DrainResult, Trigger};
 use lameduck_machine::saved_drain::SavedDrain;
-use lameduck_machine::target::Incarnation;
+use lameduck_machine::target::{Incarnation, ObservationStart};
 use lameduck_machine::time::Time;
 
 use crate::simulations::history::Event;
@@ -22,7 +22,7 @@ use behaviour::Behaviour;
 use target::Process;
 
 /// When every simulation starts.
-const START: Time = Time::since_boot(Duration::from_secs(1000));
+pub(crate) const START: Time = Time::since_boot(Duration::from_secs(1000));
 
 /// A planned crash of the sidecar, and what happens until the next one starts.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +71,7 @@ pub(crate) struct Simulation {
 
 impl Simulation {
     pub(crate) fn new(mut policy: Policy) -> Self {
-        policy.own_start_ticks = ticks(START);
+        policy.observed_since = observation_start(START);
         let mut simulation = Self {
             controller: Controller::new(START, policy.clone(), None),
             oracle: Oracle::new(policy.clone()),
@@ -243,11 +243,11 @@ impl Simulation {
             self.start_process();
         }
         self.last_search = self.now;
-        self.policy.own_start_ticks = ticks(self.now);
+        self.policy.observed_since = observation_start(self.now);
         if let Some(state) = &self.state {
             self.saved = state.load(self.now).expect("a valid state file");
         }
-        self.oracle.resume(self.now, self.policy.own_start_ticks, self.saved);
+        self.oracle.resume(self.now, self.policy.observed_since, self.saved);
         self.controller = Controller::new(self.now, self.policy.clone(), self.saved);
     }
 
@@ -275,6 +275,11 @@ impl Simulation {
 }
 
 /// This instant in clock ticks.
+/// An observation that starts then.
+pub(crate) fn observation_start(at: Time) -> ObservationStart {
+    ObservationStart { at, ticks: ticks(at) }
+}
+
 fn ticks(time: Time) -> u64 {
     u64::try_from(time.as_duration().as_millis() / 10).unwrap_or(u64::MAX)
 }

@@ -36,7 +36,7 @@ impl Controller {
         if let Some(drain) = self.drain.active() {
             // A process that started after the drain began is not part of that drain, whose callers still wait. It is
             // tracked once the drain is over.
-            if drain.started_at >= self.target.start.start_of(found.incarnation) {
+            if drain.started_at >= self.target.observed_since.start_of(found.incarnation) {
                 self.target.track(found, &mut self.actions);
                 self.drain.save(&self.target, &mut self.actions);
             }

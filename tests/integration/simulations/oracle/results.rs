@@ -108,7 +108,9 @@ impl Oracle {
             "the target may serve"
         );
         match (&self.target, &self.last_search) {
-            (Some(target), _) => assert!(target.started > self.policy.own_start_ticks, "the target may have served"),
+            (Some(target), _) => {
+                assert!(target.started > self.policy.observed_since.ticks, "the target may have served");
+            }
             (None, last_search) => assert!(
                 matches!(last_search, Some((_, SearchResult::NotFound))),
                 "the target may exist: {last_search:?}"
