@@ -24,7 +24,7 @@ mod views;
 /// Whether a target that never served may be signalled now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SignalAttempt {
-    Pending,
+    NotMade,
     /// The signal has just been attempted. If that failed, an immediate second attempt would loop.
     Made,
 }
@@ -138,7 +138,8 @@ impl Controller {
             if let Some(finished) = self.drain.finished().filter(|finished| !reopens(finished)) {
                 self.actions.push(Action::Reply(caller, Reply::Finished(finished.result)));
             } else {
-                let drain = Drain::begin_silent(self.now, &self.policy.times, self.incarnation.sources.streams());
+                let drain =
+                    Drain::begin_unauthorized_wait(self.now, &self.policy.times, self.incarnation.sources.streams());
                 self.callers.hold(caller, drain, &mut self.actions);
             }
             return;
@@ -193,7 +194,7 @@ impl Controller {
             // drain.
             Some(_) if self.drain.is_search_pending(&self.target, &self.policy) => {}
             Some(outcome) => self.finish(outcome),
-            None => self.finish_if_never_served(SignalAttempt::Pending),
+            None => self.finish_if_never_served(SignalAttempt::NotMade),
         }
         // During a drain, unauthorized callers wait for its end.
         let is_draining = self.drain.active().is_some();
@@ -221,7 +222,7 @@ impl Controller {
         if !self.drain.active().is_some_and(|drain| account.never_served(drain)) {
             return;
         }
-        if attempt == SignalAttempt::Pending {
+        if attempt == SignalAttempt::NotMade {
             self.drain.send_signal(&mut self.target, &self.policy, &mut self.actions);
         }
         self.finish(Outcome::NeverServed);

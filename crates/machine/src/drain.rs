@@ -2,8 +2,8 @@
 //!
 //! 1. *Lame duck*: not ready but still accepting, until the pod is removed from all endpoints.
 //! 2. *Draining*: the target is signalled as soon as a fresh search permits it, and accepts no more streams.
-//! 3. The count must stay at zero for the quiet period, and a reading **requested after that** must confirm it: a timer
-//!    alone never ends a drain as `drained`. A signalled target then gets the exit wait to exit by itself.
+//! 3. The count must stay at zero for the quiet period, and a reading **requested at its end or later** must confirm
+//!    it: a timer alone never ends a drain as `drained`. A signalled target then gets the exit wait to exit by itself.
 //! 4. If only idle streams are left, the drain ends if the settings allow it.
 //! 5. The target's exit and the deadline end the drain immediately.
 
@@ -16,7 +16,7 @@ use crate::source_set::StreamCount;
 use crate::time::Time;
 
 /// How long before the deadline the last poll ends.
-const DEADLINE_LEAD: Duration = Duration::from_millis(50);
+const DEADLINE_MARGIN: Duration = Duration::from_millis(50);
 
 /// A drain in progress.
 #[derive(Clone, Debug)]
@@ -38,11 +38,11 @@ enum Stage {
     Draining { since: Time, zero: Option<ZeroStreak> },
 }
 
-/// The count has been zero in every poll since then.
+/// A period in which every poll has counted zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct ZeroStreak {
     since: Time,
-    /// Whether a poll requested after the quiet period was zero again.
+    /// Whether a poll that was requested at the end of the quiet period or later was zero.
     confirmed: bool,
 }
 
@@ -51,7 +51,7 @@ struct ZeroStreak {
 pub struct DrainInput {
     /// The count of all sources; `None` if unknown.
     pub count: Option<StreamCount>,
-    /// As of when only idle streams are left; `None` if there are others, or if that does not end the drain.
+    /// The time of the reading with only idle streams; `None` if others are left, or if that does not end the drain.
     pub only_idle: Option<Time>,
     /// Whether the target was signalled and is still alive, so that its exit is worth waiting for.
     pub awaiting_exit: bool,
@@ -69,12 +69,13 @@ impl Drain {
 
     /// Starts a wait with the rules of a drain. The pod stays ready, so there is no lame duck.
     #[must_use]
-    pub fn begin_silent(started_at: Time, times: &DrainTimes, streams_at_start: Option<u64>) -> Self {
+    pub fn begin_unauthorized_wait(started_at: Time, times: &DrainTimes, streams_at_start: Option<u64>) -> Self {
         let stage = Stage::Draining { since: started_at, zero: None };
         Self { trigger: Trigger::Hook, started_at, deadline: started_at + times.budget(), streams_at_start, stage }
     }
 
-    /// Resumes a drain that another process started, with this deadline. Zeros that it counted are not used.
+    /// Resumes a drain that another process started, with this deadline. The count must be zero for a whole quiet
+    /// period again.
     #[must_use]
     pub fn resume(saved: &SavedDrain, times: &DrainTimes, deadline: Time) -> Self {
         let &SavedDrain { trigger, started_at, streams_at_start, signalled, .. } = saved;
@@ -150,11 +151,11 @@ impl Drain {
             return Some(Outcome::Idle);
         }
         let ZeroStreak { since: zero_since, confirmed: true } = (*zero)? else { return None };
-        let over = input.count?.as_of >= completes_at(times, zero_since, input.awaiting_exit);
+        let over = input.count?.as_of >= zero_completes_at(times, zero_since, input.awaiting_exit);
         over.then_some(Outcome::Drained)
     }
 
-    /// Discards a zero that another incarnation has had.
+    /// Discards a zero count of another incarnation.
     pub const fn invalidate_zero(&mut self) {
         if let Stage::Draining { zero, .. } = &mut self.stage {
             *zero = None;
@@ -168,7 +169,7 @@ impl Drain {
             Stage::Draining { since, zero } => (Some(since), zero),
         };
         let confirms = zero.map(|zero| zero.since + times.quiet_period);
-        let completes = zero.map(|zero| completes_at(times, zero.since, awaiting_exit));
+        let completes = zero.map(|zero| zero_completes_at(times, zero.since, awaiting_exit));
         let last = Some(self.deadline - times.final_poll_lead());
         [Some(self.started_at), since, confirms, completes, last].into_iter().flatten()
     }
@@ -177,7 +178,7 @@ impl Drain {
     #[must_use]
     pub fn max_poll_time(&self, now: Time) -> Duration {
         let left = self.deadline.since(now);
-        left.saturating_sub(DEADLINE_LEAD.min(left / 4))
+        left.saturating_sub(DEADLINE_MARGIN.min(left / 4))
     }
 
     /// When this drain must be evaluated next even if nothing happens.
@@ -204,7 +205,7 @@ impl ZeroStreak {
 }
 
 /// The time from which a poll that counts zero ends the drain.
-fn completes_at(times: &DrainTimes, zero_since: Time, awaiting_exit: bool) -> Time {
+fn zero_completes_at(times: &DrainTimes, zero_since: Time, awaiting_exit: bool) -> Time {
     let exit_wait = if awaiting_exit { times.exit_wait } else { Duration::ZERO };
     zero_since + times.quiet_period + exit_wait
 }

@@ -125,7 +125,7 @@ mod tests {
     }
 
     fn silent(started_at: u64) -> Drain {
-        Drain::begin_silent(at(started_at), &times(60), None)
+        Drain::begin_unauthorized_wait(at(started_at), &times(60), None)
     }
 
     fn replies(mut actions: Actions) -> Vec<(u64, Reply)> {

@@ -82,12 +82,16 @@ impl SourceSet {
     /// Whether two answering sources give different counts. Both kinds of series on a metrics page count as one source.
     #[must_use]
     pub fn sources_disagree(&self) -> bool {
-        let count_of = |source| self.states.iter().find(|state| state.source == source)?.counted();
-        let streams = |source| count_of(source).map(|count| count.streams);
-        let page = streams(Source::Metrics).max(streams(Source::Lazy));
-        let counts: Vec<u64> =
-            [page, streams(Source::Sockets), streams(Source::Status)].into_iter().flatten().collect();
-        counts.windows(2).any(|pair| pair[0] != pair[1])
+        let is_on_page = |state: &SourceState| match state.source {
+            Source::Metrics | Source::Lazy => true,
+            Source::Sockets | Source::Status => false,
+        };
+        let (page, others): (Vec<_>, Vec<_>) = self.states.iter().partition(|state| is_on_page(state));
+        let counts = |states: Vec<&SourceState>| -> Vec<u64> {
+            states.into_iter().filter_map(SourceState::counted).map(|count| count.streams).collect()
+        };
+        let all: Vec<u64> = counts(page).into_iter().max().into_iter().chain(counts(others)).collect();
+        all.windows(2).any(|pair| pair[0] != pair[1])
     }
 
     /// Records that the target was signalled to close its port: from now on, a closed port is not absent.
@@ -97,7 +101,7 @@ impl SourceSet {
         }
     }
 
-    /// Whether no source is absent, and at least one answers with a count that something on it supports.
+    /// Whether no source is absent, and at least one has a count that is based on something that it has seen.
     #[must_use]
     pub fn answers(&self) -> bool {
         let absent = self.states.iter().any(|state| state.status == SourceStatus::Absent);

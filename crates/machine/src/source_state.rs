@@ -95,7 +95,7 @@ impl SourceState {
         SourceStatus::Counted(sum)
     }
 
-    /// Whether a selector or port without a match makes the source absent.
+    /// Whether a selector or port without a match makes the source absent, given whether it has ever matched.
     ///
     /// A lazy series is expected once it has been seen. A port is expected only until it has been seen, because the
     /// signal makes the target close it.

@@ -122,7 +122,7 @@ fn template_path(kind: &str, version: Option<&str>) -> Option<&'static [&'static
     group.is_none_or(|group| groups.contains(&group)).then_some(path)
 }
 
-/// Why the node at a path cannot be edited: an anchor or a merge shares it, or a map on the way to it.
+/// Why the node at a path cannot be edited: an anchor or a merge shares it or a map above it.
 fn not_editable<'p>(
     document: &Document,
     manifest: &Node,

@@ -23,7 +23,7 @@ pub fn remove(text: &str, selector: &ContainerSelector) -> Result<Edited, String
         let title = pod.title();
         if let Some(foreign) = Existing::find(pod).foreign {
             let line = foreign.node.line;
-            messages.push(format!("{title}: line {line}: container {SIDECAR_NAME} is not lameduck's and stays"));
+            messages.push(format!("{title}: line {line}: container {SIDECAR_NAME} is user-defined and was kept"));
         }
         if let Some(message) = remove_from_pod(pod, &mut edits)? {
             messages.push(message);

@@ -1,4 +1,4 @@
-//! What lameduck writes into a pod, and how it recognizes its own work in one.
+//! The fields that lameduck writes into a pod, and how it recognizes them later.
 
 use crate::request::{Mode, Request, SIDECAR_NAME, Setting};
 use crate::yaml_value::YamlValue;

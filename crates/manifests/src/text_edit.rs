@@ -18,8 +18,8 @@ pub struct TextEdits<'a> {
     changed: Vec<String>,
 }
 
-/// Written in front of the first entry of brackets that were empty. It tells [`TextEdits::remove_entries`] to keep the
-/// brackets when that entry goes.
+/// Written before the first entry of brackets that were empty. [`TextEdits::remove_entries`] then keeps the
+/// brackets when it removes that entry.
 const WAS_EMPTY_MARK: &str = " ";
 
 /// Why a place cannot be edited without touching something else, and the fix.

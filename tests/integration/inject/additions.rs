@@ -156,7 +156,7 @@ fn foreign_container_named_lameduck_is_refused_and_kept() {
         let two = format!("{manifest}---\n{}", injected(&deployment("", ""), &[USER]));
         let Output { stdout, stderr, .. } = inject(two.as_bytes(), &["--remove"], &[]);
         assert_eq!(stdout, format!("{manifest}---\n{}", deployment("", "")));
-        assert!(stderr.contains("container lameduck is not lameduck's and stays"), "{stderr}");
+        assert!(stderr.contains("container lameduck is user-defined and was kept"), "{stderr}");
     }
 }
 

@@ -127,7 +127,7 @@ fn exit_before_confirmed_zero_is_exited() {
 }
 
 #[test]
-fn confirmed_zero_stands_until_complete_poll_contradicts() {
+fn confirmed_zero_is_kept_until_complete_poll_contradicts() {
     let pod = || {
         let mut pod = Pod::with(0, |policy| policy.sources = vec![Source::Metrics, Source::Lazy]);
         pod.readings(&[(Source::Metrics, count(0)), (Source::Lazy, count(0))]);

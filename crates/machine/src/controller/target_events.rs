@@ -23,7 +23,7 @@ impl Controller {
             self.drain.send_signal(&mut self.target, &self.policy, &mut self.actions);
         }
         if !self.polls.is_in_flight() {
-            self.finish_if_never_served(SignalAttempt::Pending);
+            self.finish_if_never_served(SignalAttempt::NotMade);
         }
     }
 

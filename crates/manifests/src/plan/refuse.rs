@@ -21,11 +21,11 @@ impl Planner<'_> {
         self.refuse_containers()
     }
 
-    /// Refuses things that have lameduck's name and are not lameduck's: a later run would take them for its own.
+    /// Refuses objects that use lameduck's name but were not added by it: a later run would change or remove them.
     fn refuse_foreign(&self) -> Result<(), String> {
         if let Some(foreign) = &self.existing.foreign {
             return Err(format!(
-                "line {}: container {SIDECAR_NAME} is not lameduck's (it runs neither `sidecar` nor `install`); give it another name",
+                "line {}: container {SIDECAR_NAME} is user-defined (it runs neither `sidecar` nor `install`); give it another name",
                 foreign.node.line
             ));
         }
@@ -35,7 +35,7 @@ impl Planner<'_> {
         let volume = sidecar_spec::find_named(self.pod, self.pod.spec, "volumes");
         let is_ours = self.existing.mode == Some(Mode::Standalone);
         if let Some(volume) = volume.filter(|volume| !(is_ours && sidecar_spec::is_our_volume(self.pod, volume))) {
-            return Err(format!("line {}: volume {SIDECAR_NAME} is not lameduck's; give it another name", volume.line));
+            return Err(format!("line {}: volume {SIDECAR_NAME} is user-defined; give it another name", volume.line));
         }
         let mount = sidecar_spec::find_named(self.pod, self.selection.main.node, "volumeMounts");
         match mount.filter(|mount| !sidecar_spec::is_our_mount(self.pod, mount)) {
@@ -82,10 +82,10 @@ impl Planner<'_> {
 
     fn refuse_mode(&self) -> Result<(), String> {
         match self.request.mode {
-            Mode::Classic if matches!(self.pod.kind, "Job" | "CronJob") => Err(
-                "a Job's pod would never complete with an ordinary container that keeps running; leave --classic out"
-                    .into(),
-            ),
+            Mode::Classic if matches!(self.pod.kind, "Job" | "CronJob") => {
+                Err("a Job's pod would never complete with an ordinary container that keeps running; remove --classic"
+                    .into())
+            }
             Mode::Standalone if !self.selection.extra_hooked.is_empty() => Err(
                 "--also-hook: a standalone drain sees only its own container; leave out --also-hook or --standalone"
                     .into(),

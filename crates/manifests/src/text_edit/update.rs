@@ -128,7 +128,7 @@ impl YamlValue {
 
 fn shared(node: &Node) -> String {
     format!(
-        "line {}: an anchor and its aliases, or a merge (<<), share a part of lameduck; write it out in each place",
+        "line {}: an anchor and its aliases, or a merge (<<), share a lameduck field; write it out in each place",
         node.line
     )
 }
