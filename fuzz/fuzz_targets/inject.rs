@@ -55,7 +55,7 @@ fn only_inserts(short: &str, long: &str) -> bool {
 
 /// Returns whether a text has nothing of lameduck and no null that injection may fill. Removal restores such a text
 /// byte for byte.
-fn is_foreign(text: &str, documents: &[Value]) -> bool {
+fn is_without_lameduck(text: &str, documents: &[Value]) -> bool {
     let text = text.to_ascii_lowercase();
     let ours = ["lameduck", "prestop", "shareprocessnamespace"];
     !documents.iter().any(has_null) && !ours.iter().any(|ours| text.contains(ours))
@@ -75,7 +75,7 @@ fn has_null(value: &Value) -> bool {
 fn check(text: &str, out: &str, request: &Request) {
     let (Some(documents), Some(before)) = (libyaml::parse(text), libyaml::without_lameduck(text)) else { return };
     assert_eq!(try_inject(out, request).as_deref(), Some(out), "a second injection changes something");
-    let foreign = is_foreign(text, &documents);
+    let foreign = is_without_lameduck(text, &documents);
     if request.grace_period.is_none() {
         assert_eq!(libyaml::without_lameduck(out).as_ref(), Some(&before), "the content differs in\n{out}");
         assert!(!foreign || only_inserts(text, out), "bytes are missing in\n{out}");
