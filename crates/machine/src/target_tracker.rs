@@ -164,9 +164,11 @@ impl TargetTracker {
         Some(target.incarnation)
     }
 
-    /// Records the result of sending the signal; returns false if it was for another process.
+    /// Records the result of sending the signal. Returns false if it was for another process, or if the target has
+    /// ended meanwhile and the signal already counts as failed.
     pub fn on_signal_result(&mut self, incarnation: Incarnation, sent: bool) -> bool {
-        let Some(target) = self.target.as_mut().filter(|target| target.incarnation == incarnation) else {
+        let pending = |target: &&mut Target| target.incarnation == incarnation && target.signal == SignalState::Saved;
+        let Some(target) = self.target.as_mut().filter(pending) else {
             return false;
         };
         target.signal = if sent { SignalState::Sent } else { SignalState::Failed };

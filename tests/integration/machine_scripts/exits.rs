@@ -142,6 +142,14 @@ fn reading_of_exiting_target_is_discarded() {
 }
 
 #[test]
+fn target_is_not_counted_again_once_it_is_exiting() {
+    let mut pod = Pod::serving(3);
+    pod.at(CALL).call(Hook).at(11.5).begins_to_exit(1).at(12.5).no_process_exits().streams(0).at(14).counted(Some(3));
+    pod.exits(1, Killed(SIGKILL));
+    assert_eq!(stragglers(&mut pod), Some(3));
+}
+
+#[test]
 fn stale_count_at_start_of_exit_is_unknown() {
     let mut pod = Pod::with(3, |policy| policy.times.scrape_timeout = Duration::from_secs(9));
     pod.at(CALL).call(Hook).polls_hang().at(12.5).begins_to_exit(1).at(13).exits(1, Killed(SIGKILL));

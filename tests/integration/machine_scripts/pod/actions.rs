@@ -43,7 +43,10 @@ impl Pod {
                 let ended = self.ended.contains(&incarnation);
                 return ended.then_some(Input::Exited(incarnation, ExitStatus::Unknown));
             }
-            Action::SaveState(saved) => self.saved = Some(saved),
+            Action::SaveState(saved) => {
+                assert_ne!(self.saved, Some(saved), "the same state was saved twice");
+                self.saved = Some(saved);
+            }
             Action::ClearState => self.saved = None,
             Action::SendSignal(incarnation) => return Some(self.send_signal(incarnation)),
             Action::KillTarget(incarnation) => self.record(Effect::Kill(incarnation.pid)),
