@@ -252,6 +252,13 @@ mod tests {
     }
 
     #[test]
+    fn poll_ends_before_the_deadline() {
+        let drain = drain();
+        let max_poll_time = |millis| drain.max_poll_time(drain.deadline - Duration::from_millis(millis)).as_millis();
+        assert_eq!([1000, 200, 20, 0].map(max_poll_time), [950, 150, 15, 0]);
+    }
+
+    #[test]
     fn zero_must_hold_for_quiet_period_and_exit_wait() {
         let mut drain = draining();
         let outcomes = [105, 107, 116].map(|second| drain.evaluate(&times(60), counted(second, 0)));
