@@ -75,8 +75,9 @@ impl Shutdown {
             (Self::Immediate, _) | (_, SigtermPolicy::Exit) => Self::Immediate,
             (_, SigtermPolicy::Drain | SigtermPolicy::Auto) if !drain.is_serving() => Self::AfterDrain,
             (_, SigtermPolicy::Drain) => Self::AfterDrain,
-            (Self::AwaitingHook(until), SigtermPolicy::Auto) => Self::AwaitingHook(until),
-            (Self::Running | Self::AfterDrain, SigtermPolicy::Auto) => Self::AwaitingHook(now + HOOK_WAIT),
+            (Self::Running, SigtermPolicy::Auto) => Self::AwaitingHook(now + HOOK_WAIT),
+            // A second SIGTERM does not extend the wait, or start another one after a drain.
+            (Self::AwaitingHook(_) | Self::AfterDrain, SigtermPolicy::Auto) => *self,
         };
         starts_drain
     }
@@ -149,6 +150,8 @@ mod tests {
         assert_eq!(shutdown, Shutdown::AwaitingHook(at(40)));
         shutdown.on_drain();
         assert_eq!((shutdown, shutdown.timeout(false)), (Shutdown::AfterDrain, None));
+        assert!(!shutdown.on_sigterm(&policy(), &DrainState::Serving, at(50)));
+        assert_eq!(shutdown, Shutdown::AfterDrain);
     }
 
     #[test]
