@@ -197,6 +197,22 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn errors_name_the_setting_and_the_value() {
+        let value = Duration::from_secs(9);
+        let setting = TimeSetting::PollInterval;
+        let texts = [
+            DrainTimesError::GracePeriodZero.to_string(),
+            DrainTimesError::TooLong(value).to_string(),
+            DrainTimesError::OutOfRange { setting, value }.to_string(),
+            DrainTimesError::NothingLeft { setting, times: times(60) }.to_string(),
+        ];
+        let words = ["zero", "9s", "PollInterval of 9s", "PollInterval leaves nothing"];
+        for (text, word) in texts.iter().zip(words) {
+            assert!(text.contains(word), "{text}");
+        }
+    }
+
+    #[test]
     fn defaults_are_full_under_a_long_grace_period() {
         let times = DrainTimes::new(&args(1800)).unwrap();
         assert_eq!(times.budget(), Duration::from_secs(1795));
