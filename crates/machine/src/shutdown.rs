@@ -118,6 +118,8 @@ impl Shutdown {
 mod tests {
     use super::*;
     use crate::policy::tests::policy;
+    use crate::result::{DrainResult, Outcome, Trigger};
+    use crate::saved_drain::{SavedDrain, SavedResult};
 
     fn at(seconds: u64) -> Time {
         Time::since_boot(Duration::from_secs(seconds))
@@ -141,6 +143,38 @@ mod tests {
         assert_eq!(after_sigterm(SigtermPolicy::Drain), (Shutdown::AfterDrain, true));
         assert_eq!(after_sigterm(SigtermPolicy::Exit), (Shutdown::Immediate, false));
         assert_eq!(after_sigterm(SigtermPolicy::Auto), (Shutdown::AwaitingHook(at(40)), false));
+    }
+
+    /// A drain that ended without a target.
+    fn finished_drain() -> DrainState {
+        let result = DrainResult {
+            outcome: Outcome::Drained,
+            streams_at_start: Some(0),
+            stragglers: Some(0),
+            idle_streams: 0,
+            duration: Duration::from_secs(5),
+            signalled: false,
+        };
+        let saved = SavedDrain {
+            incarnation: None,
+            trigger: Trigger::Hook,
+            started_at: at(0),
+            deadline: at(50),
+            streams_at_start: Some(0),
+            signalled: false,
+            finished: Some(SavedResult { ended_at: at(5), result, reported: true }),
+        };
+        DrainState::resume(&saved, &policy(), at(10))
+    }
+
+    #[test]
+    fn unknown_target_holds_the_sidecar_only_for_unauthorized_callers() {
+        let finished = finished_drain();
+        let exits = |has_unauthorized| {
+            let input = ShutdownInput { target_ended: None, has_unauthorized, ..QUIET };
+            Shutdown::AfterDrain.should_exit(&finished, input)
+        };
+        assert_eq!([false, true].map(exits), [true, false]);
     }
 
     #[test]
