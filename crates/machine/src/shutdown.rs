@@ -169,12 +169,13 @@ mod tests {
 
     #[test]
     fn unknown_target_holds_the_sidecar_only_for_unauthorized_callers() {
-        let finished = finished_drain();
-        let exits = |has_unauthorized| {
-            let input = ShutdownInput { target_ended: None, has_unauthorized, ..QUIET };
-            Shutdown::AfterDrain.should_exit(&finished, input)
-        };
-        assert_eq!([false, true].map(exits), [true, false]);
+        for drain in [DrainState::Serving, finished_drain()] {
+            let exits = |has_unauthorized| {
+                let input = ShutdownInput { target_ended: None, has_unauthorized, ..QUIET };
+                Shutdown::AfterDrain.should_exit(&drain, input)
+            };
+            assert_eq!([false, true].map(exits), [true, false]);
+        }
     }
 
     #[test]
