@@ -82,16 +82,17 @@ impl SourceSet {
     /// Whether two answering sources give different counts. Both kinds of series on a metrics page count as one source.
     #[must_use]
     pub fn sources_disagree(&self) -> bool {
-        let is_on_page = |state: &SourceState| match state.source {
+        let is_on_page = |source| match source {
             Source::Metrics | Source::Lazy => true,
             Source::Sockets | Source::Status => false,
         };
-        let (page, others): (Vec<_>, Vec<_>) = self.states.iter().partition(|state| is_on_page(state));
-        let counts = |states: Vec<&SourceState>| -> Vec<u64> {
-            states.into_iter().filter_map(SourceState::counted).map(|count| count.streams).collect()
+        let counts = |on_page| {
+            let states = self.states.iter().filter(move |state| is_on_page(state.source) == on_page);
+            states.filter_map(SourceState::counted).map(|count| count.streams)
         };
-        let all: Vec<u64> = counts(page).into_iter().max().into_iter().chain(counts(others)).collect();
-        all.windows(2).any(|pair| pair[0] != pair[1])
+        let mut counts = counts(true).max().into_iter().chain(counts(false));
+        let first = counts.next();
+        counts.any(|other| Some(other) != first)
     }
 
     /// Records that the target was signalled to close its port: from now on, a closed port is not absent.
