@@ -37,7 +37,7 @@ pub struct InjectArgs {
     #[arg(long, value_name = "KIND/NAME", value_parser = workload)]
     workload: Vec<String>,
 
-    /// The main container [default: the one that runs the target or, with a vendor's preset, has its image]
+    /// The main container [default: the container that runs the target or, with a vendor's preset, has its image]
     #[arg(long, value_name = "NAME", conflicts_with = "remove")]
     container: Option<String>,
 

@@ -162,7 +162,7 @@ pub struct AddressArgs {
 }
 
 impl LogArgs {
-    /// Returns the level, and the format: by default the one that suits stderr.
+    /// Returns the level, and the format: by default the format that suits stderr.
     #[must_use]
     pub fn resolve(&self) -> (log::Format, LevelFilter) {
         let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());

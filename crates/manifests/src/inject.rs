@@ -7,7 +7,7 @@ use crate::request::{ContainerSelector, Edited, Request, SettingsCheck};
 use crate::stream::{self, Parsed};
 use crate::text_edit::TextEdits;
 
-/// Adds the sidecar to the selected pods, or updates the one that is there.
+/// Adds the sidecar to the selected pods, or updates an existing sidecar.
 ///
 /// # Errors
 /// Names the cause and the fix if the manifests cannot be read, nothing in them is selected, or a selected pod cannot be

@@ -153,7 +153,7 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
-    /// Writes an item of lameduck into a list, or updates the one that is there. Returns the whole list as a new entry if
+    /// Writes an item of lameduck into a list, or updates the existing item. Returns the whole list as a new entry if
     /// the map does not have it.
     fn write_item(
         &self,

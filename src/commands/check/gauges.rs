@@ -1,4 +1,4 @@
-//! Suggestions for a selector that matches nothing: the gauges of the page, and the one that was probably meant.
+//! Suggestions for a selector that matches nothing: the gauges of the page, and the gauge that was probably meant.
 //!
 //! Every suggested selector is tried on the page with the strict parser that counts streams.
 

@@ -1,8 +1,8 @@
 //! Slots for connections: a fixed number may be open at once, and no client can keep others out.
 //!
 //! If a client connects while all slots are taken, one connection is evicted. It is chosen from the address with the most
-//! connections, so that one host, or a few, cannot take every slot. Of these connections, the one that has been idle for
-//! longest goes; if none is idle, the one that was held last.
+//! connections, so that one host, or a few, cannot take every slot. The longest idle of these connections is closed, or if
+//! none is idle, the connection that was held last.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
