@@ -214,10 +214,7 @@ fn zero_completes_at(times: &DrainTimes, zero_since: Time, awaiting_exit: bool) 
 mod tests {
     use super::*;
     use crate::drain_times::tests::times;
-
-    fn at(seconds: u64) -> Time {
-        Time::since_boot(Duration::from_secs(seconds))
-    }
+    use crate::time::tests::at;
 
     fn drain() -> Drain {
         Drain::begin(at(100), &times(60), Trigger::Hook, Some(3))

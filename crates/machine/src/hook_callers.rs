@@ -113,11 +113,8 @@ mod tests {
     use crate::incarnation::IncarnationState;
     use crate::policy::tests::policy;
     use crate::target_tracker::TargetTracker;
+    use crate::time::tests::at;
     use std::time::Duration;
-
-    fn at(seconds: u64) -> Time {
-        Time::since_boot(Duration::from_secs(seconds))
-    }
 
     fn result(outcome: Outcome) -> DrainResult {
         let (stragglers, duration) = (Some(0), Duration::ZERO);

@@ -203,10 +203,7 @@ mod tests {
     use crate::policy::tests::policy;
     use crate::reading::{Count, Source};
     use crate::source_state::SourceStatus;
-
-    fn at(seconds: u64) -> Time {
-        Time::since_boot(Duration::from_secs(seconds))
-    }
+    use crate::time::tests::at;
 
     fn poll(second: u64, streams: Option<u64>) -> Poll {
         let reading = |streams| (Source::Metrics, Reading::Counts(vec![Some(Count::of(streams))]));

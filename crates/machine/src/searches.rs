@@ -64,11 +64,7 @@ impl Searches {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
-
-    fn at(seconds: u64) -> Time {
-        Time::since_boot(Duration::from_secs(seconds))
-    }
+    use crate::time::tests::at;
 
     #[test]
     fn ambiguity_is_timed_from_its_first_search() {

@@ -120,10 +120,7 @@ mod tests {
     use crate::policy::tests::policy;
     use crate::result::{DrainResult, Outcome, Trigger};
     use crate::saved_drain::{SavedDrain, SavedResult};
-
-    fn at(seconds: u64) -> Time {
-        Time::since_boot(Duration::from_secs(seconds))
-    }
+    use crate::time::tests::at;
 
     const QUIET: ShutdownInput = ShutdownInput {
         now: Time::since_boot(Duration::from_secs(10)),

@@ -136,11 +136,7 @@ impl SourceSet {
 mod tests {
     use super::*;
     use crate::reading::{Count, ReadError};
-    use std::time::Duration;
-
-    fn at(seconds: u64) -> Time {
-        Time::since_boot(Duration::from_secs(seconds))
-    }
+    use crate::time::tests::at;
 
     fn page() -> SourceSet {
         SourceSet::new(&[Source::Metrics, Source::Lazy])

@@ -45,3 +45,13 @@ impl Sub<Duration> for Time {
         Self(self.0.saturating_sub(back))
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// This second after boot.
+    pub(crate) fn at(seconds: u64) -> Time {
+        Time::since_boot(Duration::from_secs(seconds))
+    }
+}
