@@ -15,13 +15,9 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     parallel("delete: --grace-period=1 ends the pod at once", a_grace_period_of_one_second),
 ];
 
-fn native(name: &str, grace: u32) -> Manifest {
-    Manifest::example("native-sidecar.yaml").pod(name).grace(grace)
-}
-
 fn streams_end_by_themselves() -> String {
     let namespace = Namespace::new("delete-streams", "restricted");
-    let pod = namespace.start(&native("delete-streams", 60).engine("--exit-delay 4s"));
+    let pod = namespace.start(&Manifest::native("delete-streams", 60).engine("--exit-delay 4s"));
     pod.wait_ready();
     let client = pod.client(&["--streams", "6", "--durations", "8s,10s,12s,14s,16s,18s", "--stagger", "50ms"]);
     pod.engine.wait_for("stream 6 opened");
@@ -56,7 +52,7 @@ fn as_root() -> String {
 
 fn stragglers_at_the_deadline() -> String {
     let namespace = Namespace::new("delete-stragglers", "restricted");
-    let pod = namespace.start(&native("delete-stragglers", 20));
+    let pod = namespace.start(&Manifest::native("delete-stragglers", 20));
     let client = pod.open_streams("90s,90s,8s");
     pod.delete(&[]);
     pod.wait_gone();
@@ -74,7 +70,7 @@ fn stragglers_at_the_deadline() -> String {
 
 fn engine_still_loading() -> String {
     let namespace = Namespace::new("delete-loading", "restricted");
-    let pod = namespace.start(&native("delete-loading", 60).engine("--loading 10m"));
+    let pod = namespace.start(&Manifest::native("delete-loading", 60).engine("--loading 10m"));
     pod.engine.wait_for("loading for");
     // The sidecar has polled: the reason is a refused connection.
     pod.lameduck.wait_for("no reading yet");
@@ -93,7 +89,7 @@ fn engine_still_loading() -> String {
 
 fn a_grace_period_of_one_second() -> String {
     let namespace = Namespace::new("delete-one-second", "restricted");
-    let pod = namespace.start(&native("delete-one-second", 60));
+    let pod = namespace.start(&Manifest::native("delete-one-second", 60));
     let client = pod.open_streams("90s,90s,90s");
     let deleted = now();
     pod.delete(&["--grace-period=1"]);

@@ -22,14 +22,10 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     parallel("edge cases: if seccomp blocks pidfds, the signal is sent by pid", without_pidfds),
 ];
 
-fn native(name: &str) -> Manifest {
-    Manifest::example("native-sidecar.yaml").pod(name).grace(60)
-}
-
 /// As the cluster autoscaler does: the pod's own grace period is longer, and no process in the pod can know.
 fn cut_short() -> String {
     let namespace = Namespace::new("edge-short", "restricted");
-    let pod = namespace.start(&native("edge-short"));
+    let pod = namespace.start(&Manifest::native("edge-short", 60));
     let client = pod.open_streams("8s,90s");
     let deleted = now();
     pod.delete(&["--grace-period=12"]);
@@ -56,7 +52,7 @@ fn cut_short() -> String {
 
 fn forced() -> String {
     let namespace = Namespace::new("edge-forced", "restricted");
-    let pod = namespace.start(&native("edge-forced"));
+    let pod = namespace.start(&Manifest::native("edge-forced", 60));
     let client = pod.open_streams("20s,22s,24s");
     pod.delete(&[]);
     pod.engine.wait_for("SIGINT received (1)");
@@ -73,7 +69,7 @@ fn forced() -> String {
 /// The kubelet starts the engine only after the sidecar's startup probe has succeeded. Here the probe is delayed.
 fn deleted_at_engine_start() -> String {
     let namespace = Namespace::new("edge-first", "restricted");
-    let mut manifest = native("edge-first").engine("--loading 10m");
+    let mut manifest = Manifest::native("edge-first", 60).engine("--loading 10m");
     manifest.container(LAMEDUCK)["startupProbe"]["initialDelaySeconds"] = json!(5);
     let pod = namespace.start(&manifest);
     let runs = |pod: &Value, name: &str| status(pod, name).is_some_and(|one| one["state"]["running"].is_object());
@@ -95,7 +91,7 @@ fn deleted_at_engine_start() -> String {
 /// No sidecar can prevent this. It shows why ours must not die, and that the kubelet still behaves this way.
 fn sidecar_dies_during_drain() -> String {
     let namespace = Namespace::new("edge-dies", "restricted");
-    let pod = namespace.start(&native("edge-dies"));
+    let pod = namespace.start(&Manifest::native("edge-dies", 60));
     let client = pod.open_streams("20s,22s");
     pod.delete(&[]);
     pod.engine.wait_for("SIGINT received (1)");
@@ -119,7 +115,7 @@ fn without_pidfds() -> String {
     fs::write(profiles.join("no-pidfd.json"), profile.to_string()).unwrap();
 
     let namespace = Namespace::new("edge-pidfd", "restricted");
-    let mut manifest = native("edge-pidfd").engine("--exit-delay 4s");
+    let mut manifest = Manifest::native("edge-pidfd", 60).engine("--exit-delay 4s");
     manifest.container(LAMEDUCK)["securityContext"]["seccompProfile"] =
         json!({"type": "Localhost", "localhostProfile": "no-pidfd.json"});
     let pod = namespace.start(&manifest);

@@ -16,10 +16,6 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     parallel("hooks: with hostNetwork the kubelet's call fails", with_host_network),
 ];
 
-fn native(name: &str) -> Manifest {
-    Manifest::example("native-sidecar.yaml").pod(name).grace(60)
-}
-
 fn hook(manifest: &mut Manifest) -> &mut Value {
     &mut manifest.container(ENGINE)["lifecycle"]["preStop"]["httpGet"]
 }
@@ -43,7 +39,7 @@ fn assert_not_held(pod: &Pod) {
 
 fn only_on_the_sidecar() -> String {
     let namespace = Namespace::new("hooks-sidecar", "restricted");
-    let mut manifest = native("hooks-sidecar");
+    let mut manifest = Manifest::native("hooks-sidecar", 60);
     let lifecycle = manifest.container(ENGINE).as_object_mut().unwrap().remove("lifecycle").unwrap();
     manifest.container(LAMEDUCK)["lifecycle"] = lifecycle;
     let pod = delete_with_streams(&namespace, &manifest);
@@ -57,7 +53,7 @@ fn only_on_the_sidecar() -> String {
 
 fn wrong_path() -> String {
     let namespace = Namespace::new("hooks-path", "restricted");
-    let mut manifest = native("hooks-path");
+    let mut manifest = Manifest::native("hooks-path", 60);
     hook(&mut manifest)["path"] = json!("/drain");
     let pod = delete_with_streams(&namespace, &manifest);
 
@@ -70,7 +66,7 @@ fn wrong_path() -> String {
 
 fn over_tls() -> String {
     let namespace = Namespace::new("hooks-tls", "restricted");
-    let mut manifest = native("hooks-tls").setting("LAMEDUCK_LOG_LEVEL", "debug");
+    let mut manifest = Manifest::native("hooks-tls", 60).setting("LAMEDUCK_LOG_LEVEL", "debug");
     hook(&mut manifest)["scheme"] = json!("HTTPS");
     let pod = delete_with_streams(&namespace, &manifest);
 
@@ -87,7 +83,7 @@ fn over_tls() -> String {
 
 fn port_name_of_the_sidecar() -> String {
     let namespace = Namespace::new("hooks-port", "restricted");
-    let mut manifest = native("hooks-port");
+    let mut manifest = Manifest::native("hooks-port", 60);
     hook(&mut manifest)["port"] = json!(LAMEDUCK);
     let pod = delete_with_streams(&namespace, &manifest);
 
@@ -98,7 +94,7 @@ fn port_name_of_the_sidecar() -> String {
 
 fn with_host_network() -> String {
     let namespace = Namespace::new("hooks-network", "privileged");
-    let mut manifest = native("hooks-network");
+    let mut manifest = Manifest::native("hooks-network", 60);
     manifest.spec()["hostNetwork"] = json!(true);
     let pod = delete_with_streams(&namespace, &manifest);
 

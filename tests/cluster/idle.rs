@@ -16,10 +16,6 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 /// Duration of the idle stream: longer than the pod's grace period.
 const IDLE_DURATION: &str = "300s";
 
-fn native(name: &str, grace: u32) -> Manifest {
-    Manifest::example("native-sidecar.yaml").pod(name).grace(grace)
-}
-
 /// One stream that sends audio to its end, and one that sends only keep-alives after two seconds.
 fn start_client(pod: &Pod) -> Client {
     let client = pod.client(&[
@@ -36,7 +32,7 @@ fn start_client(pod: &Pod) -> Client {
 
 fn without_idle_after() -> String {
     let namespace = Namespace::new("idle-without", "restricted");
-    let pod = namespace.start(&native("idle-without", 25));
+    let pod = namespace.start(&Manifest::native("idle-without", 25));
     pod.wait_ready();
     let client = start_client(&pod);
     let deleted = now();
@@ -56,7 +52,7 @@ fn without_idle_after() -> String {
 
 fn with_idle_after() -> String {
     let namespace = Namespace::new("idle-with", "restricted");
-    let pod = namespace.start(&native("idle-with", 120).setting("LAMEDUCK_IDLE_AFTER", "5s"));
+    let pod = namespace.start(&Manifest::native("idle-with", 120).setting("LAMEDUCK_IDLE_AFTER", "5s"));
     pod.wait_ready();
     let client = start_client(&pod);
     pod.delete(&[]);

@@ -26,13 +26,9 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     parallel("restarts: when the engine completes, the sidecar exits and the pod succeeds", completed_engine),
 ];
 
-fn native(name: &str) -> Manifest {
-    Manifest::example("native-sidecar.yaml").pod(name).grace(60)
-}
-
 fn killed_sidecar() -> String {
     let namespace = Namespace::new("restarts-sidecar", "restricted");
-    let pod = namespace.start(&native("restarts-sidecar"));
+    let pod = namespace.start(&Manifest::native("restarts-sidecar", 60));
     let client = pod.open_streams("20s,20s,20s");
     signal(pod.process("lameduck"), Signal::SIGKILL);
     wait_for_restart(&pod, LAMEDUCK);
@@ -48,7 +44,7 @@ fn killed_sidecar() -> String {
 
 fn crashed_engine() -> String {
     let namespace = Namespace::new("restarts-crash", "restricted");
-    let pod = namespace.start(&native("restarts-crash"));
+    let pod = namespace.start(&Manifest::native("restarts-crash", 60));
     let client = pod.open_streams("60s,60s,60s");
     signal(pod.process("impeller"), Signal::SIGUSR2);
     assert_eq!(client.endings().cut, 3);
@@ -62,7 +58,7 @@ fn crashed_engine() -> String {
 
 fn liveness_failure() -> String {
     let namespace = Namespace::new("restarts-liveness", "restricted");
-    let pod = namespace.start(&native("restarts-liveness"));
+    let pod = namespace.start(&Manifest::native("restarts-liveness", 60));
     let client = pod.open_streams("15s,18s,21s");
     signal(pod.process("impeller"), Signal::SIGUSR1);
     pod.lameduck.wait_for("drain started");
@@ -83,7 +79,7 @@ fn liveness_failure() -> String {
 /// The kubelet waits for the hook of the restart, starts the engine again, and only then ends the pod.
 fn deleted_during_restart() -> String {
     let namespace = Namespace::new("restarts-deleted", "restricted");
-    let pod = namespace.start(&native("restarts-deleted"));
+    let pod = namespace.start(&Manifest::native("restarts-deleted", 60));
     let client = pod.open_streams("25s,28s,31s");
     signal(pod.process("impeller"), Signal::SIGUSR1);
     pod.engine.wait_for("SIGINT received (1)");
@@ -106,7 +102,7 @@ fn deleted_during_restart() -> String {
 /// The sidecar's liveness probe is the engine's port, so that the test can make it fail; the engine has no probe.
 fn restarted_sidecar() -> String {
     let namespace = Namespace::new("restarts-restarted", "restricted");
-    let mut manifest = native("restarts-restarted");
+    let mut manifest = Manifest::native("restarts-restarted", 60);
     manifest.container(ENGINE).as_object_mut().unwrap().remove("livenessProbe");
     manifest.container(LAMEDUCK)["livenessProbe"] =
         json!({"tcpSocket": {"port": 8080}, "initialDelaySeconds": 30, "periodSeconds": 1, "failureThreshold": 1});
@@ -129,7 +125,7 @@ fn restarted_sidecar() -> String {
 
 fn completed_engine() -> String {
     let namespace = Namespace::new("restarts-completed", "restricted");
-    let mut manifest = native("restarts-completed");
+    let mut manifest = Manifest::native("restarts-completed", 60);
     manifest.spec()["restartPolicy"] = json!("Never");
     let pod = namespace.start(&manifest);
     pod.wait_ready();

@@ -25,6 +25,11 @@ impl Manifest {
         Self(deployment).adapted()
     }
 
+    /// The native sidecar's example in a pod of this name, with this grace period in seconds.
+    pub(crate) fn native(name: &str, grace: u32) -> Self {
+        Self::example("native-sidecar.yaml").pod(name).grace(grace)
+    }
+
     fn adapted(mut self) -> Self {
         for container in self.containers() {
             container["imagePullPolicy"] = json!("Never");
