@@ -1,5 +1,6 @@
 //! The machine's typed reasons as messages with the value, the likely cause and the fix.
 
+use lameduck_machine::io::NotCancelled;
 use lameduck_machine::readiness::NotReady;
 use lameduck_machine::reading::Source;
 use lameduck_machine::target::SignalBlocker;
@@ -42,6 +43,20 @@ pub const fn absent(source: Source) -> &'static str {
         Source::Metrics | Source::Lazy => "a selector matches nothing on the page; is its name right?",
         Source::Sockets => "a port of --streams-port has no listener; is its number right?",
         Source::Status => "the page has none of the fields that count",
+    }
+}
+
+/// Why a drain cannot be cancelled.
+#[must_use]
+pub const fn not_cancelled(reason: NotCancelled) -> &'static str {
+    match reason {
+        NotCancelled::NoDrain => "there is no drain: the pod is serving",
+        NotCancelled::PodIsStopping => {
+            "the pod is being stopped: only a drain that `lameduck drain` has started can be cancelled, and only until \
+             the hook or SIGTERM joins it"
+        }
+        NotCancelled::Signalled => "the target has been sent the signal, which cannot be taken back",
+        NotCancelled::Finished => "the drain is over",
     }
 }
 

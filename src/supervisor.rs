@@ -22,6 +22,7 @@ use crate::supervisor::replies::Replies;
 
 pub mod effects;
 pub mod event_log;
+mod record_log;
 mod replies;
 pub mod source_poller;
 
@@ -129,12 +130,19 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
                     self.metrics.record_drain(&result);
                     self.perform(action);
                 }
+                Action::CountStragglers(streams) => self.metrics.record_stragglers(streams),
+                Action::TargetEnded(ended) => {
+                    self.metrics.record_target_end(ended);
+                    self.log.target_end(ended);
+                }
                 Action::FindTarget { .. }
                 | Action::PollSources { .. }
                 | Action::WatchTarget(_)
                 | Action::SaveState(_)
                 | Action::ClearState
                 | Action::SendSignal(_)
+                | Action::WriteRecord(..)
+                | Action::ClearRecord
                 | Action::KillTarget(_) => self.perform(action),
             }
         }
@@ -165,6 +173,8 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
                 }
                 HookReply::TooManyUnauthorized
             }
+            (Reply::Cancelled, _) => HookReply::Cancelled,
+            (Reply::NotCancelled(reason), _) => HookReply::NotCancelled(reasons::not_cancelled(reason)),
         };
         self.replies.send(caller, reply);
     }
@@ -174,6 +184,10 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
         // Sending fails if the client has disconnected.
         match request {
             Request::Hook(call) => self.on_hook_call(call),
+            Request::Cancel(reply) => {
+                let caller = self.replies.insert(reply);
+                self.handle(Input::Cancel(caller));
+            }
             Request::UnknownHookPath(path) => self.log.unknown_hook_path(now, &path),
             Request::Hangup => self.remove_disconnected(),
             Request::Readiness(reply) => {

@@ -1,13 +1,16 @@
 //! Scripted tests of the drain machine. Each test is one behaviour: timed events, and the effects that must follow.
 
+mod cancellation;
 mod counting;
 mod drain_sequence;
 mod exits;
+mod honest_drains;
 mod hooks;
 mod idle;
 mod incarnations;
 mod never_served;
 mod pod;
+mod records;
 mod restarts;
 mod signals;
 mod sigterm;

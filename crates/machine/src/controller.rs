@@ -5,19 +5,23 @@
 
 use crate::account::Account;
 use crate::drain::Drain;
+use crate::drain_record::DrainRecord;
 use crate::drain_state::{DrainState, FinishedDrain};
-use crate::durations::DurationHistogram;
+use crate::history::History;
 use crate::hook_callers::HookCallers;
-use crate::incarnation::IncarnationState;
-use crate::io::{Action, Actions, CallKind, CallerId, Input, Poll, Reply};
+use crate::incarnation::{IncarnationState, StreamsSeen};
+use crate::io::{Action, Actions, CallKind, CallerId, Input, Poll, RecordReason, Reply};
 use crate::policy::Policy;
 use crate::poll_schedule::PollSchedule;
 use crate::result::{Outcome, Trigger};
 use crate::saved_drain::SavedDrain;
+use crate::sent_signal::SentSignal;
 use crate::shutdown::{Shutdown, ShutdownInput};
 use crate::target_tracker::TargetTracker;
 use crate::time::Time;
+use crate::warnings::Warning;
 
+mod records;
 mod target_events;
 mod views;
 
@@ -40,8 +44,7 @@ pub struct Controller {
     callers: HookCallers,
     shutdown: Shutdown,
     polls: PollSchedule,
-    /// Of all incarnations: stream durations do not depend on the process that serves the streams.
-    durations: DurationHistogram,
+    history: History,
     actions: Actions,
 }
 
@@ -56,16 +59,16 @@ impl Controller {
             drain: DrainState::Serving,
             callers: HookCallers::default(),
             shutdown: Shutdown::default(),
-            polls: PollSchedule::default(),
-            durations: DurationHistogram::default(),
+            polls: PollSchedule::new(policy.times.poll_interval),
+            history: History::new(&policy),
             actions: Actions::default(),
             policy,
         };
         if let Some(saved) = saved {
             controller.drain = DrainState::resume(&saved, &controller.policy, now);
             if let Some(incarnation) = saved.incarnation {
-                controller.target.resume(incarnation, saved.signalled, &mut controller.actions);
-                if saved.signalled {
+                controller.target.resume(incarnation, saved.signal, &mut controller.actions);
+                if saved.signal.is_some() {
                     controller.incarnation.sources.expect_closed_port();
                 }
             }
@@ -73,6 +76,10 @@ impl Controller {
                 controller.drain.save(&controller.target, &mut controller.actions);
             }
             controller.drain.report(&controller.target, &mut controller.actions);
+            match controller.drain.finished().map(|finished| finished.result) {
+                Some(result) => controller.history.on_result(result),
+                None => controller.write_record(RecordReason::Started),
+            }
         }
         controller.advance();
         controller
@@ -84,8 +91,10 @@ impl Controller {
         match input {
             Input::Tick => {}
             Input::Call { caller, kind, at } => self.on_call(caller, kind, at.min(self.now)),
-            Input::Hangup(caller) => self.callers.remove(caller),
+            Input::Hangup(caller) => self.on_hangup(caller),
+            Input::Cancel(caller) => self.on_cancel(caller),
             Input::Sigterm => {
+                self.write_record(RecordReason::Sigterm);
                 if self.shutdown.on_sigterm(&self.policy, &self.drain, self.now) {
                     self.start_drain(Trigger::Sigterm, self.now);
                 }
@@ -94,8 +103,11 @@ impl Controller {
             Input::Polled(poll) => self.on_poll(&poll),
             Input::Exited(incarnation, status) => self.on_exit(incarnation, status),
             Input::SignalResult(incarnation, sent) => {
-                if self.target.on_signal_result(incarnation, sent) && !sent {
-                    self.drain.save(&self.target, &mut self.actions);
+                if self.target.on_signal_result(incarnation, sent, self.now) {
+                    if !sent {
+                        self.drain.save(&self.target, &mut self.actions);
+                    }
+                    self.write_record(RecordReason::CountChanged);
                 }
                 // A poll in flight may still show that the target serves.
                 if !self.polls.is_in_flight() {
@@ -138,8 +150,8 @@ impl Controller {
             if let Some(finished) = self.drain.finished().filter(|finished| !reopens(finished)) {
                 self.actions.push(Action::Reply(caller, Reply::Finished(finished.result)));
             } else {
-                let drain =
-                    Drain::begin_unauthorized_wait(self.now, &self.policy.times, self.incarnation.sources.streams());
+                let record = DrainRecord::new(self.history.new_id(), self.incarnation.sources.streams());
+                let drain = Drain::begin_unauthorized_wait(self.now, &self.policy.times, record);
                 self.callers.hold(caller, drain, &mut self.actions);
             }
             return;
@@ -149,23 +161,35 @@ impl Controller {
             DrainState::Serving => self.start_drain(trigger, at),
             DrainState::Active(drain) if first_hook => {
                 drain.rebase(at, &self.policy.times);
+                drain.record.hook_disconnected = false;
                 self.drain.save(&self.target, &mut self.actions);
             }
             DrainState::Active(_) => {}
             DrainState::Finished(finished) if trigger == Trigger::Hook && reopens(finished) => {
                 self.drain.reopen(self.now, at, &self.policy.times);
                 self.drain.save(&self.target, &mut self.actions);
+                self.history.last_result = None;
+                self.write_record(RecordReason::Started);
             }
-            DrainState::Finished(finished) => self.callers.release(finished.result, &mut self.actions),
+            DrainState::Finished(finished) => {
+                self.callers.release(Reply::Finished(finished.result), &mut self.actions);
+            }
         }
     }
 
     fn start_drain(&mut self, trigger: Trigger, at: Time) {
-        let drain = Drain::begin(at, &self.policy.times, trigger, self.incarnation.sources.streams());
-        self.drain = DrainState::Active(drain);
+        let id = self.history.new_id();
+        // A user's drain has nothing to do with the end of the target before it.
+        let record = match self.history.target_end.take_if(|_| trigger != Trigger::Cli) {
+            None => DrainRecord::new(id, self.incarnation.sources.streams()),
+            Some(end) => DrainRecord::of_ended_target(id, end),
+        };
+        self.drain = DrainState::Active(Drain::begin(at, &self.policy.times, trigger, record));
+        (self.history.last_result, self.history.record) = (None, None);
         self.shutdown.on_drain();
         self.polls.cancel();
         self.drain.save(&self.target, &mut self.actions);
+        self.write_record(RecordReason::Started);
     }
 
     // === readings ===
@@ -180,13 +204,7 @@ impl Controller {
             return;
         }
         let seen = self.incarnation.observe(poll, &self.policy, self.now);
-        if let Some(age) = seen.oldest_active {
-            self.durations.observe_active(age);
-        }
-        for duration in seen.ended {
-            self.durations.observe(duration);
-            self.actions.push(Action::StreamEnded(duration));
-        }
+        self.observe_streams(&seen);
         let input = self.incarnation.drain_input(&self.target, &self.policy, self.now);
         let outcome = self.drain.active_mut().and_then(|drain| drain.evaluate(&self.policy.times, input));
         match outcome {
@@ -196,6 +214,7 @@ impl Controller {
             Some(outcome) => self.finish(outcome),
             None => self.finish_if_never_served(SignalAttempt::NotMade),
         }
+        self.write_record(RecordReason::CountChanged);
         // During a drain, unauthorized callers wait for its end.
         let is_draining = self.drain.active().is_some();
         self.release_unauthorized(|drain, account| {
@@ -203,6 +222,29 @@ impl Controller {
             let never_served = || account.never_served(drain).then_some(Outcome::NeverServed);
             outcome.or_else(never_served).filter(|_| !is_draining)
         });
+    }
+
+    /// Records what a poll shows besides the count, and what the count shows after the signal.
+    fn observe_streams(&mut self, seen: &StreamsSeen) {
+        if let Some(age) = seen.oldest_active {
+            self.history.durations.observe_active(age);
+        }
+        for duration in &seen.ended {
+            self.history.durations.observe(*duration);
+            self.actions.push(Action::StreamEnded(*duration));
+        }
+        let count = self.incarnation.sources.count();
+        if count.is_some_and(|count| self.target.observe_after_signal(count)) {
+            self.drain.save(&self.target, &mut self.actions);
+        }
+        let quiet_period = self.policy.times.quiet_period;
+        if self.incarnation.disagreeing_since.is_some_and(|since| self.now.since(since) > quiet_period) {
+            self.warn(Warning::SourcesDisagreed);
+        }
+        let unsignalled = self.drain.active().is_some_and(Drain::is_lame_duck) && !self.target.is_signalled();
+        if seen.listener_closed && unsignalled {
+            self.warn(Warning::ToldByOthers);
+        }
     }
 
     // === the end of a drain ===
@@ -213,19 +255,35 @@ impl Controller {
         let Some(drain) = self.drain.active().filter(|_| !self.target.is_signal_pending()) else { return };
         let account = Account::new(self.now, &self.policy, &self.target, &self.incarnation);
         let result = account.result(drain, outcome);
+        self.history.on_result(result);
         self.drain.finish(result, &self.target, &mut self.callers, &mut self.actions);
     }
 
     /// Ends a drain that has nothing to wait for. If the target can be signalled, it is signalled first.
     fn finish_if_never_served(&mut self, attempt: SignalAttempt) {
         let account = Account::new(self.now, &self.policy, &self.target, &self.incarnation);
-        if !self.drain.active().is_some_and(|drain| account.never_served(drain)) {
-            return;
+        let Some(drain) = self.drain.active().filter(|drain| account.never_served(drain)) else { return };
+        let (ended_before, trigger) = (drain.record.ended_before.is_some(), drain.trigger);
+        if ended_before {
+            let by_sigterm = trigger == Trigger::Sigterm;
+            self.warn(if by_sigterm { Warning::NoHook } else { Warning::ToldByOthers });
+            return self.finish(Outcome::Exited);
         }
         if attempt == SignalAttempt::NotMade {
-            self.drain.send_signal(&mut self.target, &self.policy, &mut self.actions);
+            self.send_signal();
         }
         self.finish(Outcome::NeverServed);
+    }
+
+    /// Sends the signal if that is permitted. It is written to the record and saved first.
+    fn send_signal(&mut self) {
+        let signal = SentSignal::new(self.now, self.incarnation.sources.streams());
+        if let Some(incarnation) = self.target.take_signal(&self.policy, signal) {
+            // A crash after the save means that the signal is never sent, so nothing comes in between.
+            self.write_record(RecordReason::CountChanged);
+            self.drain.save(&self.target, &mut self.actions);
+            self.actions.push(Action::SendSignal(incarnation));
+        }
     }
 
     /// Answers the unauthorized callers for whom `outcome` returns a value.
@@ -265,6 +323,7 @@ impl Controller {
             }
             if resumes {
                 self.drain.clear(&mut self.actions);
+                self.history.record = None;
                 self.target.forget_ended();
             }
         }
@@ -272,6 +331,7 @@ impl Controller {
         let has_unauthorized = self.callers.has_unauthorized();
         let input = ShutdownInput::new(now, &self.policy, &self.target, &self.incarnation, has_unauthorized);
         if self.shutdown.should_exit(&self.drain, input) {
+            self.record_exit(input.may_have_streams);
             self.shutdown = Shutdown::Running;
             self.actions.push(Action::Exit);
         }
@@ -286,6 +346,7 @@ impl Controller {
         let awaiting_exit = self.target.is_awaiting_exit();
         // Unauthorized callers add no polls: they must not be able to cause traffic to the sources.
         let required = self.drain.active().map(|drain| drain.required_polls(&self.policy.times, awaiting_exit));
-        self.polls.due(self.now, self.policy.times.poll_interval, required.into_iter().flatten())
+        let required = required.into_iter().flatten().chain(self.target.required_polls());
+        self.polls.due(self.now, required)
     }
 }

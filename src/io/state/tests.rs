@@ -1,9 +1,12 @@
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use lameduck_machine::drain_id::DrainId;
 use lameduck_machine::result::{DrainResult, Outcome, Trigger};
 use lameduck_machine::saved_drain::SavedResult;
+use lameduck_machine::sent_signal::{AfterSignal, SentSignal};
 use lameduck_machine::target::Incarnation;
+use lameduck_machine::warnings::{Warning, Warnings};
 
 use super::*;
 
@@ -15,21 +18,28 @@ fn at(seconds: u64) -> Time {
 const NOW: Time = Time::since_boot(Duration::from_secs(200));
 
 fn drain(pid: Option<u32>) -> SavedDrain {
+    let (id, warnings) = (DrainId(0xfeed), Warnings::from_iter([Warning::EndedWithSignal, Warning::SourcesDisagreed]));
+    let signal = SentSignal { sent_at: at(105), streams: Some(2), after: AfterSignal::StreamsLost };
     let result = DrainResult {
+        id,
         outcome: Outcome::Expired,
         streams_at_start: Some(3),
+        streams_at_signal: Some(2),
         stragglers: None,
         idle_streams: 0,
         duration: Duration::from_millis(7),
         signalled: true,
+        warnings,
     };
     SavedDrain {
+        id,
         incarnation: pid.map(|pid| Incarnation { pid, started: 5 }),
         trigger: Trigger::Hook,
         started_at: at(100),
         deadline: at(130),
         streams_at_start: Some(3),
-        signalled: true,
+        signal: Some(signal),
+        warnings,
         finished: Some(SavedResult { ended_at: at(130), result, reported: false }),
     }
 }
@@ -164,7 +174,7 @@ fn content_and_name_are_the_same_in_every_build() {
 #[test]
 fn changed_byte_never_yields_another_drain() {
     let file = file("flipped");
-    for drain in [drain(Some(17)), SavedDrain { finished: None, signalled: false, ..drain(None) }] {
+    for drain in [drain(Some(17)), SavedDrain { finished: None, signal: None, ..drain(None) }] {
         let original = record::encode(&file.identity, &drain).unwrap();
         assert_eq!(file.validate(&original, at(131)).unwrap(), drain);
         for index in 0..original.len() {

@@ -47,6 +47,7 @@ impl Oracle {
             (self.signalled, self.sent) = (false, false);
         }
         self.assert_signal_not_forgotten();
+        self.check_record();
         if unauthorized.is_empty() {
             self.assert_exits_in_time(now);
         }
