@@ -20,7 +20,7 @@ macro_rules! log_record {
             idle_streams = $report.idle_streams,
             seconds = $report.seconds,
             signal = ?Nullable($report.signal.as_deref()),
-            warnings = $report.warnings.join(","),
+            warnings = ?$report.warnings,
             $message
         )
     };

@@ -1,5 +1,6 @@
 //! Scripted tests of the drain machine. Each test is one behaviour: timed events, and the effects that must follow.
 
+mod after_signal;
 mod cancellation;
 mod counting;
 mod drain_sequence;
@@ -15,4 +16,5 @@ mod restarts;
 mod signals;
 mod sigterm;
 mod sockets;
+mod told_by_others;
 mod unauthorized;

@@ -10,7 +10,7 @@ use crate::incarnation::IncarnationState;
 use crate::policy::Policy;
 use crate::reading::ReadErrorKind;
 use crate::result::{DrainResult, ExitStatus, Outcome};
-use crate::sent_signal::AfterSignal;
+use crate::sent_signal::{AfterSignal, SentSignal};
 use crate::target::SearchResult;
 use crate::target_tracker::{Target, TargetTracker};
 use crate::time::Time;
@@ -50,7 +50,7 @@ impl<'a> Account<'a> {
             id: drain.record.id,
             outcome,
             streams_at_start: drain.record.streams_at_start,
-            streams_at_signal: self.target.sent_signal().and_then(|signal| signal.streams),
+            streams_at_signal: self.sent_signal().and_then(|signal| signal.streams),
             stragglers: stragglers.filter(|streams| *streams > 0 || !self.zero_is_unproven(outcome)),
             idle_streams: self.idle_streams(outcome),
             duration: self.now.since(drain.started_at),
@@ -116,7 +116,7 @@ impl<'a> Account<'a> {
 
     /// Whether the streams, or the target, ended with the signal rather than by themselves.
     fn ended_with_signal(&self, drain: &Drain, outcome: Outcome) -> bool {
-        let Some(signal) = self.target.sent_signal() else { return false };
+        let Some(signal) = self.sent_signal() else { return false };
         let killed = matches!(self.exit_status(), ExitStatus::Killed(number) if number != self.our_signal());
         match outcome {
             Outcome::Exited => signal.is_unproven() && !killed && !drain.record.hook_disconnected,
@@ -128,13 +128,17 @@ impl<'a> Account<'a> {
 
     /// Whether a count of zero does not show that the streams ended by themselves.
     fn zero_is_unproven(&self, outcome: Outcome) -> bool {
-        let Some(signal) = self.target.sent_signal() else { return false };
+        let Some(signal) = self.sent_signal() else { return false };
         match outcome {
             Outcome::Drained | Outcome::Exited | Outcome::Expired | Outcome::Interrupted => signal.is_unproven(),
             // No connection had been active for a whole window before the last reading.
             Outcome::Idle => signal.after == AfterSignal::StreamsLost,
             Outcome::NeverServed => false,
         }
+    }
+
+    fn sent_signal(&self) -> Option<&SentSignal> {
+        self.target.target()?.sent_signal()
     }
 
     fn our_signal(&self) -> i32 {

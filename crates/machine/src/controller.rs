@@ -9,19 +9,19 @@ use crate::drain_record::DrainRecord;
 use crate::drain_state::{DrainState, FinishedDrain};
 use crate::history::History;
 use crate::hook_callers::HookCallers;
-use crate::incarnation::{IncarnationState, StreamsSeen};
+use crate::incarnation::IncarnationState;
 use crate::io::{Action, Actions, CallKind, CallerId, Input, Poll, RecordReason, Reply};
 use crate::policy::Policy;
 use crate::poll_schedule::PollSchedule;
+use crate::recorder::Recorder;
 use crate::result::{Outcome, Trigger};
 use crate::saved_drain::SavedDrain;
 use crate::sent_signal::SentSignal;
 use crate::shutdown::{Shutdown, ShutdownInput};
-use crate::target_tracker::TargetTracker;
+use crate::target_tracker::{Target, TargetTracker};
 use crate::time::Time;
 use crate::warnings::Warning;
 
-mod records;
 mod target_events;
 mod views;
 
@@ -78,7 +78,7 @@ impl Controller {
             controller.drain.report(&controller.target, &mut controller.actions);
             match controller.drain.finished().map(|finished| finished.result) {
                 Some(result) => controller.history.on_result(result),
-                None => controller.write_record(RecordReason::Started),
+                None => controller.recorder().write(RecordReason::Started),
             }
         }
         controller.advance();
@@ -91,10 +91,19 @@ impl Controller {
         match input {
             Input::Tick => {}
             Input::Call { caller, kind, at } => self.on_call(caller, kind, at.min(self.now)),
-            Input::Hangup(caller) => self.on_hangup(caller),
-            Input::Cancel(caller) => self.on_cancel(caller),
+            Input::Hangup(caller) => {
+                if self.callers.remove(caller) {
+                    self.recorder().on_hook_disconnected();
+                }
+            }
+            Input::Cancel(caller) => {
+                let is_stopping = self.callers.has_hook() || self.shutdown != Shutdown::Running;
+                if self.recorder().cancel(caller, is_stopping) {
+                    self.callers.release(Reply::Cancelled, &mut self.actions);
+                }
+            }
             Input::Sigterm => {
-                self.write_record(RecordReason::Sigterm);
+                self.recorder().write(RecordReason::Sigterm);
                 if self.shutdown.on_sigterm(&self.policy, &self.drain, self.now) {
                     self.start_drain(Trigger::Sigterm, self.now);
                 }
@@ -107,7 +116,7 @@ impl Controller {
                     if !sent {
                         self.drain.save(&self.target, &mut self.actions);
                     }
-                    self.write_record(RecordReason::CountChanged);
+                    self.recorder().write(RecordReason::CountChanged);
                 }
                 // A poll in flight may still show that the target serves.
                 if !self.polls.is_in_flight() {
@@ -169,12 +178,17 @@ impl Controller {
                 self.drain.reopen(self.now, at, &self.policy.times);
                 self.drain.save(&self.target, &mut self.actions);
                 self.history.last_result = None;
-                self.write_record(RecordReason::Started);
+                self.recorder().write(RecordReason::Started);
             }
             DrainState::Finished(finished) => {
                 self.callers.release(Reply::Finished(finished.result), &mut self.actions);
             }
         }
+    }
+
+    const fn recorder(&mut self) -> Recorder<'_> {
+        let Self { policy, now, target, incarnation, drain, history, actions, .. } = self;
+        Recorder { now: *now, policy, target, incarnation, drain, history, actions }
     }
 
     fn start_drain(&mut self, trigger: Trigger, at: Time) {
@@ -189,7 +203,7 @@ impl Controller {
         self.shutdown.on_drain();
         self.polls.cancel();
         self.drain.save(&self.target, &mut self.actions);
-        self.write_record(RecordReason::Started);
+        self.recorder().write(RecordReason::Started);
     }
 
     // === readings ===
@@ -203,8 +217,12 @@ impl Controller {
         if !is_current || poll.target_exiting || self.target.is_exiting() {
             return;
         }
+        let is_first = !self.incarnation.sources.is_polled();
         let seen = self.incarnation.observe(poll, &self.policy, self.now);
-        self.observe_streams(&seen);
+        if is_first {
+            self.send_due_signal();
+        }
+        self.recorder().observe(&seen);
         let input = self.incarnation.drain_input(&self.target, &self.policy, self.now);
         let outcome = self.drain.active_mut().and_then(|drain| drain.evaluate(&self.policy.times, input));
         match outcome {
@@ -214,7 +232,7 @@ impl Controller {
             Some(outcome) => self.finish(outcome),
             None => self.finish_if_never_served(SignalAttempt::NotMade),
         }
-        self.write_record(RecordReason::CountChanged);
+        self.recorder().write(RecordReason::CountChanged);
         // During a drain, unauthorized callers wait for its end.
         let is_draining = self.drain.active().is_some();
         self.release_unauthorized(|drain, account| {
@@ -222,29 +240,6 @@ impl Controller {
             let never_served = || account.never_served(drain).then_some(Outcome::NeverServed);
             outcome.or_else(never_served).filter(|_| !is_draining)
         });
-    }
-
-    /// Records what a poll shows besides the count, and what the count shows after the signal.
-    fn observe_streams(&mut self, seen: &StreamsSeen) {
-        if let Some(age) = seen.oldest_active {
-            self.history.durations.observe_active(age);
-        }
-        for duration in &seen.ended {
-            self.history.durations.observe(*duration);
-            self.actions.push(Action::StreamEnded(*duration));
-        }
-        let count = self.incarnation.sources.count();
-        if count.is_some_and(|count| self.target.observe_after_signal(count)) {
-            self.drain.save(&self.target, &mut self.actions);
-        }
-        let quiet_period = self.policy.times.quiet_period;
-        if self.incarnation.disagreeing_since.is_some_and(|since| self.now.since(since) > quiet_period) {
-            self.warn(Warning::SourcesDisagreed);
-        }
-        let unsignalled = self.drain.active().is_some_and(Drain::is_lame_duck) && !self.target.is_signalled();
-        if seen.listener_closed && unsignalled {
-            self.warn(Warning::ToldByOthers);
-        }
     }
 
     // === the end of a drain ===
@@ -266,24 +261,13 @@ impl Controller {
         let (ended_before, trigger) = (drain.record.ended_before.is_some(), drain.trigger);
         if ended_before {
             let by_sigterm = trigger == Trigger::Sigterm;
-            self.warn(if by_sigterm { Warning::NoHook } else { Warning::ToldByOthers });
+            self.recorder().warn(if by_sigterm { Warning::NoHook } else { Warning::ToldByOthers });
             return self.finish(Outcome::Exited);
         }
         if attempt == SignalAttempt::NotMade {
-            self.send_signal();
+            self.recorder().send_signal();
         }
         self.finish(Outcome::NeverServed);
-    }
-
-    /// Sends the signal if that is permitted. It is written to the record and saved first.
-    fn send_signal(&mut self) {
-        let signal = SentSignal::new(self.now, self.incarnation.sources.streams());
-        if let Some(incarnation) = self.target.take_signal(&self.policy, signal) {
-            // A crash after the save means that the signal is never sent, so nothing comes in between.
-            self.write_record(RecordReason::CountChanged);
-            self.drain.save(&self.target, &mut self.actions);
-            self.actions.push(Action::SendSignal(incarnation));
-        }
     }
 
     /// Answers the unauthorized callers for whom `outcome` returns a value.
@@ -313,17 +297,16 @@ impl Controller {
         }
         self.release_unauthorized(|drain, _| drain.at_deadline(now, wait_for_exit));
         if let Some(finished) = self.drain.finished() {
-            let shutting_down = self.shutdown != Shutdown::Running;
+            let Self { target, incarnation, policy, shutdown, .. } = &*self;
             let is_due = |at: Option<Time>| at.is_some_and(|at| now >= at);
-            let kills = is_due(finished.kill_at(&self.target, &self.incarnation, &self.policy));
-            let resumes =
-                is_due(finished.resume_serving_at(&self.target, &self.incarnation, &self.policy, shutting_down));
+            let kills = is_due(finished.kill_at(target, incarnation, policy));
+            let is_stopping = *shutdown != Shutdown::Running;
+            let resumes = is_due(finished.resume_serving_at(target, incarnation, policy, is_stopping));
             if let Some(incarnation) = kills.then(|| self.target.take_kill()).flatten() {
                 self.actions.push(Action::KillTarget(incarnation));
             }
             if resumes {
-                self.drain.clear(&mut self.actions);
-                self.history.record = None;
+                self.recorder().clear();
                 self.target.forget_ended();
             }
         }
@@ -331,7 +314,7 @@ impl Controller {
         let has_unauthorized = self.callers.has_unauthorized();
         let input = ShutdownInput::new(now, &self.policy, &self.target, &self.incarnation, has_unauthorized);
         if self.shutdown.should_exit(&self.drain, input) {
-            self.record_exit(input.may_have_streams);
+            self.recorder().on_exit(input.may_have_streams);
             self.shutdown = Shutdown::Running;
             self.actions.push(Action::Exit);
         }
@@ -346,7 +329,9 @@ impl Controller {
         let awaiting_exit = self.target.is_awaiting_exit();
         // Unauthorized callers add no polls: they must not be able to cause traffic to the sources.
         let required = self.drain.active().map(|drain| drain.required_polls(&self.policy.times, awaiting_exit));
-        let required = required.into_iter().flatten().chain(self.target.required_polls());
+        let signal = self.target.alive().and_then(Target::sent_signal);
+        let after_signal = signal.into_iter().flat_map(SentSignal::required_polls);
+        let required = required.into_iter().flatten().chain(after_signal);
         self.polls.due(self.now, required)
     }
 }

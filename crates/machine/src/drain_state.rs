@@ -4,11 +4,11 @@ use crate::drain::Drain;
 use crate::drain_times::DrainTimes;
 use crate::hook_callers::HookCallers;
 use crate::incarnation::IncarnationState;
-use crate::io::{Action, Actions, Reply};
+use crate::io::{Action, Actions, NotCancelled, Reply};
 use crate::policy::Policy;
 use crate::result::{DrainResult, Outcome, Trigger};
 use crate::saved_drain::{SavedDrain, SavedResult};
-use crate::target_tracker::TargetTracker;
+use crate::target_tracker::{Target, TargetTracker};
 use crate::time::Time;
 
 /// The state of the target's drain.
@@ -112,7 +112,7 @@ impl DrainState {
             started_at: drain.started_at,
             deadline: drain.deadline,
             streams_at_start: drain.record.streams_at_start,
-            signal: target.sent_signal().copied(),
+            signal: target.target().and_then(Target::sent_signal).copied(),
             warnings: drain.record.warnings,
             finished,
         }));
@@ -159,6 +159,20 @@ impl DrainState {
             let mut drain = finished.drain.clone();
             drain.reopen(now, called_at, times);
             *self = Self::Active(drain);
+        }
+    }
+
+    /// Why a user cannot take this drain back; `None` if they can. `is_stopping` says whether a hook waits, or SIGTERM has
+    /// arrived.
+    #[must_use]
+    pub fn not_cancelled(&self, target: &TargetTracker, is_stopping: bool) -> Option<NotCancelled> {
+        match self {
+            Self::Serving => Some(NotCancelled::NoDrain),
+            Self::Finished(_) => Some(NotCancelled::Finished),
+            Self::Active(drain) if drain.trigger != Trigger::Cli || drain.record.hook_disconnected || is_stopping => {
+                Some(NotCancelled::PodIsStopping)
+            }
+            Self::Active(_) => target.is_signalled().then_some(NotCancelled::Signalled),
         }
     }
 

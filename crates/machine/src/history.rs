@@ -3,6 +3,7 @@
 use crate::drain_id::{DrainId, DrainIds};
 use crate::drain_record::TargetEnd;
 use crate::durations::DurationHistogram;
+use crate::incarnation::StreamsSeen;
 use crate::io::{Action, Actions, RecordReason};
 use crate::policy::Policy;
 use crate::result::DrainResult;
@@ -37,6 +38,17 @@ impl History {
     /// The id of a new drain.
     pub const fn new_id(&mut self) -> DrainId {
         self.ids.take()
+    }
+
+    /// Records the durations of streams that a poll shows.
+    pub fn observe(&mut self, seen: &StreamsSeen, actions: &mut Actions) {
+        if let Some(age) = seen.oldest_active {
+            self.durations.observe_active(age);
+        }
+        for duration in &seen.ended {
+            self.durations.observe(*duration);
+            actions.push(Action::StreamEnded(*duration));
+        }
     }
 
     /// Writes the record of a drain that is not over. If only the count may have changed and has not, writes nothing.

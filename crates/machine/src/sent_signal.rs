@@ -7,7 +7,6 @@
 
 use std::time::Duration;
 
-use crate::source_set::StreamCount;
 use crate::time::Time;
 
 /// When a reading shows that the target serves on, if one stream is left. The longer this is, the more often an honest
@@ -16,7 +15,7 @@ const SETTLE_ONE: Duration = Duration::from_millis(150);
 
 /// The same with several streams, which hardly ever end together by themselves. Some servers act on a signal late:
 /// uvicorn looks every 100 ms (`uvicorn/server.py`, `main_loop`).
-const SETTLE_SEVERAL: Duration = Duration::from_millis(500);
+const SETTLE_SEVERAL: Duration = Duration::from_millis(300);
 
 /// A signal that was sent, or is about to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,20 +47,20 @@ impl SentSignal {
         Self { sent_at, streams, after }
     }
 
-    /// Records a count, and returns whether it decides what the readings show.
-    pub fn observe(&mut self, count: StreamCount) -> bool {
+    /// Records a count that was requested at `as_of`, and returns whether it decides what the readings show.
+    pub fn observe(&mut self, streams: u64, as_of: Time) -> bool {
         let AfterSignal::Unproven(before) = self.after else { return false };
-        if count.as_of <= self.sent_at {
+        if as_of <= self.sent_at {
             return false;
         }
-        let settle = if count.streams == 1 { SETTLE_ONE } else { SETTLE_SEVERAL };
-        let lost_most = before.is_some_and(|before| count.streams.saturating_mul(2) < before);
+        let settle = if streams == 1 { SETTLE_ONE } else { SETTLE_SEVERAL };
+        let lost_most = before.is_some_and(|before| streams.saturating_mul(2) < before);
         self.after = if lost_most {
             AfterSignal::StreamsLost
-        } else if count.streams > 0 && count.as_of >= self.sent_at + settle {
+        } else if streams > 0 && as_of >= self.sent_at + settle {
             AfterSignal::ServedOn
         } else {
-            AfterSignal::Unproven(Some(count.streams))
+            AfterSignal::Unproven(Some(streams))
         };
         !matches!(self.after, AfterSignal::Unproven(_))
     }
@@ -92,7 +91,7 @@ mod tests {
     fn after(streams: Option<u64>, readings: &[(u64, u64)]) -> AfterSignal {
         let mut signal = SentSignal::new(at(1000), streams);
         for (millis, streams) in readings {
-            signal.observe(StreamCount { streams: *streams, as_of: at(1000 + millis) });
+            signal.observe(*streams, at(1000 + millis));
         }
         signal.after
     }
@@ -113,8 +112,8 @@ mod tests {
     fn one_stream_is_believed_sooner_than_several() {
         assert_eq!(after(Some(1), &[(149, 1)]), AfterSignal::Unproven(Some(1)));
         assert_eq!(after(Some(1), &[(150, 1)]), AfterSignal::ServedOn);
-        assert_eq!(after(Some(3), &[(150, 3), (499, 3)]), AfterSignal::Unproven(Some(3)));
-        assert_eq!(after(Some(3), &[(150, 3), (500, 2)]), AfterSignal::ServedOn);
+        assert_eq!(after(Some(3), &[(150, 3), (299, 3)]), AfterSignal::Unproven(Some(3)));
+        assert_eq!(after(Some(3), &[(150, 3), (300, 2)]), AfterSignal::ServedOn);
         assert_eq!(after(None, &[(500, 2)]), AfterSignal::ServedOn);
     }
 
@@ -136,9 +135,9 @@ mod tests {
     #[test]
     fn polls_are_required_until_it_is_decided() {
         let mut signal = SentSignal::new(at(1000), Some(3));
-        assert_eq!(signal.required_polls().collect::<Vec<_>>(), [at(1150), at(1500)]);
-        assert!(!signal.observe(StreamCount { streams: 3, as_of: at(1150) }));
-        assert!(signal.observe(StreamCount { streams: 3, as_of: at(1500) }) && !signal.is_unproven());
+        assert_eq!(signal.required_polls().collect::<Vec<_>>(), [at(1150), at(1300)]);
+        assert!(!signal.observe(3, at(1150)));
+        assert!(signal.observe(3, at(1300)) && !signal.is_unproven());
         assert_eq!(signal.required_polls().next(), None);
     }
 }

@@ -5,7 +5,6 @@ use crate::policy::Policy;
 use crate::result::ExitStatus;
 use crate::searches::Searches;
 use crate::sent_signal::SentSignal;
-use crate::source_set::StreamCount;
 use crate::target::{Found, Incarnation, ObservationStart, SearchResult};
 use crate::time::Time;
 
@@ -63,13 +62,7 @@ impl TargetTracker {
     /// Whether the target was signalled, dead or alive.
     #[must_use]
     pub fn is_signalled(&self) -> bool {
-        self.sent_signal().is_some()
-    }
-
-    /// The signal to the target, dead or alive, if it was sent or is about to be.
-    #[must_use]
-    pub fn sent_signal(&self) -> Option<&SentSignal> {
-        self.target.as_ref()?.sent_signal()
+        self.target.as_ref().is_some_and(Target::is_signalled)
     }
 
     /// Whether the target was signalled and is still alive.
@@ -185,18 +178,12 @@ impl TargetTracker {
         true
     }
 
-    /// Records a count of a living target, and returns whether it decides what the readings after the signal show.
-    pub fn observe_after_signal(&mut self, count: StreamCount) -> bool {
+    /// Records a count that was requested at `as_of`, and returns whether it decides what the readings after the signal show.
+    pub fn observe_after_signal(&mut self, streams: u64, as_of: Time) -> bool {
         match self.target.as_mut().map(|target| &mut target.signal) {
-            Some(SignalState::Sent(signal)) => signal.observe(count),
+            Some(SignalState::Sent(signal)) => signal.observe(streams, as_of),
             Some(SignalState::Unsent | SignalState::Saved(_) | SignalState::Failed) | None => false,
         }
-    }
-
-    /// The times at which a poll is required, so that little can happen unseen after the signal.
-    pub fn required_polls(&self) -> impl Iterator<Item = Time> {
-        let signal = self.alive().and_then(Target::sent_signal);
-        signal.into_iter().flat_map(SentSignal::required_polls)
     }
 
     /// Decides to kill the target, if it is alive and has not been killed.

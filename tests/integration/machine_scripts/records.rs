@@ -1,4 +1,4 @@
-//! The record of a drain: what it says before the drain is over, after the signal, and without a hook.
+//! The record of a drain: what it says before the drain is over, and without a hook.
 
 use std::time::Duration;
 
@@ -6,25 +6,22 @@ use lameduck_machine::io::RecordReason::{self, CountChanged, HookDisconnected, S
 use lameduck_machine::io::TargetEnded;
 use lameduck_machine::policy::SigtermPolicy;
 use lameduck_machine::reading::ReadErrorKind::{ConnectionRefused, NoResponse};
-use lameduck_machine::reading::Source::{Metrics, Sockets};
-use lameduck_machine::result::ExitStatus::{self, Code, Killed, Unknown};
-use lameduck_machine::result::Outcome::{Drained, Exited, Expired, Interrupted, NeverServed};
-use lameduck_machine::result::Trigger::{Cli, Hook};
+use lameduck_machine::result::ExitStatus::{Code, Killed};
+use lameduck_machine::result::Outcome::{Exited, Expired, Interrupted};
+use lameduck_machine::result::Trigger::Hook;
 use lameduck_machine::result::{DrainResult, Outcome};
-use lameduck_machine::target::SearchResult;
-use lameduck_machine::warnings::Warning::{self, EndedWithSignal, NoHook, SourcesDisagreed, ToldByOthers};
+use lameduck_machine::warnings::Warning::{self, EndedWithSignal, NoHook};
 
 use crate::machine_scripts::pod::Effect::{Exit, Release, Signal};
-use crate::machine_scripts::pod::{CALL, CONFIRMATION, DEADLINE, Pod, SIGNAL, count, found, policy};
+use crate::machine_scripts::pod::{CALL, DEADLINE, Pod, SIGNAL, found};
 
 const SIGKILL: i32 = 9;
-const SIGTERM: i32 = 15;
 
-fn result(pod: &Pod) -> DrainResult {
+pub(super) fn result(pod: &Pod) -> DrainResult {
     pod.result.expect("a result")
 }
 
-fn warnings(pod: &Pod) -> Vec<Warning> {
+pub(super) fn warnings(pod: &Pod) -> Vec<Warning> {
     result(pod).warnings.iter().collect()
 }
 
@@ -32,99 +29,6 @@ fn warnings(pod: &Pod) -> Vec<Warning> {
 fn last_record(pod: &Pod) -> (Outcome, Option<u64>, RecordReason) {
     let (record, reason) = *pod.records.last().expect("a record");
     (record.outcome, record.stragglers, reason)
-}
-
-// === after the signal ===
-
-/// The stragglers and the warnings of a target that exits with this status, this long after the signal.
-fn exit_after(streams: u64, seconds: f64, status: ExitStatus) -> (Option<u64>, Vec<Warning>) {
-    let mut pod = Pod::serving(streams);
-    pod.drain_to_signal().at(f64::from(SIGNAL) + seconds).exits(1, status);
-    let stragglers = result(&pod).stragglers;
-    pod.expect([Release(Exited, stragglers)]);
-    assert_eq!(result(&pod).streams_at_signal, Some(streams));
-    (stragglers, warnings(&pod))
-}
-
-#[test]
-fn clean_exit_proves_nothing_before_a_reading_after_the_signal() {
-    for seconds in [0.0, 0.1, 0.4] {
-        assert_eq!(exit_after(3, seconds, Code(0)), (None, vec![EndedWithSignal]), "{seconds}");
-    }
-    assert_eq!(exit_after(1, 0.1, Code(0)), (None, vec![EndedWithSignal]));
-    assert_eq!(exit_after(3, 0.1, Unknown), (None, vec![EndedWithSignal]));
-    assert_eq!(exit_after(3, 0.1, Code(1)), (None, vec![EndedWithSignal]));
-}
-
-#[test]
-fn clean_exit_counts_once_a_reading_has_seen_the_target_serve_on() {
-    assert_eq!(exit_after(3, 0.6, Code(0)), (Some(0), vec![]));
-    assert_eq!(exit_after(1, 0.2, Code(0)), (Some(0), vec![]));
-    assert_eq!(exit_after(3, 20.0, Code(0)), (Some(0), vec![]));
-}
-
-#[test]
-fn target_without_streams_at_the_signal_has_nothing_to_prove() {
-    assert_eq!(exit_after(0, 0.0, Code(0)), (Some(0), vec![]));
-    assert_eq!(exit_after(0, 0.0, Unknown), (Some(0), vec![]));
-}
-
-#[test]
-fn kill_soon_after_the_signal_is_no_end_with_the_signal() {
-    assert_eq!(exit_after(3, 0.1, Killed(SIGKILL)), (Some(3), vec![]));
-}
-
-#[test]
-fn streams_that_fall_to_zero_with_the_signal_are_not_drained() {
-    let mut pod = Pod::serving(3);
-    pod.drain_to_signal().streams(0).at(f64::from(SIGNAL) + 0.15 + f64::from(CONFIRMATION));
-    pod.expect([Release(Drained, None)]);
-    assert_eq!(warnings(&pod), [EndedWithSignal]);
-}
-
-#[test]
-fn losing_most_streams_with_the_signal_is_not_forgotten_at_the_deadline() {
-    let mut pod = Pod::serving(12);
-    pod.drain_to_signal().streams(2).at(DEADLINE).expect([Release(Expired, Some(2))]);
-    assert_eq!(warnings(&pod), [EndedWithSignal]);
-}
-
-#[test]
-fn loss_with_the_signal_survives_a_restart() {
-    let mut pod = Pod::serving(3);
-    pod.drain_to_signal().streams(0).at(18).sidecar_restarts();
-    pod.at(18 + CONFIRMATION).expect([Release(Drained, None)]);
-    assert_eq!((result(&pod).streams_at_signal, warnings(&pod)), (Some(3), vec![EndedWithSignal]));
-}
-
-#[test]
-fn proof_survives_a_restart() {
-    let mut pod = Pod::serving(3);
-    pod.drain_to_signal().at(18).sidecar_restarts().at(18.1).exits(1, Code(0)).expect([Release(Exited, Some(0))]);
-    assert_eq!((result(&pod).streams_at_signal, warnings(&pod)), (Some(3), vec![]));
-}
-
-#[test]
-fn unknown_count_at_the_signal_proves_nothing() {
-    let mut pod = Pod::serving(3);
-    pod.at(11).page_fails(NoResponse).at(CALL + 2).call(Hook).at(SIGNAL + 2).expect([Signal(1)]);
-    pod.at(30).exits(1, Code(0)).expect([Release(Exited, None)]);
-    assert_eq!((result(&pod).streams_at_signal, warnings(&pod)), (None, vec![EndedWithSignal]));
-}
-
-#[test]
-fn unsignalled_drain_has_no_count_at_the_signal() {
-    let mut pod = Pod::with(0, |policy| policy.signal = None);
-    pod.at(CALL).call(Hook).at(SIGNAL + 2).expect([Release(Drained, Some(0))]);
-    assert_eq!((result(&pod).streams_at_signal, warnings(&pod)), (None, vec![]));
-}
-
-#[test]
-fn count_is_read_shortly_before_and_after_the_signal() {
-    let mut pod = Pod::serving(3);
-    pod.at(CALL).call(Hook).at(14.5).streams(5).at(SIGNAL).expect([Signal(1)]).at(15.2).counted(Some(5));
-    pod.streams(4).at(15.6).counted(Some(4)).exits(1, Code(0)).expect([Release(Exited, Some(0))]);
-    assert_eq!(result(&pod).streams_at_signal, Some(5));
 }
 
 // === before the drain is over ===
@@ -272,93 +176,6 @@ fn drain_policy_reports_a_missing_hook_after_the_end() {
     let mut pod = Pod::with(3, |policy| policy.on_sigterm = SigtermPolicy::Drain);
     pod.at(10).exits(1, Code(0)).at(12).sigterm().expect([Release(Exited, Some(3)), Exit]);
     assert_eq!((warnings(&pod), pod.stragglers), (vec![NoHook], 3));
-}
-
-// === told by others ===
-
-#[test]
-fn exit_in_the_lame_duck_was_told_by_others() {
-    for status in [Code(0), Unknown, Killed(SIGTERM)] {
-        let mut pod = Pod::serving(3);
-        pod.at(CALL).call(Hook).at(12).exits(1, status).expect([Release(Exited, Some(3))]);
-        assert_eq!(warnings(&pod), [ToldByOthers], "{status:?}");
-    }
-    let mut pod = Pod::serving(3);
-    pod.at(CALL).call(Hook).at(12).exits(1, Killed(SIGKILL)).expect([Release(Exited, Some(3))]);
-    assert_eq!(warnings(&pod), [], "the kernel or an operator has killed it");
-}
-
-#[test]
-fn hook_after_the_end_of_the_target_is_on_another_container() {
-    let mut pod = Pod::serving(3);
-    pod.at(10).exits(1, Code(0)).at(12).call(Hook).expect([Release(Exited, Some(3))]);
-    assert_eq!((warnings(&pod), pod.stragglers), (vec![ToldByOthers], 3));
-}
-
-#[test]
-fn user_drain_after_the_end_of_the_target_says_nothing_of_it() {
-    let mut pod = Pod::serving(3);
-    pod.at(10).exits(1, Code(0)).at(12).call(Cli).expect([Release(NeverServed, Some(0))]);
-    assert_eq!(warnings(&pod), []);
-}
-
-#[test]
-fn target_found_in_a_drain_replaces_the_earlier_end() {
-    let mut pod = Pod::serving(3);
-    pod.at(10).exits(1, Code(0)).searches_hang().at(12).call(Hook);
-    pod.streams(2).search_finds(SearchResult::NotFound).at(DEADLINE + 2).expect([Release(Expired, Some(2))]);
-    assert_eq!(warnings(&pod), []);
-}
-
-/// A pod with a page and connections to a port.
-fn with_sockets(streams: u64, flows: &[u64]) -> Pod {
-    let mut policy = policy();
-    policy.sources = vec![Metrics, Sockets];
-    let mut pod = Pod::start(policy, Some(found(1, None)), &[(Metrics, count(streams))]);
-    pod.traffic(flows);
-    pod
-}
-
-#[test]
-fn listener_closed_in_the_lame_duck_was_told_by_others() {
-    let mut pod = with_sockets(2, &[0, 0]);
-    pod.at(CALL).call(Hook).at(12.5).listening(false).at(SIGNAL).expect([Signal(1)]);
-    pod.at(20).exits(1, Code(0)).expect([Release(Exited, Some(0))]);
-    assert_eq!(warnings(&pod), [ToldByOthers]);
-}
-
-#[test]
-fn listener_closed_after_the_signal_is_expected() {
-    let mut pod = with_sockets(2, &[0, 0]);
-    pod.at(CALL).call(Hook).at(SIGNAL).expect([Signal(1)]).listening(false);
-    pod.at(20).exits(1, Code(0)).expect([Release(Exited, Some(0))]);
-    assert_eq!(warnings(&pod), []);
-}
-
-#[test]
-fn page_closed_in_the_lame_duck_was_told_by_others() {
-    let mut pod = Pod::serving(3);
-    pod.at(CALL).call(Hook).at(12.5).page_fails(ConnectionRefused).at(SIGNAL).expect([Signal(1)]);
-    pod.at(DEADLINE).expect([Release(Expired, None)]);
-    assert_eq!(warnings(&pod), [ToldByOthers]);
-}
-
-#[test]
-fn warning_survives_a_restart() {
-    let mut pod = Pod::serving(3);
-    pod.at(CALL).call(Hook).at(12.5).page_fails(ConnectionRefused).at(13.5).sidecar_restarts();
-    pod.at(SIGNAL).expect([Signal(1)]).at(DEADLINE).expect([Release(Expired, None)]);
-    assert_eq!(warnings(&pod), [ToldByOthers]);
-}
-
-#[test]
-fn sources_that_disagree_for_long_are_reported() {
-    let mut pod = with_sockets(3, &[0, 0]);
-    pod.at(CALL).call(Hook).at(SIGNAL).expect([Signal(1)]).at(DEADLINE).expect([Release(Expired, Some(3))]);
-    assert_eq!(warnings(&pod), [SourcesDisagreed]);
-    let mut pod = with_sockets(2, &[0, 0]);
-    pod.at(CALL).call(Hook).at(SIGNAL).expect([Signal(1)]).at(DEADLINE).expect([Release(Expired, Some(2))]);
-    assert_eq!(warnings(&pod), []);
 }
 
 #[test]

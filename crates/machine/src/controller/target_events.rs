@@ -18,12 +18,19 @@ impl Controller {
             self.on_found(found);
         }
         self.target.searches.record(requested_at, result);
-        let draining_since = self.drain.active().and_then(Drain::draining_since);
-        if draining_since.is_some_and(|since| requested_at >= since) {
-            self.send_signal();
-        }
+        self.send_due_signal();
         if !self.polls.is_in_flight() {
             self.finish_if_never_served(SignalAttempt::NotMade);
+        }
+    }
+
+    /// Sends the signal after a search in the draining stage that permits it. The first poll of an incarnation is awaited:
+    /// without it, the count before the signal would be unknown.
+    pub(super) fn send_due_signal(&mut self) {
+        let awaits_first_poll = self.polls.is_in_flight() && !self.incarnation.sources.is_polled();
+        let draining_since = self.drain.active().and_then(Drain::draining_since);
+        if draining_since.is_some_and(|since| self.target.searches.searched_since(since)) && !awaits_first_poll {
+            self.recorder().send_signal();
         }
     }
 
@@ -44,8 +51,7 @@ impl Controller {
             }
         } else {
             self.target.track(found, &mut self.actions);
-            self.drain.clear(&mut self.actions);
-            self.history.record = None;
+            self.recorder().clear();
             self.reset_incarnation();
             self.callers.invalidate_zeros();
         }
@@ -56,7 +62,7 @@ impl Controller {
         if !self.target.exit(incarnation, status, streams, self.now) {
             return;
         }
-        self.record_target_end(incarnation, status);
+        self.recorder().on_target_end(incarnation, status);
         let wait_for_exit = self.policy.wait_for_exit;
         if let Some(drain) = self.drain.active() {
             self.finish(drain.at_exit(wait_for_exit));

@@ -107,6 +107,11 @@ impl Readings {
         counts.max().filter(|_| now.since(last.answered_at) <= age)
     }
 
+    /// Whether a poll has been answered or has expired.
+    pub(crate) fn any_finished(&self, now: Time) -> bool {
+        self.polls.iter().any(|poll| poll.is_finished(now))
+    }
+
     /// Whether a poll that was requested later than this counted streams.
     pub(crate) fn streams_after(&self, since: Time) -> bool {
         let mut polls = self.polls.iter().filter(|poll| poll.requested_at > since);
