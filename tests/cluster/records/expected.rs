@@ -35,7 +35,7 @@ const KILLED_WITH_THE_ENGINE: Expected<'static> = Expected {
     message: &["`interrupted`, 3 stragglers", "`exited`, 3 stragglers"],
     log: &["`interrupted`, 3 stragglers", "`exited`, 3 stragglers"],
     exit_code: &["137", "10"],
-    metrics: &["`stragglers_total` 0", "`stragglers_total` 3"],
+    metrics: &["`stragglers_total` 0", "`stragglers_total` 3, `drains_total{outcome=\"exited\"}` 1"],
 };
 
 const EXPIRED_TOLD_BY_OTHERS: Expected<'static> = Expected {
@@ -44,7 +44,7 @@ const EXPIRED_TOLD_BY_OTHERS: Expected<'static> = Expected {
     message: &["`expired`, 3 stragglers, `told_by_others`"],
     log: &["`expired`, 3 stragglers, `told_by_others`"],
     exit_code: &["10"],
-    metrics: &["`stragglers_total` 3"],
+    metrics: &["`stragglers_total` 3, `drains_total{outcome=\"expired\"}` 1"],
 };
 
 const EXITED_NO_HOOK: Expected<'static> = Expected {
@@ -62,7 +62,7 @@ pub(super) const CLEAN_DRAIN: Expected<'static> = Expected {
     message: &["`exited`, 0 stragglers"],
     log: &["`exited`, 0 stragglers"],
     exit_code: &["0"],
-    metrics: &["`stragglers_total` 0"],
+    metrics: &["`stragglers_total` 0, `drains_total{outcome=\"exited\"}` 1"],
 };
 
 pub(super) const DEADLINE: Expected<'static> = Expected {
@@ -71,7 +71,7 @@ pub(super) const DEADLINE: Expected<'static> = Expected {
     message: &["`expired`, 3 stragglers"],
     log: &["`expired`, 3 stragglers"],
     exit_code: &["10"],
-    metrics: &["`stragglers_total` 3"],
+    metrics: &["`stragglers_total` 3, `drains_total{outcome=\"expired\"}` 1"],
 };
 
 pub(super) const DROPPED_ON_SIGNAL: Expected<'static> = Expected {
@@ -80,7 +80,7 @@ pub(super) const DROPPED_ON_SIGNAL: Expected<'static> = Expected {
     message: &["`exited`, null stragglers, `ended_with_signal`"],
     log: &["`exited`, null stragglers, `ended_with_signal`"],
     exit_code: &["11"],
-    metrics: &["`stragglers_total` 0"],
+    metrics: &["`stragglers_total` 0, `drains_total{outcome=\"exited\"}` 1"],
 };
 
 pub(super) const IDLE_STREAMS: Expected<'static> = Expected {
@@ -89,7 +89,7 @@ pub(super) const IDLE_STREAMS: Expected<'static> = Expected {
     message: &["`idle`, 0 stragglers, 2 idle"],
     log: &["`idle`, 0 stragglers, 2 idle"],
     exit_code: &["0"],
-    metrics: &["`stragglers_total` 0"],
+    metrics: &["`stragglers_total` 0, `drains_total{outcome=\"idle\"}` 1"],
 };
 
 pub(super) const SHORTENED: Expected<'static> = Expected {
@@ -122,9 +122,9 @@ pub(super) const CRASH_AND_RESTART: Expected<'static> = Expected {
     scenario: "an Engine that is killed while it serves, and restarts; the pod is not deleted",
     clients: "3 cut",
     message: &["none"],
-    log: &["none"],
+    log: &["a warning: the target has ended while it was serving, 3 streams"],
     exit_code: &["none"],
-    metrics: &["`stragglers_total` 3"],
+    metrics: &["`stragglers_total` 3, `target_exits_total{during=\"serving\"}` 1"],
 };
 
 pub(super) const HOOK_ON_NATIVE_SIDECAR: Expected<'static> =
@@ -139,7 +139,7 @@ pub(super) const SECOND_SIGNAL: Expected<'static> = Expected {
     message: &["`exited`, null stragglers, `ended_with_signal`, `told_by_others`"],
     log: &["`exited`, null stragglers, `ended_with_signal`, `told_by_others`"],
     exit_code: &["11"],
-    metrics: &["`stragglers_total` 0"],
+    metrics: &["`stragglers_total` 0, `drains_total{outcome=\"exited\"}` 1"],
 };
 
 pub(super) const NO_HOOK_NATIVE: Expected<'static> = Expected { scenario: "no hook, native sidecar", ..EXITED_NO_HOOK };

@@ -18,8 +18,8 @@ use lameduck_test_support::http::request;
 /// How often the metrics are scraped: far more often than by any Prometheus.
 const SCRAPE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The families that are records. Series that are zero are left out, except of the first.
-const RECORD_FAMILIES: [&str; 3] = ["stragglers_total", "drains_total", "target_exits_total"];
+/// The series that are records. Those that are zero are left out, except the first.
+const RECORDS: [&str; 3] = ["stragglers_total", "drains_total", "target_exits_total{during=\"serving\"}"];
 
 /// One end of a container, as `kubectl get pod --output json` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,8 +113,8 @@ impl Scraper {
         let page = self.last.lock().expect("no thread panics here").clone();
         let records = page.lines().filter_map(|line| {
             let (series, value) = line.strip_prefix("lameduck_")?.split_once(' ')?;
-            let family = RECORD_FAMILIES.iter().find(|family| series.starts_with(**family))?;
-            (value != "0" || *family == RECORD_FAMILIES[0]).then(|| format!("`{series}` {value}"))
+            let position = RECORDS.iter().position(|record| series.starts_with(record))?;
+            (value != "0" || position == 0).then(|| format!("`{series}` {value}"))
         });
         let mut records: Vec<String> = records.collect();
         records.sort_by_key(|record| !record.starts_with("`stragglers_total"));
