@@ -112,12 +112,16 @@ impl EventLog {
         }
     }
 
-    /// Logs a SIGTERM and its sender. After an outcome only at debug level, because the outcome is the last line.
+    /// Logs a SIGTERM, its sender and the open streams. After an outcome only at debug level, because the outcome is the
+    /// last line.
     pub fn sigterm(&self, sender: Option<i32>) {
         let sender = Nullable(sender);
+        let streams = Nullable(self.last.as_ref().and_then(|last| last.streams.count));
         match self.last.as_ref().map(|last| last.phase) {
             Some(Phase::Done) => debug!(?sender, "SIGTERM received"),
-            Some(Phase::Serving | Phase::LameDuck | Phase::Draining) | None => info!(?sender, "SIGTERM received"),
+            Some(Phase::Serving | Phase::LameDuck | Phase::Draining) | None => {
+                info!(?sender, ?streams, "SIGTERM received");
+            }
         }
     }
 }

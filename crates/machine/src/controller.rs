@@ -192,7 +192,7 @@ impl Controller {
     }
 
     fn start_drain(&mut self, trigger: Trigger, at: Time) {
-        let id = self.history.new_id();
+        let id = self.history.drain_id();
         // A user's drain has nothing to do with the end of the target before it.
         let record = match self.history.target_end.take_if(|_| trigger != Trigger::Cli) {
             None => DrainRecord::new(id, self.incarnation.sources.streams()),
@@ -317,6 +317,8 @@ impl Controller {
             self.recorder().on_exit(input.may_have_streams);
             self.shutdown = Shutdown::Running;
             self.actions.push(Action::Exit);
+        } else if self.shutdown.awaits_hook() && input.may_have_streams {
+            self.recorder().write_without_drain(RecordReason::CountChanged);
         }
         if self.next_poll_at() <= now {
             let (limit, target) = (self.policy.times.scrape_timeout, self.target.alive());

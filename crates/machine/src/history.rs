@@ -16,7 +16,7 @@ pub struct History {
     pub durations: DurationHistogram,
     /// The result of the last drain, until the next one starts.
     pub last_result: Option<DrainResult>,
-    /// The last written record, provisional or not. `None` while the pod serves.
+    /// The last written record, provisional or not. `None` while the pod serves, unless a hook is awaited after SIGTERM.
     pub record: Option<DrainResult>,
     /// The end of the target outside of a drain, until another target is found or a drain has taken it over.
     pub target_end: Option<TargetEnd>,
@@ -38,6 +38,11 @@ impl History {
     /// The id of a new drain.
     pub const fn new_id(&mut self) -> DrainId {
         self.ids.take()
+    }
+
+    /// The id of a drain that starts now, or would start. It is kept from a record that was written before.
+    pub fn drain_id(&mut self) -> DrainId {
+        self.record.map_or_else(|| self.new_id(), |record| record.id)
     }
 
     /// Records the durations of streams that a poll shows.

@@ -11,7 +11,7 @@ use crate::history::History;
 use crate::incarnation::{IncarnationState, StreamsSeen};
 use crate::io::{Action, Actions, CallerId, RecordReason, Reply, TargetEnded};
 use crate::policy::Policy;
-use crate::result::{ExitStatus, Outcome, Trigger};
+use crate::result::{DrainResult, ExitStatus, Outcome, Trigger};
 use crate::sent_signal::SentSignal;
 use crate::target::Incarnation;
 use crate::target_tracker::{Target, TargetTracker};
@@ -135,26 +135,39 @@ impl Recorder<'_> {
         }
     }
 
-    /// Writes the record before this process exits, if its end leaves anything unsaid. Nobody has asked for a drain, so
-    /// none is saved that a restarted sidecar would resume.
+    /// Writes the record before this process exits, if its end leaves anything unsaid.
     pub fn on_exit(&mut self, may_have_streams: bool) {
         if !self.drain.is_serving() {
-            return self.write(RecordReason::Exit);
-        }
-        let (id, streams) = (self.history.new_id(), self.incarnation.sources.streams());
-        let (record, outcome) = match self.history.target_end {
-            Some(end) => (DrainRecord::of_ended_target(id, end).warned(Warning::NoHook), Outcome::Exited),
-            None if may_have_streams => (DrainRecord::new(id, streams), Outcome::Interrupted),
-            None => return,
-        };
-        let drain = Drain::begin(self.now, &self.policy.times, Trigger::Sigterm, record);
-        let result = Account::new(self.now, self.policy, self.target, self.incarnation).result(&drain, outcome);
-        if outcome == Outcome::Interrupted {
-            self.history.write_provisional(result, RecordReason::Exit, self.actions);
-        } else {
+            self.write(RecordReason::Exit);
+        } else if let Some(end) = self.history.target_end {
+            let record = DrainRecord::of_ended_target(self.history.drain_id(), end).warned(Warning::NoHook);
+            let result = self.result_without_drain(record, Outcome::Exited);
             self.history.on_result(result);
             self.actions.push(Action::ReportOutcome(result));
+        } else if may_have_streams {
+            self.write_without_drain(RecordReason::Exit);
+        } else if self.history.record.take().is_some() {
+            // The streams have ended by themselves while a hook was awaited.
+            self.actions.push(Action::ClearRecord);
         }
+    }
+
+    /// Writes the record of streams that may be cut although there is no drain: SIGTERM has arrived, and no hook call.
+    /// Nobody has asked for a drain, so none is saved that a restarted sidecar would resume.
+    pub fn write_without_drain(&mut self, reason: RecordReason) {
+        let streams = self.incarnation.sources.streams();
+        let streams_at_start = self.history.record.map_or(streams, |last| last.streams_at_start);
+        let mut record = DrainRecord::new(self.history.drain_id(), streams_at_start);
+        if let Some(streams) = streams {
+            record.observe(streams);
+        }
+        let result = self.result_without_drain(record, Outcome::Interrupted);
+        self.history.write_provisional(result, reason, self.actions);
+    }
+
+    fn result_without_drain(&self, record: DrainRecord, outcome: Outcome) -> DrainResult {
+        let drain = Drain::begin(self.now, &self.policy.times, Trigger::Sigterm, record);
+        Account::new(self.now, self.policy, self.target, self.incarnation).result(&drain, outcome)
     }
 
     /// Whether a drain is in its lame duck and has sent no signal.

@@ -84,9 +84,15 @@ impl Shutdown {
 
     /// Handles the start of a drain: a sidecar that awaited a hook exits after the drain.
     pub const fn on_drain(&mut self) {
-        if matches!(self, Self::AwaitingHook(_)) {
+        if self.awaits_hook() {
             *self = Self::AfterDrain;
         }
+    }
+
+    /// Whether SIGTERM has arrived, but no hook call yet.
+    #[must_use]
+    pub const fn awaits_hook(self) -> bool {
+        matches!(self, Self::AwaitingHook(_))
     }
 
     /// Whether the sidecar exits now.

@@ -172,6 +172,37 @@ fn sidecar_that_leaves_open_streams_says_so() {
 }
 
 #[test]
+fn open_streams_have_a_record_while_a_hook_is_awaited() {
+    let mut pod = Pod::serving(3);
+    pod.at(CALL).sigterm();
+    assert_eq!(last_record(&pod), (Interrupted, Some(3), CountChanged));
+    let (first, _) = pod.records[0];
+    pod.at(CALL + 5).streams(2).at(CALL + 6);
+    assert_eq!(last_record(&pod), (Interrupted, Some(2), CountChanged));
+    assert_eq!(pod.records.last().expect("a record").0.streams_at_start, Some(3));
+    assert!(pod.saved.is_none(), "a restarted sidecar must not resume it");
+    pod.at(CALL + 7).call(Hook);
+    assert_eq!(last_record(&pod), (Interrupted, Some(2), Started));
+    assert!(pod.records.iter().all(|(record, _)| record.id == first.id), "the drain has the same id");
+}
+
+#[test]
+fn record_is_withdrawn_if_the_streams_end_without_a_hook() {
+    let mut pod = Pod::serving(3);
+    pod.at(CALL).sigterm().at(CALL + 5).streams(0).at(CALL + 6).expect([Exit]);
+    assert!(pod.records.is_empty() && pod.result.is_none());
+}
+
+#[test]
+fn missing_hook_is_reported_with_the_id_of_the_earlier_record() {
+    let mut pod = Pod::serving(3);
+    pod.at(CALL).sigterm();
+    let (first, _) = pod.records[0];
+    pod.at(CALL + 5).exits(1, Killed(SIGKILL)).expect([Release(Exited, Some(3)), Exit]);
+    assert_eq!((result(&pod).id, warnings(&pod)), (first.id, vec![NoHook]));
+}
+
+#[test]
 fn drain_policy_reports_a_missing_hook_after_the_end() {
     let mut pod = Pod::with(3, |policy| policy.on_sigterm = SigtermPolicy::Drain);
     pod.at(10).exits(1, Code(0)).at(12).sigterm().expect([Release(Exited, Some(3)), Exit]);

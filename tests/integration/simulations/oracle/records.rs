@@ -82,7 +82,11 @@ impl Oracle {
                 assert_eq!(Some(record.id), self.records.id, "the record has another id");
                 assert_eq!(record.duration, now.since(drain.started_at));
             }
-            None => assert!(reason == RecordReason::Exit && self.sigterm_at.is_some(), "a record without a drain"),
+            None => {
+                let awaits_hook = matches!(reason, RecordReason::Exit | RecordReason::CountChanged);
+                assert!(awaits_hook && self.sigterm_at.is_some(), "a record without a drain");
+                assert!(self.records.record.is_none_or(|last| last.id == record.id), "the record has another id");
+            }
         }
         self.records.hook_disconnected |= reason == RecordReason::HookDisconnected;
         self.records.record = Some(*record);
