@@ -16,7 +16,7 @@ use crate::io::metrics::Metrics;
 use crate::io::report::durations::DurationsReport;
 use crate::io::report::{OutcomeReport, StatusReport};
 use crate::queue::{Event, HookCall, HookReply, PollResult, Request};
-use crate::reasons;
+use crate::reasons::{Reasons, Wanted};
 use crate::supervisor::event_log::EventLog;
 use crate::supervisor::replies::Replies;
 
@@ -35,6 +35,7 @@ pub struct Supervisor<P> {
     unauthorized: BTreeMap<CallerId, IpAddr>,
     metrics: Metrics,
     log: EventLog,
+    reasons: Reasons,
     /// The name of the configured signal.
     signal: Option<String>,
 }
@@ -60,12 +61,19 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
             replies: Replies::default(),
             unauthorized: BTreeMap::new(),
             log: EventLog::default(),
+            reasons: Reasons::default(),
         }
+    }
+
+    /// Lets messages name what the settings name.
+    #[must_use]
+    pub fn with_names(self, wanted: Wanted) -> Self {
+        Self { reasons: Reasons::new(wanted), ..self }
     }
 
     /// Runs until the machine wants to exit, and returns its last state.
     pub async fn run(mut self, mut queue: mpsc::Receiver<Event>) -> Snapshot {
-        self.log.update(self.controller.snapshot(self.clock.now()));
+        self.log.update(self.controller.snapshot(self.clock.now()), &self.reasons);
         while !self.run_actions() {
             let wake = self.clock.instant(self.controller.poll_timeout());
             tokio::select! {
@@ -101,6 +109,7 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
                     }
                 }
             }
+            Event::Instead(instead) => self.reasons.update(instead),
             Event::Request(request) => self.on_request(request),
             Event::Sigterm(sender) => {
                 self.log.sigterm(sender);
@@ -115,7 +124,7 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
             self.metrics.record_signal(signal, *sent);
         }
         self.controller.handle(self.clock.now(), input);
-        self.log.update(self.controller.snapshot(self.clock.now()));
+        self.log.update(self.controller.snapshot(self.clock.now()), &self.reasons);
     }
 
     /// Performs all actions, and returns whether the last one was to exit.
@@ -178,17 +187,18 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
             Request::Hangup => self.remove_disconnected(),
             Request::Readiness(reply) => {
                 let reason = self.controller.readiness(now).not_ready_reason();
-                drop(reply.send(reason.as_ref().map(reasons::not_ready)));
+                drop(reply.send(reason.map(|reason| self.reasons.not_ready(&reason))));
             }
             Request::Accepting(reply) => {
                 let reason = self.controller.readiness(now).not_accepting_reason();
-                drop(reply.send(reason.as_ref().map(reasons::not_ready)));
+                drop(reply.send(reason.map(|reason| self.reasons.not_ready(&reason))));
             }
             Request::Liveness(reply) => drop(reply.send(())),
             Request::Status(reply) => {
                 let (durations, time_to_zero) = self.controller.stream_durations(now);
                 let durations = DurationsReport::new(durations, time_to_zero);
-                let report = StatusReport::new(&self.controller.snapshot(now), self.signal.as_deref(), durations);
+                let snapshot = self.controller.snapshot(now);
+                let report = StatusReport::new(&snapshot, &self.reasons, self.signal.as_deref(), durations);
                 drop(reply.send(Box::new(report)));
             }
             Request::Metrics(reply) => {

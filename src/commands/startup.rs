@@ -12,6 +12,7 @@ use crate::io::process::TargetFinder;
 use crate::io::state::StateFile;
 use crate::io::termination::TerminationLog;
 use crate::queue::Event;
+use crate::reasons::Wanted;
 use crate::settings::Settings;
 use crate::settings::args::LogArgs;
 use crate::settings::environment::unknown_variables;
@@ -22,6 +23,7 @@ use lameduck_machine::policy::Policy;
 use lameduck_machine::saved_drain::SavedDrain;
 use lameduck_machine::target::ObservationStart;
 use lameduck_machine::time::Time;
+use lameduck_parsers::selector::Selector;
 
 /// How many events the queue holds before their senders have to wait.
 pub(super) const QUEUE: usize = 256;
@@ -54,6 +56,21 @@ pub(super) fn policy(settings: &Settings, observed_since: ObservationStart) -> P
         accept_below: settings.sources.accept_below,
         on_sigterm: settings.on_sigterm,
         observed_since,
+    }
+}
+
+/// Collects the names in the settings for messages.
+pub(super) fn wanted(settings: &Settings) -> Wanted {
+    let text = |selectors: &[Selector]| selectors.iter().map(ToString::to_string).collect();
+    let sources = &settings.sources;
+    let page = sources.page.as_ref();
+    Wanted {
+        target: settings.matcher.clone(),
+        metrics_url: page.map(|(url, _)| url.to_string()).unwrap_or_default(),
+        streams: page.map(|(_, selectors)| text(&selectors.eager)).unwrap_or_default(),
+        lazy_streams: page.map(|(_, selectors)| text(&selectors.lazy)).unwrap_or_default(),
+        streams_ports: sources.streams_ports.clone(),
+        status_url: sources.status.as_ref().map(ToString::to_string).unwrap_or_default(),
     }
 }
 

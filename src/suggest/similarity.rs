@@ -2,11 +2,14 @@
 
 /// The similarity, in percent, from which one name may be a misspelling of the other.
 const MIN_PERCENT: usize = 50;
+/// How much of a name is compared, in characters: names come from elsewhere, and the time grows with the square.
+const MAX_COMPARED: usize = 128;
 
 /// Returns the percentage of letter pairs that two names share (Dice's coefficient).
 ///
-/// Missing or doubled letters, missing prefixes and words in another order leave most pairs unchanged.
-pub(super) fn percent(one: &str, other: &str) -> usize {
+/// Only the beginning of a long name counts. Missing or doubled letters, missing prefixes and words in another order leave most pairs unchanged.
+#[must_use]
+pub fn percent(one: &str, other: &str) -> usize {
     let [one, mut rest] = [one, other].map(pairs);
     let all = one.len() + rest.len();
     let shared = one.iter().filter(|pair| {
@@ -17,12 +20,13 @@ pub(super) fn percent(one: &str, other: &str) -> usize {
 }
 
 /// Whether one name may be a misspelling of the other.
-pub(super) fn is_similar(one: &str, other: &str) -> bool {
+#[must_use]
+pub fn is_similar(one: &str, other: &str) -> bool {
     percent(one, other) >= MIN_PERCENT
 }
 
 fn pairs(name: &str) -> Vec<(char, char)> {
-    let letters = || name.chars().flat_map(char::to_lowercase);
+    let letters = || name.chars().take(MAX_COMPARED).flat_map(char::to_lowercase);
     letters().zip(letters().skip(1)).collect()
 }
 
