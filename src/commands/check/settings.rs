@@ -18,7 +18,7 @@ pub(super) fn check(settings: &Settings, unknown: &[String]) -> Vec<Check> {
         [times.budget(), times.grace_period, times.exit_margin, times.lame_duck, times.quiet_period, times.exit_wait]
             .map(format_duration);
     let detail = format!(
-        "the budget of a drain is {budget}: grace period {grace} minus exit margin {margin}; lame duck {lame_duck}, quiet period {quiet}, exit wait {exit_wait}; whether the pod's terminationGracePeriodSeconds is {grace} too cannot be checked here"
+        "the budget of a drain is {budget}: grace period {grace} minus exit margin {margin}; lame duck {lame_duck}, quiet period {quiet}, exit wait {exit_wait}"
     );
     vec![Check::pass("settings", "the sidecar accepts them"), Check::pass("times", detail), variables(unknown)]
 }
