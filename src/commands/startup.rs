@@ -7,7 +7,7 @@ use tracing::warn;
 
 use crate::commands::{CommandError, Exit};
 use crate::io::clock::Clock;
-use crate::io::log::Log;
+use crate::io::log::{Log, Nullable};
 use crate::io::process::TargetFinder;
 use crate::io::state::StateFile;
 use crate::io::termination::TerminationLog;
@@ -15,7 +15,7 @@ use crate::queue::Event;
 use crate::reasons::Wanted;
 use crate::settings::Settings;
 use crate::settings::args::LogArgs;
-use crate::settings::environment::unknown_variables;
+use crate::settings::environment::{intended_variable, unknown_variables};
 use crate::settings::values::WaitFor;
 use crate::supervisor::effects::Effects;
 use crate::supervisor::source_poller::SourcePoller;
@@ -41,7 +41,8 @@ pub(super) fn open_log(log: &LogArgs) -> Result<Log, CommandError> {
 /// Logs each `LAMEDUCK_` variable that is not a setting.
 pub(super) fn warn_of_unknown_variables() {
     for variable in unknown_variables() {
-        warn!(variable, "ignoring this variable: this version has no such setting");
+        let intended = Nullable(intended_variable(&variable));
+        warn!(variable, ?intended, "ignoring this variable: this version has no such setting");
     }
 }
 

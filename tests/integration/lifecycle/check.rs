@@ -94,5 +94,5 @@ fn refused_or_ignored_settings_determine_exit_code() {
     };
     let report = CheckReport::run(&command);
     report.assert_failed(&["variables", "page"], 64);
-    report.assert("variables", false, &["LAMEDUCK_TOKENFILE"]);
+    report.assert("variables", false, &["LAMEDUCK_TOKENFILE (LAMEDUCK_TOKEN_FILE was probably intended)"]);
 }
