@@ -9,7 +9,7 @@ use lameduck_machine::io::{Action, CallKind, CallerId, Input, Reply};
 use lameduck_machine::policy::Policy;
 use lameduck_machine::saved_drain::SavedDrain;
 use lameduck_machine::snapshot::Snapshot;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::io::clock::Clock;
 use crate::io::metrics::Metrics;
@@ -19,11 +19,13 @@ use crate::queue::{Event, HookCall, HookReply, PollResult, Request};
 use crate::reasons::{Reasons, Wanted};
 use crate::supervisor::event_log::EventLog;
 use crate::supervisor::replies::Replies;
+use crate::supervisor::watchers::Watchers;
 
 pub mod effects;
 pub mod event_log;
 mod replies;
 pub mod source_poller;
+mod watchers;
 
 /// The event loop. `perform` performs the actions that need I/O.
 pub struct Supervisor<P> {
@@ -36,6 +38,7 @@ pub struct Supervisor<P> {
     metrics: Metrics,
     log: EventLog,
     reasons: Reasons,
+    watchers: Watchers,
     /// The name of the configured signal.
     signal: Option<String>,
 }
@@ -62,6 +65,7 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
             unauthorized: BTreeMap::new(),
             log: EventLog::default(),
             reasons: Reasons::default(),
+            watchers: Watchers::default(),
         }
     }
 
@@ -92,7 +96,28 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
                 }
             }
         }
+        self.answer_watchers(&mut queue).await;
         self.controller.snapshot(self.clock.now())
+    }
+
+    /// Lets those who watch the status see an outcome that they have not seen yet. Nothing else is answered.
+    async fn answer_watchers(&self, queue: &mut mpsc::Receiver<Event>) {
+        let Some(until) = self.watchers.wait_until(self.clock.now()) else { return };
+        let until = self.clock.instant(until);
+        while let Ok(Some(event)) = tokio::time::timeout_at(until, queue.recv()).await {
+            if let Event::Request(Request::Status(reply)) = event {
+                return self.send_status(reply);
+            }
+        }
+    }
+
+    fn send_status(&self, reply: oneshot::Sender<Box<StatusReport>>) {
+        let now = self.clock.now();
+        let (durations, time_to_zero) = self.controller.stream_durations(now);
+        let durations = DurationsReport::new(durations, time_to_zero);
+        let report =
+            StatusReport::new(&self.controller.snapshot(now), &self.reasons, self.signal.as_deref(), durations);
+        drop(reply.send(Box::new(report)));
     }
 
     fn on_event(&mut self, event: Event) {
@@ -136,6 +161,7 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
                 Action::StreamEnded(duration) => self.metrics.record_stream_duration(duration),
                 Action::ReportOutcome(result) => {
                     self.metrics.record_drain(&result);
+                    self.watchers.on_outcome();
                     self.perform(action);
                 }
                 Action::FindTarget { .. }
@@ -195,11 +221,8 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
             }
             Request::Liveness(reply) => drop(reply.send(())),
             Request::Status(reply) => {
-                let (durations, time_to_zero) = self.controller.stream_durations(now);
-                let durations = DurationsReport::new(durations, time_to_zero);
-                let snapshot = self.controller.snapshot(now);
-                let report = StatusReport::new(&snapshot, &self.reasons, self.signal.as_deref(), durations);
-                drop(reply.send(Box::new(report)));
+                self.watchers.on_status(now);
+                self.send_status(reply);
             }
             Request::Metrics(reply) => {
                 let page = self.metrics.render(&self.controller.snapshot(now), self.clock.wall_clock_at_boot());

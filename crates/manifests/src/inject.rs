@@ -64,5 +64,7 @@ fn nothing_selected(selector: &ContainerSelector, unselected: &[String], contain
         [] => String::new(),
         some => format!("; their containers: {}", names(some)),
     };
-    format!("nothing to change: {cause}; found: {found}{containers}. Select one with --workload KIND/NAME or --container NAME")
+    format!(
+        "nothing to change: {cause}; found: {found}{containers}. Select one with --workload KIND/NAME or --container NAME"
+    )
 }
