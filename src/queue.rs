@@ -9,6 +9,7 @@ use lameduck_machine::time::Time;
 use tokio::sync::oneshot;
 
 use crate::io::report::{OutcomeReport, StatusReport};
+use crate::reasons::Instead;
 
 /// An event.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub enum Event {
     Input(Input),
     /// A poll has finished.
     Polled(PollResult),
+    /// A search or a poll has not found what it looked for, but something else. It precedes their result.
+    Instead(Instead),
     /// A client wants a reply.
     Request(Request),
     /// SIGTERM to this process, with the sender's pid if the kernel provides it.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use lameduck::io::hook::{ServerState, bind, connection_slots::ConnectionSlots, serve};
 use lameduck::io::report::{OutcomeReport, StatusReport};
 use lameduck::queue::{Event, HookReply, Request};
+use lameduck::reasons::Reasons;
 use lameduck_fuzz::{requests, responses};
 use lameduck_machine::controller::Controller;
 use lameduck_machine::io::CallKind;
@@ -65,7 +66,7 @@ fn outcome() -> OutcomeReport {
 /// The status of a sidecar that has just started.
 fn status() -> StatusReport {
     let now = Time::since_boot(Duration::ZERO);
-    StatusReport::new(&Controller::new(now, machine::policy(), None).snapshot(now), None, None)
+    StatusReport::new(&Controller::new(now, machine::policy(), None).snapshot(now), &Reasons::default(), None, None)
 }
 
 /// What happened on one connection.

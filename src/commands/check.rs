@@ -13,12 +13,11 @@ use crate::settings::environment::unknown_variables;
 use report::{Check, Report};
 
 mod files;
-mod gauges;
+mod manifest;
 mod page;
 mod ports;
 mod report;
 mod settings;
-mod similarity;
 mod target;
 
 /// Runs all checks and prints the results.
@@ -57,6 +56,7 @@ async fn run_checks(args: &SidecarArgs, settings: &Settings) -> Vec<Check> {
     checks.extend(target);
     checks.extend(page);
     checks.extend(ports);
+    checks.extend(manifest::unseen(settings));
     checks
 }
 

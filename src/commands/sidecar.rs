@@ -57,7 +57,8 @@ async fn supervise(settings: &Settings) -> Result<Exit, CommandError> {
     let slots = connection_slots();
     let server = tokio::spawn(hook::serve(listener, ServerState { queue, token }, slots.clone()));
     let policy = startup::policy(settings, observation_start(&clock));
-    let last = Supervisor::new(clock, policy, saved, move |action| effects.perform(action)).run(events).await;
+    let supervisor = Supervisor::new(clock, policy, saved, move |action| effects.perform(action));
+    let last = supervisor.with_names(startup::wanted(settings)).run(events).await;
     server.abort();
     slots.wait_until_free(FLUSH_TIMEOUT).await;
     Ok(exit(&last))

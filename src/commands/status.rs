@@ -6,10 +6,10 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Limited};
 use hyper::{Method, StatusCode};
 
-use crate::commands::sanitize::sanitize;
 use crate::commands::{CommandError, Exit, block_on, print_line};
 use crate::io::http::{self, Url};
 use crate::io::report::StatusReport;
+use crate::sanitize::sanitize;
 
 pub mod graph;
 pub mod history;

@@ -1,6 +1,7 @@
 //! The metrics page: one GET, parsed line by line as the bytes arrive.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http_body_util::BodyExt;
@@ -10,6 +11,7 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING
 use tokio::net::TcpStream;
 
 use crate::io::http::{self, Url};
+use crate::suggest::gauges::{Gauges, Suggestion};
 use lameduck_machine::reading::{Count, ReadError, ReadErrorKind, Reading, Source};
 use lameduck_parsers::exposition::{Format, Page, Sum};
 use lameduck_parsers::selector::Selector;
@@ -17,12 +19,15 @@ use lameduck_parsers::selector::Selector;
 const ACCEPT: &str = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
 
 /// A metrics page and the selectors of its series.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct MetricsPage {
     url: Url,
     selectors: PageSelectors,
     /// The same selectors as one list, for the parser.
     list: Vec<Selector>,
+    /// Whether every selector of the series that exist from the start has matched in the last page. The text of the
+    /// page is kept only while this is false.
+    matched: AtomicBool,
 }
 
 /// The series that are read from a page.
@@ -56,7 +61,12 @@ pub struct PageReadings {
     pub readings: Vec<(Source, Reading)>,
     /// The target's own limit of streams, if there is a selector for it and it matches.
     pub capacity: Option<u64>,
+    /// What is on the page instead of the series that a selector did not match.
+    pub instead: Option<Suggestion>,
 }
+
+/// How much of a page is kept for suggestions, in bytes: the sidecar's container may have little memory.
+pub const MAX_KEPT_BYTES: usize = 256 * 1024;
 
 impl PageSelectors {
     /// The selectors of all sums, as one list for the parser.
@@ -82,7 +92,7 @@ impl MetricsPage {
     #[must_use]
     pub fn new(url: Url, selectors: PageSelectors) -> Self {
         let list = selectors.to_list();
-        Self { url, selectors, list }
+        Self { url, selectors, list, matched: AtomicBool::new(false) }
     }
 
     /// The page's URL.
@@ -94,13 +104,14 @@ impl MetricsPage {
     /// Reads the page over this connection, for at most `timeout`. Every source of the page gets a reading.
     pub async fn read(&self, connection: Result<TcpStream, ReadError>, timeout: Duration) -> PageReadings {
         match http::with_timeout(&self.url, timeout, self.fetch(connection)).await {
-            Ok(PageSums { eager, lazy, capacity }) => PageReadings {
+            Ok((PageSums { eager, lazy, capacity }, text)) => PageReadings {
                 readings: self.readings(&Reading::Counts(counts(&eager)), &Reading::Counts(counts(&lazy))),
                 capacity: capacity.map(|sum| sum.total),
+                instead: self.suggest(&eager, text).await,
             },
             Err(error) => {
                 let unknown = Reading::Unknown(error);
-                PageReadings { readings: self.readings(&unknown, &unknown), capacity: None }
+                PageReadings { readings: self.readings(&unknown, &unknown), capacity: None, instead: None }
             }
         }
     }
@@ -115,13 +126,28 @@ impl MetricsPage {
             .collect()
     }
 
-    async fn fetch(&self, connection: Result<TcpStream, ReadError>) -> Result<PageSums, ReadError> {
+    /// Suggests another selector for the first one that matches nothing.
+    async fn suggest(&self, eager: &[Option<Sum>], mut text: Vec<u8>) -> Option<Suggestion> {
+        let missing = eager.iter().position(Option::is_none);
+        self.matched.store(missing.is_none(), Ordering::Relaxed);
+        let selector = self.selectors.eager.get(missing?)?.clone();
+        // The part of a line at the end would look like another series.
+        text.truncate(text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
+        // A hostile page can make this take longer than other events may wait.
+        tokio::task::spawn_blocking(move || Gauges::read(&text).suggest(&selector)).await.ok()
+    }
+
+    /// Reads the page, and its text as far as it is kept.
+    async fn fetch(&self, connection: Result<TcpStream, ReadError>) -> Result<(PageSums, Vec<u8>), ReadError> {
+        let max_kept = if self.matched.load(Ordering::Relaxed) { 0 } else { MAX_KEPT_BYTES };
+        let mut text = Vec::new();
         let mut response = PageResponse::request(connection?, &self.url).await?;
         let mut page = Page::new(&self.list, response.format).with_idle_selectors(&self.selectors.idle);
         while let Some(bytes) = response.next().await? {
             page.feed(&bytes).map_err(invalid)?;
+            text.extend_from_slice(&bytes[..bytes.len().min(max_kept - text.len())]);
         }
-        Ok(self.selectors.sort(page.finish(response.framed).map_err(invalid)?))
+        Ok((self.selectors.sort(page.finish(response.framed).map_err(invalid)?), text))
     }
 }
 

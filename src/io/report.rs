@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::io::report::durations::DurationsReport;
 use crate::io::rounding::rounded_seconds;
-use crate::reasons;
+use crate::reasons::Reasons;
 use lameduck_machine::result::DrainResult;
 use lameduck_machine::snapshot::{DrainView, Snapshot, TargetView};
 use lameduck_machine::source_state::{SourceState, SourceStatus};
@@ -132,12 +132,18 @@ impl OutcomeReport {
 impl StatusReport {
     /// The report of a snapshot. `signal` is the name of the configured signal.
     #[must_use]
-    pub fn new(snapshot: &Snapshot, signal: Option<&str>, durations: Option<DurationsReport>) -> Self {
+    pub fn new(
+        snapshot: &Snapshot,
+        reasons: &Reasons,
+        signal: Option<&str>,
+        durations: Option<DurationsReport>,
+    ) -> Self {
+        let source = |source| SourceReport::new(source, reasons, snapshot.now);
         Self {
             phase: snapshot.phase.name().to_owned(),
             streams: snapshot.streams.count,
             idle_streams: snapshot.streams.idle,
-            sources: snapshot.streams.sources.iter().map(|source| SourceReport::new(source, snapshot.now)).collect(),
+            sources: snapshot.streams.sources.iter().map(source).collect(),
             disagreement_seconds: snapshot.streams.disagreement.map(rounded_seconds),
             target: snapshot.target.as_ref().map(TargetReport::new),
             drain: snapshot.drain.as_ref().map(DrainReport::new),
@@ -155,11 +161,11 @@ impl StatusReport {
 }
 
 impl SourceReport {
-    fn new(source: &SourceState, now: Time) -> Self {
+    fn new(source: &SourceState, reasons: &Reasons, now: Time) -> Self {
         let (state, streams, error) = match &source.status {
             SourceStatus::NotPolled => ("unknown", None, Some("no reading yet".to_owned())),
             SourceStatus::Counted(count) => ("ok", Some(count.streams), None),
-            SourceStatus::Absent => ("absent", None, Some(reasons::absent(source.source).to_owned())),
+            SourceStatus::Absent => ("absent", None, Some(reasons.absent(source))),
             SourceStatus::Unknown(error) => ("unknown", None, Some(error.message.clone())),
         };
         let age_seconds = source.requested_at.map(|requested_at| rounded_seconds(now.since(requested_at)));

@@ -19,8 +19,10 @@ use crate::io::clock::Clock;
 use crate::io::http;
 use crate::io::liveness::is_intact;
 use crate::io::page::MetricsPage;
+use crate::io::process::visible::listening_ports;
 use crate::io::sockets::{OwnConnection, SocketReader};
 use crate::queue::{Event, PollResult};
+use crate::reasons::Instead;
 use crate::settings::sources::Sources;
 
 /// How much longer than its timeout a poll may take: every source has the same timeout of its own, and a message that
@@ -47,6 +49,8 @@ struct Sockets {
     activity: Arc<[u16]>,
     /// Whether it was logged that the table is read from `/proc`.
     fallback_logged: Arc<AtomicBool>,
+    /// Whether every counted port has had a listener. From then on, a closed port is no mistake in the settings.
+    ports_opened: Arc<AtomicBool>,
 }
 
 /// A request to read every source.
@@ -90,6 +94,7 @@ impl SourcePoller {
             counted: sources.streams_ports.clone().into(),
             activity: sources.idle.ports.clone().into(),
             fallback_logged: Arc::default(),
+            ports_opened: Arc::default(),
         };
         Self {
             page: sources.page.clone().map(page),
@@ -129,6 +134,12 @@ impl SourcePoller {
         let mut collected = collected.lock().unwrap_or_else(PoisonError::into_inner);
         collected.poll.readings.push((source, reading));
         collected.durations.push((source, duration));
+    }
+
+    async fn report(&self, instead: Option<Instead>) {
+        if let Some(instead) = instead {
+            let _ = self.queue.send(Event::Instead(instead)).await;
+        }
     }
 
     /// Reads a page on a port whose connections are not watched.
@@ -175,6 +186,7 @@ impl SourcePoller {
         collected: &Mutex<Collected>,
     ) {
         let read = page.read(connection, request.timeout).await;
+        self.report(read.instead.map(Instead::Gauges)).await;
         collected.lock().unwrap_or_else(PoisonError::into_inner).poll.capacity = read.capacity;
         for (source, reading) in read.readings {
             self.record(request, collected, source, reading);
@@ -194,6 +206,9 @@ impl SourcePoller {
             Err(error) => Reading::Unknown(error.clone()),
         };
         let sample = SocketReading { read_at: self.clock.now(), table };
+        if let Reading::Counts(counts) = &reading {
+            self.report(sockets.other_ports(counts).await).await;
+        }
         collected.lock().unwrap_or_else(PoisonError::into_inner).poll.sockets = Some(sample);
         if !sockets.counted.is_empty() {
             self.record(request, collected, Source::Sockets, reading);
@@ -212,6 +227,18 @@ impl Sockets {
         let count = table.count(port)?;
         let has_activity = self.activity.contains(&port);
         Some(if has_activity { count } else { Count { never_idle: count.streams, ..count } })
+    }
+
+    /// The ports that listen instead of the counted ones, until these have been open: a draining target closes its port,
+    /// and it would be a waste to read all of the table at each poll of a drain.
+    async fn other_ports(&self, counts: &[Option<Count>]) -> Option<Instead> {
+        if !counts.contains(&None) {
+            return (!self.ports_opened.swap(true, Ordering::Relaxed)).then(|| Instead::Ports(Vec::new()));
+        }
+        if self.ports_opened.load(Ordering::Relaxed) {
+            return None;
+        }
+        tokio::task::spawn_blocking(listening_ports).await.ok().map(Instead::Ports)
     }
 
     /// Reads the table on a separate thread: with thousands of connections, that takes milliseconds.
@@ -239,94 +266,4 @@ impl Sockets {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{Read, Write};
-    use std::net::TcpListener;
-    use std::process::Command;
-    use std::thread;
-
-    use lameduck_machine::activity::IdleRule;
-    use lameduck_machine::policy::IdlePolicy;
-
-    use super::*;
-    use crate::io::liveness::stat_of;
-    use crate::io::page::PageSelectors;
-
-    /// A page that counts zero streams, this many times, and calls `before_response` each time.
-    fn page_of_zero(times: usize, mut before_response: impl FnMut() + Send + 'static) -> u16 {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        thread::spawn(move || {
-            for stream in listener.incoming().take(times) {
-                let mut stream = stream.unwrap();
-                let _ = stream.read(&mut [0; 4096]);
-                before_response();
-                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nactive 0\n").unwrap();
-            }
-        });
-        port
-    }
-
-    fn incarnation(pid: u32) -> Incarnation {
-        Incarnation { pid, started: stat_of(pid).unwrap().started }
-    }
-
-    fn poller(port: u16) -> (SourcePoller, mpsc::Receiver<Event>) {
-        let selectors = PageSelectors { eager: vec!["active".parse().unwrap()], ..PageSelectors::default() };
-        let page = Some((format!("http://127.0.0.1:{port}/").parse().unwrap(), selectors));
-        let rule = IdleRule { window: Duration::from_secs(60), rate: 256 };
-        let idle = IdlePolicy { ports: Vec::new(), rule, ends_drain: false };
-        let sources = Sources { page, status: None, streams_ports: Vec::new(), idle, accept_below: None };
-        let (queue, events) = mpsc::channel(16);
-        (SourcePoller::new(&sources, Clock::start(), queue), events)
-    }
-
-    async fn poll(poller: &SourcePoller, events: &mut mpsc::Receiver<Event>, request: PollRequest) -> Poll {
-        poller.poll(request);
-        match events.recv().await {
-            Some(Event::Polled(result)) => result.poll,
-            other => panic!("no result of a poll: {other:?}"),
-        }
-    }
-
-    #[tokio::test]
-    async fn reading_after_target_exit_is_marked() {
-        let (poller, mut events) = poller(page_of_zero(2, || {}));
-        let mut child = Command::new("sleep").arg("600").spawn().unwrap();
-        let ended = incarnation(child.id());
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let mut request =
-            PollRequest { requested_at: poller.clock.now(), timeout: Duration::from_secs(30), target: Some(ended) };
-        assert!(poll(&poller, &mut events, request).await.target_exiting);
-        request.target = Some(incarnation(std::process::id()));
-        let answer = poll(&poller, &mut events, request).await;
-        assert_eq!((answer.requested_at, answer.target_exiting), (request.requested_at, false));
-        assert_eq!(answer.readings, [(Source::Metrics, Reading::Counts(vec![Some(Count::of(0))]))]);
-    }
-
-    #[tokio::test]
-    async fn reading_is_marked_if_target_exits_during_poll() {
-        let mut child = Command::new("sleep").arg("600").spawn().unwrap();
-        let target = incarnation(child.id());
-        let end_target = move || {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        };
-        let (poller, mut events) = poller(page_of_zero(1, end_target));
-        let (requested_at, timeout) = (poller.clock.now(), Duration::from_secs(30));
-        let answer = poll(&poller, &mut events, PollRequest { requested_at, timeout, target: Some(target) }).await;
-        assert_eq!((answer.readings.len(), answer.target_exiting), (1, true));
-    }
-
-    #[tokio::test]
-    async fn page_that_hangs_is_unknown_at_the_timeout() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (poller, mut events) = poller(listener.local_addr().unwrap().port());
-        let (requested_at, timeout) = (poller.clock.now(), Duration::from_millis(50));
-        let answer = poll(&poller, &mut events, PollRequest { requested_at, timeout, target: None }).await;
-        let unknown = |reading: &Reading| matches!(reading, Reading::Unknown(_));
-        assert!(answer.readings.iter().all(|(_, reading)| unknown(reading)), "{answer:?}");
-        drop(listener);
-    }
-}
+mod tests;

@@ -17,6 +17,7 @@ mod never_served;
 mod overload;
 mod pages;
 mod readiness;
+mod refused_signal;
 mod restart;
 mod routes;
 mod settings;

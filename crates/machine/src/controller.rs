@@ -220,7 +220,7 @@ impl Controller {
         let is_first = !self.incarnation.sources.is_polled();
         let seen = self.incarnation.observe(poll, &self.policy, self.now);
         if is_first {
-            self.send_due_signal();
+            self.recorder().send_due_signal(false);
         }
         self.recorder().observe(&seen);
         let input = self.incarnation.drain_input(&self.target, &self.policy, self.now);
@@ -284,8 +284,7 @@ impl Controller {
             self.on_poll(&poll);
         }
         if self.target.is_signal_pending() {
-            // The next input is the result of sending the signal, on which every decision below depends.
-            return;
+            return; // The next input is the result of sending the signal: every decision below depends on it.
         }
         if self.drain.active_mut().is_some_and(|drain| drain.end_lame_duck(now)) {
             // The signal needs a fresh search, which must not wait for a page that does not answer.

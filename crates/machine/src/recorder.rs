@@ -56,6 +56,16 @@ impl Recorder<'_> {
         }
     }
 
+    /// Sends the signal after a search in the draining stage that permits it. The first poll of an incarnation is awaited:
+    /// without it, the count before the signal would be unknown.
+    pub fn send_due_signal(&mut self, is_polling: bool) {
+        let awaits_first_poll = is_polling && !self.incarnation.sources.is_polled();
+        let draining_since = self.drain.active().and_then(Drain::draining_since);
+        if draining_since.is_some_and(|since| self.target.searches.searched_since(since)) && !awaits_first_poll {
+            self.send_signal();
+        }
+    }
+
     /// Sends the signal if that is permitted. It is written to the record and saved first.
     pub fn send_signal(&mut self) {
         let signal = SentSignal::new(self.now, self.incarnation.sources.streams());

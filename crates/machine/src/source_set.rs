@@ -202,6 +202,24 @@ mod tests {
     }
 
     #[test]
+    fn missing_selectors_are_known_by_position() {
+        let missing = |sources: &SourceSet| sources.states()[1].missing.clone();
+        let mut sources = SourceSet::new(&[Source::Metrics, Source::Lazy]);
+        for (lazy, positions) in [
+            ([None, Some(0), Some(1)], vec![]),
+            ([None, None, Some(0)], vec![1]),
+            ([Some(0), None, None], vec![1, 2]),
+            ([Some(0), Some(0), Some(0)], vec![]),
+        ] {
+            sources.record(Source::Lazy, at(1), counts(&lazy));
+            assert_eq!(missing(&sources), positions, "{lazy:?}");
+        }
+        sources.record(Source::Lazy, at(2), counts(&[None, None, None]));
+        sources.record(Source::Lazy, at(3), failure(ReadErrorKind::NoResponse));
+        assert_eq!(missing(&sources), [0; 0], "an unknown source misses nothing that is known");
+    }
+
+    #[test]
     fn streams_next_to_an_absent_selector_block_zero_later() {
         let mut sources = SourceSet::new(&[Source::Metrics, Source::Sockets]);
         sources.record(Source::Sockets, at(1), counts(&[Some(0)]));

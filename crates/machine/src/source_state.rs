@@ -23,6 +23,8 @@ pub struct SourceState {
     pub source: Source,
     /// The result of its last reading.
     pub status: SourceStatus,
+    /// Which of its selectors, ports or fields make it absent, by their position in its reading; empty if it is not.
+    pub missing: Vec<usize>,
     /// When its last reading was requested.
     pub requested_at: Option<Time>,
     /// The last count, kept while the source fails.
@@ -42,6 +44,7 @@ impl SourceState {
         Self {
             source,
             status: SourceStatus::NotPolled,
+            missing: Vec::new(),
             requested_at: None,
             last_count: None,
             saw_streams: false,
@@ -58,6 +61,7 @@ impl SourceState {
 
     pub(crate) fn record(&mut self, requested_at: Time, reading: Reading) {
         self.requested_at = Some(requested_at);
+        self.missing.clear();
         let came_from_server = reading.came_from_server();
         self.status = match reading {
             Reading::Unknown(error) => SourceStatus::Unknown(error),
@@ -83,9 +87,11 @@ impl SourceState {
         for (seen, count) in self.seen.iter_mut().zip(counts) {
             *seen |= count.is_some();
         }
-        let missing = counts.iter().zip(&self.seen).any(|(count, seen)| count.is_none() && self.is_missing(*seen));
+        let matches = counts.iter().zip(&self.seen).enumerate();
+        let missing = matches.filter(|(_, (count, seen))| count.is_none() && self.is_missing(**seen));
+        self.missing = missing.map(|(position, _)| position).collect();
         let sum = counts.iter().flatten().fold(Count::default(), |sum, count| sum.plus(*count));
-        if missing || counts.is_empty() {
+        if !self.missing.is_empty() || counts.is_empty() {
             // The sum of the other selectors is incomplete, but it proves that there are streams.
             if sum.streams > 0 {
                 self.remember(sum.streams);

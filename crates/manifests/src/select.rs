@@ -105,7 +105,7 @@ fn repository(image: &str) -> &str {
     }
 }
 
-fn names(containers: &[Container]) -> String {
+pub(crate) fn names(containers: &[Container]) -> String {
     if containers.is_empty() {
         return "none".into();
     }

@@ -3,19 +3,16 @@
 use std::slice;
 use std::time::Duration;
 
-use super::gauges::{Gauges, Suggestion};
 use super::ports::streams;
 use super::report::{Cause, Check};
 use crate::io::http::Url;
-use crate::io::page::{PageResponse, PageSelectors, PageSums};
+use crate::io::page::{MAX_KEPT_BYTES, PageResponse, PageSelectors, PageSums};
 use crate::settings::Settings;
+use crate::suggest::gauges::{Gauges, Suggestion};
 use lameduck_machine::policy::AcceptLimit;
 use lameduck_machine::reading::{Count, ReadError, ReadErrorKind};
 use lameduck_parsers::exposition::{Error, Page, Sum};
 use lameduck_parsers::selector::Selector;
-
-/// How much of the page is kept for suggestions, in bytes: the container of the sidecar may have little memory.
-const MAX_KEPT_BYTES: usize = 256 * 1024;
 
 /// What was found on the page.
 struct Observed {

@@ -83,6 +83,7 @@ async fn supervise(settings: &Settings, clock: Clock, drain: StandaloneDrain) ->
             effects.perform(action)
         }
     });
+    let supervisor = supervisor.with_names(startup::wanted(settings));
     let kind = if trigger == Trigger::Hook { CallKind::Hook } else { CallKind::Person };
     let (reply, outcome) = oneshot::channel();
     let call = HookCall { kind, peer: None, made_at: Some(started_at), reply };

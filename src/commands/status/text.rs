@@ -3,9 +3,9 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::commands::sanitize::sanitize;
 use crate::io::report::durations::DurationsReport;
 use crate::io::report::{DrainReport, OutcomeReport, SourceReport, StatusReport, TargetReport};
+use crate::sanitize::sanitize;
 
 /// A longest stream is an outlier if it is longer than this many times the 99th percentile.
 const OUTLIER_FACTOR: f64 = 2.0;

@@ -111,7 +111,9 @@ fn streams_port_without_listener_is_not_ready() {
     let number = unused.number().to_string();
     unused.close();
     let sidecar = fixture.env.start(&[&QUICK_TIMES[..], &["--streams-port", &number]].concat());
-    sidecar.wait_for_not_ready("a port of --streams-port has no listener");
+    let reason = sidecar.wait_for_not_ready(&format!("nothing listens on port {number}; listening ports: "));
+    let own = fixture.env.address.port().to_string();
+    assert!(reason.contains("--streams-port") && (reason.contains(&own) || reason.contains(" more")), "{reason}");
     assert_eq!(sidecar.status()["sources"][2]["state"], "absent");
 }
 

@@ -25,7 +25,7 @@ fn uncaught_signal_is_not_sent() {
 
 #[test]
 fn unpermitted_signal_is_rechecked_at_each_poll() {
-    let blocker = SignalBlocker::NotPermitted { theirs: 0, ours: 1000 };
+    let blocker = SignalBlocker::NotPermitted { errno: 1, theirs: 0, ours: 1000 };
     let mut pod = Pod::start(policy(), Some(found(1, Some(blocker))), &[(Metrics, count(3))]);
     pod.at(CALL).call(Hook).at(30.5).search_finds(found(1, None)).at(31).expect([Signal(1)]);
 }

@@ -1,7 +1,6 @@
 //! What the controller does when the target is found, and when it ends.
 
 use super::{Controller, SignalAttempt};
-use crate::drain::Drain;
 use crate::incarnation::IncarnationState;
 use crate::io::Action;
 use crate::result::ExitStatus;
@@ -18,19 +17,10 @@ impl Controller {
             self.on_found(found);
         }
         self.target.searches.record(requested_at, result);
-        self.send_due_signal();
+        let is_polling = self.polls.is_in_flight();
+        self.recorder().send_due_signal(is_polling);
         if !self.polls.is_in_flight() {
             self.finish_if_never_served(SignalAttempt::NotMade);
-        }
-    }
-
-    /// Sends the signal after a search in the draining stage that permits it. The first poll of an incarnation is awaited:
-    /// without it, the count before the signal would be unknown.
-    pub(super) fn send_due_signal(&mut self) {
-        let awaits_first_poll = self.polls.is_in_flight() && !self.incarnation.sources.is_polled();
-        let draining_since = self.drain.active().and_then(Drain::draining_since);
-        if draining_since.is_some_and(|since| self.target.searches.searched_since(since)) && !awaits_first_poll {
-            self.recorder().send_signal();
         }
     }
 
