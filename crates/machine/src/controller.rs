@@ -305,13 +305,11 @@ impl Controller {
                 self.actions.push(Action::KillTarget(incarnation));
             }
             if resumes {
-                self.recorder().clear();
-                self.target.forget_ended();
+                self.recorder().resume_serving();
             }
         }
         self.incarnation.ready_once |= self.readiness(now).is_reached();
-        let has_unauthorized = self.callers.has_unauthorized();
-        let input = ShutdownInput::new(now, &self.policy, &self.target, &self.incarnation, has_unauthorized);
+        let input = ShutdownInput::new(now, &self.policy, &self.target, &self.incarnation, &self.callers);
         if self.shutdown.should_exit(&self.drain, input) {
             self.recorder().on_exit(input.may_have_streams);
             self.shutdown = Shutdown::Running;

@@ -121,6 +121,12 @@ impl Recorder<'_> {
         self.history.record = None;
     }
 
+    /// Discards a finished drain whose target evidently keeps running.
+    pub fn resume_serving(&mut self) {
+        self.clear();
+        self.target.forget_ended();
+    }
+
     /// Records that the target has ended, before the drain in progress is finished.
     pub fn on_target_end(&mut self, incarnation: Incarnation, status: ExitStatus) {
         let asked_to_stop = match status {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::drain_state::DrainState;
+use crate::hook_callers::HookCallers;
 use crate::incarnation::IncarnationState;
 use crate::policy::{Policy, SigtermPolicy};
 use crate::reading::ReadErrorKind;
@@ -48,7 +49,7 @@ impl ShutdownInput {
         policy: &Policy,
         target: &TargetTracker,
         incarnation: &IncarnationState,
-        has_unauthorized: bool,
+        callers: &HookCallers,
     ) -> Self {
         let is_alive = target.alive().is_some();
         let sources = &incarnation.sources;
@@ -62,7 +63,7 @@ impl ShutdownInput {
             }
         };
         let target_ended = target.target().map(|target| !target.is_alive());
-        Self { now, may_have_streams, target_ended, has_unauthorized }
+        Self { now, may_have_streams, target_ended, has_unauthorized: callers.has_unauthorized() }
     }
 }
 

@@ -53,7 +53,7 @@ const EXITED_NO_HOOK: Expected<'static> = Expected {
     message: &["`exited`, 3 stragglers, `no_hook`"],
     log: &["`exited`, 3 stragglers, `no_hook`"],
     exit_code: &["10"],
-    metrics: &["`stragglers_total` 3"],
+    metrics: &["`stragglers_total` 3, `target_exits_total{during=\"serving\"}` 1", "`stragglers_total` 0"],
 };
 
 pub(super) const CLEAN_DRAIN: Expected<'static> = Expected {
@@ -115,14 +115,14 @@ pub(super) const CRASH_BY_EXIT_CODE: Expected<'static> = Expected {
     message: &["`exited`, 3 stragglers, `no_hook`"],
     log: &["`exited`, 3 stragglers, `no_hook`"],
     exit_code: &["10"],
-    metrics: &["`stragglers_total` 3"],
+    metrics: &["`stragglers_total` 3, `target_exits_total{during=\"serving\"}` 1"],
 };
 
 pub(super) const CRASH_AND_RESTART: Expected<'static> = Expected {
     scenario: "an Engine that is killed while it serves, and restarts; the pod is not deleted",
     clients: "3 cut",
     message: &["none"],
-    log: &["a warning: the target has ended while it was serving, 3 streams"],
+    log: &["no record; `the target has ended while it was serving, and its streams with it`, 3 streams"],
     exit_code: &["none"],
     metrics: &["`stragglers_total` 3, `target_exits_total{during=\"serving\"}` 1"],
 };
@@ -144,8 +144,13 @@ pub(super) const SECOND_SIGNAL: Expected<'static> = Expected {
 
 pub(super) const NO_HOOK_NATIVE: Expected<'static> = Expected { scenario: "no hook, native sidecar", ..EXITED_NO_HOOK };
 
-pub(super) const NO_HOOK_CLASSIC: Expected<'static> =
-    Expected { scenario: "no hook, classic sidecar", ..KILLED_WITH_THE_ENGINE };
+pub(super) const NO_HOOK_CLASSIC: Expected<'static> = Expected {
+    scenario: "no hook, classic sidecar",
+    message: &["`interrupted`, 3 stragglers", "`exited`, 3 stragglers, `no_hook`"],
+    log: &["no record; `SIGTERM received`, 3 streams", "`exited`, 3 stragglers, `no_hook`"],
+    metrics: &["`stragglers_total` 0", "`stragglers_total` 3, `target_exits_total{during=\"serving\"}` 1"],
+    ..KILLED_WITH_THE_ENGINE
+};
 
 pub(super) const NO_HOOK_AND_DROPPED: Expected<'static> = Expected {
     scenario: "no hook, native sidecar, and an Engine that closes its streams on the signal",
@@ -156,7 +161,7 @@ pub(super) const SIDECAR_KILLED: Expected<'static> = Expected {
     scenario: "a sidecar that is killed (SIGKILL) while its pod is deleted; it is not restarted",
     clients: "3 cut",
     message: &["`interrupted`, 3 stragglers"],
-    log: &["none"],
+    log: &["no record; `draining`, 3 streams"],
     exit_code: &["137"],
     metrics: &["`stragglers_total` 0"],
 };
@@ -167,5 +172,5 @@ pub(super) const SIDECAR_RESUMES: Expected<'static> = Expected {
     message: &["`interrupted`, 3 stragglers; then `exited`, 0 stragglers"],
     log: &["`exited`, 0 stragglers"],
     exit_code: &["137; then 0"],
-    metrics: &["`stragglers_total` 0"],
+    metrics: &["`stragglers_total` 0, `drains_total{outcome=\"exited\"}` 1"],
 };

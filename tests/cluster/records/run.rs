@@ -8,7 +8,7 @@ use crate::support::clock::{TIMEOUT, poll};
 use crate::support::log::Log;
 use crate::support::manifest::{LAMEDUCK, Manifest};
 use crate::support::matrix::{self, Row};
-use crate::support::namespace::Namespace;
+use crate::support::namespace::{Namespace, text};
 use crate::support::node;
 use crate::support::pod::Pod;
 use crate::support::records::{Scraper, Termination, describe, last_record, terminations, warnings};
@@ -97,20 +97,20 @@ impl<'a> Run<'a> {
         found
     }
 
+    /// The last record, or what else the log says about streams.
     fn describe_log(&self, record: Option<&Value>) -> String {
-        let serving = || self.logs.iter().find_map(|log| log.lines().into_iter().find(|line| line.contains(ENDED)));
-        match (record, record.is_none().then(serving).flatten()) {
-            (None, Some(line)) => {
-                let line: Value = serde_json::from_str(&line).expect("a log line is JSON");
-                format!("a warning: {ENDED}, {} streams", line["streams"])
-            }
+        let lines = || self.logs.iter().flat_map(Log::lines).filter_map(|line| serde_json::from_str(&line).ok());
+        let about_streams = |line: &Value| STREAMS_LOGGED.iter().any(|message| line["message"] == *message);
+        match (record, lines().rfind(about_streams)) {
+            (None, Some(line)) => format!("no record; `{}`, {} streams", text(&line["message"]), line["streams"]),
             (record, _) => describe(record),
         }
     }
 }
 
-/// What is logged if the target ends outside of a drain.
-const ENDED: &str = "the target has ended while it was serving";
+/// Log lines without a record, with the number of streams.
+const STREAMS_LOGGED: [&str; 3] =
+    ["the target has ended while it was serving, and its streams with it", "SIGTERM received", "draining"];
 
 impl<'a> Expected<'a> {
     /// The columns of the table, after the scenario.
