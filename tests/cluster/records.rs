@@ -119,6 +119,7 @@ fn crash_and_restart() -> String {
     let run = Run::start(&namespace, &Manifest::native("records-restart", 60), LONG);
     signal(run.pod.process("impeller"), Signal::SIGKILL);
     run.pod.wait_until("running another Engine", |pod| restarts(pod, ENGINE) == 1);
+    run.wait_for_metric("lameduck_stragglers_total 3");
     run.finish(&expected::CRASH_AND_RESTART)
 }
 
