@@ -10,11 +10,18 @@ const NON_SIDECAR_VARS: [&str; 1] = ["LAMEDUCK_ADDRESS"];
 /// Returns the `LAMEDUCK_` variables that no setting has: misspelt ones, and settings of another version.
 #[must_use]
 pub fn unknown_variables() -> Vec<String> {
-    let command = SidecarArgs::augment_args(Command::new("sidecar"));
-    let known: Vec<_> = command.get_arguments().filter_map(|arg| arg.get_env()?.to_str()).collect();
+    let known = known_variables();
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let own = names.filter(|name| name.starts_with("LAMEDUCK_") && !NON_SIDECAR_VARS.contains(&name.as_str()));
-    own.filter(|name| !known.contains(&name.as_str()) && !is_service_link(name)).collect()
+    let own = names.filter(|name| name.starts_with("LAMEDUCK_"));
+    own.filter(|name| !known.contains(name) && !is_service_link(name)).collect()
+}
+
+/// Returns every variable of lameduck.
+#[must_use]
+pub fn known_variables() -> Vec<String> {
+    let command = SidecarArgs::augment_args(Command::new("sidecar"));
+    let settings = command.get_arguments().filter_map(|arg| Some(arg.get_env()?.to_str()?.to_owned()));
+    settings.chain(NON_SIDECAR_VARS.map(str::to_owned)).collect()
 }
 
 /// Whether Kubernetes may have set this variable for a Service whose name begins with `lameduck`.

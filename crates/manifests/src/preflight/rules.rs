@@ -1,0 +1,48 @@
+//! The rules, by what they look at.
+
+use super::pod::PodView;
+use super::rule::{Finding, Rule};
+
+mod grace;
+mod hook;
+mod network;
+mod probes;
+mod process;
+mod quantity;
+mod settings;
+mod sidecar;
+mod spec;
+
+/// Applies a rule to a pod. A rule that does not concern the pod finds nothing.
+pub(super) fn apply(rule: Rule, pod: &PodView) -> Vec<Finding> {
+    let evaluations = match rule {
+        Rule::Sidecar => sidecar::presence(pod),
+        Rule::RestartPolicy => sidecar::restart_policy(pod),
+        Rule::Image => sidecar::image(pod),
+        Rule::Settings => settings::accepted(pod),
+        Rule::Variables => settings::variables(pod),
+        Rule::OnSigterm => settings::on_sigterm(pod),
+        Rule::GracePeriod => grace::equality(pod),
+        Rule::Autoscaler => grace::autoscaler(pod),
+        Rule::Hook => hook::presence(pod),
+        Rule::HookPath => hook::path(pod),
+        Rule::HookPort => hook::port(pod),
+        Rule::HookAddress => hook::address(pod),
+        Rule::HookToken => hook::token(pod),
+        Rule::SidecarHook => hook::on_sidecar(pod),
+        Rule::Binary => hook::binary(pod),
+        Rule::StartupProbe => probes::startup(pod),
+        Rule::ReadinessProbe => probes::readiness(pod),
+        Rule::ReadinessDelay => probes::readiness_delay(pod),
+        Rule::LivenessProbe => probes::liveness(pod),
+        Rule::ProbeGracePeriod => probes::grace_period(pod),
+        Rule::PidNamespace => process::namespace(pod),
+        Rule::Uid => process::uid(pod),
+        Rule::Gid => process::gid(pod),
+        Rule::Port => network::port(pod),
+        Rule::HostNetwork => network::host_network(pod),
+        Rule::Resources => spec::resources(pod),
+        Rule::TerminationMessage => spec::termination_message(pod),
+    };
+    evaluations.into_iter().map(|(evaluation, detail)| Finding { rule, evaluation, detail }).collect()
+}

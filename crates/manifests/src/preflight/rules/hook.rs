@@ -1,0 +1,332 @@
+//! The preStop hooks: on the right containers, and with the right call.
+
+use crate::preflight::container::Container;
+use crate::preflight::hook::{Action, DEFAULT_PORT, Drain, Hook, HttpGet, PRESTOP_PATH};
+use crate::preflight::invocation::Word;
+use crate::preflight::pod::PodView;
+use crate::preflight::rule::{Evaluated, fail, pass, skip, warn};
+use crate::preflight::view::View;
+
+/// Every container that carries streams has the hook.
+pub(super) fn presence(pod: &PodView) -> Vec<Evaluated> {
+    let mut found: Vec<_> = missing_names(pod).collect();
+    let hooked = pod.hooked();
+    if hooked.is_empty() && found.is_empty() {
+        let names = list(&pod.others());
+        found.push(fail(
+            format!("none of the containers ({names}) has a hook that calls lameduck"),
+            hook_fix(pod, "the main container"),
+        ));
+    }
+    found.extend(hooked.iter().map(|container| hook_of(pod, container)));
+    let is_unhooked = |container: &&Container| !hooked.iter().any(|other| std::ptr::eq(*other, *container));
+    let unhooked: Vec<_> = pod.others().into_iter().filter(is_unhooked).collect();
+    if !unhooked.is_empty() && !hooked.is_empty() {
+        found.push(skip(format!(
+            "without a hook, and stopped at once: {}; if streams pass through one of these, name it with --also-hook",
+            list(&unhooked)
+        )));
+    }
+    found
+}
+
+/// Containers that the user named and that the pod does not have.
+fn missing_names<'p>(pod: &'p PodView) -> impl Iterator<Item = Evaluated> + 'p {
+    let container = pod.options.container.iter().map(|name| ("--container", name));
+    let also_hook = pod.options.also_hook.iter().map(|name| ("--also-hook", name));
+    let exists = |name: &str| pod.containers.iter().any(|container| container.name == name);
+    container.chain(also_hook).filter(move |(_, name)| !exists(name)).map(|(flag, name)| {
+        let names = pod.containers.iter().map(|container| container.name).collect::<Vec<_>>().join(", ");
+        fail(format!("{flag} {name}: the pod has no such container"), format!("name one of these: {names}"))
+    })
+}
+
+fn hook_of(pod: &PodView, container: &Container) -> Evaluated {
+    let name = container.name;
+    let Some(hook) = container.hook else {
+        let elsewhere = pod.sidecar().filter(|sidecar| pod.calls_lameduck(sidecar));
+        let elsewhere = elsewhere.map_or_else(String::new, |sidecar| {
+            format!("; the hook on {} delays only the SIGTERM of {}", sidecar.name, sidecar.name)
+        });
+        let line = container.view.line();
+        return fail(
+            format!("line {line}: container {name} has no preStop hook, so it gets SIGTERM at once{elsewhere}"),
+            hook_fix(pod, name),
+        );
+    };
+    let line = hook.view.line();
+    match hook.action {
+        Action::Http(get) if hook.is_for_lameduck(pod.port()) || is_in_own_ports(container, get) => {
+            pass(format!("on {name}: it calls {}, and SIGTERM waits for the end of the drain", get.path()))
+        }
+        Action::Http(get) => {
+            fail(format!("line {line}: the hook of {name} calls {}, not lameduck", get.path()), hook_fix(pod, name))
+        }
+        Action::Drain(drain) => drain_hook(pod, name, drain, line),
+        Action::Script { .. } => {
+            skip(format!("on {name}: a script calls lameduck; whether it waits for the end is not checked"))
+        }
+        Action::Other(what) => {
+            fail(format!("line {line}: the hook of {name} {what}, and does not wait for lameduck"), hook_fix(pod, name))
+        }
+    }
+}
+
+/// Whether a hook names one of its container's own ports: such a call may be meant for the sidecar.
+fn is_in_own_ports(container: &Container, get: HttpGet) -> bool {
+    get.is_prestop() && get.port().and_then(View::text).is_some_and(|name| container.named_port(name).is_some())
+}
+
+fn drain_hook(pod: &PodView, name: &str, drain: Drain, line: usize) -> Evaluated {
+    if drain.standalone && pod.sidecar().is_some() {
+        return fail(
+            format!(
+                "line {line}: the hook of {name} drains by itself (--standalone) beside the sidecar, so the target would be signalled twice"
+            ),
+            "remove --standalone, or the sidecar",
+        );
+    }
+    if !drain.has_flag("--hook") {
+        return warn(
+            format!(
+                "line {line}: the hook of {name} runs `lameduck drain` without --hook, as a person would: if the kubelet calls it again, the deadline stays"
+            ),
+            "add --hook",
+        );
+    }
+    let how = if drain.standalone { "drains without a sidecar" } else { "waits for the sidecar" };
+    pass(format!("on {name}: `lameduck drain` {how}"))
+}
+
+fn hook_fix(pod: &PodView, name: &str) -> String {
+    let port = pod.port().unwrap_or(DEFAULT_PORT);
+    format!("set lifecycle.preStop.httpGet {{path: {PRESTOP_PATH}, port: {port}}} on {name}")
+}
+
+fn list(containers: &[&Container]) -> String {
+    containers.iter().map(|container| container.name).collect::<Vec<_>>().join(", ")
+}
+
+/// The hooks that are meant for lameduck, on the containers that must have one.
+fn lameduck_hooks<'p, 'a>(pod: &'p PodView<'a>) -> Vec<(&'p Container<'a>, Hook<'a>)> {
+    let hooked = pod.hooked().into_iter().filter(|container| pod.calls_lameduck(container));
+    hooked.filter_map(|container| Some((container, container.hook?))).collect()
+}
+
+/// The HTTP calls among them, if there is a sidecar to call.
+fn http_calls<'p, 'a>(pod: &'p PodView<'a>) -> Vec<(&'p Container<'a>, HttpGet<'a>)> {
+    let hooks = if pod.sidecar().is_some() { lameduck_hooks(pod) } else { Vec::new() };
+    let calls = hooks.into_iter().filter_map(|(container, hook)| match hook.action {
+        Action::Http(get) => Some((container, get)),
+        Action::Drain(_) | Action::Script { .. } | Action::Other(_) => None,
+    });
+    calls.collect()
+}
+
+/// Only this path waits for the drain. The kubelet takes any answer, also 404, for the end of the hook.
+pub(super) fn path(pod: &PodView) -> Vec<Evaluated> {
+    let evaluate = |(container, get): (&Container, HttpGet)| {
+        if get.is_prestop() {
+            return pass(format!("{PRESTOP_PATH}, on {}", container.name));
+        }
+        fail(
+            format!(
+                "line {}: the hook of {} calls {}, which the sidecar answers with 404 at once",
+                get.0.line(),
+                container.name,
+                get.path()
+            ),
+            format!("set path: {PRESTOP_PATH}"),
+        )
+    };
+    http_calls(pod).into_iter().map(evaluate).collect()
+}
+
+/// The port is the sidecar's.
+pub(super) fn port(pod: &PodView) -> Vec<Evaluated> {
+    if pod.sidecar().is_none() {
+        return Vec::new();
+    }
+    let evaluate = |(container, hook): (&Container, Hook)| match hook.action {
+        Action::Http(get) => Some(http_port(pod, container, get)),
+        Action::Drain(drain) if !drain.standalone => Some(drain_port(pod, container, drain)),
+        Action::Drain(_) | Action::Script { .. } | Action::Other(_) => None,
+    };
+    lameduck_hooks(pod).into_iter().filter_map(evaluate).collect()
+}
+
+fn http_port(pod: &PodView, container: &Container, get: HttpGet) -> Evaluated {
+    let name = container.name;
+    let fix = format!("set port: {} (a number)", pod.port().unwrap_or(DEFAULT_PORT));
+    let Some(port) = get.port() else {
+        return fail(format!("line {}: the hook of {name} has no port", get.0.line()), fix);
+    };
+    let (line, text) = (port.line(), port.text().unwrap_or_default());
+    let number = match (port.port(), container.named_port(text)) {
+        (Some(number), _) => number,
+        (None, Some(number)) => number,
+        (None, None) if text.parse::<u16>().is_ok() => {
+            return fail(
+                format!(
+                    "line {line}: the hook of {name} has the port \"{text}\" as a string, which the API server refuses as a name"
+                ),
+                fix,
+            );
+        }
+        (None, None) => {
+            return fail(
+                format!(
+                    "line {line}: the hook of {name} has the port {text}: a name is looked up only among the ports of {name} itself, which has none of this name"
+                ),
+                fix,
+            );
+        }
+    };
+    match_port(pod, name, number, fix)
+}
+
+fn match_port(pod: &PodView, name: &str, number: u16, fix: String) -> Evaluated {
+    match pod.port() {
+        None => skip(format!("the hook of {name} calls port {number}; --listen is known only in the cluster")),
+        Some(own) if own == number => pass(format!("{number}, on {name}")),
+        Some(own) => fail(format!("the hook of {name} calls port {number}, but the sidecar listens on {own}"), fix),
+    }
+}
+
+/// An exec hook calls the address of its flag or of its container's variables.
+fn drain_port(pod: &PodView, container: &Container, drain: Drain) -> Evaluated {
+    let name = container.name;
+    let of_flag = drain.value_of("--address").map(|value| Word::Known(value.to_owned()));
+    let variable = |key| container.environment.get(key);
+    let address = of_flag.or_else(|| variable("LAMEDUCK_ADDRESS")).or_else(|| variable("LAMEDUCK_LISTEN"));
+    let number = match &address {
+        None => Some(DEFAULT_PORT),
+        Some(address) => address.known().and_then(port_of_address),
+    };
+    match number {
+        None => skip(format!("the hook of {name} calls an address that is known only in the cluster")),
+        Some(number) => {
+            let own = pod.port().unwrap_or(DEFAULT_PORT);
+            match_port(pod, name, number, format!("add --address 127.0.0.1:{own} to the hook's command"))
+        }
+    }
+}
+
+fn port_of_address(address: &str) -> Option<u16> {
+    let authority = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let authority = authority.split('/').next().unwrap_or(authority);
+    authority.rsplit_once(':')?.1.parse().ok()
+}
+
+/// The kubelet calls the pod's own address, unless the hook sets another.
+pub(super) fn address(pod: &PodView) -> Vec<Evaluated> {
+    http_calls(pod).into_iter().map(|(container, get)| address_of(pod, container.name, get)).collect()
+}
+
+fn address_of(pod: &PodView, name: &str, get: HttpGet) -> Evaluated {
+    let host =
+        get.0.get("host").and_then(|host| Some((host.line(), host.text()?))).filter(|(_, host)| !host.is_empty());
+    match (host, pod.is_set("hostNetwork")) {
+        (None, true) => fail(
+            format!("hostNetwork: the kubelet finds no pod address to call the hook of {name} at"),
+            "set host: 127.0.0.1 in the hook (Pod Security's baseline forbids it from Kubernetes 1.34 on); or run `lameduck drain --hook` as an exec hook",
+        ),
+        (Some((_, "127.0.0.1" | "localhost" | "::1")), true) => pass(format!("the node's loopback, on {name}")),
+        (Some((line, host)), _) => fail(
+            format!(
+                "line {line}: the hook of {name} sets host: {host}, and the kubelet calls that from the node, not in the pod"
+            ),
+            "remove host: the kubelet then calls the pod's address",
+        ),
+        (None, false) if get.0.text_of("scheme") == Some("HTTPS") => warn(
+            format!(
+                "the hook of {name} sets scheme: HTTPS, and the sidecar has no TLS: it depends on the kubelet's retry without TLS"
+            ),
+            "remove scheme",
+        ),
+        (None, false) => pass(format!("the pod's own, on {name}")),
+    }
+}
+
+/// A call from the node needs the token if one is set.
+pub(super) fn token(pod: &PodView) -> Vec<Evaluated> {
+    let evaluate = |(container, get): (&Container, HttpGet)| {
+        let name = container.name;
+        match pod.settings.needs_token {
+            Some(false) => None,
+            _ if get.has_header("Authorization") => {
+                Some(pass(format!("the hook of {name} has a header Authorization")))
+            }
+            None => Some(skip("whether --token-file is set is known only in the cluster")),
+            Some(true) => Some(fail(
+                format!(
+                    "--token-file is set, but the hook of {name} has no header Authorization, so its call would start no drain"
+                ),
+                "add httpHeaders: [{name: Authorization, value: Bearer TOKEN}] to the hook; or use an exec hook (`lameduck drain --hook`)",
+            )),
+        }
+    };
+    http_calls(pod).into_iter().filter_map(evaluate).collect()
+}
+
+/// A hook on the sidecar delays only the sidecar's own SIGTERM.
+pub(super) fn on_sidecar(pod: &PodView) -> Vec<Evaluated> {
+    let Some(sidecar) = pod.sidecar() else { return Vec::new() };
+    let name = sidecar.name;
+    vec![match sidecar.hook {
+        None => pass(format!("none on {name}")),
+        Some(hook) if !hook.is_for_lameduck(pod.port()) => {
+            skip(format!("{name} has a hook that does not call lameduck"))
+        }
+        Some(hook) if lameduck_hooks(pod).is_empty() => fail(
+            format!(
+                "line {}: the hook is on {name}, where it does not delay the SIGTERM of the main container",
+                hook.view.line()
+            ),
+            "move it to the main container",
+        ),
+        Some(hook) => warn(
+            format!("line {}: {name} has a hook too; it delays only the sidecar's own SIGTERM", hook.view.line()),
+            "remove it from the sidecar",
+        ),
+    }]
+}
+
+/// The hook's program is in a volume that an init container fills, or else in the image.
+pub(super) fn binary(pod: &PodView) -> Vec<Evaluated> {
+    let evaluate = |(container, hook): (&Container, Hook)| match hook.action {
+        Action::Drain(drain) => Some(binary_of(pod, container, drain)),
+        Action::Http(_) | Action::Script { .. } | Action::Other(_) => None,
+    };
+    lameduck_hooks(pod).into_iter().filter_map(evaluate).collect()
+}
+
+fn binary_of(pod: &PodView, container: &Container, drain: Drain) -> Evaluated {
+    let (name, program) = (container.name, drain.program);
+    let filled: Vec<_> = pod.installers().flat_map(|installer| volumes(installer, None)).collect();
+    if filled.is_empty() || !program.starts_with('/') {
+        return skip(format!("whether {name} has the program {program} depends on its image"));
+    }
+    match volumes(container, Some(program)).into_iter().find(|volume| filled.contains(volume)) {
+        Some(volume) => pass(format!("{program} of {name} is in the volume {volume}")),
+        None => fail(
+            format!(
+                "the hook of {name} runs {program}, but {name} does not mount the volume that the init container fills ({})",
+                filled.join(", ")
+            ),
+            "mount that volume in it, at the directory of the hook's program",
+        ),
+    }
+}
+
+/// The volumes that a container mounts; with a file, only those that may contain it.
+fn volumes<'a>(container: &Container<'a>, file: Option<&str>) -> Vec<&'a str> {
+    let contains = |mount: &View| {
+        let path = mount.text_of("mountPath").map(|path| path.trim_end_matches('/'));
+        file.is_none_or(|file| {
+            path.is_some_and(|path| file.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')))
+        })
+    };
+    let mounts = container.view.list("volumeMounts").into_iter().filter(contains);
+    mounts.filter_map(|mount| mount.text_of("name")).collect()
+}
