@@ -2,8 +2,8 @@
 mod additions;
 mod hostile;
 mod output;
-mod properties;
+pub(crate) mod properties;
 mod refusals;
 mod shared_processes;
 mod spellings;
-mod support;
+pub(crate) mod support;

@@ -9,6 +9,7 @@ use super::wants_colours;
 use crate::commands::inject::{self, STDIN};
 use crate::commands::{CommandError, Exit, print_line};
 use lameduck_manifests::preflight::{self, Evaluation, Finding, Options, Preflight, Rule};
+use lameduck_manifests::yaml::YamlError;
 use report::{ManifestReport, ObjectReport};
 
 mod report;
@@ -69,13 +70,22 @@ pub fn run(args: &ManifestArgs, json: bool) -> Result<Exit, CommandError> {
     if objects.is_empty() {
         return Err(nothing_found(&files));
     }
-    let report = ManifestReport::new(objects, files.len() > 1);
+    let without_lameduck = files.iter().flat_map(|(_, preflight)| preflight.without_lameduck.iter().cloned()).collect();
+    let report = ManifestReport { objects, without_lameduck, has_files: files.len() > 1 };
     if json {
         print_line(&report.to_json());
     } else {
         print_line(report.to_text(wants_colours()).trim_end());
     }
     Ok(report.exit())
+}
+
+/// Checks manifests, with the settings that they give to lameduck.
+///
+/// # Errors
+/// Returns the place and the cause if a document cannot be read.
+pub fn check_text(text: &str, options: &Options) -> Result<Preflight, YamlError> {
+    preflight::check(text, options, &settings::read)
 }
 
 fn name_of(file: &Path) -> String {

@@ -23,15 +23,18 @@ pub(super) struct ObjectReport {
 
 /// The checks of all objects.
 pub(super) struct ManifestReport {
-    objects: Vec<ObjectReport>,
+    pub(super) objects: Vec<ObjectReport>,
+    /// The objects with pods without lameduck, as KIND/NAME.
+    pub(super) without_lameduck: Vec<String>,
     /// Whether there are several files, which the text must then name.
-    has_files: bool,
+    pub(super) has_files: bool,
 }
 
 #[derive(Serialize)]
 struct ReportJson<'a> {
     ok: bool,
     objects: Vec<ObjectJson<'a>>,
+    without_lameduck: &'a [String],
     version: &'static str,
 }
 
@@ -53,10 +56,6 @@ impl ObjectReport {
 }
 
 impl ManifestReport {
-    pub(super) const fn new(objects: Vec<ObjectReport>, has_files: bool) -> Self {
-        Self { objects, has_files }
-    }
-
     fn all(&self) -> Report {
         Report::new(self.objects.iter().flat_map(|object| object.checks.iter().cloned()).collect())
     }
@@ -69,7 +68,8 @@ impl ManifestReport {
     /// Returns the report as one JSON object.
     pub(super) fn to_json(&self) -> String {
         let objects = self.objects.iter().map(ObjectReport::to_json).collect();
-        let report = ReportJson { ok: self.all().is_ok(), objects, version: env!("CARGO_PKG_VERSION") };
+        let (ok, without_lameduck) = (self.all().is_ok(), &self.without_lameduck[..]);
+        let report = ReportJson { ok, objects, without_lameduck, version: env!("CARGO_PKG_VERSION") };
         // Serialization cannot fail: there are only strings, numbers and booleans.
         serde_json::to_string(&report).unwrap_or_default()
     }
@@ -85,6 +85,10 @@ impl ManifestReport {
             for check in checks {
                 text += &check.to_text(all.width(), colours);
             }
+        }
+        if !self.without_lameduck.is_empty() {
+            let _ =
+                writeln!(text, "without lameduck, and not checked: {}", sanitize(&self.without_lameduck.join(", ")));
         }
         text + &all.summary()
     }
