@@ -106,6 +106,10 @@ fn parse() -> Result<Cli, clap::Error> {
         reject_unused_flags(drain, matches)
             .map_err(|error| Cli::command().error(ErrorKind::ArgumentConflict, error))?;
     }
+    if let (Some(check), Some(matches)) = (command.find_subcommand("check"), matches.subcommand_matches("check")) {
+        check::manifests::reject_settings(check, matches)
+            .map_err(|error| Cli::command().error(ErrorKind::ArgumentConflict, error))?;
+    }
     Cli::from_arg_matches(&matches)
 }
 

@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Command};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args, Command};
 
 use super::report::{Cause, Check};
 use super::wants_colours;
 use crate::commands::inject::{self, STDIN};
 use crate::commands::{CommandError, Exit, print_line};
+use crate::settings::error::SettingError;
 use lameduck_manifests::preflight::{self, Evaluation, Finding, Options, Preflight, Rule};
 use lameduck_manifests::yaml::YamlError;
 use report::{ManifestReport, ObjectReport};
@@ -21,11 +23,14 @@ const MAX_LISTED: usize = 20;
 /// The heading of the help.
 const MANIFESTS: &str = "Manifests";
 
+/// The flags that can be used with manifests, by their ids.
+const OWN_FLAGS: [&str; 4] = ["file", "container", "also_hook", "json"];
+
 /// The flags of `lameduck check` for manifests.
 #[derive(Args, Clone, Debug)]
 pub struct ManifestArgs {
     /// Check manifests or live objects instead, without a cluster: YAML or JSON; - reads stdin. Repeatable
-    #[arg(long, short, help_heading = MANIFESTS, value_name = "FILE", conflicts_with = "SidecarArgs")]
+    #[arg(long, short, help_heading = MANIFESTS, value_name = "FILE")]
     file: Vec<PathBuf>,
 
     /// The main container [default: the container that runs the target, or the only one, or those with the hook]
@@ -55,6 +60,25 @@ pub fn scope_env_vars(check: Command, typed: &[impl AsRef<std::ffi::OsStr>]) -> 
     } else {
         check
     }
+}
+
+/// Refuses typed settings of the sidecar beside manifests, which have their own.
+///
+/// # Errors
+/// Names the first such flag.
+pub fn reject_settings(check: &Command, matches: &ArgMatches) -> Result<(), SettingError> {
+    let is_typed = |arg: &&Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+    let is_setting = |arg: &&Arg| !OWN_FLAGS.contains(&arg.get_id().as_str());
+    let mut typed = check.get_arguments().filter(is_typed);
+    if !matches.contains_id("file") {
+        return Ok(());
+    }
+    let fix = "leave it out: the manifests have the sidecar's settings";
+    let error = |arg: &Arg| {
+        let flag = format!("--{}", arg.get_long().unwrap_or_default());
+        Err(SettingError::without_value(flag, "is not used with --file", fix))
+    };
+    typed.find(is_setting).map_or(Ok(()), error)
 }
 
 /// Checks the manifests and prints the results.

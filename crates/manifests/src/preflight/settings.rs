@@ -9,7 +9,7 @@ pub struct Settings {
     pub refused: Vec<Problem>,
     /// The variables that are no settings.
     pub unknown_variables: Vec<Problem>,
-    /// The settings that are known only in the cluster, by their flags.
+    /// What is known only in the cluster: flags, or a description.
     pub unknown: Vec<String>,
     /// The grace period; the inner value is `None` if it is not set.
     pub grace_period: Option<Option<Duration>>,

@@ -29,7 +29,7 @@ pub(super) fn read(invocation: &Invocation) -> Settings {
     let mut settings = Settings {
         refused: given.problems.clone(),
         unknown_variables: unknown_variables(&invocation.environment),
-        unknown: given.unknown.iter().map(|flag| format!("--{flag}")).collect(),
+        unknown: given.unknown(),
         ..Settings::default()
     };
     let matches = flags.command.clone().try_get_matches_from(given.words());
@@ -57,7 +57,7 @@ fn fill(settings: &mut Settings, given: &Given, args: &SidecarArgs, pod_grace_pe
             settings.target = known(&["preset", "target", "target-port"]).then(|| target(args, own.matcher.as_ref()));
         }
         // With a broken or unknown setting, what they mean together is not known.
-        Err(_) if !settings.refused.is_empty() || !given.is_complete() => {}
+        Err(_) if !settings.refused.is_empty() || !settings.unknown.is_empty() => {}
         Err(error) => settings.refused.push(Problem { cause: error.problem(), fix: error.fix }),
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn equality(pod: &PodView) -> Vec<Evaluated> {
     };
     let source = if field.is_none() { " (Kubernetes' default: the manifest sets none)" } else { "" };
     vec![match pod.settings.grace_period {
-        None => skip(format!("the pod's is {of_pod} s{source}; that of lameduck is known only in the cluster")),
+        None => skip(format!("the pod's is {of_pod} s{source}; that of lameduck is not known from the manifest")),
         Some(None) => skip(format!("the pod's is {of_pod} s{source}; that of lameduck is not set (see settings)")),
         Some(Some(own)) if own.as_secs() == of_pod && own.subsec_nanos() == 0 => {
             pass(format!("{of_pod} s, for the pod and for lameduck"))

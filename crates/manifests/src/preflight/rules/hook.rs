@@ -187,7 +187,7 @@ fn http_port(pod: &PodView, container: &Container, get: HttpGet) -> Evaluated {
 
 fn match_port(pod: &PodView, name: &str, number: u16, fix: String) -> Evaluated {
     match pod.port() {
-        None => skip(format!("the hook of {name} calls port {number}; --listen is known only in the cluster")),
+        None => skip(format!("the hook of {name} calls port {number}; --listen is not known from the manifest")),
         Some(own) if own == number => pass(format!("{number}, on {name}")),
         Some(own) => fail(format!("the hook of {name} calls port {number}, but the sidecar listens on {own}"), fix),
     }
@@ -204,7 +204,7 @@ fn drain_port(pod: &PodView, container: &Container, drain: Drain) -> Evaluated {
         Some(address) => address.known().and_then(port_of_address),
     };
     match number {
-        None => skip(format!("the hook of {name} calls an address that is known only in the cluster")),
+        None => skip(format!("the hook of {name} calls an address that is not known from the manifest")),
         Some(number) => {
             let own = pod.port().unwrap_or(DEFAULT_PORT);
             match_port(pod, name, number, format!("add --address 127.0.0.1:{own} to the hook's command"))
@@ -257,7 +257,7 @@ pub(super) fn token(pod: &PodView) -> Vec<Evaluated> {
             _ if get.has_header("Authorization") => {
                 Some(pass(format!("the hook of {name} has a header Authorization")))
             }
-            None => Some(skip("whether --token-file is set is known only in the cluster")),
+            None => Some(skip("whether --token-file is set is not known from the manifest")),
             Some(true) => Some(fail(
                 format!(
                     "--token-file is set, but the hook of {name} has no header Authorization, so its call would start no drain"

@@ -6,7 +6,7 @@ use crate::preflight::rule::{Evaluated, fail, pass, skip, warn};
 /// The port is reachable, declared as it is, and no other container has it.
 pub(super) fn port(pod: &PodView) -> Vec<Evaluated> {
     let Some(sidecar) = pod.sidecar() else { return Vec::new() };
-    let Some(listen) = pod.settings.listen else { return vec![skip("--listen is known only in the cluster")] };
+    let Some(listen) = pod.settings.listen else { return vec![skip("--listen is not known from the manifest")] };
     let port = listen.port;
     let is_other = |name: &str| name != sidecar.name;
     let taken = pod.containers.iter().find(|other| is_other(other.name) && other.ports().any(|it| it == port));

@@ -106,7 +106,7 @@ pub(super) fn readiness(pod: &PodView) -> Vec<Evaluated> {
 
 /// Checks the port of a probe. A name is looked up among the sidecar's own ports.
 fn probe_port(pod: &PodView, sidecar: &Container, what: &str, port: Option<View>) -> Evaluated {
-    let Some(own) = pod.port() else { return skip(format!("{what}; --listen is known only in the cluster")) };
+    let Some(own) = pod.port() else { return skip(format!("{what}; --listen is not known from the manifest")) };
     let fix = format!("set its port to {own}");
     let Some(port) = port else { return fail("it has no port", fix) };
     let text = port.text().unwrap_or_default();
@@ -137,7 +137,7 @@ pub(super) fn readiness_delay(pod: &PodView) -> Vec<Evaluated> {
     let seconds = u64::try_from(period.saturating_mul(failures)).unwrap_or(u64::MAX);
     let detail = format!("periodSeconds {period} × failureThreshold {failures} is {seconds} s");
     vec![match pod.settings.lame_duck {
-        None => skip(format!("{detail}; the lame duck period is known only in the cluster")),
+        None => skip(format!("{detail}; the lame duck period is not known from the manifest")),
         Some(Duration::ZERO) => skip(format!("{detail}; there is no lame duck period")),
         Some(lame_duck) if Duration::from_secs(seconds) < lame_duck => {
             pass(format!("{detail}, less than the lame duck period of {lame_duck:?}"))

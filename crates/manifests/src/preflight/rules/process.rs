@@ -23,7 +23,7 @@ pub(super) fn namespace(pod: &PodView) -> Vec<Evaluated> {
     } else if pod.is_set("hostPID") {
         pass("hostPID is true, so the sidecar sees every process of the node")
     } else if !needs_target {
-        skip(format!("{KEY} is not true; whether a signal is sent is known only in the cluster"))
+        skip(format!("{KEY} is not true; whether a signal is sent is not known from the manifest"))
     } else {
         let place = field.map_or_else(|| "missing".to_owned(), |field| format!("not true (line {})", field.line()));
         fail(
@@ -39,8 +39,10 @@ pub(super) fn namespace(pod: &PodView) -> Vec<Evaluated> {
 pub(super) fn uid(pod: &PodView) -> Vec<Evaluated> {
     const KEY: &str = "runAsUser";
     let Some((sidecar, main)) = signalling_pair(pod) else { return Vec::new() };
-    if pod.settings.sends_signal != Some(true) {
-        return vec![skip("no signal is sent, as far as the manifest says")];
+    match pod.settings.sends_signal {
+        Some(true) => {}
+        Some(false) => return vec![skip("no signal is sent")],
+        None => return vec![skip("whether a signal is sent is not known from the manifest")],
     }
     let [own, target] = [sidecar, main].map(|container| container.user_id(pod.spec, KEY));
     vec![match (own.map(View::integer), target.map(View::integer)) {

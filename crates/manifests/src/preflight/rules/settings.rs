@@ -11,19 +11,17 @@ pub(super) fn accepted(pod: &PodView) -> Vec<Evaluated> {
     if let Some(Role::Sidecar(Command::Invalid(word))) = pod.sidecar().map(|sidecar| &sidecar.role) {
         return vec![invalid_command(word.as_deref())];
     }
-    let Some(invocation) = &pod.invocation else { return Vec::new() };
+    if pod.invocation.is_none() {
+        return Vec::new();
+    }
     if !pod.settings.refused.is_empty() {
         return pod.settings.refused.iter().map(failed).collect();
     }
     let unknown = &pod.settings.unknown;
-    vec![if invocation.args.is_none() {
-        skip("a script starts lameduck: its arguments are not read")
-    } else if !unknown.is_empty() {
-        skip(format!("{who} accepts those that the manifest gives; known only in the cluster: {}", unknown.join(", ")))
-    } else if invocation.has_env_from {
-        skip(format!("{who} accepts those that the manifest gives; envFrom may add others"))
-    } else {
+    vec![if unknown.is_empty() {
         pass(format!("{who} accepts them"))
+    } else {
+        skip(format!("{who} accepts those that the manifest gives; known only in the cluster: {}", unknown.join(", ")))
     }]
 }
 
@@ -66,7 +64,7 @@ pub(super) fn variables(pod: &PodView) -> Vec<Evaluated> {
 pub(super) fn on_sigterm(pod: &PodView) -> Vec<Evaluated> {
     let Some(sidecar) = pod.sidecar().filter(|sidecar| sidecar.list == List::Ordinary) else { return Vec::new() };
     vec![match pod.settings.exits_on_sigterm {
-        None => skip("--on-sigterm is known only in the cluster"),
+        None => skip("--on-sigterm is not known from the manifest"),
         Some(false) => pass("the sidecar stays after SIGTERM while there may be streams"),
         Some(true) => exits(sidecar),
     }]

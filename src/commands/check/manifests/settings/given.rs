@@ -25,16 +25,25 @@ pub(super) struct Flags {
 
 /// What a manifest gives.
 pub(super) struct Given {
-    /// The flags and their valid values.
-    values: Vec<(String, String)>,
+    /// The valid values.
+    values: Vec<Value>,
     /// The flags whose values are known only in the cluster.
-    pub(super) unknown: BTreeSet<String>,
+    unknown: BTreeSet<String>,
     /// The flags with invalid values.
     invalid: BTreeSet<String>,
     /// What is wrong with words and values.
     pub(super) problems: Vec<Problem>,
-    /// Whether there may be further flags or variables.
-    may_have_more: bool,
+    /// Whether there may be further flags.
+    may_have_flags: bool,
+    /// Whether there may be further variables.
+    may_have_variables: bool,
+}
+
+/// A valid value of a flag.
+struct Value {
+    flag: String,
+    text: String,
+    is_from_variable: bool,
 }
 
 impl Flags {
@@ -68,7 +77,8 @@ impl Given {
             unknown: BTreeSet::new(),
             invalid: BTreeSet::new(),
             problems: Vec::new(),
-            may_have_more: invocation.has_env_from || invocation.args.is_none(),
+            may_have_flags: invocation.args.is_none(),
+            may_have_variables: invocation.has_env_from,
         };
         let mut words = invocation.args.as_deref().unwrap_or_default().iter();
         while let Some(word) = words.next() {
@@ -80,18 +90,26 @@ impl Given {
 
     /// The valid values as words for the parser.
     pub(super) fn words(&self) -> Vec<String> {
-        self.values.iter().map(|(flag, value)| format!("--{flag}={value}")).collect()
+        self.values.iter().map(|Value { flag, text, .. }| format!("--{flag}={text}")).collect()
     }
 
-    /// Whether the manifest says what a flag is: its value, or that it has its default.
+    /// Whether the manifest says what a flag is: its value, or that it has its default. A flag wins over its variable.
     pub(super) fn is_known(&self, flag: &str) -> bool {
-        let is_given = self.values.iter().any(|(name, _)| name == flag);
-        is_given || !self.may_have_more && !self.unknown.contains(flag) && !self.invalid.contains(flag)
+        match self.values.iter().find(|value| value.flag == flag) {
+            Some(value) => !(value.is_from_variable && self.may_have_flags),
+            None => {
+                let may_be_set = self.may_have_flags || self.may_have_variables;
+                !may_be_set && !self.unknown.contains(flag) && !self.invalid.contains(flag)
+            }
+        }
     }
 
-    /// Whether the manifest says what every flag is.
-    pub(super) fn is_complete(&self) -> bool {
-        !self.may_have_more && self.unknown.is_empty() && self.invalid.is_empty()
+    /// What is known only in the cluster.
+    pub(super) fn unknown(&self) -> Vec<String> {
+        let flags = self.unknown.iter().map(|flag| format!("--{flag}"));
+        let more_flags = self.may_have_flags.then(|| "some or all arguments".to_owned());
+        let more_variables = self.may_have_variables.then(|| "the variables of envFrom".to_owned());
+        flags.chain(more_flags).chain(more_variables).collect()
     }
 
     /// Adds a word, and the next one if that is its value.
@@ -114,7 +132,7 @@ impl Given {
                 None => self.problems.extend(flags.check(text).err()),
             },
             _ if is_known => self.problems.extend(flags.check(text).err()),
-            _ => self.may_have_more = true,
+            _ => self.may_have_flags = true,
         }
     }
 
@@ -123,7 +141,7 @@ impl Given {
             let flag = flags.variables.iter().find(|(_, name)| *name == variable.name).map(|(flag, _)| flag);
             let Some(flag) = flag else { continue };
             // A flag wins over its variable. A standalone drain does not read the variables that it does not support.
-            let is_given = self.values.iter().any(|(name, _)| name == flag)
+            let is_given = self.values.iter().any(|value| value.flag == *flag)
                 || self.unknown.contains(flag)
                 || self.invalid.contains(flag);
             if !is_given && !(flags.standalone && unsupported_standalone(flag).is_some()) {
@@ -139,7 +157,11 @@ impl Given {
             return;
         };
         match flags.check(&format!("--{flag}={value}")) {
-            Ok(()) => self.values.push((flag.to_owned(), value.to_owned())),
+            Ok(()) => self.values.push(Value {
+                flag: flag.to_owned(),
+                text: value.to_owned(),
+                is_from_variable: !variable.is_empty(),
+            }),
             Err(problem) => {
                 let cause = if variable.is_empty() { problem.cause } else { format!("{variable}: {}", problem.cause) };
                 self.problems.push(Problem { cause, fix: problem.fix });
