@@ -32,9 +32,9 @@ pub type ReadSettings<'a> = &'a dyn Fn(&Invocation) -> Settings;
 /// What the manifests do not say.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The main container's name.
+    /// The main container's name, in pods that have it.
     pub container: Option<String>,
-    /// Further containers whose streams must not be cut.
+    /// Further containers whose streams must not be cut, in pods that have them.
     pub also_hook: Vec<String>,
 }
 
@@ -62,6 +62,8 @@ pub struct Object {
     pub namespace: Option<String>,
     /// Its name.
     pub name: String,
+    /// The names of its containers.
+    pub containers: Vec<String>,
     /// What the rules found, in the order of [`Rule::ALL`].
     pub findings: Vec<Finding>,
 }
@@ -102,6 +104,7 @@ fn object(pod: &PodSpec, view: &PodView) -> Object {
         kind: pod.kind.to_owned(),
         namespace: pod.namespace.map(str::to_owned),
         name: pod.name.to_owned(),
+        containers: view.containers.iter().map(|container| container.name.to_owned()).collect(),
         findings: Rule::ALL.iter().flat_map(|rule| rules::apply(*rule, view)).collect(),
     }
 }

@@ -1,5 +1,6 @@
 //! `lameduck check -f`: a preflight check of manifests and live objects, without a cluster.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
@@ -90,6 +91,7 @@ pub fn run(args: &ManifestArgs, json: bool) -> Result<Exit, CommandError> {
     let options = Options { container: args.container.clone(), also_hook: args.also_hook.clone() };
     let files = args.file.iter().map(|file| Ok((name_of(file), check(file, &options)?)));
     let files = files.collect::<Result<Vec<(String, Preflight)>, CommandError>>()?;
+    reject_unknown_names(&options, &files)?;
     let objects: Vec<_> = files.iter().flat_map(|(file, preflight)| reports(file, preflight)).collect();
     if objects.is_empty() {
         return Err(nothing_found(&files));
@@ -151,6 +153,22 @@ fn cause(rule: Rule) -> Cause {
         Cause::NotPermitted
     } else {
         Cause::Environment
+    }
+}
+
+/// Refuses names of containers that no checked pod has.
+fn reject_unknown_names(options: &Options, files: &[(String, Preflight)]) -> Result<(), CommandError> {
+    let objects = files.iter().flat_map(|(_, preflight)| &preflight.objects);
+    let names: BTreeSet<_> = objects.flat_map(|object| &object.containers).collect();
+    let container = options.container.iter().map(|name| ("--container", name));
+    let mut given = container.chain(options.also_hook.iter().map(|name| ("--also-hook", name)));
+    match given.find(|(_, name)| !names.is_empty() && !names.contains(name)) {
+        None => Ok(()),
+        Some((flag, name)) => {
+            let names = names.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let message = format!("{flag} {name}: no pod with lameduck has such a container; they have {names}");
+            Err(CommandError::new(Exit::Usage, message))
+        }
     }
 }
 

@@ -151,6 +151,21 @@ fn manifests_without_lameduck_are_an_error() {
 }
 
 #[test]
+fn names_that_no_pod_has_are_refused() {
+    let [engine, api] = ["two-containers.yaml", "api-pod.yaml"].map(|file| examples().join(file));
+    let files = ["-f", engine.to_str().unwrap(), "-f", api.to_str().unwrap()];
+    let known = check(&[&files[..], &["--also-hook=proxy", "--container=deepgram-api"]].concat(), "");
+    assert_eq!(known.code, Some(0), "{}{}", known.stdout, known.stderr);
+    for flag in ["--also-hook", "--container"] {
+        let unknown = check(&[&files[..], &[flag, "envoy"]].concat(), "");
+        assert_eq!(unknown.code, Some(64), "{}", unknown.stdout);
+        for part in [&format!("{flag} envoy: no pod"), "deepgram-api, deepgram-engine, lameduck, proxy"] {
+            assert!(unknown.stderr.contains(part), "{}", unknown.stderr);
+        }
+    }
+}
+
+#[test]
 fn unreadable_input_is_named_with_its_place() {
     let broken = TempFile::new("broken.yaml", "kind: Pod\nspec: [\n");
     let binary = TempFile::new("binary.yaml", b"kind: \xff\n");

@@ -5,6 +5,8 @@ use crate::select::basename;
 
 /// The path of the sidecar's hook.
 pub(super) const PRESTOP_PATH: &str = "/prestop";
+/// The paths to which Istio rewrites hooks (<https://github.com/istio/istio>, `pilot/cmd/pilot-agent/status`).
+const MESH_PATH: &str = "/app-lifecycle/";
 /// The port of a sidecar that sets none.
 pub(super) const DEFAULT_PORT: u16 = 8089;
 
@@ -22,8 +24,10 @@ pub(super) enum Action<'a> {
     Http(HttpGet<'a>),
     /// `lameduck drain`, directly.
     Drain(Drain<'a>),
-    /// A script that runs lameduck or calls its path.
-    Script {
+    /// A call of lameduck through something else.
+    Indirect {
+        /// Through what.
+        what: &'static str,
         /// Whether it drains without a sidecar.
         standalone: bool,
     },
@@ -48,6 +52,9 @@ pub(super) struct Drain<'a> {
 impl<'a> Hook<'a> {
     pub(super) fn new(view: View<'a>) -> Self {
         let action = match (view.get("httpGet"), view.get("exec")) {
+            (Some(get), _) if HttpGet(get).path().starts_with(MESH_PATH) => {
+                Action::Indirect { what: "a service mesh has rewritten it", standalone: false }
+            }
             (Some(get), _) => Action::Http(HttpGet(get)),
             (None, Some(exec)) => exec_action(exec),
             (None, None) if view.get("sleep").is_some() => Action::Other("only sleeps"),
@@ -64,7 +71,7 @@ impl<'a> Hook<'a> {
                 let number = get.port().and_then(|port| port.text()?.parse().ok());
                 get.is_prestop() || number.is_some() && number == port
             }
-            Action::Drain(_) | Action::Script { .. } => true,
+            Action::Drain(_) | Action::Indirect { .. } => true,
             Action::Other(_) => false,
         }
     }
@@ -74,7 +81,7 @@ impl<'a> Hook<'a> {
         match self.action {
             Action::Http(get) => get.is_prestop() && get.port().and_then(View::port) == Some(DEFAULT_PORT),
             Action::Drain(drain) => !drain.standalone,
-            Action::Script { .. } | Action::Other(_) => false,
+            Action::Indirect { .. } | Action::Other(_) => false,
         }
     }
 }
@@ -132,7 +139,8 @@ fn exec_action(exec: View) -> Action {
     }
     let script = words.join(" ");
     if script.contains("lameduck drain") || script.contains(PRESTOP_PATH) {
-        return Action::Script { standalone: script.contains("--standalone") };
+        let standalone = script.contains("--standalone");
+        return Action::Indirect { what: "a script calls lameduck", standalone };
     }
     Action::Other("runs another command")
 }

@@ -89,8 +89,9 @@ impl<'a> PodView<'a> {
     /// The containers that run the target, as far as that can be seen.
     pub(super) fn main_containers(&self) -> Vec<&Container<'a>> {
         let others = self.others();
-        if let Some(name) = &self.options.container {
-            return others.into_iter().filter(|container| container.name == name).collect();
+        let named = others.iter().find(|container| self.options.container.as_deref() == Some(container.name));
+        if let Some(named) = named {
+            return vec![named];
         }
         let runs_target = |container: &&&Container| match &self.settings.target {
             Some(Target::Program { name, image }) => container.runs(Some(name), *image),
@@ -157,8 +158,8 @@ impl<'a> PodView<'a> {
     fn standalone_hook(&self) -> Option<(&Container<'a>, Option<Drain<'a>>)> {
         self.containers.iter().find_map(|container| match container.hook?.action {
             Action::Drain(drain) if drain.standalone => Some((container, Some(drain))),
-            Action::Script { standalone: true } => Some((container, None)),
-            Action::Http(_) | Action::Drain(_) | Action::Script { .. } | Action::Other(_) => None,
+            Action::Indirect { standalone: true, .. } => Some((container, None)),
+            Action::Http(_) | Action::Drain(_) | Action::Indirect { .. } | Action::Other(_) => None,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The rules, by what they look at.
 
 use super::pod::PodView;
-use super::rule::{Finding, Rule};
+use super::rule::{Evaluation, Finding, Rule};
 
 mod grace;
 mod hook;
@@ -12,6 +12,9 @@ mod quantity;
 mod settings;
 mod sidecar;
 mod spec;
+
+/// The longest text of a finding, in characters.
+const MAX_LENGTH: usize = 600;
 
 /// Applies a rule to a pod. A rule that does not concern the pod finds nothing.
 pub(super) fn apply(rule: Rule, pod: &PodView) -> Vec<Finding> {
@@ -44,5 +47,21 @@ pub(super) fn apply(rule: Rule, pod: &PodView) -> Vec<Finding> {
         Rule::Resources => spec::resources(pod),
         Rule::TerminationMessage => spec::termination_message(pod),
     };
-    evaluations.into_iter().map(|(evaluation, detail)| Finding { rule, evaluation, detail }).collect()
+    let finding = |(evaluation, detail): (Evaluation, String)| {
+        let evaluation = match evaluation {
+            Evaluation::Warn { fix } => Evaluation::Warn { fix: shorten(fix) },
+            Evaluation::Fail { fix } => Evaluation::Fail { fix: shorten(fix) },
+            other @ (Evaluation::Pass | Evaluation::Skip) => other,
+        };
+        Finding { rule, evaluation, detail: shorten(detail) }
+    };
+    evaluations.into_iter().map(finding).collect()
+}
+
+/// Cuts a text that quotes a long value.
+fn shorten(text: String) -> String {
+    match text.char_indices().nth(MAX_LENGTH) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
 }

@@ -257,6 +257,8 @@ pub(super) const PODS: &[Mistake] = &[
         ],
         "TCP connection",
     ),
+    (Rule::StartupProbe, Native, &[("initContainers/lameduck/startupProbe/httpGet/scheme", "HTTPS")], "no TLS"),
+    (Rule::ReadinessProbe, Native, &[("initContainers/lameduck/readinessProbe/httpGet/scheme", "HTTPS")], "no TLS"),
     (Rule::ReadinessDelay, Native, &[("initContainers/lameduck/readinessProbe/periodSeconds", "")], "is 10 s"),
     (Rule::ReadinessDelay, Native, &[("initContainers/lameduck/readinessProbe/periodSeconds", "5")], "is 5 s"),
     (

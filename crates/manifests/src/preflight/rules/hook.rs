@@ -9,9 +9,9 @@ use crate::preflight::view::View;
 
 /// Every container that carries streams has the hook.
 pub(super) fn presence(pod: &PodView) -> Vec<Evaluated> {
-    let mut found: Vec<_> = missing_names(pod).collect();
+    let mut found = Vec::new();
     let hooked = pod.hooked();
-    if hooked.is_empty() && found.is_empty() {
+    if hooked.is_empty() {
         let names = list(&pod.others());
         found.push(fail(
             format!("none of the containers ({names}) has a hook that calls lameduck"),
@@ -28,17 +28,6 @@ pub(super) fn presence(pod: &PodView) -> Vec<Evaluated> {
         )));
     }
     found
-}
-
-/// Containers that the user named and that the pod does not have.
-fn missing_names<'p>(pod: &'p PodView) -> impl Iterator<Item = Evaluated> + 'p {
-    let container = pod.options.container.iter().map(|name| ("--container", name));
-    let also_hook = pod.options.also_hook.iter().map(|name| ("--also-hook", name));
-    let exists = |name: &str| pod.containers.iter().any(|container| container.name == name);
-    container.chain(also_hook).filter(move |(_, name)| !exists(name)).map(|(flag, name)| {
-        let names = pod.containers.iter().map(|container| container.name).collect::<Vec<_>>().join(", ");
-        fail(format!("{flag} {name}: the pod has no such container"), format!("name one of these: {names}"))
-    })
 }
 
 fn hook_of(pod: &PodView, container: &Container) -> Evaluated {
@@ -63,8 +52,8 @@ fn hook_of(pod: &PodView, container: &Container) -> Evaluated {
             fail(format!("line {line}: the hook of {name} calls {}, not lameduck", get.path()), hook_fix(pod, name))
         }
         Action::Drain(drain) => drain_hook(pod, name, drain, line),
-        Action::Script { .. } => {
-            skip(format!("on {name}: a script calls lameduck; whether it waits for the end is not checked"))
+        Action::Indirect { what, .. } => {
+            skip(format!("on {name}: {what}; whether it waits for lameduck is not checked"))
         }
         Action::Other(what) => {
             fail(format!("line {line}: the hook of {name} {what}, and does not wait for lameduck"), hook_fix(pod, name))
@@ -118,7 +107,7 @@ fn http_calls<'p, 'a>(pod: &'p PodView<'a>) -> Vec<(&'p Container<'a>, HttpGet<'
     let hooks = if pod.sidecar().is_some() { lameduck_hooks(pod) } else { Vec::new() };
     let calls = hooks.into_iter().filter_map(|(container, hook)| match hook.action {
         Action::Http(get) => Some((container, get)),
-        Action::Drain(_) | Action::Script { .. } | Action::Other(_) => None,
+        Action::Drain(_) | Action::Indirect { .. } | Action::Other(_) => None,
     });
     calls.collect()
 }
@@ -150,7 +139,7 @@ pub(super) fn port(pod: &PodView) -> Vec<Evaluated> {
     let evaluate = |(container, hook): (&Container, Hook)| match hook.action {
         Action::Http(get) => Some(http_port(pod, container, get)),
         Action::Drain(drain) if !drain.standalone => Some(drain_port(pod, container, drain)),
-        Action::Drain(_) | Action::Script { .. } | Action::Other(_) => None,
+        Action::Drain(_) | Action::Indirect { .. } | Action::Other(_) => None,
     };
     lameduck_hooks(pod).into_iter().filter_map(evaluate).collect()
 }
@@ -296,7 +285,7 @@ pub(super) fn on_sidecar(pod: &PodView) -> Vec<Evaluated> {
 pub(super) fn binary(pod: &PodView) -> Vec<Evaluated> {
     let evaluate = |(container, hook): (&Container, Hook)| match hook.action {
         Action::Drain(drain) => Some(binary_of(pod, container, drain)),
-        Action::Http(_) | Action::Script { .. } | Action::Other(_) => None,
+        Action::Http(_) | Action::Indirect { .. } | Action::Other(_) => None,
     };
     lameduck_hooks(pod).into_iter().filter_map(evaluate).collect()
 }

@@ -7,6 +7,8 @@ use crate::preflight::pod::PodView;
 use crate::preflight::rule::{Evaluated, fail, pass, skip, warn};
 use crate::preflight::view::View;
 
+/// The paths to which Istio rewrites probes (<https://istio.io/latest/docs/ops/configuration/mesh/app-health-check/>).
+const MESH_PATH: &str = "/app-health/";
 /// The kubelet's defaults of a probe.
 const DEFAULT_PERIOD: i64 = 10;
 const DEFAULT_FAILURES: i64 = 3;
@@ -17,6 +19,8 @@ enum Probe<'a> {
     Http { path: &'a str, port: Option<View<'a>> },
     /// It connects to a port.
     Tcp { port: Option<View<'a>> },
+    /// It reads a path with TLS.
+    Https,
     /// It runs `lameduck status --ready`.
     StatusReady,
     /// Anything else.
@@ -27,6 +31,12 @@ impl<'a> Probe<'a> {
     fn new(view: View<'a>) -> Self {
         if let Some(get) = view.get("httpGet") {
             let path = get.text_of("path").unwrap_or("/");
+            if path.starts_with(MESH_PATH) {
+                return Self::Other;
+            }
+            if get.text_of("scheme") == Some("HTTPS") {
+                return Self::Https;
+            }
             return Self::Http { path: path.split('?').next().unwrap_or(path), port: get.get("port") };
         }
         if let Some(socket) = view.get("tcpSocket") {
@@ -67,7 +77,10 @@ pub(super) fn startup(pod: &PodView) -> Vec<Evaluated> {
         Probe::Http { path, .. } => fail(format!("line {}: the sidecar answers {path} with 404", view.line()), FIX),
         Probe::Tcp { port } => probe_port(pod, sidecar, "a TCP connection", port),
         Probe::StatusReady => waits("`lameduck status --ready`"),
-        Probe::Other => skip("it runs another command, which is not checked"),
+        Probe::Https => {
+            fail(format!("line {}: scheme: HTTPS, but the sidecar has no TLS", view.line()), "remove scheme")
+        }
+        Probe::Other => skip("a probe of another kind, which is not checked"),
     }]
 }
 
@@ -100,7 +113,10 @@ pub(super) fn readiness(pod: &PodView) -> Vec<Evaluated> {
             fail(format!("line {line}: a TCP connection succeeds during a drain too, so the pod stays ready"), FIX)
         }
         Probe::StatusReady => pass("`lameduck status --ready`"),
-        Probe::Other => skip("it runs another command, which is not checked"),
+        Probe::Https => {
+            fail(format!("line {}: scheme: HTTPS, but the sidecar has no TLS", view.line()), "remove scheme")
+        }
+        Probe::Other => skip("a probe of another kind, which is not checked"),
     }]
 }
 

@@ -61,7 +61,7 @@ fn restart_policy_of(pod: &PodView, container: &Container) -> Evaluated {
             format!("line {line}: the pod of a {} never completes while ordinary container {name} runs", pod.kind),
             "move it to initContainers and set restartPolicy: Always on it (Kubernetes 1.29 or later)",
         ),
-        (_, List::Ordinary, _) => pass(format!("{name} is an ordinary container, which the kubelet restarts")),
+        (_, List::Ordinary, _) => pass(format!("{name} is an ordinary container")),
     }
 }
 
