@@ -2,8 +2,8 @@
 mod additions;
 mod hostile;
 mod output;
-pub(crate) mod properties;
+mod properties;
 mod refusals;
 mod shared_processes;
 mod spellings;
-pub(crate) mod support;
+mod support;

@@ -20,7 +20,7 @@ mod view;
 
 pub use invocation::{Invocation, Variable, Word};
 pub use rule::{Evaluation, Finding, Rule};
-pub use settings::{Listen, Problem, Settings, Target};
+pub use settings::{GracePeriod, Listen, Problem, Settings, Target};
 
 use crate::yaml::YamlError;
 use objects::{Documents, PodSpec};

@@ -1,21 +1,13 @@
 //! The command line: input, output and exit codes.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use super::support::Base::Native;
-use super::support::{Change, NATIVE};
+use super::support::{Change, NATIVE, Output, lameduck};
 use lameduck_manifests::preflight::Rule;
-
-struct Output {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
 
 /// Runs `lameduck check` with these arguments, and this text on stdin.
 fn check(args: &[&str], stdin: &str) -> Output {
@@ -23,15 +15,7 @@ fn check(args: &[&str], stdin: &str) -> Output {
 }
 
 fn check_in(args: &[&str], stdin: &str, env: &[(&str, &str)]) -> Output {
-    let mut command = Command::new(lameduck_test_support::process::binary());
-    command.arg("check").args(args).env_clear().envs(env.iter().copied());
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    // The write fails if the program does not read stdin.
-    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Output { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    lameduck(&[&["check"], args].concat(), stdin, env)
 }
 
 fn examples() -> PathBuf {

@@ -3,16 +3,15 @@
 use std::fs;
 use std::path::PathBuf;
 
-use lameduck_manifests::inject;
-use lameduck_manifests::preflight::Options;
+use lameduck_manifests::preflight::{Evaluation, Options};
+use lameduck_manifests::{ContainerSelector, Mode, Request, inject};
 use lameduck_test_support::manifests::{Tape, stream};
 use proptest::prelude::*;
 
-use super::support::{failures, findings, is_complaint, preflight_with};
-use crate::inject::properties::config;
-use crate::inject::support::{CHART, injected, request};
-use lameduck_manifests::Mode;
+use super::support::{config, failures, findings, lameduck, preflight_with};
 
+const CHART: &str = include_str!("../../fixtures/manifests/engine-chart.yaml");
+const IMAGE: &str = "registry.example.com/lameduck:0.1.0";
 const MODES: [Mode; 3] = [Mode::Native, Mode::Classic, Mode::Standalone];
 
 /// Every example manifest.
@@ -52,13 +51,23 @@ fn injected_chart_has_no_failure() {
         ],
         &["--run-as-user=1000", "--workload=Deployment/deepgram-api", "--preset=deepgram-api"],
     ] {
-        let failures: Vec<_> = findings(&injected(CHART, args)).into_iter().filter(is_failure).collect();
+        let image = ["inject", "--image", IMAGE];
+        let output = lameduck(&[&image, args].concat(), CHART, &[]);
+        assert_eq!(output.code, Some(0), "{args:?}: {}", output.stderr);
+        let mut failures = findings(&output.stdout);
+        failures.retain(|finding| matches!(finding.evaluation, Evaluation::Fail { .. }));
         assert!(failures.is_empty(), "{args:?}: {failures:#?}");
     }
 }
 
-fn is_failure(finding: &lameduck_manifests::preflight::Finding) -> bool {
-    is_complaint(finding) && !matches!(finding.evaluation, lameduck_manifests::preflight::Evaluation::Warn { .. })
+fn request(mode: Mode) -> Request {
+    let selector = ContainerSelector {
+        program: Some("impeller".into()),
+        image: Some("self-hosted-engine"),
+        ..ContainerSelector::default()
+    };
+    let image = IMAGE.to_owned();
+    Request { selector, mode, image, settings: Vec::new(), grace_period: None, run_as_user: Some(1000), port: 8089 }
 }
 
 proptest! {

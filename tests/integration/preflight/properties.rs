@@ -9,8 +9,7 @@ use lameduck_manifests::preflight::{Evaluation, Options, Preflight};
 use proptest::prelude::*;
 use serde_norway::Value;
 
-use super::support::{Base, NATIVE, complaints, findings, preflight_with};
-use crate::inject::properties::config;
+use super::support::{Base, NATIVE, complaints, config, findings, preflight_with};
 
 /// Values of wrong types and ranges.
 const ODD_VALUES: [&str; 24] = [
@@ -73,7 +72,13 @@ fn disturb(value: &mut Value, choices: &[u8], odd: &str) {
                 disturb(&mut map[&key], rest, odd);
             }
         }
-        _ => *value = odd_value(),
+        Value::Sequence(_)
+        | Value::Mapping(_)
+        | Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Tagged(_) => *value = odd_value(),
     }
 }
 
@@ -124,9 +129,9 @@ proptest! {
     ) {
         let mut text = NATIVE.to_owned();
         for (at, length, odd) in places {
-            let start = (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap();
-            let end = (start + length..).find(|at| *at >= text.len() || text.is_char_boundary(*at)).unwrap();
-            text.replace_range(start..end.min(text.len()), odd);
+            let start = at.min(text.len());
+            let end = (start + length).min(text.len());
+            text.replace_range(start..end, odd);
         }
         check(&text);
     }
@@ -176,7 +181,7 @@ fn references_that_double_a_value_are_not_expanded() {
 
 #[test]
 fn huge_scalars_are_read() {
-    let long = "x".repeat(1 << 20);
+    let long = "x".repeat(1 << 17);
     let text = NATIVE
         .replace("/prestop", &format!("/{long}"))
         .replace("args: [sidecar]", &format!("args: [sidecar, --target={long}, --lame-duck={long}]"));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lameduck_manifests::preflight::{Options, Rule};
+use lameduck_manifests::preflight::{Object, Options, Rule};
 use serde_norway::Value;
 
 use super::support::Base::{Classic, Native, Standalone, TwoContainers};
@@ -52,8 +52,7 @@ fn objects_are_found_in_lists_and_in_json() {
     let items = list_of(vec![workload("Pod", &[]), workload("Deployment", &["spec", "template"])]);
     let json = serde_json::to_string_pretty(&items).unwrap();
     for text in [yaml(&items), json] {
-        let titles: Vec<_> =
-            preflight_with(&text, &Options::default()).objects.iter().map(|object| object.title()).collect();
+        let titles: Vec<_> = preflight_with(&text, &Options::default()).objects.iter().map(Object::title).collect();
         assert_eq!(titles, ["Pod/speech/x", "Deployment/speech/x"]);
     }
     let typed = yaml(&items).replace("kind: List", "kind: DeploymentList");

@@ -1,16 +1,47 @@
 //! Manifests with changes, and what the rules find in them.
 
 use std::collections::BTreeSet;
+use std::env;
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 use lameduck::commands::check::manifests::check_text;
 use lameduck_manifests::preflight::{Evaluation, Finding, Object, Options, Preflight, Rule};
 use lameduck_test_support::manifests::libyaml::parse;
+use proptest::prelude::ProptestConfig;
 use serde_norway::{Mapping, Value};
 
 pub(crate) const NATIVE: &str = include_str!("../../../k8s-examples/native-sidecar.yaml");
 const CLASSIC: &str = include_str!("../../../k8s-examples/classic-sidecar.yaml");
 const STANDALONE: &str = include_str!("../../../k8s-examples/exec-in-main.yaml");
 const TWO_CONTAINERS: &str = include_str!("../../../k8s-examples/two-containers.yaml");
+
+/// The result of a run of the binary.
+pub(crate) struct Output {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs the binary with this text on stdin, and these variables alone.
+pub(crate) fn lameduck(args: &[&str], stdin: &str, env: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(lameduck_test_support::process::binary());
+    command.args(args).env_clear().envs(env.iter().copied());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // The write fails if the program does not read stdin.
+    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Output { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// The number of generated manifests.
+pub(crate) fn config() -> ProptestConfig {
+    let manifests = env::var("LAMEDUCK_MANIFESTS").ok().and_then(|count| count.parse().ok());
+    let cases = manifests.unwrap_or(300);
+    ProptestConfig { cases, max_shrink_iters: 5000, ..ProptestConfig::default() }
+}
 
 /// A manifest without a mistake, in which the rules find nothing.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +87,9 @@ impl Base {
 
     pub(crate) fn with(self, changes: &[Change]) -> String {
         let mut manifest = self.manifest();
-        changes.iter().for_each(|one| change(&mut manifest, *one));
+        for one in changes {
+            change(&mut manifest, *one);
+        }
         serde_norway::to_string(&manifest).unwrap()
     }
 }
@@ -78,33 +111,26 @@ fn set(manifest: &mut Value, path: &str, value: &str) {
         *slot = value;
         return;
     }
-    match parent {
-        Value::Sequence(items) => items.push(value),
-        map => drop(map.as_mapping_mut().unwrap().insert(last.into(), value)),
+    if let Value::Sequence(items) = parent {
+        items.push(value);
+    } else {
+        parent.as_mapping_mut().unwrap().insert(last.into(), value);
     }
 }
 
 fn child<'v>(node: &'v mut Value, segment: &str) -> Option<&'v mut Value> {
-    match node {
-        Value::Sequence(items) => match segment.parse::<usize>() {
-            Ok(index) => items.get_mut(index),
-            Err(_) => items.iter_mut().find(|item| item["name"] == segment),
-        },
-        Value::Mapping(map) if map.contains_key(segment) => map.get_mut(segment),
-        _ => None,
+    let Value::Sequence(items) = node else { return node.as_mapping_mut()?.get_mut(segment) };
+    match segment.parse::<usize>() {
+        Ok(index) => items.get_mut(index),
+        Err(_) => items.iter_mut().find(|item| item["name"] == segment),
     }
 }
 
 fn remove(node: &mut Value, segment: &str) -> Option<()> {
-    match node {
-        Value::Sequence(items) => {
-            let index = items.iter().position(|item| item["name"] == segment)?;
-            items.remove(index);
-            Some(())
-        }
-        Value::Mapping(map) => map.remove(segment).map(drop),
-        _ => None,
-    }
+    let Value::Sequence(items) = node else { return node.as_mapping_mut()?.remove(segment).map(drop) };
+    let index = items.iter().position(|item| item["name"] == segment)?;
+    items.remove(index);
+    Some(())
 }
 
 pub(crate) fn preflight_with(text: &str, options: &Options) -> Preflight {

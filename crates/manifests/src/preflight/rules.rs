@@ -5,6 +5,7 @@ use super::rule::{Evaluation, Finding, Rule};
 
 mod grace;
 mod hook;
+mod hook_call;
 mod network;
 mod probes;
 mod process;
@@ -28,10 +29,10 @@ pub(super) fn apply(rule: Rule, pod: &PodView) -> Vec<Finding> {
         Rule::GracePeriod => grace::equality(pod),
         Rule::Autoscaler => grace::autoscaler(pod),
         Rule::Hook => hook::presence(pod),
-        Rule::HookPath => hook::path(pod),
-        Rule::HookPort => hook::port(pod),
-        Rule::HookAddress => hook::address(pod),
-        Rule::HookToken => hook::token(pod),
+        Rule::HookPath => hook_call::path(pod),
+        Rule::HookPort => hook_call::port(pod),
+        Rule::HookAddress => hook_call::address(pod),
+        Rule::HookToken => hook_call::token(pod),
         Rule::SidecarHook => hook::on_sidecar(pod),
         Rule::Binary => hook::binary(pod),
         Rule::StartupProbe => probes::startup(pod),

@@ -11,11 +11,11 @@ pub struct Settings {
     pub unknown_variables: Vec<Problem>,
     /// What is known only in the cluster: flags, or a description.
     pub unknown: Vec<String>,
-    /// The grace period; the inner value is `None` if it is not set.
-    pub grace_period: Option<Option<Duration>>,
+    /// The grace period.
+    pub grace_period: Option<GracePeriod>,
     /// The time from being unready to the signal.
     pub lame_duck: Option<Duration>,
-    /// The port to listen on, and whether only this host can reach it.
+    /// Where the sidecar listens.
     pub listen: Option<Listen>,
     /// Which process is the target.
     pub target: Option<Target>,
@@ -25,6 +25,15 @@ pub struct Settings {
     pub needs_token: Option<bool>,
     /// Whether SIGTERM ends the sidecar at once.
     pub exits_on_sigterm: Option<bool>,
+}
+
+/// Lameduck's grace period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GracePeriod {
+    /// It is set.
+    Set(Duration),
+    /// It is not set, and required.
+    NotSet,
 }
 
 /// A setting that does not work.

@@ -15,7 +15,7 @@ use crate::settings::environment::known_variables;
 use crate::settings::values::OrNone;
 use given::{Flags, Given, clap_problem};
 use lameduck_machine::policy::SigtermPolicy;
-use lameduck_manifests::preflight::{Invocation, Listen, Problem, Settings, Target, Variable};
+use lameduck_manifests::preflight::{GracePeriod, Invocation, Listen, Problem, Settings, Target, Variable};
 
 mod given;
 
@@ -43,7 +43,8 @@ pub(super) fn read(invocation: &Invocation) -> Settings {
 /// Fills in what the settings mean, as far as the manifest gives what they depend on.
 fn fill(settings: &mut Settings, given: &Given, args: &SidecarArgs, pod_grace_period: Option<u64>) {
     let known = |flags: &[&str]| flags.iter().all(|flag| given.is_known(flag));
-    settings.grace_period = known(&["grace-period"]).then_some(args.grace_period);
+    let grace_period = args.grace_period.map_or(GracePeriod::NotSet, GracePeriod::Set);
+    settings.grace_period = known(&["grace-period"]).then_some(grace_period);
     let listen = Listen { port: args.listen.0.port(), is_loopback: args.listen.0.ip().is_loopback() };
     settings.listen = known(&["listen"]).then_some(listen);
     settings.needs_token = known(&["token-file"]).then_some(is_path(args.token_file.as_ref()));

@@ -2,6 +2,7 @@
 
 use crate::preflight::pod::{DEFAULT_GRACE_PERIOD, PodView};
 use crate::preflight::rule::{Evaluated, fail, pass, skip, warn};
+use crate::preflight::settings::GracePeriod;
 
 /// The field of the pod's grace period.
 const FIELD: &str = "terminationGracePeriodSeconds";
@@ -24,11 +25,13 @@ pub(super) fn equality(pod: &PodView) -> Vec<Evaluated> {
     let source = if field.is_none() { " (Kubernetes' default: the manifest sets none)" } else { "" };
     vec![match pod.settings.grace_period {
         None => skip(format!("the pod's is {of_pod} s{source}; that of lameduck is not known from the manifest")),
-        Some(None) => skip(format!("the pod's is {of_pod} s{source}; that of lameduck is not set (see settings)")),
-        Some(Some(own)) if own.as_secs() == of_pod && own.subsec_nanos() == 0 => {
+        Some(GracePeriod::NotSet) => {
+            skip(format!("the pod's is {of_pod} s{source}; that of lameduck is not set (see settings)"))
+        }
+        Some(GracePeriod::Set(own)) if own.as_secs() == of_pod && own.subsec_nanos() == 0 => {
             pass(format!("{of_pod} s, for the pod and for lameduck"))
         }
-        Some(Some(own)) => fail(
+        Some(GracePeriod::Set(own)) => fail(
             format!("lameduck's is {} s, but the pod's is {of_pod} s{source}", own.as_secs_f64()),
             mismatch_fix(own.as_secs(), of_pod),
         ),

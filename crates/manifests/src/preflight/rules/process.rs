@@ -44,55 +44,78 @@ pub(super) fn uid(pod: &PodView) -> Vec<Evaluated> {
         Some(false) => return vec![skip("no signal is sent")],
         None => return vec![skip("whether a signal is sent is not known from the manifest")],
     }
-    let [own, target] = [sidecar, main].map(|container| container.user_id(pod.spec, KEY));
-    vec![match (own.map(View::integer), target.map(View::integer)) {
-        (Some(Some(own)), Some(Some(target))) if own == target => {
+    let ids = [sidecar, main].map(|container| Id::of(container, pod.spec, KEY));
+    vec![match ids {
+        [Id::Number(own), Id::Number(target)] if own == target => {
             pass(format!("{} and {} run as uid {own}", sidecar.name, main.name))
         }
-        (Some(Some(0)), Some(Some(target))) if has_cap_kill(sidecar) => {
+        [Id::Number(0), Id::Number(target)] if has_cap_kill(sidecar) => {
             pass(format!("{} runs as root with the capability KILL, and may signal uid {target}", sidecar.name))
         }
-        (Some(Some(own)), Some(Some(target))) => fail(
+        [Id::Number(own), Id::Number(target)] => fail(
             format!(
                 "{} runs as uid {own}, but {} as uid {target}, so the kernel refuses the signal",
                 sidecar.name, main.name
             ),
             format!("set securityContext.runAsUser: {target} for both"),
         ),
-        (Some(None), _) | (_, Some(None)) => {
-            fail(format!("{KEY} is not a whole number"), "write it like 1000, without quotes")
-        }
-        (own, target) => {
-            skip(format!("the manifest does not give the uid of {}", missing(&[(sidecar, own), (main, target)])))
-        }
+        _ => unknown_id(KEY, [(sidecar, ids[0]), (main, ids[1])]),
     }]
 }
 
 /// Which process listens on a port can be read only with the same uid and gid (Linux, `kernel/ptrace.c`).
 pub(super) fn gid(pod: &PodView) -> Vec<Evaluated> {
+    const KEY: &str = "runAsGroup";
     let Some((sidecar, main)) = signalling_pair(pod) else { return Vec::new() };
     let Some(Target::Port(port)) = pod.settings.target else {
         return vec![skip("only --target-port needs equal gids")];
     };
-    let [own, target] = [sidecar, main].map(|container| container.user_id(pod.spec, "runAsGroup").map(View::integer));
-    vec![match (own, target) {
-        (Some(Some(own)), Some(Some(target))) if own == target => {
+    let ids = [sidecar, main].map(|container| Id::of(container, pod.spec, KEY));
+    vec![match ids {
+        [Id::Number(own), Id::Number(target)] if own == target => {
             pass(format!("{} and {} run as gid {own}", sidecar.name, main.name))
         }
-        (Some(Some(own)), Some(Some(target))) => fail(
+        [Id::Number(own), Id::Number(target)] => fail(
             format!(
                 "{} runs as gid {own}, but {} as gid {target}, so the kernel does not show which process listens on port {port}",
                 sidecar.name, main.name
             ),
             format!("set securityContext.runAsGroup: {target} for both, or name the target with --target"),
         ),
-        (Some(None), _) | (_, Some(None)) => {
-            fail("runAsGroup is not a whole number", "write it like 1000, without quotes")
-        }
-        (own, target) => {
-            skip(format!("the manifest does not give the gid of {}", missing(&[(sidecar, own), (main, target)])))
-        }
+        _ => unknown_id(KEY, [(sidecar, ids[0]), (main, ids[1])]),
     }]
+}
+
+/// A uid or gid in a manifest.
+#[derive(Clone, Copy)]
+enum Id {
+    Missing,
+    Invalid,
+    Number(i64),
+}
+
+impl Id {
+    fn of<'a>(container: &Container<'a>, spec: View<'a>, key: &str) -> Self {
+        match container.user_id(spec, key).map(View::integer) {
+            None => Self::Missing,
+            Some(None) => Self::Invalid,
+            Some(Some(id)) => Self::Number(id),
+        }
+    }
+}
+
+/// The result for ids that cannot be compared.
+fn unknown_id(key: &str, ids: [(&Container, Id); 2]) -> Evaluated {
+    let names = |is_it: fn(Id) -> bool| {
+        let names: Vec<_> = ids.iter().filter(|(_, id)| is_it(*id)).map(|(container, _)| container.name).collect();
+        names.join(" and ")
+    };
+    let invalid = names(|id| matches!(id, Id::Invalid));
+    if invalid.is_empty() {
+        let missing = names(|id| matches!(id, Id::Missing));
+        return skip(format!("the manifest gives no {key} for {missing}: it is that of the image, or the namespace's"));
+    }
+    fail(format!("{key} of {invalid} is not a whole number"), "write it like 1000, without quotes")
 }
 
 /// The sidecar and the container that runs the target.
@@ -109,9 +132,4 @@ fn has_cap_kill(container: &Container) -> bool {
     };
     let includes = |names: &[String]| names.iter().any(|name| ["ALL", "KILL", "CAP_KILL"].contains(&name.as_str()));
     includes(&names("add")) || !includes(&names("drop"))
-}
-
-fn missing(ids: &[(&Container, Option<Option<i64>>)]) -> String {
-    let without: Vec<_> = ids.iter().filter(|(_, id)| id.is_none()).map(|(container, _)| container.name).collect();
-    format!("{}: it is that of the image, or the namespace's", without.join(" and "))
 }

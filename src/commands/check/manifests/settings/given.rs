@@ -95,13 +95,11 @@ impl Given {
 
     /// Whether the manifest says what a flag is: its value, or that it has its default. A flag wins over its variable.
     pub(super) fn is_known(&self, flag: &str) -> bool {
-        match self.values.iter().find(|value| value.flag == flag) {
-            Some(value) => !(value.is_from_variable && self.may_have_flags),
-            None => {
-                let may_be_set = self.may_have_flags || self.may_have_variables;
-                !may_be_set && !self.unknown.contains(flag) && !self.invalid.contains(flag)
-            }
+        if let Some(value) = self.values.iter().find(|value| value.flag == flag) {
+            return !(value.is_from_variable && self.may_have_flags);
         }
+        let may_be_set = self.may_have_flags || self.may_have_variables;
+        !may_be_set && !self.unknown.contains(flag) && !self.invalid.contains(flag)
     }
 
     /// What is known only in the cluster.
@@ -144,7 +142,8 @@ impl Given {
             let is_given = self.values.iter().any(|value| value.flag == *flag)
                 || self.unknown.contains(flag)
                 || self.invalid.contains(flag);
-            if !is_given && !(flags.standalone && unsupported_standalone(flag).is_some()) {
+            let is_ignored = flags.standalone && unsupported_standalone(flag).is_some();
+            if !is_given && !is_ignored {
                 self.add_value(flag, variable.value.known(), &variable.name, flags);
             }
         }
