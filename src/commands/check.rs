@@ -14,6 +14,7 @@ use report::{Check, Report};
 
 mod files;
 mod manifest;
+pub mod manifests;
 mod page;
 mod ports;
 mod report;
