@@ -10,8 +10,8 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING
 use tokio::net::TcpStream;
 
 use crate::io::http::{self, Url};
-use lameduck_machine::reading::{Count, ReadError, ReadErrorKind, Reading, Source};
-use lameduck_parsers::exposition::{Format, Page, Sum};
+use lameduck_machine::reading::{Count, Counter, PageProcess, ReadError, ReadErrorKind, Reading, Source};
+use lameduck_parsers::exposition::{self, Format, Page, Sum};
 use lameduck_parsers::selector::Selector;
 
 const ACCEPT: &str = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
@@ -56,6 +56,8 @@ pub struct PageReadings {
     pub readings: Vec<(Source, Reading)>,
     /// The target's own limit of streams, if there is a selector for it and it matches.
     pub capacity: Option<u64>,
+    /// What the page says about the process that served it; `None` if it could not be read.
+    pub process: Option<PageProcess>,
 }
 
 impl PageSelectors {
@@ -94,13 +96,14 @@ impl MetricsPage {
     /// Reads the page over this connection, for at most `timeout`. Every source of the page gets a reading.
     pub async fn read(&self, connection: Result<TcpStream, ReadError>, timeout: Duration) -> PageReadings {
         match http::with_timeout(&self.url, timeout, self.fetch(connection)).await {
-            Ok(PageSums { eager, lazy, capacity }) => PageReadings {
+            Ok((PageSums { eager, lazy, capacity }, process)) => PageReadings {
                 readings: self.readings(&Reading::Counts(counts(&eager)), &Reading::Counts(counts(&lazy))),
                 capacity: capacity.map(|sum| sum.total),
+                process: Some(process),
             },
             Err(error) => {
                 let unknown = Reading::Unknown(error);
-                PageReadings { readings: self.readings(&unknown, &unknown), capacity: None }
+                PageReadings { readings: self.readings(&unknown, &unknown), capacity: None, process: None }
             }
         }
     }
@@ -115,13 +118,14 @@ impl MetricsPage {
             .collect()
     }
 
-    async fn fetch(&self, connection: Result<TcpStream, ReadError>) -> Result<PageSums, ReadError> {
+    async fn fetch(&self, connection: Result<TcpStream, ReadError>) -> Result<(PageSums, PageProcess), ReadError> {
         let mut response = PageResponse::request(connection?, &self.url).await?;
         let mut page = Page::new(&self.list, response.format).with_idle_selectors(&self.selectors.idle);
         while let Some(bytes) = response.next().await? {
             page.feed(&bytes).map_err(invalid)?;
         }
-        Ok(self.selectors.sort(page.finish(response.framed).map_err(invalid)?))
+        let (sums, process) = page.finish_with_process(response.framed).map_err(invalid)?;
+        Ok((self.selectors.sort(sums), page_process(&process)))
     }
 }
 
@@ -178,6 +182,22 @@ fn counts(sums: &[Option<Sum>]) -> Vec<Option<Count>> {
     sums.iter().map(|sum| sum.map(count)).collect()
 }
 
+/// What the page says about its process, in the machine's numbers.
+#[must_use]
+pub fn page_process(process: &exposition::Process) -> PageProcess {
+    let counter = |counter: &exposition::Counter| {
+        let exposition::Counter { name, series, value } = counter;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast of a float saturates")]
+        let thousandths = (value * 1000.0) as u64;
+        Counter { name: name.clone(), series: *series, thousandths }
+    };
+    PageProcess {
+        // A time that is too great is none.
+        started_at: process.start_time.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+        counters: process.counters.iter().map(counter).collect(),
+    }
+}
+
 /// Checks that the response is a page, and returns its format.
 fn check(response: &Response<Incoming>) -> Result<Format, ReadError> {
     http::check_status(response)?;
@@ -205,6 +225,18 @@ fn is_chunked(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn process_is_converted_and_great_numbers_are_harmless() {
+        let process = |start_time, value| {
+            let counters = vec![exposition::Counter { name: "a_total".into(), series: 7, value }];
+            page_process(&exposition::Process { start_time, counters })
+        };
+        let counter = |thousandths| vec![Counter { name: "a_total".into(), series: 7, thousandths }];
+        let started_at = Some(Duration::from_millis(1_500));
+        assert_eq!(process(Some(1.5), 0.25), PageProcess { started_at, counters: counter(250) });
+        assert_eq!(process(Some(1e300), 1e300), PageProcess { started_at: None, counters: counter(u64::MAX) });
+    }
 
     #[test]
     fn sums_are_sorted_by_selector_kind() {

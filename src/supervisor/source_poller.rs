@@ -175,7 +175,10 @@ impl SourcePoller {
         collected: &Mutex<Collected>,
     ) {
         let read = page.read(connection, request.timeout).await;
-        collected.lock().unwrap_or_else(PoisonError::into_inner).poll.capacity = read.capacity;
+        {
+            let poll = &mut collected.lock().unwrap_or_else(PoisonError::into_inner).poll;
+            (poll.capacity, poll.page_process) = (read.capacity, read.process.map(Box::new));
+        }
         for (source, reading) in read.readings {
             self.record(request, collected, source, reading);
         }

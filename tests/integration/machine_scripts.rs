@@ -7,6 +7,7 @@ mod hooks;
 mod idle;
 mod incarnations;
 mod never_served;
+mod page_processes;
 mod pod;
 mod restarts;
 mod signals;

@@ -27,6 +27,7 @@ pub mod durations;
 pub mod hook_callers;
 pub mod incarnation;
 pub mod io;
+pub mod page_identity;
 pub mod policy;
 pub mod poll_schedule;
 pub mod readiness;

@@ -35,7 +35,8 @@ fn healthy_pod_passes_all_checks_and_is_unchanged() {
     let report = CheckReport::with_args(&fixture.env, &args);
     report.assert_failed(&[], 0);
     for check in report.json["checks"].as_array().unwrap() {
-        assert_eq!(check["ok"] == true, check["name"] != "lazy_streams", "{check}");
+        let is_skipped = ["lazy_streams", "page_process"].contains(&check["name"].as_str().unwrap());
+        assert_eq!(check["ok"] == true, !is_skipped, "{check}");
     }
     report.assert("times", true, &["9m 55s", "10m", "cannot be checked here"]);
     report.assert("target", true, &[&format!("{} ({})", fixture.env.target_name, fixture.target.pid)]);
