@@ -60,6 +60,23 @@ pub struct PageReadings {
     pub process: Option<PageProcess>,
 }
 
+impl PageReadings {
+    /// Whether every source on the page was read, and none counts a stream.
+    #[must_use]
+    pub fn is_zero(&self) -> bool {
+        self.readings.iter().all(|(_, reading)| match reading {
+            Reading::Counts(counts) => counts.iter().flatten().all(|count| count.streams == 0),
+            Reading::Unknown(_) => false,
+        })
+    }
+
+    /// Whether the page shows when its process started.
+    #[must_use]
+    pub fn shows_start(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| process.started_at.is_some())
+    }
+}
+
 impl PageSelectors {
     /// The selectors of all sums, as one list for the parser.
     #[must_use]
@@ -188,7 +205,7 @@ pub fn page_process(process: &exposition::Process) -> PageProcess {
     let counter = |counter: &exposition::Counter| {
         let exposition::Counter { name, series, value } = counter;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast of a float saturates")]
-        let thousandths = (value * 1000.0) as u64;
+        let thousandths = (value * 1000.0).round() as u64;
         Counter { name: name.clone(), series: *series, thousandths }
     };
     PageProcess {

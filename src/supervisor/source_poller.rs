@@ -1,27 +1,27 @@
 //! Polls all sources. Sources on different ports are read concurrently. A source that does not answer within the timeout
 //! is left out of the result.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+mod sockets;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lameduck_machine::io::{Poll, SocketReading};
-use lameduck_machine::reading::{Count, ReadError, ReadErrorKind, Reading, Source};
-use lameduck_machine::socket_table::SocketTable;
+use lameduck_machine::reading::{ReadError, Reading, Source};
 use lameduck_machine::target::Incarnation;
 use lameduck_machine::time::Time;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tracing::warn;
 
 use crate::io::api_status::StatusPage;
 use crate::io::clock::Clock;
 use crate::io::http;
 use crate::io::liveness::is_intact;
-use crate::io::page::MetricsPage;
-use crate::io::sockets::{OwnConnection, SocketReader};
+use crate::io::page::{MetricsPage, PageReadings};
+use crate::io::sockets::OwnConnection;
 use crate::queue::{Event, PollResult};
 use crate::settings::sources::Sources;
+use sockets::Sockets;
 
 /// How much longer than its timeout a poll may take: every source has the same timeout of its own, and a message that
 /// names the source. The machine gives a poll up only after twice this time.
@@ -35,18 +35,6 @@ pub struct SourcePoller {
     sockets: Option<Sockets>,
     clock: Clock,
     queue: mpsc::Sender<Event>,
-}
-
-/// The socket table, and the ports that are watched in it.
-#[derive(Clone)]
-struct Sockets {
-    reader: Arc<Mutex<SocketReader>>,
-    watched: Arc<[u16]>,
-    counted: Arc<[u16]>,
-    /// The ports whose connections distinguish idle streams from active ones.
-    activity: Arc<[u16]>,
-    /// Whether it was logged that the table is read from `/proc`.
-    fallback_logged: Arc<AtomicBool>,
 }
 
 /// A request to read every source.
@@ -70,6 +58,17 @@ struct Collected {
     durations: Vec<(Source, Duration)>,
 }
 
+impl Collected {
+    /// Uses a later reading of the page instead of the first, unless it failed.
+    fn replace_page(&mut self, read: PageReadings) {
+        let Some(process) = read.process else { return };
+        self.poll.capacity = read.capacity;
+        self.poll.page_processes.push(process);
+        self.poll.readings.retain(|(source, _)| !source.is_on_page());
+        self.poll.readings.extend(read.readings);
+    }
+}
+
 impl PollRequest {
     /// Whether the target has begun to exit during the poll, or has ended. Its streams did not necessarily end when the
     /// kernel closed their connections, and another incarnation may answer on its ports.
@@ -84,13 +83,7 @@ impl SourcePoller {
     pub fn new(sources: &Sources, clock: Clock, queue: mpsc::Sender<Event>) -> Self {
         let page = |(url, selectors)| Arc::new(MetricsPage::new(url, selectors));
         let watched = sources.watched_ports();
-        let sockets = || Sockets {
-            reader: Arc::default(),
-            watched: watched.clone().into(),
-            counted: sources.streams_ports.clone().into(),
-            activity: sources.idle.ports.clone().into(),
-            fallback_logged: Arc::default(),
-        };
+        let sockets = || Sockets::new(&watched, sources);
         Self {
             page: sources.page.clone().map(page),
             status: sources.status.clone().map(|url| Arc::new(StatusPage::new(url))),
@@ -121,7 +114,7 @@ impl SourcePoller {
     }
 
     fn is_watched(&self, port: u16) -> bool {
-        self.sockets.as_ref().is_some_and(|sockets| sockets.watched.contains(&port))
+        self.sockets.as_ref().is_some_and(|sockets| sockets.watches(port))
     }
 
     fn record(&self, request: PollRequest, collected: &Mutex<Collected>, source: Source, reading: Reading) {
@@ -132,10 +125,20 @@ impl SourcePoller {
     }
 
     /// Reads a page on a port whose connections are not watched.
+    ///
+    /// A zero is read twice if the page can show that another process answers. Of several processes on one port that are
+    /// idle, the same one tends to answer at every poll, but not twice in a row.
     async fn poll_lone_page(&self, request: PollRequest, collected: &Mutex<Collected>) {
         let Some(page) = self.page.as_deref().filter(|page| !self.is_watched(page.url().port())) else { return };
         let connection = http::connect_timeout(page.url(), request.timeout).await;
-        self.read_page(page, connection, request, collected).await;
+        let first = page.read(connection, request.timeout).await;
+        let is_read_again = first.is_zero() && first.shows_start();
+        self.record_page(first, request, collected);
+        if is_read_again {
+            let connection = http::connect_timeout(page.url(), request.timeout).await;
+            let second = page.read(connection, request.timeout).await;
+            collected.lock().unwrap_or_else(PoisonError::into_inner).replace_page(second);
+        }
     }
 
     /// Reads the socket table and the pages on watched ports. Our own connections to these pages must be open while the
@@ -155,7 +158,8 @@ impl SourcePoller {
         }
         let read_page = async {
             if let Some((page, connection)) = page {
-                self.read_page(page, connection, request, collected).await;
+                let read = page.read(connection, request.timeout).await;
+                self.record_page(read, request, collected);
             }
         };
         let read_status = async {
@@ -167,17 +171,11 @@ impl SourcePoller {
         tokio::join!(read_page, read_status);
     }
 
-    async fn read_page(
-        &self,
-        page: &MetricsPage,
-        connection: Connection,
-        request: PollRequest,
-        collected: &Mutex<Collected>,
-    ) {
-        let read = page.read(connection, request.timeout).await;
+    fn record_page(&self, read: PageReadings, request: PollRequest, collected: &Mutex<Collected>) {
         {
             let poll = &mut collected.lock().unwrap_or_else(PoisonError::into_inner).poll;
-            (poll.capacity, poll.page_process) = (read.capacity, read.process.map(Box::new));
+            poll.capacity = read.capacity;
+            poll.page_processes.extend(read.process);
         }
         for (source, reading) in read.readings {
             self.record(request, collected, source, reading);
@@ -192,13 +190,10 @@ impl SourcePoller {
         collected: &Mutex<Collected>,
     ) {
         let table = sockets.read(own).await;
-        let reading = match &table {
-            Ok(table) => Reading::Counts(sockets.counted.iter().map(|port| sockets.count(table, *port)).collect()),
-            Err(error) => Reading::Unknown(error.clone()),
-        };
+        let reading = sockets.reading(&table);
         let sample = SocketReading { read_at: self.clock.now(), table };
         collected.lock().unwrap_or_else(PoisonError::into_inner).poll.sockets = Some(sample);
-        if !sockets.counted.is_empty() {
+        if sockets.counts_streams() {
             self.record(request, collected, Source::Sockets, reading);
         }
     }
@@ -207,38 +202,6 @@ impl SourcePoller {
 fn own_connection(connection: &Connection) -> Option<OwnConnection> {
     let stream = connection.as_ref().ok()?;
     Some(OwnConnection::new(stream.local_addr().ok()?, stream.peer_addr().ok()?))
-}
-
-impl Sockets {
-    /// The streams on a port. Without byte counts, they never count as idle.
-    fn count(&self, table: &SocketTable, port: u16) -> Option<Count> {
-        let count = table.count(port)?;
-        let has_activity = self.activity.contains(&port);
-        Some(if has_activity { count } else { Count { never_idle: count.streams, ..count } })
-    }
-
-    /// Reads the table on a separate thread: with thousands of connections, that takes milliseconds.
-    async fn read(&self, own: Vec<OwnConnection>) -> Result<SocketTable, ReadError> {
-        let (reader, ports) = (Arc::clone(&self.reader), Arc::clone(&self.watched));
-        let with_bytes = !self.activity.is_empty();
-        let read = move || {
-            let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-            reader.read(&ports, with_bytes, &own)
-        };
-        let read = tokio::task::spawn_blocking(read).await;
-        if let Ok(Ok(SocketTable { fallback: Some(reason), .. })) = &read
-            && !self.fallback_logged.swap(true, Ordering::Relaxed)
-        {
-            warn!(
-                %reason,
-                "the socket table is read from /proc/net, which shows no bytes: no stream is known to be idle, and no \
-                 stream durations are recorded"
-            );
-        }
-        // A failure to read the kernel's table says nothing about the server.
-        let error = |text: String| ReadError::new(ReadErrorKind::Invalid, format!("socket table: {text}"));
-        read.map_err(|failed| error(failed.to_string()))?.map_err(|failed| error(failed.to_string()))
-    }
 }
 
 #[cfg(test)]
@@ -250,6 +213,7 @@ mod tests {
 
     use lameduck_machine::activity::IdleRule;
     use lameduck_machine::policy::IdlePolicy;
+    use lameduck_machine::reading::Count;
 
     use super::*;
     use crate::io::liveness::stat_of;
@@ -306,6 +270,38 @@ mod tests {
         let answer = poll(&poller, &mut events, request).await;
         assert_eq!((answer.requested_at, answer.target_exiting), (request.requested_at, false));
         assert_eq!(answer.readings, [(Source::Metrics, Reading::Counts(vec![Some(Count::of(0))]))]);
+    }
+
+    /// Answers with these pages, one after the other.
+    fn pages(bodies: Vec<String>) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        thread::spawn(move || {
+            for (stream, body) in listener.incoming().zip(bodies) {
+                let mut stream = stream.unwrap();
+                let _ = stream.read(&mut [0; 4096]);
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+                stream.write_all((head + &body).as_bytes()).unwrap();
+            }
+        });
+        port
+    }
+
+    async fn poll_pages(bodies: &[(u64, u64)]) -> (Vec<(Source, Reading)>, usize) {
+        let page = |(start, streams)| format!("process_start_time_seconds {start}\nactive {streams}\n");
+        let (poller, mut events) = poller(pages(bodies.iter().copied().map(page).collect()));
+        let (requested_at, timeout) = (poller.clock.now(), Duration::from_secs(30));
+        let answer = poll(&poller, &mut events, PollRequest { requested_at, timeout, target: None }).await;
+        (answer.readings, answer.page_processes.len())
+    }
+
+    #[tokio::test]
+    async fn zero_of_a_process_is_read_twice_and_the_second_counts() {
+        let count =
+            |streams| vec![(Source::Metrics, Reading::Counts(vec![Some(Count { streams, never_idle: streams })]))];
+        assert_eq!(poll_pages(&[(1, 0), (2, 3)]).await, (count(3), 2));
+        assert_eq!(poll_pages(&[(1, 3), (2, 0)]).await, (count(3), 1));
+        assert_eq!(poll_pages(&[(1, 0)]).await, (count(0), 1), "the second reading fails");
     }
 
     #[tokio::test]

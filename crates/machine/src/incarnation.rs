@@ -85,8 +85,8 @@ impl IncarnationState {
                 Err(_) => self.activity.mark_unreadable(),
             }
         }
-        if let Some(process) = &poll.page_process {
-            self.page.observe(process);
+        for process in &poll.page_processes {
+            self.page.observe(process, poll.requested_at);
         }
         for source in &policy.sources {
             let reading = poll.readings.iter().find(|(answering, _)| answering == source);

@@ -71,8 +71,8 @@ pub struct Poll {
     pub sockets: Option<SocketReading>,
     /// The target's own stream limit, if its page shows one; 0 means no limit.
     pub capacity: Option<u64>,
-    /// What the metrics page says about the process that served it, if it was read.
-    pub page_process: Option<Box<PageProcess>>,
+    /// What the metrics page says about the process that served it, each time that it was read in this poll.
+    pub page_processes: Vec<PageProcess>,
     /// Whether that target was exiting, or had ended, when the sources had been read: the readings are then meaningless.
     pub target_exiting: bool,
 }

@@ -4,28 +4,30 @@
 //! Two facts on the page tell its process apart from another: the start time, and counters, which never decrease while
 //! one process answers.
 //!
-//! - A *change* is a start time that differs by more than [`JITTER`] from the one before, or a counter that is less
-//!   than before. It may be another process, or the same worker after a restart, or a change of the clock. The page is
-//!   then in doubt for [`SETTLING_READINGS`] readings.
-//! - *Several processes* are proven when a start time returns to an earlier one, or when a counter falls, rises to the
-//!   value that it fell from, and falls again. A restarted process has a new start time, and its counters need long to
-//!   reach their old values: on a page without a start time, all this must happen within [`MAX_READINGS`] readings.
-//!   This holds for the rest of the incarnation: that one process happens to answer twice proves nothing.
+//! A *change* is a start time that differs by more than [`JITTER`] from the one before, or a counter that is less than
+//! before. After a change, the page is in doubt for [`SETTLING_READINGS`] readings: another process may have answered, or
+//! the same worker after a restart, or the clock was set. *Several processes* are proven
 //!
-//! A start time that is computed from the clock returns when the clock does. It proves nothing if the CPU time has only
-//! grown meanwhile, because then one process has answered.
+//! - by a start time that returns to an earlier one, unless the CPU time has only grown meanwhile: then one process has
+//!   computed its start time anew, from a clock that was set and set back;
+//! - by a CPU time that is less than before, while the start time is the same or earlier: a restart makes it later;
+//! - on a page without a start time, by a counter that falls, rises to the value that it fell from, and falls again,
+//!   within [`MAX_READINGS`] readings: the counters of a restarted process need longer to reach their old values.
+//!
+//! This holds for the rest of the incarnation. That one process happens to answer several times proves nothing.
 
 use std::time::Duration;
 
 use crate::reading::{Counter, PageProcess, ReadError, ReadErrorKind};
+use crate::time::Time;
 
 /// How much the start time of one process may vary. Some libraries compute it anew for each page from the clock and the
 /// age of the process, and some round it to seconds.
 const JITTER: Duration = Duration::from_secs(1);
 
-/// How many readings a page is in doubt after a change. Of two workers that answer equally often, one answers five times
-/// in a row with a probability of 3 %.
-const SETTLING_READINGS: u32 = 5;
+/// How many readings a page is in doubt after a change. Of two workers that answer equally often, one answers ten times
+/// in a row with a probability of 0.1 %.
+const SETTLING_READINGS: u32 = 10;
 
 /// How many readings a counter without a start time is watched after it has fallen.
 const MAX_READINGS: u32 = 20;
@@ -38,6 +40,8 @@ const MAX_EARLIER: usize = 8;
 pub struct PageIdentity {
     /// What the last reading with this fact showed.
     last: PageProcess,
+    /// When the last start time was first read.
+    start_seen_at: Option<Time>,
     /// The processes that answered before, newest first.
     earlier: Vec<Earlier>,
     /// In how many readings a counter was less than before.
@@ -76,18 +80,21 @@ enum Doubt {
 }
 
 impl PageIdentity {
-    /// Records what a page says about its process.
-    pub fn observe(&mut self, process: &PageProcess) {
+    /// Records what a page says about its process, as it was requested at this time.
+    pub fn observe(&mut self, process: &PageProcess, requested_at: Time) {
         if self.is_shared() {
             return;
         }
-        self.pass_reading(process.started_at.is_some());
+        self.pass_reading();
         let fall = self.fall(&process.counters);
         let moved_from = self.last.started_at.filter(|last| is_other(*last, process.started_at));
         match (moved_from, fall) {
             (Some(last), fall) => self.on_new_start(last, process, fall.is_some()),
-            (None, Some((from, to))) => self.on_fall(from, &to),
+            (None, Some((from, to))) => self.on_fall(from, &to, self.is_same_start(process, requested_at)),
             (None, None) => self.on_rise(&process.counters),
+        }
+        if moved_from.is_some() || self.last.started_at.is_none() {
+            self.start_seen_at = process.started_at.map(|_| requested_at);
         }
         self.last.started_at = process.started_at.or(self.last.started_at);
         if !process.counters.is_empty() {
@@ -111,7 +118,7 @@ impl PageIdentity {
     }
 
     /// Ends what lasts for a number of readings.
-    fn pass_reading(&mut self, has_start: bool) {
+    fn pass_reading(&mut self) {
         if let Some(Doubt::Changed { readings_left, .. }) = &mut self.doubt {
             *readings_left -= 1;
             if *readings_left == 0 {
@@ -119,9 +126,9 @@ impl PageIdentity {
             }
         }
         if let Some(fallen) = &mut self.fallen {
-            fallen.readings = fallen.readings.saturating_add(1);
+            fallen.readings += 1;
         }
-        self.fallen.take_if(|fallen| !has_start && fallen.readings > MAX_READINGS);
+        self.fallen.take_if(|fallen| fallen.readings > MAX_READINGS);
     }
 
     /// The first counter that is less than before, with its value before and now.
@@ -139,8 +146,10 @@ impl PageIdentity {
         self.fallen = None;
         let (was, is) = (last.as_secs_f64(), now.as_secs_f64());
         let returned = self.earlier.iter().find(|earlier| !is_other(earlier.started_at, Some(now)));
-        if returned.is_some_and(|earlier| !self.has_only_grown(earlier, &process.counters)) {
-            return self.prove(format_args!("process_start_time_seconds was {is} and {was}"));
+        let has_returned = returned.is_some_and(|earlier| !self.has_only_grown(earlier, &process.counters));
+        if has_returned || (has_fallen && now < last) {
+            let (first, second) = (was.min(is), was.max(is));
+            return self.prove(format_args!("process_start_time_seconds was {first} and {second}"));
         }
         self.earlier.insert(0, left);
         self.earlier.truncate(MAX_EARLIER);
@@ -154,18 +163,23 @@ impl PageIdentity {
         self.falls == earlier.falls && pairs.any(|(before, now)| now.thousandths > before.thousandths)
     }
 
-    fn on_fall(&mut self, from: Counter, to: &Counter) {
+    /// Whether the process cannot have been restarted since the last reading: that would have made its start time later
+    /// than it was when it was first read.
+    fn is_same_start(&self, process: &PageProcess, requested_at: Time) -> bool {
+        process.started_at.is_some() && self.start_seen_at.is_some_and(|seen_at| requested_at > seen_at + JITTER)
+    }
+
+    fn on_fall(&mut self, from: Counter, to: &Counter, same_start: bool) {
         self.falls = self.falls.saturating_add(1);
         let (name, was, is) = (&from.name, decimal(&from), decimal(to));
-        match &self.fallen {
-            Some(fallen) if fallen.has_returned && fallen.from.series == from.series => {
-                self.prove(format_args!("{name} goes back and forth, for example from {was} to {is}"));
-            }
-            Some(_) => self.suspect(format_args!("{name} was {was} and is {is}")),
-            None => {
-                self.suspect(format_args!("{name} was {was} and is {is}"));
-                self.fallen = Some(Fallen { from, has_returned: false, readings: 0 });
-            }
+        let back_and_forth = |fallen: &Fallen| fallen.has_returned && fallen.from.series == from.series;
+        if same_start {
+            self.prove(format_args!("{name} fell from {was} to {is}, and process_start_time_seconds shows no restart"));
+        } else if self.fallen.as_ref().is_some_and(back_and_forth) {
+            self.prove(format_args!("{name} goes back and forth, for example from {was} to {is}"));
+        } else {
+            self.suspect(format_args!("{name} was {was} and is {is}"));
+            self.fallen.get_or_insert(Fallen { from, has_returned: false, readings: 0 });
         }
     }
 

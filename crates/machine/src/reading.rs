@@ -80,7 +80,7 @@ pub struct Counter {
     pub name: String,
     /// A number that is equal for equal series.
     pub series: u64,
-    /// The value in thousandths, rounded down; the greatest number if it does not fit.
+    /// The value in thousandths, rounded; the greatest number if it does not fit.
     pub thousandths: u64,
 }
 

@@ -54,11 +54,7 @@ fn evaluate(url: &Url, processes: &[PageProcess]) -> Check {
         return several(url, readings, &format!("process_start_time_seconds was {}", starts.join(", ")));
     }
     if let Some((counter, times)) = falls {
-        return several(
-            url,
-            readings,
-            &format!("{counter} was less than before {times} times, which is not one process"),
-        );
+        return several(url, readings, &format!("{counter} fell {times}×, which it never does in one process"));
     }
     if starts.is_empty() && !has_grown(processes) {
         return Check::skip(

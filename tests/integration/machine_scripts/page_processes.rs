@@ -16,7 +16,7 @@ use crate::machine_scripts::pod::Effect::Release;
 use crate::machine_scripts::pod::{CALL, CONFIRMATION, DEADLINE, Pod, QUIET_PERIOD, SIGNAL, count, found, policy};
 
 /// How many readings a page is in doubt after a change, one a second.
-const SETTLING: u32 = 5;
+const SETTLING: u32 = 10;
 
 /// A process that started at this second.
 fn started(at: u64) -> PageProcess {
@@ -122,7 +122,7 @@ fn new_incarnation_trusts_its_page() {
 }
 
 #[test]
-fn restarted_worker_is_trusted_after_five_readings() {
+fn restarted_worker_is_trusted_after_ten_readings() {
     let restart = |before: PageProcess, after: PageProcess| {
         let mut pod = unsignalled(|_| ());
         pod.workers(&[(before, 3)]).at(CALL).call(Hook).at(19.5).workers(&[(after, 0)]);

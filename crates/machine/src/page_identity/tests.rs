@@ -1,4 +1,5 @@
 use super::*;
+use crate::time::tests::at;
 
 /// A page with this start time in seconds, and this CPU time in thousandths of a second.
 fn page(started_at: impl Into<Option<f64>>, cpu: impl Into<Option<u64>>) -> PageProcess {
@@ -19,7 +20,8 @@ fn cpu(thousandths: u64) -> PageProcess {
 
 fn observed(pages: impl IntoIterator<Item = PageProcess>) -> PageIdentity {
     let mut identity = PageIdentity::default();
-    pages.into_iter().for_each(|page| identity.observe(&page));
+    // One reading every two seconds.
+    pages.into_iter().zip(0..).for_each(|(page, n)| identity.observe(&page, at(2 * n)));
     identity
 }
 
@@ -69,7 +71,6 @@ fn counter_that_goes_back_and_forth_proves_several_processes() {
     assert!(
         message(&identity).contains("process_cpu_seconds_total goes back and forth, for example from 5.21 to 3.111")
     );
-    assert!(is_shared([5200, 3100, 5200, 3100].map(|cpu| page(1.7e9, cpu))), "with the same start time");
     assert!(is_shared([300, 200, 100, 200, 300, 100].map(cpu)), "of three processes");
 }
 
@@ -86,16 +87,36 @@ fn counter_without_start_time_may_fall_again_later() {
     let slow = |readings| [5200, 0].into_iter().chain((0..readings).map(|n| 5300 + n)).chain([0]);
     assert!(is_shared(slow(19).map(cpu)));
     assert!(!is_shared(slow(20).map(cpu)), "the worker was restarted twice");
-    assert!(is_shared(slow(100).map(|cpu| page(1.7e9, cpu))), "no restart, as the start time shows");
 }
 
 #[test]
-fn page_is_in_doubt_for_five_readings_after_a_change() {
+fn cpu_time_that_falls_without_restart_proves_several_processes() {
+    let identity = observed([page(1.7e9, 150), page(1.7e9 + 0.01, 140)]);
+    assert!(identity.is_shared());
+    let fact = "fell from 0.15 to 0.14, and process_start_time_seconds shows no restart";
+    assert!(message(&identity).contains(fact), "{}", message(&identity));
+    assert!(is_shared([page(20.0, 150), page(10.0, 140)]), "an older process");
+    assert!(!is_shared([page(20.0, 150), page(10.0, 160)]), "the clock was set back");
+}
+
+#[test]
+fn process_that_is_replaced_within_a_second_is_a_restart() {
+    let mut identity = PageIdentity::default();
+    for (second, millis, cpu) in [(0, 0, 300), (1, 900, 200), (2, 900, 210)] {
+        identity.observe(&page(10.0 + f64::from(millis) / 1000.0, cpu), at(second));
+        assert!(!identity.is_shared(), "{second}");
+    }
+    identity.observe(&page(10.9, 200), at(3));
+    assert!(identity.is_shared(), "it has been there for longer than a second");
+}
+
+#[test]
+fn page_is_in_doubt_for_ten_readings_after_a_change() {
     let mut identity = observed([page(10.0, 100), page(20.0, 5)]);
-    for reading in 1..=5 {
+    for reading in 1..=10 {
         assert!(identity.doubt().is_some(), "{reading}");
         assert!(message(&identity).contains("process_start_time_seconds was 10 and is 20"), "{}", message(&identity));
-        identity.observe(&page(20.0, 5 + reading));
+        identity.observe(&page(20.0, 5 + reading), at(10));
     }
     assert!(identity.doubt().is_none());
     let identity = observed([cpu(100), cpu(5)]);
@@ -105,7 +126,7 @@ fn page_is_in_doubt_for_five_readings_after_a_change() {
 #[test]
 fn shared_page_stays_shared() {
     let mut identity = observed([10.0, 20.0, 10.0].map(start));
-    (0..1000).for_each(|_| identity.observe(&start(10.0)));
+    (0..1000).for_each(|second| identity.observe(&start(10.0), at(second)));
     assert!(identity.is_shared());
 }
 
