@@ -110,8 +110,10 @@ fn sockets_decide_instead_of_shared_page() {
 fn zero_of_last_worker_does_not_hide_streams_of_another() {
     let mut pod = unsignalled(|policy| policy.sources = vec![Metrics, Sockets]);
     // The port is the wrong one: it has never had a connection.
-    pod.workers(&[(started(0), 1), (started(100), 0)]).at(CALL).counted(None);
-    pod.workers(&[(started(100), 0)]).call(Hook).at(DEADLINE).expect([Release(Expired, None)]);
+    pod.workers(&[(started(0), 1)]).at(2).counted(Some(1));
+    pod.workers(&[(started(100), 0)]).at(3 + SETTLING).counted(Some(0));
+    pod.workers(&[(started(0), 0)]).at(CALL + SETTLING).counted(None).call(Hook);
+    pod.at(DEADLINE + SETTLING).expect([Release(Expired, None)]);
 }
 
 #[test]
