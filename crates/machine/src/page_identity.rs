@@ -4,15 +4,15 @@
 //! Two facts on the page tell its process apart from another: the start time, and counters, which never decrease while
 //! one process answers.
 //!
-//! A *change* is a start time that differs by more than [`JITTER`] from the one before, or a counter that is less than
-//! before. After a change, the page is in doubt for [`SETTLING_READINGS`] readings: another process may have answered, or
+//! A *change* is a start time that differs by more than a second from the one before, or a counter that is less than
+//! before. After a change, the page is in doubt for ten readings: another process may have answered, or
 //! the same worker after a restart, or the clock was set. *Several processes* are proven
 //!
 //! - by a start time that returns to an earlier one, unless the CPU time has only grown meanwhile: then one process has
 //!   computed its start time anew, from a clock that was set and set back;
 //! - by a CPU time that is less than before, while the start time is the same or earlier: a restart makes it later;
 //! - on a page without a start time, by a counter that falls, rises to the value that it fell from, and falls again,
-//!   within [`MAX_READINGS`] readings: the counters of a restarted process need longer to reach their old values.
+//!   within 20 readings: the counters of a restarted process need longer to reach their old values.
 //!
 //! This holds for the rest of the incarnation. That one process happens to answer several times proves nothing.
 
@@ -40,8 +40,8 @@ const MAX_EARLIER: usize = 8;
 pub struct PageIdentity {
     /// What the last reading with this fact showed.
     last: PageProcess,
-    /// When the last start time was first read.
-    start_seen_at: Option<Time>,
+    /// The readings since the start time last changed.
+    seen: Option<Seen>,
     /// The processes that answered before, newest first.
     earlier: Vec<Earlier>,
     /// In how many readings a counter was less than before.
@@ -57,6 +57,15 @@ struct Earlier {
     counters: Vec<Counter>,
     /// [`PageIdentity::falls`] at that time.
     falls: u32,
+}
+
+/// The readings with one start time.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// The start time in the first of them.
+    started_at: Duration,
+    first: Time,
+    last: Time,
 }
 
 /// A counter that has fallen.
@@ -90,11 +99,14 @@ impl PageIdentity {
         let moved_from = self.last.started_at.filter(|last| is_other(*last, process.started_at));
         match (moved_from, fall) {
             (Some(last), fall) => self.on_new_start(last, process, fall.is_some()),
-            (None, Some((from, to))) => self.on_fall(from, &to, self.is_same_start(process, requested_at)),
+            (None, Some((from, to))) => self.on_fall(from, &to, self.cannot_be_restart(process)),
             (None, None) => self.on_rise(&process.counters),
         }
-        if moved_from.is_some() || self.last.started_at.is_none() {
-            self.start_seen_at = process.started_at.map(|_| requested_at);
+        if let Some(started_at) = process.started_at {
+            let new = Seen { started_at, first: requested_at, last: requested_at };
+            self.seen = Some(
+                self.seen.filter(|_| moved_from.is_none()).map_or(new, |seen| Seen { last: requested_at, ..seen }),
+            );
         }
         self.last.started_at = process.started_at.or(self.last.started_at);
         if !process.counters.is_empty() {
@@ -163,17 +175,21 @@ impl PageIdentity {
         self.falls == earlier.falls && pairs.any(|(before, now)| now.thousandths > before.thousandths)
     }
 
-    /// Whether the process cannot have been restarted since the last reading: that would have made its start time later
-    /// than it was when it was first read.
-    fn is_same_start(&self, process: &PageProcess, requested_at: Time) -> bool {
-        process.started_at.is_some() && self.start_seen_at.is_some_and(|seen_at| requested_at > seen_at + JITTER)
+    /// Whether the process cannot have been restarted since the last reading. The first process had started by the first
+    /// reading, so the start of its successor would be later than its own by the time between the readings or more.
+    fn cannot_be_restart(&self, process: &PageProcess) -> bool {
+        let restarted_at = self.seen.map(|seen| seen.started_at.saturating_add(seen.last.since(seen.first)));
+        process
+            .started_at
+            .zip(restarted_at)
+            .is_some_and(|(started_at, restarted_at)| started_at.saturating_add(JITTER) < restarted_at)
     }
 
-    fn on_fall(&mut self, from: Counter, to: &Counter, same_start: bool) {
+    fn on_fall(&mut self, from: Counter, to: &Counter, cannot_be_restart: bool) {
         self.falls = self.falls.saturating_add(1);
         let (name, was, is) = (&from.name, decimal(&from), decimal(to));
         let back_and_forth = |fallen: &Fallen| fallen.has_returned && fallen.from.series == from.series;
-        if same_start {
+        if cannot_be_restart {
             self.prove(format_args!("{name} fell from {was} to {is}, and process_start_time_seconds shows no restart"));
         } else if self.fallen.as_ref().is_some_and(back_and_forth) {
             self.prove(format_args!("{name} goes back and forth, for example from {was} to {is}"));

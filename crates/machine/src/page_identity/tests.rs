@@ -91,7 +91,7 @@ fn counter_without_start_time_may_fall_again_later() {
 
 #[test]
 fn cpu_time_that_falls_without_restart_proves_several_processes() {
-    let identity = observed([page(1.7e9, 150), page(1.7e9 + 0.01, 140)]);
+    let identity = observed([page(1.7e9, 150), page(1.7e9, 150), page(1.7e9 + 0.01, 140)]);
     assert!(identity.is_shared());
     let fact = "fell from 0.15 to 0.14, and process_start_time_seconds shows no restart";
     assert!(message(&identity).contains(fact), "{}", message(&identity));
@@ -102,12 +102,12 @@ fn cpu_time_that_falls_without_restart_proves_several_processes() {
 #[test]
 fn process_that_is_replaced_within_a_second_is_a_restart() {
     let mut identity = PageIdentity::default();
-    for (second, millis, cpu) in [(0, 0, 300), (1, 900, 200), (2, 900, 210)] {
-        identity.observe(&page(10.0 + f64::from(millis) / 1000.0, cpu), at(second));
+    for (second, started_at, cpu) in [(0, 0.0, 300), (1, 0.9, 200), (2, 1.8, 100), (3, 1.8, 110)] {
+        identity.observe(&page(started_at, cpu), at(second));
         assert!(!identity.is_shared(), "{second}");
     }
-    identity.observe(&page(10.9, 200), at(3));
-    assert!(identity.is_shared(), "it has been there for longer than a second");
+    identity.observe(&page(1.8, 100), at(4));
+    assert!(identity.is_shared(), "it would have started later");
 }
 
 #[test]
@@ -139,6 +139,13 @@ fn pages_without_facts_prove_nothing() {
         counters: vec![Counter { name: "a_total".into(), series, thousandths: 1000 / series }],
     };
     assert!(observed((1..100).map(other)).doubt().is_none(), "no two are the same series");
+}
+
+#[test]
+fn greatest_numbers_are_harmless() {
+    let greatest = PageProcess { started_at: Some(Duration::MAX), ..page(None, u64::MAX) };
+    let less = PageProcess { started_at: Some(Duration::MAX), ..page(None, 0) };
+    assert!(!is_shared([greatest.clone(), greatest, less]));
 }
 
 #[test]
