@@ -17,6 +17,7 @@ mod manifest;
 pub mod manifests;
 mod page;
 mod ports;
+mod processes;
 mod report;
 mod settings;
 mod target;
@@ -40,7 +41,7 @@ pub fn run(args: &SidecarArgs, json: bool) -> Result<Exit, CommandError> {
     })
 }
 
-/// Runs all groups at once. Each has the timeout of one poll.
+/// Runs all groups at once. Each has the timeout of one poll, and the page that of two: it is read again.
 async fn run_checks(args: &SidecarArgs, settings: &Settings) -> Vec<Check> {
     let groups = tokio::join!(
         files::listen(settings),
