@@ -14,8 +14,10 @@ use report::{Check, Report};
 
 mod files;
 mod manifest;
+pub mod manifests;
 mod page;
 mod ports;
+mod processes;
 mod report;
 mod settings;
 mod target;
@@ -39,7 +41,7 @@ pub fn run(args: &SidecarArgs, json: bool) -> Result<Exit, CommandError> {
     })
 }
 
-/// Runs all groups at once. Each has the timeout of one poll.
+/// Runs all groups at once. Each has the timeout of one poll, and the page that of two: it is read again.
 async fn run_checks(args: &SidecarArgs, settings: &Settings) -> Vec<Check> {
     let groups = tokio::join!(
         files::listen(settings),

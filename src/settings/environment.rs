@@ -13,9 +13,9 @@ const NON_SIDECAR_VARS: [&str; 1] = ["LAMEDUCK_ADDRESS"];
 /// Returns the `LAMEDUCK_` variables that no setting has: misspelt ones, and settings of another version.
 #[must_use]
 pub fn unknown_variables() -> Vec<String> {
-    let known = variables();
+    let known = known_variables();
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let own = names.filter(|name| name.starts_with(PREFIX) && !NON_SIDECAR_VARS.contains(&name.as_str()));
+    let own = names.filter(|name| name.starts_with(PREFIX));
     own.filter(|name| !known.contains(name) && !is_service_link(name)).collect()
 }
 
@@ -23,15 +23,23 @@ pub fn unknown_variables() -> Vec<String> {
 #[must_use]
 pub fn intended_variable(name: &str) -> Option<String> {
     let bare = |name: &str| name.trim_start_matches(PREFIX).to_owned();
-    let settings: Vec<String> = variables().iter().map(|name| bare(name)).collect();
+    let settings: Vec<String> = setting_variables().map(|name| bare(&name)).collect();
     let intended = closest(&bare(name), settings.iter().map(String::as_str))?;
     Some(format!("{PREFIX}{intended}"))
 }
 
+/// Returns every variable of lameduck.
+#[must_use]
+pub fn known_variables() -> Vec<String> {
+    setting_variables().chain(NON_SIDECAR_VARS.map(str::to_owned)).collect()
+}
+
 /// The variables of all settings.
-fn variables() -> Vec<String> {
+fn setting_variables() -> impl Iterator<Item = String> {
     let command = SidecarArgs::augment_args(Command::new("sidecar"));
-    command.get_arguments().filter_map(|arg| Some(arg.get_env()?.to_str()?.to_owned())).collect()
+    let variables: Vec<String> =
+        command.get_arguments().filter_map(|arg| Some(arg.get_env()?.to_str()?.to_owned())).collect();
+    variables.into_iter()
 }
 
 /// Whether Kubernetes may have set this variable for a Service whose name begins with `lameduck`.

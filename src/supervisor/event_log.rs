@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lameduck_machine::io::TargetEnded;
 use lameduck_machine::readiness::NotReady;
-use lameduck_machine::reading::Source;
+use lameduck_machine::reading::{ReadError, ReadErrorKind, Source};
 use lameduck_machine::result::DrainResult;
 use lameduck_machine::snapshot::{Phase, Snapshot};
 use lameduck_machine::source_state::{SourceState, SourceStatus};
@@ -200,12 +200,20 @@ fn log_target(last: &Snapshot, now: &Snapshot) {
 
 fn log_sources(last: &Snapshot, now: &Snapshot, reasons: &Reasons) {
     for (old, new) in last.streams.sources.iter().zip(&now.streams.sources) {
-        if std::mem::discriminant(&old.status) != std::mem::discriminant(&new.status) {
+        if is_news(&old.status, &new.status) {
             // While the pod is not ready yet, or the drain is over, a failing source is expected.
             let expected = now.phase == Phase::Done || (now.phase == Phase::Serving && last.not_ready.is_some());
             log_source(new, expected, reasons);
         }
     }
+}
+
+/// Whether a status differs from the last one. Of two failures only the one that lasts for the whole incarnation does.
+fn is_news(last: &SourceStatus, now: &SourceStatus) -> bool {
+    let is_shared = |status: &SourceStatus| {
+        matches!(status, SourceStatus::Unknown(ReadError { kind: ReadErrorKind::SeveralProcesses, .. }))
+    };
+    std::mem::discriminant(last) != std::mem::discriminant(now) || (is_shared(now) && !is_shared(last))
 }
 
 fn log_source(state: &SourceState, expected: bool, reasons: &Reasons) {
@@ -218,7 +226,9 @@ fn log_source(state: &SourceState, expected: bool, reasons: &Reasons) {
             debug!(source, reason = reasons.absent(state), "source is absent");
         }
         SourceStatus::Absent => warn!(source, reason = reasons.absent(state), "source is absent"),
-        SourceStatus::Unknown(error) if expected => debug!(source, error = error.message, "source is unknown"),
+        SourceStatus::Unknown(error) if expected && error.kind != ReadErrorKind::SeveralProcesses => {
+            debug!(source, error = error.message, "source is unknown");
+        }
         SourceStatus::Unknown(error) => warn!(source, error = error.message, "source is unknown"),
     }
 }

@@ -1,29 +1,28 @@
 //! Polls all sources. Sources on different ports are read concurrently. A source that does not answer within the timeout
 //! is left out of the result.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+mod sockets;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lameduck_machine::io::{Poll, SocketReading};
-use lameduck_machine::reading::{Count, ReadError, ReadErrorKind, Reading, Source};
-use lameduck_machine::socket_table::SocketTable;
+use lameduck_machine::reading::{ReadError, Reading, Source};
 use lameduck_machine::target::Incarnation;
 use lameduck_machine::time::Time;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tracing::warn;
 
 use crate::io::api_status::StatusPage;
 use crate::io::clock::Clock;
 use crate::io::http;
 use crate::io::liveness::is_intact;
-use crate::io::page::MetricsPage;
-use crate::io::process::visible::listening_ports;
-use crate::io::sockets::{OwnConnection, SocketReader};
+use crate::io::page::{MetricsPage, PageReadings};
+use crate::io::sockets::OwnConnection;
 use crate::queue::{Event, PollResult};
 use crate::reasons::Instead;
 use crate::settings::sources::Sources;
+use sockets::Sockets;
 
 /// How much longer than its timeout a poll may take: every source has the same timeout of its own, and a message that
 /// names the source. The machine gives a poll up only after twice this time.
@@ -37,20 +36,6 @@ pub struct SourcePoller {
     sockets: Option<Sockets>,
     clock: Clock,
     queue: mpsc::Sender<Event>,
-}
-
-/// The socket table, and the ports that are watched in it.
-#[derive(Clone)]
-struct Sockets {
-    reader: Arc<Mutex<SocketReader>>,
-    watched: Arc<[u16]>,
-    counted: Arc<[u16]>,
-    /// The ports whose connections distinguish idle streams from active ones.
-    activity: Arc<[u16]>,
-    /// Whether it was logged that the table is read from `/proc`.
-    fallback_logged: Arc<AtomicBool>,
-    /// Whether every counted port has had a listener. From then on, a closed port is no mistake in the settings.
-    ports_opened: Arc<AtomicBool>,
 }
 
 /// A request to read every source.
@@ -74,6 +59,17 @@ struct Collected {
     durations: Vec<(Source, Duration)>,
 }
 
+impl Collected {
+    /// Uses a later reading of the page instead of the first, unless it failed.
+    fn replace_page(&mut self, read: PageReadings) {
+        let Some(process) = read.process else { return };
+        self.poll.capacity = read.capacity;
+        self.poll.page_processes.push(process);
+        self.poll.readings.retain(|(source, _)| !source.is_on_page());
+        self.poll.readings.extend(read.readings);
+    }
+}
+
 impl PollRequest {
     /// Whether the target has begun to exit during the poll, or has ended. Its streams did not necessarily end when the
     /// kernel closed their connections, and another incarnation may answer on its ports.
@@ -88,14 +84,7 @@ impl SourcePoller {
     pub fn new(sources: &Sources, clock: Clock, queue: mpsc::Sender<Event>) -> Self {
         let page = |(url, selectors)| Arc::new(MetricsPage::new(url, selectors));
         let watched = sources.watched_ports();
-        let sockets = || Sockets {
-            reader: Arc::default(),
-            watched: watched.clone().into(),
-            counted: sources.streams_ports.clone().into(),
-            activity: sources.idle.ports.clone().into(),
-            fallback_logged: Arc::default(),
-            ports_opened: Arc::default(),
-        };
+        let sockets = || Sockets::new(&watched, sources);
         Self {
             page: sources.page.clone().map(page),
             status: sources.status.clone().map(|url| Arc::new(StatusPage::new(url))),
@@ -126,7 +115,7 @@ impl SourcePoller {
     }
 
     fn is_watched(&self, port: u16) -> bool {
-        self.sockets.as_ref().is_some_and(|sockets| sockets.watched.contains(&port))
+        self.sockets.as_ref().is_some_and(|sockets| sockets.watches(port))
     }
 
     fn record(&self, request: PollRequest, collected: &Mutex<Collected>, source: Source, reading: Reading) {
@@ -143,10 +132,20 @@ impl SourcePoller {
     }
 
     /// Reads a page on a port whose connections are not watched.
+    ///
+    /// A zero is read twice if the page can show that another process answers. Of several processes on one port that are
+    /// idle, the same one tends to answer at every poll, but not twice in a row.
     async fn poll_lone_page(&self, request: PollRequest, collected: &Mutex<Collected>) {
         let Some(page) = self.page.as_deref().filter(|page| !self.is_watched(page.url().port())) else { return };
         let connection = http::connect_timeout(page.url(), request.timeout).await;
-        self.read_page(page, connection, request, collected).await;
+        let first = page.read(connection, request.timeout).await;
+        let is_read_again = first.is_zero() && first.shows_start();
+        self.record_page(first, request, collected).await;
+        if is_read_again {
+            let connection = http::connect_timeout(page.url(), request.timeout).await;
+            let second = page.read(connection, request.timeout).await;
+            collected.lock().unwrap_or_else(PoisonError::into_inner).replace_page(second);
+        }
     }
 
     /// Reads the socket table and the pages on watched ports. Our own connections to these pages must be open while the
@@ -166,7 +165,8 @@ impl SourcePoller {
         }
         let read_page = async {
             if let Some((page, connection)) = page {
-                self.read_page(page, connection, request, collected).await;
+                let read = page.read(connection, request.timeout).await;
+                self.record_page(read, request, collected).await;
             }
         };
         let read_status = async {
@@ -178,16 +178,13 @@ impl SourcePoller {
         tokio::join!(read_page, read_status);
     }
 
-    async fn read_page(
-        &self,
-        page: &MetricsPage,
-        connection: Connection,
-        request: PollRequest,
-        collected: &Mutex<Collected>,
-    ) {
-        let read = page.read(connection, request.timeout).await;
+    async fn record_page(&self, read: PageReadings, request: PollRequest, collected: &Mutex<Collected>) {
         self.report(read.instead.map(Instead::Gauges)).await;
-        collected.lock().unwrap_or_else(PoisonError::into_inner).poll.capacity = read.capacity;
+        {
+            let poll = &mut collected.lock().unwrap_or_else(PoisonError::into_inner).poll;
+            poll.capacity = read.capacity;
+            poll.page_processes.extend(read.process);
+        }
         for (source, reading) in read.readings {
             self.record(request, collected, source, reading);
         }
@@ -201,16 +198,13 @@ impl SourcePoller {
         collected: &Mutex<Collected>,
     ) {
         let table = sockets.read(own).await;
-        let reading = match &table {
-            Ok(table) => Reading::Counts(sockets.counted.iter().map(|port| sockets.count(table, *port)).collect()),
-            Err(error) => Reading::Unknown(error.clone()),
-        };
+        let reading = sockets.reading(&table);
         let sample = SocketReading { read_at: self.clock.now(), table };
         if let Reading::Counts(counts) = &reading {
             self.report(sockets.other_ports(counts).await).await;
         }
         collected.lock().unwrap_or_else(PoisonError::into_inner).poll.sockets = Some(sample);
-        if !sockets.counted.is_empty() {
+        if sockets.counts_streams() {
             self.record(request, collected, Source::Sockets, reading);
         }
     }
@@ -219,50 +213,6 @@ impl SourcePoller {
 fn own_connection(connection: &Connection) -> Option<OwnConnection> {
     let stream = connection.as_ref().ok()?;
     Some(OwnConnection::new(stream.local_addr().ok()?, stream.peer_addr().ok()?))
-}
-
-impl Sockets {
-    /// The streams on a port. Without byte counts, they never count as idle.
-    fn count(&self, table: &SocketTable, port: u16) -> Option<Count> {
-        let count = table.count(port)?;
-        let has_activity = self.activity.contains(&port);
-        Some(if has_activity { count } else { Count { never_idle: count.streams, ..count } })
-    }
-
-    /// The ports that listen instead of the counted ones, until these have been open: a draining target closes its port,
-    /// and it would be a waste to read all of the table at each poll of a drain.
-    async fn other_ports(&self, counts: &[Option<Count>]) -> Option<Instead> {
-        if !counts.contains(&None) {
-            return (!self.ports_opened.swap(true, Ordering::Relaxed)).then(|| Instead::Ports(Vec::new()));
-        }
-        if self.ports_opened.load(Ordering::Relaxed) {
-            return None;
-        }
-        tokio::task::spawn_blocking(listening_ports).await.ok().map(Instead::Ports)
-    }
-
-    /// Reads the table on a separate thread: with thousands of connections, that takes milliseconds.
-    async fn read(&self, own: Vec<OwnConnection>) -> Result<SocketTable, ReadError> {
-        let (reader, ports) = (Arc::clone(&self.reader), Arc::clone(&self.watched));
-        let with_bytes = !self.activity.is_empty();
-        let read = move || {
-            let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-            reader.read(&ports, with_bytes, &own)
-        };
-        let read = tokio::task::spawn_blocking(read).await;
-        if let Ok(Ok(SocketTable { fallback: Some(reason), .. })) = &read
-            && !self.fallback_logged.swap(true, Ordering::Relaxed)
-        {
-            warn!(
-                %reason,
-                "the socket table is read from /proc/net, which shows no bytes: no stream is known to be idle, and no \
-                 stream durations are recorded"
-            );
-        }
-        // A failure to read the kernel's table says nothing about the server.
-        let error = |text: String| ReadError::new(ReadErrorKind::Invalid, format!("socket table: {text}"));
-        read.map_err(|failed| error(failed.to_string()))?.map_err(|failed| error(failed.to_string()))
-    }
 }
 
 #[cfg(test)]

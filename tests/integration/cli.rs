@@ -1,4 +1,6 @@
 //! The command line: help, and every refusal with its message and exit code.
+use lameduck::commands::check::manifests::check_text;
+use lameduck_manifests::preflight::{Evaluation, Finding, Options, Rule};
 use std::net::TcpListener;
 use std::process::Command;
 
@@ -62,11 +64,32 @@ fn check_refuses_the_same_settings_as_sidecar() {
     }
 }
 
+/// Except for what only the pod has: its files and addresses.
+#[test]
+fn check_refuses_the_same_settings_in_manifests() {
+    let is_of_pod = |flag, value: &str| {
+        ["--state-dir", "--termination-log", "--token-file"].contains(&flag) || value.starts_with("192.0.2.1")
+    };
+    for (flag, value, others, parts) in REFUSED.iter().filter(|(flag, value, ..)| !is_of_pod(flag, value)) {
+        let typed = format!("{flag}={value}");
+        let args = [&["sidecar", &typed], *others].concat();
+        let container = serde_json::json!({"name": "lameduck", "image": "lameduck:1", "args": args});
+        let pod = serde_json::json!({"kind": "Pod", "spec": {"containers": [container]}});
+        let preflight = check_text(&pod.to_string(), &Options::default()).unwrap();
+        let findings = preflight.objects[0].findings.iter().filter(|finding| finding.rule == Rule::Settings);
+        let refused: Vec<_> = findings.map(|Finding { evaluation, detail, .. }| (evaluation, detail)).collect();
+        let [(Evaluation::Fail { fix }, detail)] = &refused[..] else { panic!("{typed}: {refused:?}") };
+        for part in *parts {
+            assert!(detail.contains(part) || fix.contains(part), "{typed}: no {part:?} in {detail}; {fix}");
+        }
+    }
+}
+
 #[test]
 fn check_accepts_every_setting_of_sidecar() {
     let settings = |command: &str| settings_in(&lameduck(&[command, "--help"], &[]).stdout);
     let (sidecar, mut check) = (settings("sidecar"), settings("check"));
-    check.retain(|setting| setting != "json");
+    check.retain(|setting| !["also-hook", "container", "json"].contains(&setting.as_str()));
     assert_eq!(sidecar, check);
 }
 

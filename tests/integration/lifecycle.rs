@@ -15,6 +15,7 @@ mod load_balancers;
 mod namespace;
 mod never_served;
 mod overload;
+mod page_processes;
 mod pages;
 mod readiness;
 mod refused_signal;

@@ -10,6 +10,7 @@ mod hooks;
 mod idle;
 mod incarnations;
 mod never_served;
+mod page_processes;
 mod pod;
 mod records;
 mod restarts;

@@ -6,6 +6,7 @@ mod aggregation;
 mod crash_points;
 mod history;
 mod oracle;
+mod page_processes;
 mod simulation;
 
 use std::env;

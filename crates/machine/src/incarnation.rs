@@ -7,8 +7,9 @@ use crate::activity::{ActivityTracker, Sample};
 use crate::drain::DrainInput;
 use crate::io::{Poll, SocketReading};
 use crate::listeners::Listeners;
+use crate::page_identity::PageIdentity;
 use crate::policy::{AcceptLimit, Policy};
-use crate::reading::{ReadError, ReadErrorKind, Reading};
+use crate::reading::{ReadError, ReadErrorKind, Reading, Source};
 use crate::socket_table::SocketTable;
 use crate::source_set::SourceSet;
 use crate::stream_lifetimes::StreamLifetimes;
@@ -20,6 +21,8 @@ use crate::time::Time;
 pub struct IncarnationState {
     /// What the sources answer.
     pub sources: SourceSet,
+    /// Which processes answer for the metrics page.
+    page: PageIdentity,
     /// Which connections are active.
     pub activity: ActivityTracker,
     lifetimes: StreamLifetimes,
@@ -64,6 +67,7 @@ impl IncarnationState {
     pub fn new(policy: &Policy) -> Self {
         Self {
             sources: SourceSet::new(&policy.sources),
+            page: PageIdentity::default(),
             activity: ActivityTracker::new(policy.idle.rule),
             lifetimes: StreamLifetimes::default(),
             listeners: Listeners::default(),
@@ -87,15 +91,26 @@ impl IncarnationState {
             }
         }
         seen.listener_closed = self.listeners.observe(poll);
+        for process in &poll.page_processes {
+            self.page.observe(process, poll.requested_at);
+        }
         for source in &policy.sources {
             let reading = poll.readings.iter().find(|(answering, _)| answering == source);
-            let reading = reading.map_or_else(no_answer, |(_, reading)| reading.clone());
+            let reading = reading.map_or_else(no_answer, |(_, reading)| self.without_doubt(*source, reading));
             self.sources.record(*source, poll.requested_at, reading);
         }
-        self.capacity = poll.capacity.map_or(self.capacity, |capacity| Some(capacity).filter(|most| *most > 0));
+        self.update_capacity(poll.capacity);
         self.update_at_capacity(policy);
         self.disagreeing_since = self.sources.sources_disagree().then(|| self.disagreeing_since.unwrap_or(now));
         seen
+    }
+
+    /// The reading of a source, or why it cannot be used.
+    fn without_doubt(&self, source: Source, reading: &Reading) -> Reading {
+        match (reading, self.page.doubt()) {
+            (Reading::Counts(_), Some(doubt)) if source.is_on_page() => Reading::Unknown(doubt.clone()),
+            (Reading::Counts(_) | Reading::Unknown(_), _) => reading.clone(),
+        }
     }
 
     fn sample(&mut self, sample: Sample, table: &SocketTable, policy: &Policy) -> StreamsSeen {
@@ -182,8 +197,14 @@ impl IncarnationState {
         }
     }
 
+    /// Keeps the page's own limit while a poll does not show it. The limit of one of several processes is not the pod's.
+    fn update_capacity(&mut self, shown: Option<u64>) {
+        let limit = shown.map_or(self.capacity, |limit| Some(limit).filter(|most| *most > 0));
+        self.capacity = limit.filter(|_| !self.page.is_shared());
+    }
+
     /// The pod is at capacity from the limit on, until the count falls below 90 % of it. An unknown count changes
-    /// nothing.
+    /// nothing, unless it cannot become known again.
     ///
     /// This never affects readiness: a scale-down deletes unready pods first, which would then be the fullest ones.
     fn update_at_capacity(&mut self, policy: &Policy) {
@@ -195,6 +216,8 @@ impl IncarnationState {
             let reached = count.streams >= limit;
             let below = u128::from(count.streams) * 10 < u128::from(limit) * 9;
             self.at_capacity = reached || (self.at_capacity && !below);
+        } else if self.page.is_shared() {
+            self.at_capacity = false;
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::reading::{ReadError, Reading, Source};
+use crate::reading::{PageProcess, ReadError, Reading, Source};
 use crate::result::{DrainResult, ExitStatus, Trigger};
 use crate::saved_drain::SavedDrain;
 use crate::socket_table::SocketTable;
@@ -73,6 +73,8 @@ pub struct Poll {
     pub sockets: Option<SocketReading>,
     /// The target's own stream limit, if its page shows one; 0 means no limit.
     pub capacity: Option<u64>,
+    /// What the metrics page says about the process that served it, each time that it was read in this poll.
+    pub page_processes: Vec<PageProcess>,
     /// Whether that target was exiting, or had ended, when the sources had been read: the readings are then meaningless.
     pub target_exiting: bool,
 }

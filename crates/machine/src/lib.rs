@@ -33,6 +33,7 @@ pub mod hook_callers;
 pub mod incarnation;
 pub mod io;
 pub mod listeners;
+pub mod page_identity;
 pub mod policy;
 pub mod poll_schedule;
 pub mod readiness;

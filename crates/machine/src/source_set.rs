@@ -61,7 +61,7 @@ impl SourceSet {
 
     fn zero(&self) -> Option<StreamCount> {
         let answering = || self.states.iter().filter(|state| state.counted().is_some());
-        let overruled = answering().any(|state| state.saw_streams);
+        let overruled = answering().any(SourceState::saw_streams);
         let blocked = self.states.iter().any(|state| match state.status {
             SourceStatus::NotPolled | SourceStatus::Absent => true,
             SourceStatus::Unknown(_) => state.failed_above_zero() && !overruled,
@@ -82,12 +82,8 @@ impl SourceSet {
     /// Whether two answering sources give different counts. Both kinds of series on a metrics page count as one source.
     #[must_use]
     pub fn sources_disagree(&self) -> bool {
-        let is_on_page = |source| match source {
-            Source::Metrics | Source::Lazy => true,
-            Source::Sockets | Source::Status => false,
-        };
         let counts = |on_page| {
-            let states = self.states.iter().filter(move |state| is_on_page(state.source) == on_page);
+            let states = self.states.iter().filter(move |state| state.source.is_on_page() == on_page);
             states.filter_map(SourceState::counted).map(|count| count.streams)
         };
         let mut counts = counts(true).max().into_iter().chain(counts(false));

@@ -29,8 +29,8 @@ pub struct SourceState {
     pub requested_at: Option<Time>,
     /// The last count, kept while the source fails.
     last_count: Option<u64>,
-    /// Whether it has ever counted more than zero.
-    pub(crate) saw_streams: bool,
+    /// The greatest count so far.
+    greatest_count: u64,
     /// For each selector or port, whether it has ever matched something.
     seen: Vec<bool>,
     /// Whether the target was signalled before this process could see its port open.
@@ -47,7 +47,7 @@ impl SourceState {
             missing: Vec::new(),
             requested_at: None,
             last_count: None,
-            saw_streams: false,
+            greatest_count: 0,
             seen: Vec::new(),
             port_may_close: false,
             ever_answered: false,
@@ -63,6 +63,10 @@ impl SourceState {
         self.requested_at = Some(requested_at);
         self.missing.clear();
         let came_from_server = reading.came_from_server();
+        if reading.is_of_several_processes() {
+            // The zero of one process does not contradict the streams of another.
+            self.last_count = self.last_count.max(Some(self.greatest_count));
+        }
         self.status = match reading {
             Reading::Unknown(error) => SourceStatus::Unknown(error),
             Reading::Counts(counts) => self.count(&counts),
@@ -79,7 +83,14 @@ impl SourceState {
 
     const fn remember(&mut self, streams: u64) {
         self.last_count = Some(streams);
-        self.saw_streams |= streams > 0;
+        if streams > self.greatest_count {
+            self.greatest_count = streams;
+        }
+    }
+
+    /// Whether it has ever counted more than zero.
+    pub(crate) const fn saw_streams(&self) -> bool {
+        self.greatest_count > 0
     }
 
     fn count(&mut self, counts: &[Option<Count>]) -> SourceStatus {

@@ -18,6 +18,7 @@
 pub mod inject;
 pub mod plan;
 pub mod pods;
+pub mod preflight;
 pub mod remove;
 pub mod request;
 pub mod select;

@@ -5,6 +5,7 @@ use std::thread;
 
 use lameduck_machine::activity::IdleRule;
 use lameduck_machine::policy::IdlePolicy;
+use lameduck_machine::reading::Count;
 
 use super::*;
 use crate::io::liveness::stat_of;
@@ -61,6 +62,37 @@ async fn reading_after_target_exit_is_marked() {
     let answer = poll(&poller, &mut events, request).await;
     assert_eq!((answer.requested_at, answer.target_exiting), (request.requested_at, false));
     assert_eq!(answer.readings, [(Source::Metrics, Reading::Counts(vec![Some(Count::of(0))]))]);
+}
+
+/// Answers with these pages, one after the other.
+fn pages(bodies: Vec<String>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for (stream, body) in listener.incoming().zip(bodies) {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+            stream.write_all((head + &body).as_bytes()).unwrap();
+        }
+    });
+    port
+}
+
+async fn poll_pages(bodies: &[(u64, u64)]) -> (Vec<(Source, Reading)>, usize) {
+    let page = |(start, streams)| format!("process_start_time_seconds {start}\nactive {streams}\n");
+    let (poller, mut events) = poller(pages(bodies.iter().copied().map(page).collect()));
+    let (requested_at, timeout) = (poller.clock.now(), Duration::from_secs(30));
+    let answer = poll(&poller, &mut events, PollRequest { requested_at, timeout, target: None }).await;
+    (answer.readings, answer.page_processes.len())
+}
+
+#[tokio::test]
+async fn zero_of_a_process_is_read_twice_and_the_second_counts() {
+    let count = |streams| vec![(Source::Metrics, Reading::Counts(vec![Some(Count { streams, never_idle: streams })]))];
+    assert_eq!(poll_pages(&[(1, 0), (2, 3)]).await, (count(3), 2));
+    assert_eq!(poll_pages(&[(1, 3), (2, 0)]).await, (count(3), 1));
+    assert_eq!(poll_pages(&[(1, 0)]).await, (count(0), 1), "the second reading fails");
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use std::time::Duration;
 use lameduck_machine::controller::Controller;
 use lameduck_machine::io::{CallKind, CallerId, Input, RecordReason, Reply, TargetEnded};
 use lameduck_machine::policy::Policy;
-use lameduck_machine::reading::{ReadErrorKind, Reading, Source};
+use lameduck_machine::reading::{PageProcess, ReadErrorKind, Reading, Source};
 use lameduck_machine::result::{DrainResult, ExitStatus, Outcome, Trigger};
 use lameduck_machine::saved_drain::SavedDrain;
 use lameduck_machine::target::{Incarnation, ObservationStart, SearchResult};
@@ -57,6 +57,8 @@ pub(crate) enum Effect {
 #[derive(Clone, Debug)]
 enum Page {
     Answers(Vec<(Source, Reading)>),
+    /// Processes that answer in turn: what each says of itself, and its readings.
+    Workers(Vec<(PageProcess, Vec<(Source, Reading)>)>),
     Hangs,
 }
 

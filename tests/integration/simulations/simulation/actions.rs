@@ -121,7 +121,7 @@ impl Simulation {
         }
         // An answer exactly at the timeout comes before the machine expires the poll.
         let due = self.now + duration.min(timeout);
-        let poll = Poll { requested_at, readings, sockets, capacity: None, target, target_exiting: false };
+        let poll = Poll { requested_at, readings, sockets, target, ..Poll::default() };
         if self.behaviour.answers_twice {
             self.pending.push((due + REPEAT, Input::Polled(poll.clone())));
         }
