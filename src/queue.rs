@@ -40,6 +40,8 @@ pub struct PollResult {
 pub enum Request {
     /// Hold this caller until its drain is over.
     Hook(HookCall),
+    /// Take back the drain that a user has started.
+    Cancel(oneshot::Sender<HookReply>),
     /// Log a call to this path, which does not exist but may be meant as the hook.
     UnknownHookPath(String),
     /// A held caller has disconnected.
@@ -69,11 +71,15 @@ pub struct HookCall {
     pub reply: oneshot::Sender<HookReply>,
 }
 
-/// The answer to a held call.
+/// The answer to a held call, or to a cancellation.
 #[derive(Clone, Debug, PartialEq)]
 pub enum HookReply {
     /// The drain, or the wait of an unauthorized caller, is over.
     Finished(OutcomeReport),
     /// Too many unauthorized callers are held already.
     TooManyUnauthorized,
+    /// The drain was cancelled.
+    Cancelled,
+    /// The drain cannot be cancelled, for this reason.
+    NotCancelled(&'static str),
 }

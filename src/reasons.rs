@@ -3,6 +3,7 @@
 //! The machine knows neither the names in the settings nor what is there instead of them. [`Reasons`] keeps both. Every
 //! message is one line, of limited length, and sanitized: names of processes and series come from elsewhere.
 
+use lameduck_machine::io::NotCancelled;
 use lameduck_machine::readiness::NotReady;
 use lameduck_machine::reading::Source;
 use lameduck_machine::source_state::SourceState;
@@ -200,6 +201,20 @@ fn one_line(text: &str) -> String {
         line.push('…');
     }
     line
+}
+
+/// Why a drain cannot be cancelled.
+#[must_use]
+pub const fn not_cancelled(reason: NotCancelled) -> &'static str {
+    match reason {
+        NotCancelled::NoDrain => "there is no drain: the pod is serving",
+        NotCancelled::PodIsStopping => {
+            "the pod is being stopped: only a drain that `lameduck drain` has started can be cancelled, and only until \
+             the hook or SIGTERM joins it"
+        }
+        NotCancelled::Signalled => "the target has been sent the signal, which cannot be taken back",
+        NotCancelled::Finished => "the drain is over",
+    }
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ use crate::supervisor::watchers::Watchers;
 
 pub mod effects;
 pub mod event_log;
+mod record_log;
 mod replies;
 pub mod source_poller;
 mod watchers;
@@ -164,12 +165,19 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
                     self.watchers.on_outcome();
                     self.perform(action);
                 }
+                Action::CountStragglers(streams) => self.metrics.record_stragglers(streams),
+                Action::TargetEnded(ended) => {
+                    self.metrics.record_target_end(ended);
+                    self.log.target_end(ended);
+                }
                 Action::FindTarget { .. }
                 | Action::PollSources { .. }
                 | Action::WatchTarget(_)
                 | Action::SaveState(_)
                 | Action::ClearState
                 | Action::SendSignal(_)
+                | Action::WriteRecord(..)
+                | Action::ClearRecord
                 | Action::KillTarget(_) => self.perform(action),
             }
         }
@@ -200,6 +208,8 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
                 }
                 HookReply::TooManyUnauthorized
             }
+            (Reply::Cancelled, _) => HookReply::Cancelled,
+            (Reply::NotCancelled(reason), _) => HookReply::NotCancelled(reasons::not_cancelled(reason)),
         };
         self.replies.send(caller, reply);
     }
@@ -209,6 +219,10 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
         // Sending fails if the client has disconnected.
         match request {
             Request::Hook(call) => self.on_hook_call(call),
+            Request::Cancel(reply) => {
+                let caller = self.replies.insert(reply);
+                self.handle(Input::Cancel(caller));
+            }
             Request::UnknownHookPath(path) => self.log.unknown_hook_path(now, &path),
             Request::Hangup => self.remove_disconnected(),
             Request::Readiness(reply) => {

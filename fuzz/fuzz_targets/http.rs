@@ -14,6 +14,8 @@ use lameduck::reasons::Reasons;
 use lameduck_fuzz::{requests, responses};
 use lameduck_machine::controller::Controller;
 use lameduck_machine::io::CallKind;
+use lameduck_machine::drain_id::DrainId;
+use lameduck_machine::warnings::Warnings;
 use lameduck_machine::result::{DrainResult, Outcome};
 use lameduck_machine::time::Time;
 use lameduck_test_support::machine;
@@ -48,12 +50,15 @@ thread_local! {
 /// The outcome of every drain.
 fn outcome() -> OutcomeReport {
     let result = DrainResult {
+        id: DrainId(1),
         outcome: Outcome::Drained,
         streams_at_start: Some(0),
+        streams_at_signal: None,
         stragglers: Some(0),
         idle_streams: 0,
         duration: Duration::ZERO,
         signalled: false,
+        warnings: Warnings::default(),
     };
     OutcomeReport::new(&result, None)
 }
@@ -169,6 +174,7 @@ impl Exchange {
                 self.hangups += 1;
                 return;
             }
+            Request::Cancel(reply) => drop(reply.send(HookReply::Cancelled)),
             Request::Readiness(reply) => drop(reply.send(None)),
             Request::Accepting(reply) => drop(reply.send(Some("full".to_owned()))),
             Request::Liveness(reply) => drop(reply.send(())),

@@ -1,5 +1,6 @@
 //! What the commands that drain have in common: they build the machine and its effects from the settings.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 
 use tokio::sync::mpsc;
@@ -57,6 +58,7 @@ pub(super) fn policy(settings: &Settings, observed_since: ObservationStart) -> P
         accept_below: settings.sources.accept_below,
         on_sigterm: settings.on_sigterm,
         observed_since,
+        id_seed: random_number(),
     }
 }
 
@@ -73,6 +75,12 @@ pub(super) fn wanted(settings: &Settings) -> Wanted {
         streams_ports: sources.streams_ports.clone(),
         status_url: sources.status.as_ref().map(ToString::to_string).unwrap_or_default(),
     }
+}
+
+/// A random number. The keys of a hash map are random (`std::collections::hash_map::RandomState`), and no other random
+/// numbers are needed.
+fn random_number() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 /// Builds what performs the actions of the machine.

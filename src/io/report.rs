@@ -29,7 +29,7 @@ pub struct StatusReport {
     pub target: Option<TargetReport>,
     /// The drain; null while serving.
     pub drain: Option<DrainReport>,
-    /// Its outcome, once it has finished.
+    /// The outcome of the last drain, until the next one starts.
     pub outcome: Option<OutcomeReport>,
     /// The durations of streams, if connections are watched; null before the first was observed from start to end.
     pub durations: Option<DurationsReport>,
@@ -81,11 +81,18 @@ pub struct DrainReport {
 /// The outcome: the body of `/prestop`, the fields of the log's last line, and the termination message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OutcomeReport {
-    /// `drained`, `exited`, `idle`, `expired` or `never_served`.
+    // A sidecar of an earlier version sends neither an id nor warnings.
+    /// The id of the drain: 16 hexadecimal digits, the same in every record and over restarts of the sidecar.
+    #[serde(default)]
+    pub id: String,
+    /// `drained`, `exited`, `idle`, `expired`, `never_served` or `interrupted`.
     pub outcome: String,
     /// The number of streams when the drain began; null if unknown.
     pub streams_at_start: Option<u64>,
-    /// The number of streams that were still open at the end, and so are cut; null if unknown.
+    /// The last number of streams before the signal; null if unknown, or if no signal was sent.
+    pub streams_at_signal: Option<u64>,
+    /// The number of streams that were still open at the end, and so are cut; null if unknown. With `interrupted`: the
+    /// last known number.
     pub stragglers: Option<u64>,
     /// The number of idle streams that were still open at the end.
     pub idle_streams: u64,
@@ -93,6 +100,9 @@ pub struct OutcomeReport {
     pub seconds: f64,
     /// The signal that was sent; null if none.
     pub signal: Option<String>,
+    /// What the record must not be read without, as codes.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 impl OutcomeReport {
@@ -100,12 +110,15 @@ impl OutcomeReport {
     #[must_use]
     pub fn new(result: &DrainResult, signal: Option<&str>) -> Self {
         Self {
+            id: result.id.to_string(),
             outcome: result.outcome.name().to_owned(),
             streams_at_start: result.streams_at_start,
+            streams_at_signal: result.streams_at_signal,
             stragglers: result.stragglers,
             idle_streams: result.idle_streams,
             seconds: rounded_seconds(result.duration),
             signal: signal.filter(|_| result.signalled).map(str::to_owned),
+            warnings: result.warnings.iter().map(|warning| warning.name().to_owned()).collect(),
         }
     }
 

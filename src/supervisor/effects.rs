@@ -4,7 +4,7 @@ use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-use lameduck_machine::io::{Action, Input};
+use lameduck_machine::io::{Action, Input, RecordReason};
 use lameduck_machine::result::{DrainResult, ExitStatus, Outcome};
 use lameduck_machine::target::{Found, Incarnation, SearchResult, SignalBlocker};
 use lameduck_machine::time::Time;
@@ -25,6 +25,7 @@ use crate::queue::Event;
 use crate::reasons::Instead;
 use crate::reasons::refusal::Refusal;
 use crate::supervisor::ActionResult;
+use crate::supervisor::record_log;
 use crate::supervisor::source_poller::{PollRequest, SourcePoller};
 
 type Search = (Time, Option<Incarnation>);
@@ -81,8 +82,14 @@ impl Effects {
             Action::SendSignal(incarnation) => return Some(self.send_signal(incarnation)),
             Action::KillTarget(incarnation) => return Some(self.kill(incarnation)),
             Action::ReportOutcome(result) => self.report_outcome(&result),
+            Action::WriteRecord(result, reason) => self.write_record(&result, reason),
+            Action::ClearRecord => self.warn_if_unwritten(self.termination.clear()),
             // The event loop performs these itself.
-            Action::StreamEnded(_) | Action::Reply(..) | Action::Exit => {}
+            Action::StreamEnded(_)
+            | Action::CountStragglers(_)
+            | Action::TargetEnded(_)
+            | Action::Reply(..)
+            | Action::Exit => {}
         }
         None
     }
@@ -145,21 +152,27 @@ impl Effects {
 
     fn report_outcome(&self, result: &DrainResult) {
         let report = OutcomeReport::new(result, self.signal.map(Signal::as_str));
-        if let Err(error) = self.termination.write(&report.to_json()) {
-            warn!(path = %self.termination.path.display(), %error, "cannot write the termination message");
-        }
+        self.warn_if_unwritten(self.termination.write(&report.to_json()));
         if result.outcome == Outcome::Idle {
             info!("if idle streams keep the target alive, it will be killed one exit margin from now");
         }
-        info!(
-            outcome = report.outcome,
-            streams_at_start = ?Nullable(report.streams_at_start),
-            stragglers = ?Nullable(report.stragglers),
-            idle_streams = report.idle_streams,
-            seconds = report.seconds,
-            signal = ?Nullable(report.signal),
-            "drain over"
-        );
+        record_log::log_outcome(result, &report);
+    }
+
+    fn write_record(&self, result: &DrainResult, reason: RecordReason) {
+        let report = OutcomeReport::new(result, self.signal.map(Signal::as_str));
+        let written = self.termination.write(&report.to_json());
+        // Once is enough: the outcome is written later, and fails in the same way.
+        if reason == RecordReason::Started {
+            self.warn_if_unwritten(written);
+        }
+        record_log::log_provisional(&report, reason);
+    }
+
+    fn warn_if_unwritten<T>(&self, written: io::Result<T>) {
+        if let Err(error) = written {
+            warn!(path = %self.termination.path.display(), %error, "cannot write the termination message");
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use lameduck_machine::io::TargetEnded;
 use lameduck_machine::readiness::NotReady;
 use lameduck_machine::reading::Source;
 use lameduck_machine::result::DrainResult;
@@ -121,6 +122,17 @@ impl EventLog {
                 path,
                 calls, "hook call to an unknown path, which the kubelet takes for success; set the path to /prestop"
             );
+        }
+    }
+
+    /// Logs the end of the target outside of a drain, if it had streams or may have had some.
+    pub fn target_end(&self, ended: TargetEnded) {
+        match ended {
+            TargetEnded::Drain | TargetEnded::Serving(Some(0)) => {}
+            TargetEnded::Serving(streams) => warn!(
+                streams = ?Nullable(streams),
+                "the target has ended while it was serving, and its streams with it"
+            ),
         }
     }
 

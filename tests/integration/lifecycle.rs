@@ -52,6 +52,12 @@ impl Fixture {
         Self { page, env, target }
     }
 
+    /// Ends all streams, once the target has been seen to serve on after the signal.
+    fn end_streams(&self) {
+        self.env.wait_until_served_on();
+        self.page.set_streams(0);
+    }
+
     /// Starts a sidecar with these arguments, and waits until it is ready.
     fn start_ready(&self, args: &[&str]) -> Sidecar {
         let sidecar = self.env.start(args);

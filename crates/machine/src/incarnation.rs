@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::activity::{ActivityTracker, Sample};
 use crate::drain::DrainInput;
 use crate::io::{Poll, SocketReading};
+use crate::listeners::Listeners;
 use crate::policy::{AcceptLimit, Policy};
 use crate::reading::{ReadError, ReadErrorKind, Reading};
 use crate::socket_table::SocketTable;
@@ -22,6 +23,7 @@ pub struct IncarnationState {
     /// Which connections are active.
     pub activity: ActivityTracker,
     lifetimes: StreamLifetimes,
+    listeners: Listeners,
     /// Since when the answering sources have given different counts.
     pub disagreeing_since: Option<Time>,
     /// The target's own stream limit, as shown on its metrics page.
@@ -34,13 +36,15 @@ pub struct IncarnationState {
     pub ready_once: bool,
 }
 
-/// What a poll shows about stream durations.
+/// What a poll shows about single streams and listeners.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamsSeen {
     /// The durations of the streams that have ended.
     pub ended: Vec<Duration>,
     /// The greatest age of an active stream.
     pub oldest_active: Option<Duration>,
+    /// Whether a listener has been closed.
+    pub listener_closed: bool,
 }
 
 /// The streams that are idle.
@@ -62,6 +66,7 @@ impl IncarnationState {
             sources: SourceSet::new(&policy.sources),
             activity: ActivityTracker::new(policy.idle.rule),
             lifetimes: StreamLifetimes::default(),
+            listeners: Listeners::default(),
             disagreeing_since: None,
             capacity: None,
             at_capacity: false,
@@ -81,6 +86,7 @@ impl IncarnationState {
                 Err(_) => self.activity.mark_unreadable(),
             }
         }
+        seen.listener_closed = self.listeners.observe(poll);
         for source in &policy.sources {
             let reading = poll.readings.iter().find(|(answering, _)| answering == source);
             let reading = reading.map_or_else(no_answer, |(_, reading)| reading.clone());
@@ -100,11 +106,11 @@ impl IncarnationState {
         let bytes: Option<Vec<(u64, u64)>> = active().map(|c| Some((c.cookie?, c.received?))).collect();
         let Some(bytes) = bytes else {
             self.activity.mark_unreadable();
-            return StreamsSeen { ended, oldest_active: None };
+            return StreamsSeen { ended, ..StreamsSeen::default() };
         };
         self.activity.observe(sample, &bytes);
         let ages = self.activity.active_at(sample).filter_map(|cookie| self.lifetimes.age(cookie, sample.read_at));
-        StreamsSeen { ended, oldest_active: ages.max() }
+        StreamsSeen { ended, oldest_active: ages.max(), listener_closed: false }
     }
 
     /// Ends all connections, because the target has ended, and returns how long they lasted.

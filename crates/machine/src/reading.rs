@@ -16,6 +16,15 @@ pub enum Source {
 }
 
 impl Source {
+    /// Whether the target serves it as a page.
+    #[must_use]
+    pub const fn is_page(self) -> bool {
+        match self {
+            Self::Metrics | Self::Lazy | Self::Status => true,
+            Self::Sockets => false,
+        }
+    }
+
     /// The name in `/status` and in metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -109,6 +109,12 @@ impl SourceSet {
         !absent && self.states.iter().any(|state| state.counted().is_some() && state.has_evidence())
     }
 
+    /// Whether the sources have been polled in this incarnation, with or without success.
+    #[must_use]
+    pub fn is_polled(&self) -> bool {
+        self.states.iter().any(|state| state.status != SourceStatus::NotPolled)
+    }
+
     /// Whether a server has ever answered in this incarnation, readable or not.
     #[must_use]
     pub fn ever_answered(&self) -> bool {

@@ -158,6 +158,7 @@ fn api_preset_excludes_own_status_connection() {
     // The page closes with the port; it is unknown then, not zero.
     sidecar.wait_for_status("/sources/1/state", "unknown");
     assert_eq!(sidecar.status()["streams"], 2);
+    env.wait_until_served_on();
     drop(client);
     let outcome = hook.outcome();
     assert_eq!((&outcome["outcome"], &outcome["stragglers"]), (&json!("exited"), &json!(0)));

@@ -55,6 +55,14 @@ impl Pod {
                 self.result = Some(result);
                 self.record(Effect::Release(result.outcome, result.stragglers));
             }
+            Action::WriteRecord(record, reason) => self.records.push((record, reason)),
+            Action::ClearRecord => self.records.clear(),
+            Action::CountStragglers(streams) => self.stragglers += streams,
+            Action::TargetEnded(ended) => self.target_ends.push(ended),
+            Action::Reply(caller, reply @ (Reply::Cancelled | Reply::NotCancelled(_))) => {
+                self.callers.retain(|(waiting, _)| *waiting != caller);
+                self.cancellations.push(reply);
+            }
             Action::Reply(caller, Reply::Finished(result)) => self.on_reply(caller, result),
             Action::Reply(_, Reply::TooManyUnauthorized) => panic!("scripts have few callers"),
             Action::Exit => self.record(Effect::Exit),
@@ -122,7 +130,7 @@ impl Pod {
     }
 
     fn send_signal(&mut self, incarnation: Incarnation) -> Input {
-        let saved = self.saved.is_some_and(|saved| saved.signalled && saved.incarnation == Some(incarnation));
+        let saved = self.saved.is_some_and(|saved| saved.signal.is_some() && saved.incarnation == Some(incarnation));
         assert!(saved, "the signal is sent before it is saved: {:?}", self.saved);
         if !self.signals_fail {
             self.record(Effect::Signal(incarnation.pid));
