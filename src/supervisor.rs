@@ -16,7 +16,7 @@ use crate::io::metrics::Metrics;
 use crate::io::report::durations::DurationsReport;
 use crate::io::report::{OutcomeReport, StatusReport};
 use crate::queue::{Event, HookCall, HookReply, PollResult, Request};
-use crate::reasons::{Reasons, Wanted};
+use crate::reasons::{self, Reasons, Wanted};
 use crate::supervisor::event_log::EventLog;
 use crate::supervisor::replies::Replies;
 use crate::supervisor::watchers::Watchers;
