@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use crate::time::Time;
 
-/// When a reading shows that the target serves on, if one stream is left. The longer this is, the more often an honest
-/// last stream ends before it, and is suspected.
+/// How long after the signal a reading shows that the target serves on, if one stream is left. The longer this is, the
+/// more often an honest last stream ends before it, and is suspected.
 const SETTLE_ONE: Duration = Duration::from_millis(150);
 
-/// The same with several streams, which hardly ever end together by themselves. Some servers act on a signal late:
-/// uvicorn looks every 100 ms (`uvicorn/server.py`, `main_loop`).
-const SETTLE_SEVERAL: Duration = Duration::from_millis(300);
+/// The same with several streams, which hardly ever end together by themselves. Some servers act on a signal late. A
+/// worker of uvicorn looks every 100 ms (`uvicorn/server.py`, `main_loop`), and with `--workers`, the parent looks every
+/// 500 ms before it signals them (`uvicorn/supervisors/multiprocess.py`).
+const SETTLE_SEVERAL: Duration = Duration::from_millis(700);
 
 /// A signal that was sent, or is about to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,32 +113,32 @@ mod tests {
     fn one_stream_is_believed_sooner_than_several() {
         assert_eq!(after(Some(1), &[(149, 1)]), AfterSignal::Unproven(Some(1)));
         assert_eq!(after(Some(1), &[(150, 1)]), AfterSignal::ServedOn);
-        assert_eq!(after(Some(3), &[(150, 3), (299, 3)]), AfterSignal::Unproven(Some(3)));
-        assert_eq!(after(Some(3), &[(150, 3), (300, 2)]), AfterSignal::ServedOn);
-        assert_eq!(after(None, &[(500, 2)]), AfterSignal::ServedOn);
+        assert_eq!(after(Some(3), &[(150, 3), (699, 3)]), AfterSignal::Unproven(Some(3)));
+        assert_eq!(after(Some(3), &[(150, 3), (700, 2)]), AfterSignal::ServedOn);
+        assert_eq!(after(None, &[(700, 2)]), AfterSignal::ServedOn);
     }
 
     #[test]
     fn losing_most_streams_at_once_is_a_loss_and_half_is_not() {
         assert_eq!(after(Some(1), &[(150, 0)]), AfterSignal::StreamsLost);
-        assert_eq!(after(Some(3), &[(500, 1)]), AfterSignal::StreamsLost);
-        assert_eq!(after(Some(2), &[(500, 1)]), AfterSignal::ServedOn);
-        assert_eq!(after(Some(4), &[(150, 3), (500, 1)]), AfterSignal::StreamsLost, "two of three after 150 ms");
-        assert_eq!(after(Some(3), &[(500, 3), (501, 0)]), AfterSignal::ServedOn, "it served on before");
-        assert_eq!(after(Some(3), &[(500, 0), (600, 3)]), AfterSignal::StreamsLost, "new streams do not replace them");
+        assert_eq!(after(Some(3), &[(700, 1)]), AfterSignal::StreamsLost);
+        assert_eq!(after(Some(2), &[(700, 1)]), AfterSignal::ServedOn);
+        assert_eq!(after(Some(4), &[(150, 3), (700, 1)]), AfterSignal::StreamsLost, "two of three after 150 ms");
+        assert_eq!(after(Some(3), &[(700, 3), (701, 0)]), AfterSignal::ServedOn, "it served on before");
+        assert_eq!(after(Some(3), &[(700, 0), (800, 3)]), AfterSignal::StreamsLost, "new streams do not replace them");
     }
 
     #[test]
     fn zero_after_an_unknown_count_shows_nothing() {
-        assert_eq!(after(None, &[(150, 0), (500, 0)]), AfterSignal::Unproven(Some(0)));
+        assert_eq!(after(None, &[(150, 0), (700, 0)]), AfterSignal::Unproven(Some(0)));
     }
 
     #[test]
     fn polls_are_required_until_it_is_decided() {
         let mut signal = SentSignal::new(at(1000), Some(3));
-        assert_eq!(signal.required_polls().collect::<Vec<_>>(), [at(1150), at(1300)]);
+        assert_eq!(signal.required_polls().collect::<Vec<_>>(), [at(1150), at(1700)]);
         assert!(!signal.observe(3, at(1150)));
-        assert!(signal.observe(3, at(1300)) && !signal.is_unproven());
+        assert!(signal.observe(3, at(1700)) && !signal.is_unproven());
         assert_eq!(signal.required_polls().next(), None);
     }
 }
