@@ -87,6 +87,11 @@ fn drain_hook(pod: &PodView, name: &str, drain: Drain, line: usize) -> Evaluated
 }
 
 fn hook_fix(pod: &PodView, name: &str) -> String {
+    if pod.sidecar().is_none() {
+        return format!(
+            "set lifecycle.preStop.exec.command [/lameduck/lameduck, drain, --standalone, --hook, --grace-period=…] on {name}"
+        );
+    }
     let port = pod.port().unwrap_or(DEFAULT_PORT);
     format!("set lifecycle.preStop.httpGet {{path: {PRESTOP_PATH}, port: {port}}} on {name}")
 }
