@@ -47,11 +47,12 @@ impl Records {
         }
     }
 
-    /// A new drain has a new id, and no warnings.
+    /// A new drain has a new id, or that of the record that was written while its hook was awaited, and no warnings.
     pub(super) fn start_drain(&mut self) {
+        let awaited = self.record.filter(|record| record.outcome == Outcome::Interrupted).map(|record| record.id);
         self.earlier_ids.extend(self.id);
         let (unreported_ends, earlier_ids) = (self.unreported_ends, std::mem::take(&mut self.earlier_ids));
-        *self = Self { earlier_ids, unreported_ends, ..Self::default() };
+        *self = Self { id: awaited, earlier_ids, unreported_ends, ..Self::default() };
     }
 
     /// The id of a drain never changes, and its warnings are never lost.
@@ -76,17 +77,14 @@ impl Oracle {
     /// A record is written before its drain is over, and never after that.
     pub(super) fn on_record(&mut self, now: Time, record: &DrainResult, reason: RecordReason) {
         assert_eq!(record.outcome, Outcome::Interrupted);
-        match &self.drain {
-            Some(drain) => {
-                assert!(drain.finished.is_none(), "a final record is overwritten");
-                assert_eq!(Some(record.id), self.records.id, "the record has another id");
-                assert_eq!(record.duration, now.since(drain.started_at));
-            }
-            None => {
-                let awaits_hook = matches!(reason, RecordReason::Exit | RecordReason::CountChanged);
-                assert!(awaits_hook && self.sigterm_at.is_some(), "a record without a drain");
-                assert!(self.records.record.is_none_or(|last| last.id == record.id), "the record has another id");
-            }
+        if let Some(drain) = &self.drain {
+            assert!(drain.finished.is_none(), "a final record is overwritten");
+            assert_eq!(Some(record.id), self.records.id, "the record has another id");
+            assert_eq!(record.duration, now.since(drain.started_at));
+        } else {
+            let awaits_hook = matches!(reason, RecordReason::Exit | RecordReason::CountChanged);
+            assert!(awaits_hook && self.sigterm_at.is_some(), "a record without a drain");
+            assert!(self.records.record.is_none_or(|last| last.id == record.id), "the record has another id");
         }
         self.records.hook_disconnected |= reason == RecordReason::HookDisconnected;
         self.records.record = Some(*record);
