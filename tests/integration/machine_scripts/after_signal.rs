@@ -35,7 +35,7 @@ fn clean_exit_proves_nothing_before_a_reading_after_the_signal() {
 #[test]
 fn clean_exit_counts_once_a_reading_has_seen_the_target_serve_on() {
     assert_eq!(exit_after(3, 0.8, Code(0)), (Some(0), vec![]));
-    assert_eq!(exit_after(1, 0.2, Code(0)), (Some(0), vec![]));
+    assert_eq!(exit_after(1, 0.8, Code(0)), (Some(0), vec![]));
     assert_eq!(exit_after(3, 20.0, Code(0)), (Some(0), vec![]));
 }
 
