@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use lameduck::commands::check::manifests::ManifestArgs;
 use lameduck::commands::inject::InjectArgs;
 use lameduck::commands::{CommandError, Exit, check, drain, eprint_line, inject, install, print_line, sidecar, status};
 use lameduck::settings::args::{AddressArgs, SidecarArgs};
@@ -44,11 +45,16 @@ enum Command {
     /// Run it where the sidecar runs, with the settings of the sidecar. It sends no signal, and writes nothing but a test
     /// file in the state directory, which it removes again.
     ///
-    /// Each line is one check: ✓ passed, ✗ failed (with a fix), – skipped.
+    /// With --file, it checks manifests instead, wherever it runs: hook, probes, grace period and everything else that
+    /// cannot be seen from inside the pod.
+    ///
+    /// Each line is one check: ✓ passed, ✗ failed (with a fix), ! warning (with a fix), – skipped.
     ///
     /// Exit codes: 0 if no check failed; 64 if the sidecar refuses or ignores a setting; 77 if a permission is missing; 69
     /// if something does not exist, does not answer or does not fit. If several apply, the first in this order is used.
     Check {
+        #[command(flatten)]
+        manifests: ManifestArgs,
         #[command(flatten)]
         settings: Box<SidecarArgs>,
         /// Print the results as JSON
@@ -94,9 +100,14 @@ fn parse() -> Result<Cli, clap::Error> {
     let mut command = Cli::command().mut_subcommands(|command| command.mut_args(|arg| arg.hide_env_values(true)));
     let typed: Vec<OsString> = std::env::args_os().collect();
     command = command.mut_subcommand("drain", |drain| scope_env_vars(drain, &typed));
+    command = command.mut_subcommand("check", |check| check::manifests::scope_env_vars(check, &typed));
     let matches = command.try_get_matches_from_mut(typed)?;
     if let (Some(drain), Some(matches)) = (command.find_subcommand("drain"), matches.subcommand_matches("drain")) {
         reject_unused_flags(drain, matches)
+            .map_err(|error| Cli::command().error(ErrorKind::ArgumentConflict, error))?;
+    }
+    if let (Some(check), Some(matches)) = (command.find_subcommand("check"), matches.subcommand_matches("check")) {
+        check::manifests::reject_settings(check, matches)
             .map_err(|error| Cli::command().error(ErrorKind::ArgumentConflict, error))?;
     }
     Cli::from_arg_matches(&matches)
@@ -106,7 +117,8 @@ fn run(command: &Command) -> Result<Exit, CommandError> {
     match command {
         Command::Sidecar(args) => sidecar::run(args),
         Command::Drain(args) => drain::run(args),
-        Command::Check { settings, json } => check::run(settings, *json),
+        Command::Check { manifests, json, .. } if manifests.is_given() => check::manifests::run(manifests, *json),
+        Command::Check { settings, json, .. } => check::run(settings, *json),
         Command::Inject(args) => inject::run(args),
         Command::Status(args) => show_status(args),
         Command::Install { dir } => install::run(dir),

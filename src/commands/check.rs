@@ -1,7 +1,7 @@
 //! `lameduck check`: a preflight check where the sidecar runs, with the settings of the sidecar.
 //!
 //! Each group of checks observes first and evaluates then. It sends no signal, and writes nothing but a test file in the
-//! state directory, which it removes again.
+//! state directory, which it removes again. [`manifests`] checks manifests instead, wherever it runs.
 
 use std::env;
 use std::io::{IsTerminal, stdout};
@@ -13,12 +13,13 @@ use crate::settings::environment::unknown_variables;
 use report::{Check, Report};
 
 mod files;
-mod gauges;
+mod manifest;
+pub mod manifests;
 mod page;
 mod ports;
+mod processes;
 mod report;
 mod settings;
-mod similarity;
 mod target;
 
 /// Runs all checks and prints the results.
@@ -40,7 +41,7 @@ pub fn run(args: &SidecarArgs, json: bool) -> Result<Exit, CommandError> {
     })
 }
 
-/// Runs all groups at once. Each has the timeout of one poll.
+/// Runs all groups at once. Each has the timeout of one poll, and the page that of two: it is read again.
 async fn run_checks(args: &SidecarArgs, settings: &Settings) -> Vec<Check> {
     let groups = tokio::join!(
         files::listen(settings),
@@ -57,6 +58,7 @@ async fn run_checks(args: &SidecarArgs, settings: &Settings) -> Vec<Check> {
     checks.extend(target);
     checks.extend(page);
     checks.extend(ports);
+    checks.extend(manifest::unseen(settings));
     checks
 }
 

@@ -20,7 +20,7 @@ const NO_TOKEN: &str = "inject cannot write the Secret's volume, its mount in th
     inject keeps them), or use an exec hook (`lameduck drain --hook`), which needs no token";
 
 /// The FILE argument that means stdin.
-const STDIN: &str = "-";
+pub(super) const STDIN: &str = "-";
 
 /// The arguments of `lameduck inject`.
 #[derive(Args, Clone, Debug)]
@@ -159,14 +159,19 @@ fn reject_settings(args: &InjectArgs) -> Result<(), String> {
 }
 
 /// Reads the manifests from a file, or from stdin if there is none.
-fn read_manifests(file: Option<&Path>) -> Result<String, String> {
-    let bytes = match file.filter(|file| *file != Path::new(STDIN)) {
+///
+/// # Errors
+/// Names the file and the cause.
+pub(super) fn read_manifests(file: Option<&Path>) -> Result<String, String> {
+    let file = file.filter(|file| *file != Path::new(STDIN));
+    let bytes = match file {
         Some(file) => std::fs::read(file).map_err(|error| format!("{}: cannot be read: {error}", file.display()))?,
         None => read_stdin().map_err(|error| format!("the manifests cannot be read from stdin: {error}"))?,
     };
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        format!("the manifests are not UTF-8 (at byte {at}); write them in UTF-8")
+        let file = file.map_or_else(String::new, |file| format!("{}: ", file.display()));
+        format!("{file}the manifests are not UTF-8 (at byte {at}); write them in UTF-8")
     })
 }
 

@@ -15,14 +15,17 @@ mod idle;
 mod inject;
 mod kubelet;
 mod other_pods;
+mod records;
 mod restarts;
 mod rollout;
 mod scaling;
 mod token;
 mod unready;
 
+use std::env;
 use std::process::ExitCode;
 
+use crate::support::matrix::{self, Documents};
 use crate::support::runner::{Concurrency, Scenario, run};
 
 fn main() -> ExitCode {
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         classic::SCENARIOS,
         idle::SCENARIOS,
         inject::SCENARIOS,
+        records::SCENARIOS,
         other_pods::SCENARIOS,
         token::SCENARIOS,
         scaling::SCENARIOS,
@@ -43,7 +47,10 @@ fn main() -> ExitCode {
         rollout::SCENARIOS,
         kubelet::SCENARIOS,
     ];
-    run(&suites.concat())
+    let documents = if env::args().any(|arg| arg == "--write-docs") { Documents::Write } else { Documents::Check };
+    let passed = run(&suites.concat());
+    let documented = matrix::finish(records::ROWS, documents);
+    if passed && documented { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// A scenario that may run at the same time as others.

@@ -1,4 +1,6 @@
 //! The command line: help, and every refusal with its message and exit code.
+use lameduck::commands::check::manifests::check_text;
+use lameduck_manifests::preflight::{Evaluation, Finding, Options, Rule};
 use std::net::TcpListener;
 use std::process::Command;
 
@@ -62,11 +64,32 @@ fn check_refuses_the_same_settings_as_sidecar() {
     }
 }
 
+/// Except for what only the pod has: its files and addresses.
+#[test]
+fn check_refuses_the_same_settings_in_manifests() {
+    let is_of_pod = |flag, value: &str| {
+        ["--state-dir", "--termination-log", "--token-file"].contains(&flag) || value.starts_with("192.0.2.1")
+    };
+    for (flag, value, others, parts) in REFUSED.iter().filter(|(flag, value, ..)| !is_of_pod(flag, value)) {
+        let typed = format!("{flag}={value}");
+        let args = [&["sidecar", &typed], *others].concat();
+        let container = serde_json::json!({"name": "lameduck", "image": "lameduck:1", "args": args});
+        let pod = serde_json::json!({"kind": "Pod", "spec": {"containers": [container]}});
+        let preflight = check_text(&pod.to_string(), &Options::default()).unwrap();
+        let findings = preflight.objects[0].findings.iter().filter(|finding| finding.rule == Rule::Settings);
+        let refused: Vec<_> = findings.map(|Finding { evaluation, detail, .. }| (evaluation, detail)).collect();
+        let [(Evaluation::Fail { fix }, detail)] = &refused[..] else { panic!("{typed}: {refused:?}") };
+        for part in *parts {
+            assert!(detail.contains(part) || fix.contains(part), "{typed}: no {part:?} in {detail}; {fix}");
+        }
+    }
+}
+
 #[test]
 fn check_accepts_every_setting_of_sidecar() {
     let settings = |command: &str| settings_in(&lameduck(&[command, "--help"], &[]).stdout);
     let (sidecar, mut check) = (settings("sidecar"), settings("check"));
-    check.retain(|setting| setting != "json");
+    check.retain(|setting| !["also-hook", "container", "json"].contains(&setting.as_str()));
     assert_eq!(sidecar, check);
 }
 
@@ -232,6 +255,33 @@ fn clients_derive_address_from_listen_variable() {
 fn mistyped_flags_and_commands_get_a_suggestion() {
     assert_refused(&["sidecar", "--grace-perod=30"], &[], &["--grace-perod", "'--grace-period'"]);
     assert_refused(&["stauts"], &[], &["'stauts'", "'status'"]);
+    for (flag, intended) in [
+        ("--grace=30", "'--grace-period'"),
+        ("--strems=up", "'--streams'"),
+        ("--preset=depgram-api", "'deepgram-api'"),
+        ("--on-sigterm=drian", "'drain'"),
+        ("--signal=SIGTREM", "SIGTERM was probably intended"),
+        ("--log-level=wran", "warn was probably intended"),
+    ] {
+        assert_refused(&["sidecar", "--grace-period=30", flag], &[], &[intended]);
+    }
+    for (command, flag, intended) in
+        [("drain", "--hok", "'--hook'"), ("status", "--redy", "'--ready'"), ("inject", "--imag=x", "'--image'")]
+    {
+        assert_refused(&[command, flag], &[], &[intended]);
+    }
+}
+
+#[test]
+fn refusals_fit_into_a_termination_message() {
+    for (flag, value, others, _) in REFUSED {
+        let typed = format!("{flag}={value}");
+        let Output { stdout, stderr, .. } = lameduck(&[&["sidecar", &typed], *others].concat(), &[]);
+        // Of the log of a failed container, the kubelet takes the last 2048 bytes and 80 lines (kubernetes,
+        // pkg/kubelet/container/runtime.go).
+        let fits = stderr.len() <= 2048 && stderr.lines().count() <= 80;
+        assert!(fits && stdout.is_empty() && stderr.starts_with("error: "), "{typed}: {stdout} {stderr}");
+    }
 }
 
 /// The longest line of a help text in characters, without words that are too long to wrap.

@@ -9,6 +9,7 @@ mod inject;
 mod lifecycle;
 mod machine_scripts;
 mod parsers;
+mod preflight;
 mod readme;
 mod simulations;
 mod sockets;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::drain_state::DrainState;
+use crate::hook_callers::HookCallers;
 use crate::incarnation::IncarnationState;
 use crate::policy::{Policy, SigtermPolicy};
 use crate::reading::ReadErrorKind;
@@ -48,7 +49,7 @@ impl ShutdownInput {
         policy: &Policy,
         target: &TargetTracker,
         incarnation: &IncarnationState,
-        has_unauthorized: bool,
+        callers: &HookCallers,
     ) -> Self {
         let is_alive = target.alive().is_some();
         let sources = &incarnation.sources;
@@ -62,7 +63,7 @@ impl ShutdownInput {
             }
         };
         let target_ended = target.target().map(|target| !target.is_alive());
-        Self { now, may_have_streams, target_ended, has_unauthorized }
+        Self { now, may_have_streams, target_ended, has_unauthorized: callers.has_unauthorized() }
     }
 }
 
@@ -84,9 +85,15 @@ impl Shutdown {
 
     /// Handles the start of a drain: a sidecar that awaited a hook exits after the drain.
     pub const fn on_drain(&mut self) {
-        if matches!(self, Self::AwaitingHook(_)) {
+        if self.awaits_hook() {
             *self = Self::AfterDrain;
         }
+    }
+
+    /// Whether SIGTERM has arrived, but no hook call yet.
+    #[must_use]
+    pub const fn awaits_hook(self) -> bool {
+        matches!(self, Self::AwaitingHook(_))
     }
 
     /// Whether the sidecar exits now.
@@ -117,10 +124,12 @@ impl Shutdown {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drain_id::DrainId;
     use crate::policy::tests::policy;
     use crate::result::{DrainResult, Outcome, Trigger};
     use crate::saved_drain::{SavedDrain, SavedResult};
     use crate::time::tests::at;
+    use crate::warnings::Warnings;
 
     const QUIET: ShutdownInput = ShutdownInput {
         now: Time::since_boot(Duration::from_secs(10)),
@@ -144,21 +153,27 @@ mod tests {
 
     /// A drain that ended without a target.
     fn finished_drain() -> DrainState {
+        let (id, warnings) = (DrainId(1), Warnings::default());
         let result = DrainResult {
+            id,
             outcome: Outcome::Drained,
             streams_at_start: Some(0),
+            streams_at_signal: None,
             stragglers: Some(0),
             idle_streams: 0,
             duration: Duration::from_secs(5),
             signalled: false,
+            warnings,
         };
         let saved = SavedDrain {
+            id,
             incarnation: None,
             trigger: Trigger::Hook,
             started_at: at(0),
             deadline: at(50),
             streams_at_start: Some(0),
-            signalled: false,
+            signal: None,
+            warnings,
             finished: Some(SavedResult { ended_at: at(5), result, reported: true }),
         };
         DrainState::resume(&saved, &policy(), at(10))

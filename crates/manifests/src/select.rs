@@ -92,12 +92,13 @@ impl ContainerSelector {
     }
 }
 
-fn basename(path: &str) -> &str {
+/// The last component of a path.
+pub(crate) fn basename(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
 /// An image's name without tag and digest.
-fn repository(image: &str) -> &str {
+pub(crate) fn repository(image: &str) -> &str {
     let image = image.split('@').next().unwrap_or(image);
     match image.rsplit_once(':') {
         Some((name, tag)) if !tag.contains('/') => name,
@@ -105,7 +106,7 @@ fn repository(image: &str) -> &str {
     }
 }
 
-fn names(containers: &[Container]) -> String {
+pub(crate) fn names(containers: &[Container]) -> String {
     if containers.is_empty() {
         return "none".into();
     }

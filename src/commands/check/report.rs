@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::commands::Exit;
-use crate::commands::sanitize::sanitize;
+use crate::sanitize::sanitize;
 
 /// One check and its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,10 @@ enum Finding {
     Pass,
     /// It could not be checked, or does not matter with these settings.
     Skip,
+    /// It works, but not always as expected.
+    Warn {
+        fix: String,
+    },
     Fail {
         cause: Cause,
         fix: String,
@@ -53,6 +57,11 @@ impl Check {
         Self { name, finding: Finding::Skip, detail: detail.into() }
     }
 
+    /// A check that found something to improve, without failing.
+    pub(super) fn warn(name: &'static str, detail: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { name, finding: Finding::Warn { fix: fix.into() }, detail: detail.into() }
+    }
+
     /// A check that failed.
     pub(super) fn fail(name: &'static str, cause: Cause, detail: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { name, finding: Finding::Fail { cause, fix: fix.into() }, detail: detail.into() }
@@ -62,15 +71,30 @@ impl Check {
     pub(super) fn required_if(self, required: bool) -> Self {
         match self.finding {
             Finding::Fail { .. } if !required => Self { finding: Finding::Skip, ..self },
-            Finding::Pass | Finding::Skip | Finding::Fail { .. } => self,
+            Finding::Pass | Finding::Skip | Finding::Warn { .. } | Finding::Fail { .. } => self,
         }
     }
 
     fn fix(&self) -> Option<&str> {
         match &self.finding {
-            Finding::Fail { fix, .. } => Some(fix),
+            Finding::Fail { fix, .. } | Finding::Warn { fix } => Some(fix),
             Finding::Pass | Finding::Skip => None,
         }
+    }
+
+    /// The check for JSON.
+    pub(super) fn to_json(&self) -> CheckJson<'_> {
+        CheckJson { name: self.name, ok: self.finding.ok(), detail: &self.detail, fix: self.fix() }
+    }
+
+    /// A line, and a second one with the fix, if there is one. All names are padded to a width.
+    pub(super) fn to_text(&self, width: usize, colours: bool) -> String {
+        let label = self.name.replace('_', " ");
+        let mut text = format!("{} {label:<width$}  {}\n", self.finding.mark(colours), sanitize(&self.detail));
+        if let Some(fix) = self.fix() {
+            let _ = writeln!(text, "  {:<width$}  fix: {}", "", sanitize(fix));
+        }
+        text
     }
 }
 
@@ -79,7 +103,7 @@ impl Finding {
     const fn ok(&self) -> Option<bool> {
         match self {
             Self::Pass => Some(true),
-            Self::Skip => None,
+            Self::Skip | Self::Warn { .. } => None,
             Self::Fail { .. } => Some(false),
         }
     }
@@ -88,6 +112,7 @@ impl Finding {
         let (colour, mark) = match self {
             Self::Pass => (32, "✓"),
             Self::Skip => (2, "–"),
+            Self::Warn { .. } => (33, "!"),
             Self::Fail { .. } => (31, "✗"),
         };
         if colours { format!("\x1b[{colour}m{mark}\x1b[0m") } else { mark.to_owned() }
@@ -104,8 +129,9 @@ struct ReportJson<'a> {
     version: &'static str,
 }
 
+/// A check in JSON. A warning has no value for `ok`, and a fix.
 #[derive(Serialize)]
-struct CheckJson<'a> {
+pub(super) struct CheckJson<'a> {
     name: &'static str,
     ok: Option<bool>,
     detail: &'a str,
@@ -121,7 +147,7 @@ impl Report {
     pub(super) fn exit(&self) -> Exit {
         let causes = self.0.iter().filter_map(|check| match check.finding {
             Finding::Fail { cause, .. } => Some(cause),
-            Finding::Pass | Finding::Skip => None,
+            Finding::Pass | Finding::Skip | Finding::Warn { .. } => None,
         });
         match causes.min() {
             None => Exit::Success,
@@ -133,35 +159,38 @@ impl Report {
 
     /// Returns the report as one JSON object.
     pub(super) fn to_json(&self) -> String {
-        let checks = self.0.iter().map(|check| CheckJson {
-            name: check.name,
-            ok: check.finding.ok(),
-            detail: &check.detail,
-            fix: check.fix(),
-        });
-        let ok = self.count(Some(false)) == 0;
-        let report = ReportJson { ok, checks: checks.collect(), version: env!("CARGO_PKG_VERSION") };
+        let checks = self.0.iter().map(Check::to_json).collect();
+        let report = ReportJson { ok: self.is_ok(), checks, version: env!("CARGO_PKG_VERSION") };
         // Serialization cannot fail: there are only strings and booleans.
         serde_json::to_string(&report).unwrap_or_default()
     }
 
     /// Returns a line per check, a line per fix, and a summary.
     pub(super) fn to_text(&self, colours: bool) -> String {
-        let width = self.0.iter().map(|check| check.name.len()).max().unwrap_or(0);
-        let mut text = String::new();
-        for check in &self.0 {
-            let label = check.name.replace('_', " ");
-            let _ = writeln!(text, "{} {label:<width$}  {}", check.finding.mark(colours), sanitize(&check.detail));
-            if let Some(fix) = check.fix() {
-                let _ = writeln!(text, "  {:<width$}  fix: {}", "", sanitize(fix));
-            }
-        }
-        text + &self.summary()
+        let lines = self.0.iter().map(|check| check.to_text(self.width(), colours));
+        lines.collect::<String>() + &self.summary()
     }
 
-    fn summary(&self) -> String {
-        let [passed, failed, skipped] = [Some(true), Some(false), None].map(|ok| self.count(ok));
-        format!("{passed} passed, {failed} failed, {skipped} skipped\n")
+    /// Whether no check failed.
+    pub(super) fn is_ok(&self) -> bool {
+        self.count(Some(false)) == 0
+    }
+
+    /// The length of the longest name.
+    pub(super) fn width(&self) -> usize {
+        self.0.iter().map(|check| check.name.len()).max().unwrap_or(0)
+    }
+
+    /// The numbers of results; warnings only if there are any.
+    pub(super) fn summary(&self) -> String {
+        let warnings = self.0.iter().filter(|check| matches!(check.finding, Finding::Warn { .. })).count();
+        let [passed, failed, unknown] = [Some(true), Some(false), None].map(|ok| self.count(ok));
+        let warned = match warnings {
+            0 => String::new(),
+            1 => ", 1 warning".to_owned(),
+            _ => format!(", {warnings} warnings"),
+        };
+        format!("{passed} passed, {failed} failed, {} skipped{warned}\n", unknown - warnings)
     }
 
     fn count(&self, ok: Option<bool>) -> usize {

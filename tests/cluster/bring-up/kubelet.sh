@@ -16,6 +16,8 @@ cgroupsPerQOS: false
 containerRuntimeEndpoint: unix://$work/containerd.sock
 enforceNodeAllocatable: []
 failSwapOn: false
+# Without cgroups per QoS, a resize crashes the kubelet, and a forced deletion may cause one.
+featureGates: {InPlacePodVerticalScaling: false}
 localStorageCapacityIsolation: false
 makeIPTablesUtilChains: false
 podLogsDir: $work/log/pods

@@ -35,8 +35,13 @@ pub(crate) fn stop(program: &str) {
     let pid = fs::read_to_string(cluster_dir().join("pid").join(program)).expect("its pid was saved");
     let pid: i32 = pid.trim().parse().expect("a pid");
     signal(pid, Signal::SIGTERM);
-    let gone = || (!Path::new(&format!("/proc/{pid}")).exists()).then_some(());
-    poll(TIMEOUT, gone).unwrap_or_else(|| panic!("timed out waiting for {program} to end"));
+    wait_until_ended(pid);
+}
+
+/// Waits until the process has ended.
+pub(crate) fn wait_until_ended(pid: i32) {
+    let ended = || (!Path::new(&format!("/proc/{pid}")).exists()).then_some(());
+    poll(TIMEOUT, ended).unwrap_or_else(|| panic!("timed out waiting for the process {pid} to end"));
 }
 
 /// Starts one of the cluster's programs again, with the same arguments.

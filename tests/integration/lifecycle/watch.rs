@@ -8,7 +8,7 @@ use nix::unistd::{Pid, getpgid, getsid};
 use serde_json::Value;
 
 use crate::lifecycle::Fixture;
-use lameduck_test_support::process::KillOnDrop;
+use lameduck_test_support::process::{KillOnDrop, wait_until};
 use lameduck_test_support::sidecar::{QUICK_TIMES, SidecarEnv};
 use lameduck_test_support::terminal::Terminal;
 
@@ -261,6 +261,24 @@ fn watch_in_pipe_ends_with_outcome() {
     assert!(lines[0].starts_with("serving: streams 1"), "{lines:#?}");
     assert!(lines.last().unwrap().starts_with("outcome: drained after "), "{lines:#?}");
     assert_eq!(code, Some(0), "{lines:#?}");
+}
+
+#[test]
+fn watch_in_pipe_sees_outcome_of_sidecar_that_exits_at_once() {
+    for _ in 0..3 {
+        let fixture = Fixture::with_streams(1);
+        // The target exits with 3 on this signal, and the kubelet then ends the sidecar.
+        let mut sidecar = fixture.start_ready(&[&QUICK_TIMES[..], &["--signal", "USR1"]].concat());
+        let mut piped = Piped::start(&fixture.env, &[]);
+        let mut lines = vec![piped.line()];
+        let outcome = sidecar.call_hook().outcome();
+        sidecar.signal(Signal::SIGTERM);
+        assert_eq!(outcome["outcome"], "exited");
+        sidecar.exit_code();
+        wait_until(|| !piped.running.is_running());
+        lines.extend(piped.lines.map(Result::unwrap));
+        assert!(lines.last().unwrap().starts_with("outcome: exited after "), "{lines:#?}");
+    }
 }
 
 #[test]

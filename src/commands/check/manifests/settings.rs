@@ -1,0 +1,91 @@
+//! Lameduck's settings as a manifest gives them, read with the sidecar's own parser. The environment of this process
+//! has no influence.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::FromArgMatches;
+
+use crate::io::process::Matcher;
+use crate::settings::Settings as OwnSettings;
+use crate::settings::args::SidecarArgs;
+use crate::settings::environment::{intended_variable, known_variables};
+use crate::settings::values::OrNone;
+use given::{Flags, Given, clap_problem};
+use lameduck_machine::policy::SigtermPolicy;
+use lameduck_manifests::preflight::{GracePeriod, Invocation, Listen, Problem, Settings, Target, Variable};
+
+mod given;
+
+/// The grace period that is assumed, in seconds, if neither lameduck nor the pod gives one.
+const ASSUMED_GRACE_PERIOD: u64 = 3600;
+
+/// Reads the settings of an invocation.
+pub(super) fn read(invocation: &Invocation) -> Settings {
+    let flags = Flags::new(invocation.standalone);
+    let given = Given::new(invocation, &flags);
+    let mut settings = Settings {
+        refused: given.problems.clone(),
+        unknown_variables: unknown_variables(&invocation.environment),
+        unknown: given.unknown(),
+        ..Settings::default()
+    };
+    let matches = flags.command.clone().try_get_matches_from(given.words());
+    match matches.and_then(|matches| SidecarArgs::from_arg_matches(&matches)) {
+        Ok(args) => fill(&mut settings, &given, &args, invocation.pod_grace_period),
+        Err(error) => settings.refused.push(clap_problem(&error)),
+    }
+    settings
+}
+
+/// Fills in what the settings mean, as far as the manifest gives what they depend on.
+fn fill(settings: &mut Settings, given: &Given, args: &SidecarArgs, pod_grace_period: Option<u64>) {
+    let known = |flags: &[&str]| flags.iter().all(|flag| given.is_known(flag));
+    let grace_period = args.grace_period.map_or(GracePeriod::NotSet, GracePeriod::Set);
+    settings.grace_period = known(&["grace-period"]).then_some(grace_period);
+    let listen = Listen { port: args.listen.0.port(), is_loopback: args.listen.0.ip().is_loopback() };
+    settings.listen = known(&["listen"]).then_some(listen);
+    settings.needs_token = known(&["token-file"]).then_some(is_path(args.token_file.as_ref()));
+    settings.exits_on_sigterm = known(&["on-sigterm"]).then_some(args.on_sigterm == SigtermPolicy::Exit);
+    let assumed = Duration::from_secs(pod_grace_period.filter(|it| *it > 0).unwrap_or(ASSUMED_GRACE_PERIOD));
+    let grace_period = if known(&["grace-period"]) { args.grace_period } else { Some(assumed) };
+    match OwnSettings::new(&SidecarArgs { grace_period, ..args.clone() }) {
+        Ok(own) => {
+            settings.lame_duck = known(&["lame-duck"]).then_some(own.times.lame_duck);
+            settings.sends_signal = known(&["preset", "signal"]).then_some(own.signal.is_some());
+            settings.target = known(&["preset", "target", "target-port"]).then(|| target(args, own.matcher.as_ref()));
+        }
+        // With a broken or unknown setting, what they mean together is not known.
+        Err(_) if !settings.refused.is_empty() || !settings.unknown.is_empty() => {}
+        Err(error) => settings.refused.push(Problem { cause: error.problem(), fix: error.fix }),
+    }
+}
+
+fn is_path(value: Option<&OrNone<PathBuf>>) -> bool {
+    matches!(value, Some(OrNone(Some(_))))
+}
+
+fn target(args: &SidecarArgs, matcher: Option<&Matcher>) -> Target {
+    match matcher {
+        None => Target::None,
+        Some(Matcher::Port(port)) => Target::Port(*port),
+        Some(Matcher::Name(name)) => {
+            let image = args.preset.image().filter(|_| args.target.is_none());
+            Target::Program { name: name.clone(), image }
+        }
+    }
+}
+
+/// The variables that are no settings, each with the one that was probably meant.
+fn unknown_variables(environment: &[Variable]) -> Vec<Problem> {
+    let known = known_variables();
+    let unknown = environment.iter().filter(|variable| !known.contains(&variable.name));
+    let problem = |Variable { name, line, .. }: &Variable| {
+        let fix = match intended_variable(name) {
+            Some(closest) => format!("{closest} was probably intended"),
+            None => "correct or remove it; lameduck sidecar --help lists all settings".to_owned(),
+        };
+        Problem { cause: format!("line {line}: {name} is no setting, so lameduck ignores it"), fix }
+    };
+    unknown.map(problem).collect()
+}
