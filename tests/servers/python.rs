@@ -53,7 +53,6 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario { streams: 0, behavior: Drains, ..UVICORN },
     Scenario { server: "uvicorn, one WebSocket", streams: 1, ..UVICORN },
     UVICORN_WORKERS,
-    Scenario { server: "uvicorn `--workers 2`, one WebSocket", streams: 1, ..UVICORN_WORKERS },
     UVICORN_EVENTS,
     Scenario { counted_by: CountedBy::Page, ..UVICORN_EVENTS },
     Scenario {
