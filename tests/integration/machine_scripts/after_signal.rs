@@ -81,6 +81,22 @@ fn proof_survives_a_restart() {
 }
 
 #[test]
+fn proof_is_kept_if_nothing_can_be_read_after_a_restart() {
+    let mut pod = Pod::serving(3);
+    pod.drain_to_signal().at(18).page_fails(NoResponse).sidecar_restarts();
+    pod.at(22).exits(1, Code(0)).expect([Release(Exited, Some(0))]);
+    assert_eq!(warnings(&pod), []);
+}
+
+#[test]
+fn new_streams_after_a_restart_do_not_hide_a_loss() {
+    let mut pod = Pod::serving(3);
+    pod.drain_to_signal().streams(0).at(18).streams(3).sidecar_restarts();
+    pod.at(DEADLINE).expect([Release(Expired, Some(3))]);
+    assert_eq!(warnings(&pod), [EndedWithSignal]);
+}
+
+#[test]
 fn unknown_count_at_the_signal_proves_nothing() {
     let mut pod = Pod::serving(3);
     pod.at(11).page_fails(NoResponse).at(CALL + 2).call(Hook).at(SIGNAL + 2).expect([Signal(1)]);
