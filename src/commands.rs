@@ -4,7 +4,6 @@ pub mod check;
 pub mod drain;
 pub mod inject;
 pub mod install;
-pub mod sanitize;
 pub mod sidecar;
 mod startup;
 pub mod status;

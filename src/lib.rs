@@ -10,5 +10,7 @@ pub mod commands;
 pub mod io;
 pub mod queue;
 pub mod reasons;
+pub mod sanitize;
 pub mod settings;
+pub mod suggest;
 pub mod supervisor;

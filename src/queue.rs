@@ -9,6 +9,7 @@ use lameduck_machine::time::Time;
 use tokio::sync::oneshot;
 
 use crate::io::report::{OutcomeReport, StatusReport};
+use crate::reasons::Instead;
 
 /// An event.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub enum Event {
     Input(Input),
     /// A poll has finished.
     Polled(PollResult),
+    /// A search or a poll has not found what it looked for, but something else. It precedes their result.
+    Instead(Instead),
     /// A client wants a reply.
     Request(Request),
     /// SIGTERM to this process, with the sender's pid if the kernel provides it.
@@ -37,6 +40,8 @@ pub struct PollResult {
 pub enum Request {
     /// Hold this caller until its drain is over.
     Hook(HookCall),
+    /// Take back the drain that a user has started.
+    Cancel(oneshot::Sender<HookReply>),
     /// Log a call to this path, which does not exist but may be meant as the hook.
     UnknownHookPath(String),
     /// A held caller has disconnected.
@@ -66,11 +71,15 @@ pub struct HookCall {
     pub reply: oneshot::Sender<HookReply>,
 }
 
-/// The answer to a held call.
+/// The answer to a held call, or to a cancellation.
 #[derive(Clone, Debug, PartialEq)]
 pub enum HookReply {
     /// The drain, or the wait of an unauthorized caller, is over.
     Finished(OutcomeReport),
     /// Too many unauthorized callers are held already.
     TooManyUnauthorized,
+    /// The drain was cancelled.
+    Cancelled,
+    /// The drain cannot be cancelled, for this reason.
+    NotCancelled(&'static str),
 }

@@ -1,70 +1,221 @@
 //! The machine's typed reasons as messages with the value, the likely cause and the fix.
+//!
+//! The machine knows neither the names in the settings nor what is there instead of them. [`Reasons`] keeps both. Every
+//! message is one line, of limited length, and sanitized: names of processes and series come from elsewhere.
 
+use lameduck_machine::io::NotCancelled;
 use lameduck_machine::readiness::NotReady;
 use lameduck_machine::reading::Source;
+use lameduck_machine::source_state::SourceState;
 use lameduck_machine::target::SignalBlocker;
 
-/// Why the pod is not ready, in one line.
-#[must_use]
-pub fn not_ready(reason: &NotReady) -> String {
-    match reason {
-        NotReady::Starting => "starting".into(),
-        NotReady::NotFound => {
-            "target not found: no process matches; is it running, is its name or port right, does it \
-                               run as lameduck's uid, and does the pod set shareProcessNamespace: true?"
-                .into()
+use crate::io::process::Matcher;
+use crate::io::process::visible::Visible;
+use crate::sanitize::sanitize;
+use crate::suggest::gauges::Suggestion;
+use crate::suggest::list;
+
+pub mod missing_target;
+pub mod refusal;
+
+use self::missing_target::MissingTarget;
+use self::refusal::Refusal;
+
+/// The longest message, in characters: probes and events show it.
+const MAX_CHARS: usize = 1000;
+
+/// The names in the settings.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// How the target is recognized.
+    pub target: Option<Matcher>,
+    /// The URL of the metrics page.
+    pub metrics_url: String,
+    /// The selectors of `--streams`.
+    pub streams: Vec<String>,
+    /// The selectors of `--lazy-streams`.
+    pub lazy_streams: Vec<String>,
+    /// The ports of `--streams-port`.
+    pub streams_ports: Vec<u16>,
+    /// The URL of the status page.
+    pub status_url: String,
+}
+
+/// What is there instead of what was looked for. Only messages need it.
+#[derive(Clone, Debug)]
+pub enum Instead {
+    /// No process matches, but these are visible.
+    Processes(Visible),
+    /// The target does not catch the signal, but these.
+    CaughtSignals(Vec<&'static str>),
+    /// A selector of `--streams` matches nothing, but the page has other gauges.
+    Gauges(Suggestion),
+    /// A port of `--streams-port` has no listener, but these have; empty once it has had one.
+    Ports(Vec<u16>),
+}
+
+/// Describes reasons, with the names in the settings and what was last seen instead of them.
+#[derive(Clone, Debug, Default)]
+pub struct Reasons {
+    wanted: Wanted,
+    visible: Visible,
+    caught_signals: Vec<&'static str>,
+    gauges: Option<Suggestion>,
+    ports: Vec<u16>,
+}
+
+impl Reasons {
+    /// Describes reasons with these names.
+    #[must_use]
+    pub fn new(wanted: Wanted) -> Self {
+        Self { wanted, ..Self::default() }
+    }
+
+    /// Keeps what was seen last.
+    pub fn update(&mut self, instead: Instead) {
+        match instead {
+            Instead::Processes(visible) => self.visible = visible,
+            Instead::CaughtSignals(signals) => self.caught_signals = signals,
+            Instead::Gauges(suggestion) => self.gauges = Some(suggestion),
+            Instead::Ports(ports) => self.ports = ports,
         }
-        NotReady::Ambiguous(pids) => {
-            format!("several targets: processes {pids:?} match; name a process that is unique, or use --target-port")
+    }
+
+    /// Why the pod is not ready, in one line.
+    #[must_use]
+    pub fn not_ready(&self, reason: &NotReady) -> String {
+        one_line(&match reason {
+            NotReady::Starting => "starting: the first search for the target is in progress".into(),
+            NotReady::NotFound => self.not_found(),
+            NotReady::Ambiguous(pids) => self.ambiguous(pids),
+            NotReady::CannotSignal { pid, signal, blocker } => self.cannot_signal(*pid, signal, blocker),
+            NotReady::FirstPoll => "no reading yet: the first poll is in progress".into(),
+            NotReady::SourceAbsent { source, missing } => {
+                format!("no reading yet: {}", self.missing(*source, missing))
+            }
+            NotReady::SourceUnknown(error) => format!("no reading yet: {}", error.message),
+            NotReady::AtCapacity { limit } => format!("at capacity: the limit is {limit} streams"),
+            NotReady::LameDuck => "lame duck".into(),
+            NotReady::Draining => "draining".into(),
+            NotReady::Done => "done".into(),
+        })
+    }
+
+    /// Why a source has nothing to count, in one line.
+    #[must_use]
+    pub fn absent(&self, state: &SourceState) -> String {
+        one_line(&self.missing(state.source, &state.missing))
+    }
+
+    /// The names of the visible processes, as far as a message lists them, if no process matches.
+    #[must_use]
+    pub fn visible_names(&self) -> Vec<&str> {
+        self.missing_target().map(|missing| missing.names()).unwrap_or_default()
+    }
+
+    fn missing_target(&self) -> Option<MissingTarget<'_>> {
+        Some(MissingTarget::new(self.wanted.target.as_ref()?, &self.visible))
+    }
+
+    fn not_found(&self) -> String {
+        let Some(missing) = self.missing_target() else { return "target not found: none is set".into() };
+        format!("target not found: {}; {}", missing.detail(), missing.fix())
+    }
+
+    fn ambiguous(&self, pids: &[u32]) -> String {
+        let wanted = self.wanted.target.as_ref().map_or_else(String::new, |matcher| format!(" {matcher}"));
+        let fix = match self.wanted.target {
+            Some(Matcher::Port(_)) => "let one process listen there, or name the target with --target",
+            Some(Matcher::Name(_)) | None => "name a process that is unique, or use --target-port",
+        };
+        format!("several targets: processes {pids:?} match{wanted}; {fix}")
+    }
+
+    fn cannot_signal(&self, pid: u32, signal: &str, blocker: &SignalBlocker) -> String {
+        match blocker {
+            SignalBlocker::NotPermitted { errno, theirs, ours } => {
+                let Refusal { error, cause, fix } = Refusal::new(*errno, *theirs, *ours);
+                format!(
+                    "cannot signal the target: the kernel refuses {signal} to process {pid} ({error}): {cause}; {fix}"
+                )
+            }
+            SignalBlocker::NotCaught => {
+                let fix = match &self.caught_signals[..] {
+                    [] => "to the one on which it drains".to_owned(),
+                    signals => format!("to the one on which it drains (it catches {})", signals.join(", ")),
+                };
+                format!(
+                    "target does not catch {signal}: it would not drain process {pid} (SigCgt in /proc/{pid}/status); \
+                     set --signal {fix}, or to none"
+                )
+            }
         }
-        NotReady::CannotSignal { pid, signal, blocker: SignalBlocker::NotPermitted { theirs, ours } } => format!(
-            "cannot signal the target: process {pid} runs as uid {theirs} and lameduck as uid {ours}, so {signal} is \
-             not permitted; run both with the same runAsUser"
-        ),
-        NotReady::CannotSignal { pid, signal, blocker: SignalBlocker::NotCaught } => format!(
-            "target does not catch {signal}: it would not drain process {pid} (SigCgt in /proc/{pid}/status); set \
-             --signal to one that it handles, or to none"
-        ),
-        NotReady::FirstPoll => "no reading yet: the first poll is in progress".into(),
-        NotReady::SourceAbsent(source) => format!("no reading yet: {}", absent(*source)),
-        NotReady::SourceUnknown(error) => format!("no reading yet: {}", error.message),
-        NotReady::AtCapacity { limit } => format!("at capacity: the limit is {limit} streams"),
-        NotReady::LameDuck => "lame duck".into(),
-        NotReady::Draining => "draining".into(),
-        NotReady::Done => "done".into(),
+    }
+
+    fn missing(&self, source: Source, missing: &[usize]) -> String {
+        match source {
+            Source::Metrics => self.missing_series(missing),
+            Source::Lazy => {
+                let names = picked(&self.wanted.lazy_streams, missing, "a selector of --lazy-streams");
+                format!("{names} was on {} and is no longer", self.wanted.metrics_url)
+            }
+            Source::Sockets => {
+                let ports = picked(&self.wanted.streams_ports, missing, "of --streams-port");
+                let others = match &self.ports[..] {
+                    [] => String::new(),
+                    ports => format!("; listening ports: {}", list(ports)),
+                };
+                format!(
+                    "nothing listens on port {ports}{others}; wait until the target serves, or correct --streams-port"
+                )
+            }
+            Source::Status => format!("the page {} has none of the fields that count", self.wanted.status_url),
+        }
+    }
+
+    fn missing_series(&self, missing: &[usize]) -> String {
+        let names = picked(&self.wanted.streams, missing, "a selector of --streams");
+        let detail = format!("{names} matches nothing on {}", self.wanted.metrics_url);
+        match &self.gauges {
+            None => format!("{detail}; is the name right?"),
+            Some(Suggestion { available, best: None }) => {
+                format!("{detail}; {available}; name the series that count streams with --streams")
+            }
+            Some(Suggestion { available, best: Some(best) }) => {
+                format!("{detail}; {available}; {best} was probably intended: --streams '{best}'")
+            }
+        }
     }
 }
 
-/// Why a source has nothing to count.
+/// The settings at these positions; a description if there are none.
+fn picked<T: ToString>(settings: &[T], positions: &[usize], otherwise: &str) -> String {
+    let names: Vec<String> = positions.iter().filter_map(|at| settings.get(*at)).map(ToString::to_string).collect();
+    if names.is_empty() { otherwise.to_owned() } else { list(&names) }
+}
+
+fn one_line(text: &str) -> String {
+    let mut line = sanitize(text);
+    if let Some((end, _)) = line.char_indices().nth(MAX_CHARS) {
+        line.truncate(end);
+        line.push('…');
+    }
+    line
+}
+
+/// Why a drain cannot be cancelled.
 #[must_use]
-pub const fn absent(source: Source) -> &'static str {
-    match source {
-        Source::Metrics | Source::Lazy => "a selector matches nothing on the page; is its name right?",
-        Source::Sockets => "a port of --streams-port has no listener; is its number right?",
-        Source::Status => "the page has none of the fields that count",
+pub const fn not_cancelled(reason: NotCancelled) -> &'static str {
+    match reason {
+        NotCancelled::NoDrain => "there is no drain: the pod is serving",
+        NotCancelled::PodIsStopping => {
+            "the pod is being stopped: only a drain that `lameduck drain` has started can be cancelled, and only until \
+             the hook or SIGTERM joins it"
+        }
+        NotCancelled::Signalled => "the target has been sent the signal, which cannot be taken back",
+        NotCancelled::Finished => "the drain is over",
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reasons_name_the_fix() {
-        let blocker = SignalBlocker::NotPermitted { theirs: 0, ours: 1000 };
-        let text = not_ready(&NotReady::CannotSignal { pid: 7, signal: "SIGINT".into(), blocker });
-        for part in ["process 7", "uid 0", "uid 1000", "SIGINT", "runAsUser"] {
-            assert!(text.contains(part), "{part}: {text}");
-        }
-        assert!(not_ready(&NotReady::SourceAbsent(Source::Sockets)).contains("--streams-port"));
-        assert_eq!(not_ready(&NotReady::LameDuck), "lame duck");
-    }
-
-    #[test]
-    fn every_source_says_why_it_is_absent() {
-        let sources = [Source::Metrics, Source::Lazy, Source::Sockets, Source::Status];
-        for (source, part) in sources.into_iter().zip(["selector", "selector", "--streams-port", "fields"]) {
-            assert!(absent(source).contains(part), "{source:?}");
-        }
-    }
-}
+mod tests;

@@ -9,21 +9,24 @@ use lameduck_machine::io::{Action, CallKind, CallerId, Input, Reply};
 use lameduck_machine::policy::Policy;
 use lameduck_machine::saved_drain::SavedDrain;
 use lameduck_machine::snapshot::Snapshot;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::io::clock::Clock;
 use crate::io::metrics::Metrics;
 use crate::io::report::durations::DurationsReport;
 use crate::io::report::{OutcomeReport, StatusReport};
 use crate::queue::{Event, HookCall, HookReply, PollResult, Request};
-use crate::reasons;
+use crate::reasons::{self, Reasons, Wanted};
 use crate::supervisor::event_log::EventLog;
 use crate::supervisor::replies::Replies;
+use crate::supervisor::watchers::Watchers;
 
 pub mod effects;
 pub mod event_log;
+mod record_log;
 mod replies;
 pub mod source_poller;
+mod watchers;
 
 /// The event loop. `perform` performs the actions that need I/O.
 pub struct Supervisor<P> {
@@ -35,6 +38,8 @@ pub struct Supervisor<P> {
     unauthorized: BTreeMap<CallerId, IpAddr>,
     metrics: Metrics,
     log: EventLog,
+    reasons: Reasons,
+    watchers: Watchers,
     /// The name of the configured signal.
     signal: Option<String>,
 }
@@ -60,12 +65,20 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
             replies: Replies::default(),
             unauthorized: BTreeMap::new(),
             log: EventLog::default(),
+            reasons: Reasons::default(),
+            watchers: Watchers::default(),
         }
+    }
+
+    /// Lets messages name what the settings name.
+    #[must_use]
+    pub fn with_names(self, wanted: Wanted) -> Self {
+        Self { reasons: Reasons::new(wanted), ..self }
     }
 
     /// Runs until the machine wants to exit, and returns its last state.
     pub async fn run(mut self, mut queue: mpsc::Receiver<Event>) -> Snapshot {
-        self.log.update(self.controller.snapshot(self.clock.now()));
+        self.log.update(self.controller.snapshot(self.clock.now()), &self.reasons);
         while !self.run_actions() {
             let wake = self.clock.instant(self.controller.poll_timeout());
             tokio::select! {
@@ -84,7 +97,28 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
                 }
             }
         }
+        self.answer_watchers(&mut queue).await;
         self.controller.snapshot(self.clock.now())
+    }
+
+    /// Lets those who watch the status see an outcome that they have not seen yet. Nothing else is answered.
+    async fn answer_watchers(&self, queue: &mut mpsc::Receiver<Event>) {
+        let Some(until) = self.watchers.wait_until(self.clock.now()) else { return };
+        let until = self.clock.instant(until);
+        while let Ok(Some(event)) = tokio::time::timeout_at(until, queue.recv()).await {
+            if let Event::Request(Request::Status(reply)) = event {
+                return self.send_status(reply);
+            }
+        }
+    }
+
+    fn send_status(&self, reply: oneshot::Sender<Box<StatusReport>>) {
+        let now = self.clock.now();
+        let (durations, time_to_zero) = self.controller.stream_durations(now);
+        let durations = DurationsReport::new(durations, time_to_zero);
+        let report =
+            StatusReport::new(&self.controller.snapshot(now), &self.reasons, self.signal.as_deref(), durations);
+        drop(reply.send(Box::new(report)));
     }
 
     fn on_event(&mut self, event: Event) {
@@ -101,6 +135,7 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
                     }
                 }
             }
+            Event::Instead(instead) => self.reasons.update(instead),
             Event::Request(request) => self.on_request(request),
             Event::Sigterm(sender) => {
                 self.log.sigterm(sender);
@@ -115,7 +150,7 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
             self.metrics.record_signal(signal, *sent);
         }
         self.controller.handle(self.clock.now(), input);
-        self.log.update(self.controller.snapshot(self.clock.now()));
+        self.log.update(self.controller.snapshot(self.clock.now()), &self.reasons);
     }
 
     /// Performs all actions, and returns whether the last one was to exit.
@@ -127,7 +162,13 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
                 Action::StreamEnded(duration) => self.metrics.record_stream_duration(duration),
                 Action::ReportOutcome(result) => {
                     self.metrics.record_drain(&result);
+                    self.watchers.on_outcome();
                     self.perform(action);
+                }
+                Action::CountStragglers(streams) => self.metrics.record_stragglers(streams),
+                Action::TargetEnded(ended) => {
+                    self.metrics.record_target_end(ended);
+                    self.log.target_end(ended);
                 }
                 Action::FindTarget { .. }
                 | Action::PollSources { .. }
@@ -135,6 +176,8 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
                 | Action::SaveState(_)
                 | Action::ClearState
                 | Action::SendSignal(_)
+                | Action::WriteRecord(..)
+                | Action::ClearRecord
                 | Action::KillTarget(_) => self.perform(action),
             }
         }
@@ -165,6 +208,8 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
                 }
                 HookReply::TooManyUnauthorized
             }
+            (Reply::Cancelled, _) => HookReply::Cancelled,
+            (Reply::NotCancelled(reason), _) => HookReply::NotCancelled(reasons::not_cancelled(reason)),
         };
         self.replies.send(caller, reply);
     }
@@ -174,22 +219,24 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
         // Sending fails if the client has disconnected.
         match request {
             Request::Hook(call) => self.on_hook_call(call),
+            Request::Cancel(reply) => {
+                let caller = self.replies.insert(reply);
+                self.handle(Input::Cancel(caller));
+            }
             Request::UnknownHookPath(path) => self.log.unknown_hook_path(now, &path),
             Request::Hangup => self.remove_disconnected(),
             Request::Readiness(reply) => {
                 let reason = self.controller.readiness(now).not_ready_reason();
-                drop(reply.send(reason.as_ref().map(reasons::not_ready)));
+                drop(reply.send(reason.map(|reason| self.reasons.not_ready(&reason))));
             }
             Request::Accepting(reply) => {
                 let reason = self.controller.readiness(now).not_accepting_reason();
-                drop(reply.send(reason.as_ref().map(reasons::not_ready)));
+                drop(reply.send(reason.map(|reason| self.reasons.not_ready(&reason))));
             }
             Request::Liveness(reply) => drop(reply.send(())),
             Request::Status(reply) => {
-                let (durations, time_to_zero) = self.controller.stream_durations(now);
-                let durations = DurationsReport::new(durations, time_to_zero);
-                let report = StatusReport::new(&self.controller.snapshot(now), self.signal.as_deref(), durations);
-                drop(reply.send(Box::new(report)));
+                self.watchers.on_status(now);
+                self.send_status(reply);
             }
             Request::Metrics(reply) => {
                 let page = self.metrics.render(&self.controller.snapshot(now), self.clock.wall_clock_at_boot());

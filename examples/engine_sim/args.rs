@@ -114,6 +114,14 @@ pub(crate) struct PageArgs {
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
     pub(crate) pad_page: u64,
 
+    /// Show this start of the process on the page, in seconds since 1970.
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) started_at: Option<u64>,
+
+    /// Let other processes listen on the metrics port as well: for each connection, the kernel picks one of them.
+    #[arg(long)]
+    pub(crate) share_metrics_port: bool,
+
     /// The names of the Flux gauges, if any.
     #[arg(long, value_name = "NAMES", value_enum, default_value = "prefixed")]
     pub(crate) flux_names: FluxNames,

@@ -112,6 +112,7 @@ impl Engine {
         let shape = Shape {
             page: self.page(),
             max_active: self.args.streams.max_active,
+            started_at: self.args.page.started_at,
             flux_names: self.args.page.flux_names,
             flux_as_stream: self.args.page.flux_as_stream,
         };

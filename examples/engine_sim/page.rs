@@ -39,6 +39,8 @@ pub(crate) enum Page {
 pub(crate) struct Shape {
     pub(crate) page: Page,
     pub(crate) max_active: u64,
+    /// The start of the process, if the page shows it.
+    pub(crate) started_at: Option<u64>,
     pub(crate) flux_names: FluxNames,
     pub(crate) flux_as_stream: bool,
 }
@@ -150,6 +152,9 @@ fn eager(text: &mut Text, statistics: &Statistics, shape: Shape) {
         let flux = if shape.flux_as_stream && kind == Kind::Stream { statistics.of(Kind::Flux).active } else { 0 };
         let value = displayed_count(kind, statistics.of(kind).active + flux, shape.page);
         text.line(format_args!("engine_active_requests{{kind=\"{}\"}} {value}", kind.name()));
+    }
+    if let Some(started_at) = shape.started_at {
+        text.gauge("process_start_time_seconds", "Start time of the process since unix epoch in seconds.", started_at);
     }
     text.gauge(
         "engine_max_active_requests",

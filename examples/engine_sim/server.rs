@@ -7,7 +7,7 @@ use std::process::{self, ExitCode};
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::signal::unix::{Signal as Handler, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet, spawn_local};
@@ -46,19 +46,19 @@ async fn serve_until_exit(args: Args, log: &Log) -> io::Result<u8> {
         log.line(format_args!("{signal} received (1), still loading"));
         return Ok(args.signals.exit_code);
     }
-    let listener = bind(args.listen).await?;
+    let listener = bind(args.listen, false)?;
     let engine = Rc::new(Engine::new(args, log.clone()));
-    let metrics = serve_metrics(&engine, listener.local_addr()?).await?;
+    let metrics = serve_metrics(&engine, listener.local_addr()?)?;
     let (connections, stopping) = (JoinSet::new(), watch::Sender::new(false));
     Ok(Server { engine, signals, close_listener, connections, stopping, metrics }.run(listener).await)
 }
 
 /// Serves the metrics page, except for an API, and logs all addresses.
-async fn serve_metrics(engine: &Rc<Engine>, ws: SocketAddr) -> io::Result<Option<JoinHandle<()>>> {
+fn serve_metrics(engine: &Rc<Engine>, ws: SocketAddr) -> io::Result<Option<JoinHandle<()>>> {
     let pid = process::id();
     match engine.args().role {
         Role::Engine => {
-            let listener = bind(engine.args().metrics).await?;
+            let listener = bind(engine.args().metrics, engine.args().page.share_metrics_port)?;
             engine.log(format_args!("listening ws={ws} metrics={} pid={pid}", listener.local_addr()?));
             Ok(Some(spawn_local(metrics::serve(listener, Rc::clone(engine)))))
         }
@@ -151,9 +151,19 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
     }
 }
 
-async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     let because = |error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"));
-    TcpListener::bind(address).await.map_err(because)
+    listen(address, shared).map_err(because)
+}
+
+fn listen(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    if shared {
+        socket.set_reuseport(true)?;
+    }
+    socket.bind(address)?;
+    socket.listen(1024)
 }
 
 /// Returns when the task has ended and its sockets are closed.

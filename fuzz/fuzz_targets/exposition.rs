@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use lameduck_fuzz::page::{self, ReferenceSelector};
 use lameduck_fuzz::prometheus;
-use lameduck_parsers::exposition::{Error, Format, Page, Sum, gauges};
+use lameduck_parsers::exposition::{Error, Format, MAX_COUNTERS, Page, Process, Sum, gauges};
 use lameduck_parsers::selector::Selector;
 use libfuzzer_sys::{Corpus, fuzz_target};
 
@@ -98,7 +98,7 @@ fn parse<'a>(
     format: Format,
     complete: bool,
     chunks: impl Iterator<Item = &'a [u8]>,
-) -> Result<Vec<Option<Sum>>, Error> {
+) -> Result<(Vec<Option<Sum>>, Process), Error> {
     let mut page = Page::new(&set.selectors, format).with_idle_selectors(&set.idle);
     let mut first_error = None;
     for chunk in chunks {
@@ -107,7 +107,7 @@ fn parse<'a>(
         assert!(first_error.is_none() || first_error == fed.clone().err());
         first_error = fed.err();
     }
-    let sums = page.finish(complete);
+    let sums = page.finish_with_process(complete);
     assert!(first_error.is_none() || first_error.as_ref() == sums.as_ref().err());
     sums
 }
@@ -134,6 +134,8 @@ fuzz_target!(|data: &[u8]| -> Corpus {
     let at_once = parse(set, format, complete, std::iter::once(page));
     let in_chunks = parse(set, format, complete, chunks(page, *seed));
     assert_eq!(at_once, in_chunks, "chunk boundaries make a difference");
+    assert!(at_once.as_ref().map_or(0, |(_, process)| process.counters.len()) <= MAX_COUNTERS);
+    let at_once = at_once.map(|(sums, _)| sums);
 
     let expected = page::parse(page, set.reference, set.reference_idle, format == Format::OpenMetrics, complete);
     assert_eq!(at_once.as_ref().ok(), expected.as_ref(), "{at_once:?}");

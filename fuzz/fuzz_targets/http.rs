@@ -10,9 +10,12 @@ use std::time::Duration;
 use lameduck::io::hook::{ServerState, bind, connection_slots::ConnectionSlots, serve};
 use lameduck::io::report::{OutcomeReport, StatusReport};
 use lameduck::queue::{Event, HookReply, Request};
+use lameduck::reasons::Reasons;
 use lameduck_fuzz::{requests, responses};
 use lameduck_machine::controller::Controller;
 use lameduck_machine::io::CallKind;
+use lameduck_machine::drain_id::DrainId;
+use lameduck_machine::warnings::Warnings;
 use lameduck_machine::result::{DrainResult, Outcome};
 use lameduck_machine::time::Time;
 use lameduck_test_support::machine;
@@ -47,12 +50,15 @@ thread_local! {
 /// The outcome of every drain.
 fn outcome() -> OutcomeReport {
     let result = DrainResult {
+        id: DrainId(1),
         outcome: Outcome::Drained,
         streams_at_start: Some(0),
+        streams_at_signal: None,
         stragglers: Some(0),
         idle_streams: 0,
         duration: Duration::ZERO,
         signalled: false,
+        warnings: Warnings::default(),
     };
     OutcomeReport::new(&result, None)
 }
@@ -60,7 +66,7 @@ fn outcome() -> OutcomeReport {
 /// The status of a sidecar that has just started.
 fn status() -> StatusReport {
     let now = Time::since_boot(Duration::ZERO);
-    StatusReport::new(&Controller::new(now, machine::policy(), None).snapshot(now), None, None)
+    StatusReport::new(&Controller::new(now, machine::policy(), None).snapshot(now), &Reasons::default(), None, None)
 }
 
 /// What happened on one connection.
@@ -168,6 +174,7 @@ impl Exchange {
                 self.hangups += 1;
                 return;
             }
+            Request::Cancel(reply) => drop(reply.send(HookReply::Cancelled)),
             Request::Readiness(reply) => drop(reply.send(None)),
             Request::Accepting(reply) => drop(reply.send(Some("full".to_owned()))),
             Request::Liveness(reply) => drop(reply.send(())),

@@ -14,6 +14,9 @@ use std::time::Duration;
 use lameduck::io::state::StateFile;
 use lameduck_machine::controller::Controller;
 use lameduck_machine::io::{Action, CallKind, CallerId, Input};
+use lameduck_machine::drain_id::DrainId;
+use lameduck_machine::sent_signal::{AfterSignal, SentSignal};
+use lameduck_machine::warnings::{Warning, Warnings};
 use lameduck_machine::result::{DrainResult, Outcome, Trigger};
 use lameduck_machine::saved_drain::{SavedDrain, SavedResult};
 use lameduck_machine::target::Incarnation;
@@ -58,21 +61,33 @@ fn saved_drain(choices: &[u8]) -> Option<SavedDrain> {
     let (pid, started) = (u32::try_from(number() % (1 << 31)).ok()?, number());
     let streams_at_start = Some(number()).filter(|streams| streams % 3 > 0);
     let flags = number();
+    let id = DrainId(number());
+    let warnings: Warnings =
+        Warning::ALL.into_iter().enumerate().filter(|(bit, _)| flags >> (8 + bit) & 1 > 0).map(|(_, it)| it).collect();
+    let streams = Some(number()).filter(|streams| streams % 3 > 0);
+    let after = [AfterSignal::Unproven(streams), AfterSignal::ServedOn, AfterSignal::StreamsLost];
+    let after = after[usize::try_from(flags % 3).ok()?];
+    let signal = SentSignal { sent_at: Time::since_boot(NOW.min(deadline)), streams, after };
     let result = DrainResult {
-        outcome: Outcome::ALL[usize::try_from(flags % 5).ok()?],
+        id,
+        outcome: Outcome::ALL[usize::try_from(flags % 6).ok()?],
         streams_at_start,
+        streams_at_signal: Some(signal.streams).filter(|_| flags & 8 > 0).flatten(),
         stragglers: Some(number()).filter(|stragglers| stragglers % 3 > 0),
         idle_streams: number(),
         duration: Duration::from_nanos(number()),
         signalled: flags & 8 > 0,
+        warnings,
     };
     Some(SavedDrain {
+        id,
         incarnation: Some(Incarnation { pid, started }).filter(|_| pid > 0),
         trigger: Trigger::ALL[usize::try_from(flags % 3).ok()?],
         started_at: Time::since_boot(started_at),
         deadline: Time::since_boot(deadline),
         streams_at_start,
-        signalled: flags & 16 > 0,
+        signal: Some(signal).filter(|_| flags & 16 > 0),
+        warnings,
         finished: Some(SavedResult { ended_at: Time::since_boot(NOW.min(deadline)), result, reported: flags & 64 > 0 })
             .filter(|_| flags & 32 > 0),
     })
@@ -108,7 +123,9 @@ fn check_content(drain: &SavedDrain, text: &[u8]) {
     };
     assert_eq!(json["identity"]["target"], "target");
     assert_eq!(json["trigger"], drain.trigger.name());
-    assert_eq!(json["signalled"].as_bool(), Some(drain.signalled));
+    assert_eq!(json["id"].as_u64(), Some(drain.id.0));
+    assert_eq!(json["signal"]["streams"].as_u64(), drain.signal.and_then(|signal| signal.streams));
+    assert_eq!(json["warnings"].as_array().map(Vec::len), Some(drain.warnings.iter().count()));
     assert_eq!(time(&json["started_at"]), Some(drain.started_at.as_duration()));
     assert_eq!(time(&json["deadline"]), Some(drain.deadline.as_duration()));
     let pid = json["pid"].as_u64().zip(json["started"].as_u64());

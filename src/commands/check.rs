@@ -13,13 +13,13 @@ use crate::settings::environment::unknown_variables;
 use report::{Check, Report};
 
 mod files;
-mod gauges;
+mod manifest;
 pub mod manifests;
 mod page;
 mod ports;
+mod processes;
 mod report;
 mod settings;
-mod similarity;
 mod target;
 
 /// Runs all checks and prints the results.
@@ -41,7 +41,7 @@ pub fn run(args: &SidecarArgs, json: bool) -> Result<Exit, CommandError> {
     })
 }
 
-/// Runs all groups at once. Each has the timeout of one poll.
+/// Runs all groups at once. Each has the timeout of one poll, and the page that of two: it is read again.
 async fn run_checks(args: &SidecarArgs, settings: &Settings) -> Vec<Check> {
     let groups = tokio::join!(
         files::listen(settings),
@@ -58,6 +58,7 @@ async fn run_checks(args: &SidecarArgs, settings: &Settings) -> Vec<Check> {
     checks.extend(target);
     checks.extend(page);
     checks.extend(ports);
+    checks.extend(manifest::unseen(settings));
     checks
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::commands::status::{fetch, get};
-use crate::commands::{CommandError, Exit, block_on, eprint_line, startup};
+use crate::commands::status::{cancel, fetch, get};
+use crate::commands::{CommandError, Exit, block_on, eprint_line, print_line, startup};
 use crate::io::http::Url;
 use crate::io::report::OutcomeReport;
 use crate::settings::drain::DrainArgs;
@@ -29,6 +29,12 @@ pub fn run(args: &DrainArgs) -> Result<Exit, CommandError> {
         return standalone::run(args);
     }
     let _log = startup::open_log(&args.settings.log)?;
+    if args.cancel {
+        return block_on(async {
+            print_line(&cancel(&args.address.resolve()).await?);
+            Ok(Exit::Success)
+        });
+    }
     block_on(async {
         let mut display = Display::new();
         let outcome = drain(&args.address.resolve(), args.hook, &mut display).await?;
@@ -42,7 +48,8 @@ async fn drain(address: &Url, hook: bool, display: &mut Display) -> Result<Outco
         // Print this only if there is a sidecar.
         fetch(address).await?;
         eprint_line(
-            "draining this pod's target; after it has exited, the kubelet restarts its container, and the pod is ready again",
+            "draining this pod's target; after it has exited, the kubelet restarts its container, and the pod is ready \
+             again; until the signal is sent, `lameduck drain --cancel` takes the drain back",
         );
     }
     let path = if hook { "/prestop" } else { "/prestop?trigger=cli" };

@@ -23,7 +23,8 @@ use crate::settings::Settings;
 use crate::settings::args::SidecarArgs;
 use crate::settings::error::SettingError;
 use crate::supervisor::Supervisor;
-use lameduck_machine::snapshot::{Phase, Snapshot};
+use lameduck_machine::result::{DrainResult, Outcome};
+use lameduck_machine::snapshot::Snapshot;
 use lameduck_machine::target::ObservationStart;
 
 /// How long the sidecar waits before it exits for responses that are being sent.
@@ -56,7 +57,8 @@ async fn supervise(settings: &Settings) -> Result<Exit, CommandError> {
     let slots = connection_slots();
     let server = tokio::spawn(hook::serve(listener, ServerState { queue, token }, slots.clone()));
     let policy = startup::policy(settings, observation_start(&clock));
-    let last = Supervisor::new(clock, policy, saved, move |action| effects.perform(action)).run(events).await;
+    let supervisor = Supervisor::new(clock, policy, saved, move |action| effects.perform(action));
+    let last = supervisor.with_names(startup::wanted(settings)).run(events).await;
     server.abort();
     slots.wait_until_free(FLUSH_TIMEOUT).await;
     Ok(exit(&last))
@@ -68,12 +70,12 @@ fn observation_start(clock: &Clock) -> ObservationStart {
     ObservationStart { at: now - age, ticks: own_start_ticks() }
 }
 
-/// Returns the result of a sidecar that exits in this state. The result of an unfinished drain is unknown.
+/// Returns the result of a sidecar that exits in this state: that of its last record.
 fn exit(last: &Snapshot) -> Exit {
-    match (last.phase, last.result) {
-        (Phase::Done, Some(result)) => Exit::after(result.stragglers),
-        (Phase::LameDuck | Phase::Draining, _) => Exit::Unknown,
-        (Phase::Serving | Phase::Done, _) => Exit::Success,
+    match last.record {
+        None => Exit::Success,
+        Some(DrainResult { outcome: Outcome::Interrupted, .. }) => Exit::Unknown,
+        Some(result) => Exit::after(result.stragglers),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the commands that drain have in common: they build the machine and its effects from the settings.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 
 use tokio::sync::mpsc;
@@ -7,14 +8,15 @@ use tracing::warn;
 
 use crate::commands::{CommandError, Exit};
 use crate::io::clock::Clock;
-use crate::io::log::Log;
+use crate::io::log::{Log, Nullable};
 use crate::io::process::TargetFinder;
 use crate::io::state::StateFile;
 use crate::io::termination::TerminationLog;
 use crate::queue::Event;
+use crate::reasons::Wanted;
 use crate::settings::Settings;
 use crate::settings::args::LogArgs;
-use crate::settings::environment::unknown_variables;
+use crate::settings::environment::{intended_variable, unknown_variables};
 use crate::settings::values::WaitFor;
 use crate::supervisor::effects::Effects;
 use crate::supervisor::source_poller::SourcePoller;
@@ -22,6 +24,7 @@ use lameduck_machine::policy::Policy;
 use lameduck_machine::saved_drain::SavedDrain;
 use lameduck_machine::target::ObservationStart;
 use lameduck_machine::time::Time;
+use lameduck_parsers::selector::Selector;
 
 /// How many events the queue holds before their senders have to wait.
 pub(super) const QUEUE: usize = 256;
@@ -39,7 +42,8 @@ pub(super) fn open_log(log: &LogArgs) -> Result<Log, CommandError> {
 /// Logs each `LAMEDUCK_` variable that is not a setting.
 pub(super) fn warn_of_unknown_variables() {
     for variable in unknown_variables() {
-        warn!(variable, "ignoring this variable: this version has no such setting");
+        let intended = Nullable(intended_variable(&variable));
+        warn!(variable, ?intended, "ignoring this variable: this version has no such setting");
     }
 }
 
@@ -54,7 +58,29 @@ pub(super) fn policy(settings: &Settings, observed_since: ObservationStart) -> P
         accept_below: settings.sources.accept_below,
         on_sigterm: settings.on_sigterm,
         observed_since,
+        id_seed: random_number(),
     }
+}
+
+/// Collects the names in the settings for messages.
+pub(super) fn wanted(settings: &Settings) -> Wanted {
+    let text = |selectors: &[Selector]| selectors.iter().map(ToString::to_string).collect();
+    let sources = &settings.sources;
+    let page = sources.page.as_ref();
+    Wanted {
+        target: settings.matcher.clone(),
+        metrics_url: page.map(|(url, _)| url.to_string()).unwrap_or_default(),
+        streams: page.map(|(_, selectors)| text(&selectors.eager)).unwrap_or_default(),
+        lazy_streams: page.map(|(_, selectors)| text(&selectors.lazy)).unwrap_or_default(),
+        streams_ports: sources.streams_ports.clone(),
+        status_url: sources.status.as_ref().map(ToString::to_string).unwrap_or_default(),
+    }
+}
+
+/// A random number. The keys of a hash map are random (`std::collections::hash_map::RandomState`), and no other random
+/// numbers are needed.
+fn random_number() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 /// Builds what performs the actions of the machine.

@@ -4,12 +4,12 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
-use hyper::StatusCode;
+use hyper::{Method, StatusCode};
 
-use crate::commands::sanitize::sanitize;
 use crate::commands::{CommandError, Exit, block_on, print_line};
 use crate::io::http::{self, Url};
 use crate::io::report::StatusReport;
+use crate::sanitize::sanitize;
 
 pub mod graph;
 pub mod history;
@@ -47,7 +47,7 @@ pub fn run(address: &Url, json: bool) -> Result<Exit, CommandError> {
 /// Fails if the sidecar cannot be reached, or answers with another status than 200 or 503.
 pub fn ready(address: &Url) -> Result<Exit, CommandError> {
     block_on(async {
-        let (status, text) = request(address, "/readyz", STATUS_TIMEOUT).await?;
+        let (status, text) = exchange(address, Method::GET, "/readyz", STATUS_TIMEOUT).await?;
         let exit = match status {
             StatusCode::OK => Exit::Success,
             StatusCode::SERVICE_UNAVAILABLE => Exit::NotReady,
@@ -71,16 +71,38 @@ pub async fn fetch(address: &Url) -> Result<StatusReport, CommandError> {
 /// # Errors
 /// Fails if the sidecar cannot be reached, answers with another status than 200, or does not answer within `timeout`.
 pub async fn get(address: &Url, path: &str, timeout: Duration) -> Result<String, CommandError> {
-    match request(address, path, timeout).await? {
+    match exchange(address, Method::GET, path, timeout).await? {
         (StatusCode::OK, text) => Ok(text),
+        (StatusCode::CONFLICT, text) => Err(CommandError::new(Exit::NotReady, sanitize(text.trim_end()))),
         (status, _) => Err(unreachable(address, path, &status)),
     }
 }
 
-async fn request(address: &Url, path: &str, timeout: Duration) -> Result<(StatusCode, String), CommandError> {
+/// Takes back the drain that a user has started.
+///
+/// # Errors
+/// Fails if the sidecar cannot be reached, or if the drain cannot be cancelled.
+pub async fn cancel(address: &Url) -> Result<String, CommandError> {
+    match exchange(address, Method::POST, "/cancel", STATUS_TIMEOUT).await? {
+        (StatusCode::OK, text) => Ok(sanitize(text.trim_end())),
+        (StatusCode::CONFLICT, text) => {
+            Err(CommandError::new(Exit::NotReady, format!("cannot cancel: {}", sanitize(text.trim_end()))))
+        }
+        (StatusCode::FORBIDDEN, text) => Err(CommandError::new(Exit::NotPermitted, sanitize(text.trim_end()))),
+        (status, _) => Err(unreachable(address, "/cancel", &status)),
+    }
+}
+
+async fn exchange(
+    address: &Url,
+    method: Method,
+    path: &str,
+    timeout: Duration,
+) -> Result<(StatusCode, String), CommandError> {
     let url = address.with_path(path);
     let exchange = async {
-        let response = http::get(&url, "*/*").await.map_err(|error| unreachable(address, path, &error))?;
+        let response = if method == Method::POST { http::post(&url).await } else { http::get(&url, "*/*").await };
+        let response = response.map_err(|error| unreachable(address, path, &error))?;
         let status = response.status();
         let body = Limited::new(response.into_body(), MAX_RESPONSE_BYTES).collect().await;
         let body = body.map_err(|error| unreachable(address, path, &error))?;

@@ -135,7 +135,10 @@ async fn handle(request: &HttpRequest<Incoming>, client: &Client, state: &Server
         client.slot.mark_held();
         return with_connection_close(prestop(request, client, state).await);
     }
-    let response = respond(request, &state.queue).await;
+    let response = match request.uri().path() {
+        "/cancel" => cancel(request, client, state).await,
+        _ => respond(request, &state.queue).await,
+    };
     client.slot.mark_idle();
     // Proxies disagree about where a body ends, so nothing after a body is taken for a request.
     if request.body().is_end_stream() { response } else { with_connection_close(response) }
@@ -176,7 +179,24 @@ async fn prestop(request: &HttpRequest<Incoming>, client: &Client, state: &Serve
         Some(HookReply::TooManyUnauthorized) => {
             text(StatusCode::SERVICE_UNAVAILABLE, "too many callers without the token are held already")
         }
+        Some(HookReply::Cancelled) => text(StatusCode::CONFLICT, "the drain was cancelled"),
+        Some(HookReply::NotCancelled(reason)) => text(StatusCode::CONFLICT, reason),
         None => shutting_down(),
+    }
+}
+
+/// Takes back the drain that a user has started.
+async fn cancel(request: &HttpRequest<Incoming>, client: &Client, state: &ServerState) -> HttpResponse {
+    if request.method() != Method::POST {
+        return method_not_allowed("POST");
+    }
+    if !state.is_authorized(request.headers(), client.peer) {
+        return text(StatusCode::FORBIDDEN, "the header `Authorization: Bearer …` with the token is missing or wrong");
+    }
+    match query(&state.queue, Request::Cancel).await {
+        Some(HookReply::Cancelled) => text(StatusCode::OK, "the drain was cancelled: the pod is serving again"),
+        Some(HookReply::NotCancelled(reason)) => text(StatusCode::CONFLICT, reason),
+        Some(HookReply::Finished(_) | HookReply::TooManyUnauthorized) | None => shutting_down(),
     }
 }
 
@@ -236,7 +256,7 @@ fn not_found(request: &HttpRequest<Incoming>, queue: &Queue) -> HttpResponse {
         // If the queue is full, this is not important enough to wait.
         let _ = queue.try_send(Event::Request(Request::UnknownHookPath(path)));
     }
-    text(StatusCode::NOT_FOUND, "not found; the paths are /prestop /readyz /accepting /livez /status /metrics")
+    text(StatusCode::NOT_FOUND, "not found; the paths are /prestop /cancel /readyz /accepting /livez /status /metrics")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! An HTTP client for one GET request per connection.
+//! An HTTP client for one request without a body per connection.
 
 use std::fmt;
 use std::io;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, HOST, HeaderValue, USER_AGENT};
-use hyper::{Request, Response, StatusCode, Uri};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -127,7 +127,15 @@ pub fn read_error(error: &Error) -> ReadError {
 /// # Errors
 /// Fails if there is no HTTP response.
 pub async fn get(url: &Url, accept: &'static str) -> Result<Response<Incoming>, Error> {
-    request(connect(url).await?, url, accept).await
+    send(connect(url).await?, build_request(Method::GET, url, accept)).await
+}
+
+/// Sends a POST request without a body.
+///
+/// # Errors
+/// Fails if there is no HTTP response.
+pub async fn post(url: &Url) -> Result<Response<Incoming>, Error> {
+    send(connect(url).await?, build_request(Method::POST, url, "*/*")).await
 }
 
 /// Connects to the URL's host and port.
@@ -182,14 +190,19 @@ pub fn check_status<T>(response: &Response<T>) -> Result<(), ReadError> {
 /// # Errors
 /// Fails if there is no HTTP response.
 pub async fn request(stream: TcpStream, url: &Url, accept: &'static str) -> Result<Response<Incoming>, Error> {
+    send(stream, build_request(Method::GET, url, accept)).await
+}
+
+async fn send(stream: TcpStream, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, Error> {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(Error::Exchange)?;
     tokio::spawn(connection);
-    sender.send_request(build_request(url, accept)).await.map_err(Error::Exchange)
+    sender.send_request(request).await.map_err(Error::Exchange)
 }
 
-fn build_request(url: &Url, accept: &'static str) -> Request<Empty<Bytes>> {
+fn build_request(method: Method, url: &Url, accept: &'static str) -> Request<Empty<Bytes>> {
     let mut request = Request::new(Empty::new());
+    *request.method_mut() = method;
     // The path and the authority come from a parsed URL or from this crate, so neither fallback is ever used.
     *request.uri_mut() = url.path.parse().unwrap_or_default();
     let headers = request.headers_mut();

@@ -165,7 +165,8 @@ impl Visit for Fields {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let text = format!("{value:?}");
-        let plain = serde_json::from_str(&text).ok().filter(|value: &Value| value.is_null() || value.is_number());
+        let is_plain = |value: &Value| value.is_null() || value.is_number() || value.is_array();
+        let plain = serde_json::from_str(&text).ok().filter(is_plain);
         self.insert(field, plain.filter(|_| field.name() != "message").unwrap_or_else(|| text.into()));
     }
 }

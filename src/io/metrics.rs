@@ -5,6 +5,7 @@ use std::fmt::{Display, Write};
 use std::time::Duration;
 
 use crate::io::rounding::rounded_seconds;
+use lameduck_machine::io::TargetEnded;
 use lameduck_machine::reading::Source;
 use lameduck_machine::result::{DrainResult, Outcome};
 use lameduck_machine::snapshot::{Phase, Snapshot};
@@ -19,6 +20,7 @@ pub struct Metrics {
     drain_durations: Histogram,
     stream_durations: Histogram,
     stragglers: u64,
+    target_exits: [u64; 2],
     signals: BTreeMap<(String, &'static str), u64>,
 }
 
@@ -36,6 +38,7 @@ impl Metrics {
                 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0, 14400.0,
             ]),
             stragglers: 0,
+            target_exits: [0; 2],
             signals: BTreeMap::new(),
         }
     }
@@ -55,7 +58,19 @@ impl Metrics {
     pub fn record_drain(&mut self, result: &DrainResult) {
         *self.drains.entry(result.outcome.name()).or_default() += 1;
         self.drain_durations.observe(result.duration);
-        self.stragglers = self.stragglers.saturating_add(result.stragglers.unwrap_or(0));
+    }
+
+    /// Counts streams that were cut.
+    pub const fn record_stragglers(&mut self, streams: u64) {
+        self.stragglers = self.stragglers.saturating_add(streams);
+    }
+
+    /// Counts an exit of the target.
+    pub const fn record_target_end(&mut self, ended: TargetEnded) {
+        match ended {
+            TargetEnded::Serving(_) => self.target_exits[0] += 1,
+            TargetEnded::Drain => self.target_exits[1] += 1,
+        }
     }
 
     /// Counts a stream that was observed from start to end.
@@ -94,6 +109,10 @@ impl Metrics {
             "Number of streams known to have been open at a drain deadline or when the target ended.",
         );
         page.sample("stragglers_total", self.stragglers);
+        page.family("target_exits_total", "counter", "Number of exits of the target, while serving or in a drain.");
+        for (during, exits) in ["serving", "drain"].into_iter().zip(self.target_exits) {
+            page.sample(&format!("target_exits_total{{during=\"{during}\"}}"), exits);
+        }
         if !self.signals.is_empty() {
             page.family("signals_total", "counter", "Number of signals to the target, by signal and result.");
         }

@@ -1,6 +1,7 @@
 //! The metrics page: one GET, parsed line by line as the bytes arrive.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http_body_util::BodyExt;
@@ -10,19 +11,23 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING
 use tokio::net::TcpStream;
 
 use crate::io::http::{self, Url};
-use lameduck_machine::reading::{Count, ReadError, ReadErrorKind, Reading, Source};
-use lameduck_parsers::exposition::{Format, Page, Sum};
+use crate::suggest::gauges::{Gauges, Suggestion};
+use lameduck_machine::reading::{Count, Counter, PageProcess, ReadError, ReadErrorKind, Reading, Source};
+use lameduck_parsers::exposition::{self, Format, Page, Sum};
 use lameduck_parsers::selector::Selector;
 
 const ACCEPT: &str = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
 
 /// A metrics page and the selectors of its series.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct MetricsPage {
     url: Url,
     selectors: PageSelectors,
     /// The same selectors as one list, for the parser.
     list: Vec<Selector>,
+    /// Whether every selector of the series that exist from the start has matched in the last page. The text of the
+    /// page is kept only while this is false.
+    matched: AtomicBool,
 }
 
 /// The series that are read from a page.
@@ -56,7 +61,39 @@ pub struct PageReadings {
     pub readings: Vec<(Source, Reading)>,
     /// The target's own limit of streams, if there is a selector for it and it matches.
     pub capacity: Option<u64>,
+    /// What is on the page instead of the series that a selector did not match.
+    pub instead: Option<Suggestion>,
+    /// What the page says about the process that served it; `None` if it could not be read.
+    pub process: Option<PageProcess>,
 }
+
+impl PageReadings {
+    /// Whether every source on the page was read, and none counts a stream.
+    #[must_use]
+    pub fn is_zero(&self) -> bool {
+        self.readings.iter().all(|(_, reading)| match reading {
+            Reading::Counts(counts) => counts.iter().flatten().all(|count| count.streams == 0),
+            Reading::Unknown(_) => false,
+        })
+    }
+
+    /// Whether the page shows when its process started.
+    #[must_use]
+    pub fn shows_start(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| process.started_at.is_some())
+    }
+}
+
+/// What was read of a page.
+struct PageContent {
+    sums: PageSums,
+    process: PageProcess,
+    /// Its text, as far as it is kept for suggestions.
+    kept: Vec<u8>,
+}
+
+/// How much of a page is kept for suggestions, in bytes: the sidecar's container may have little memory.
+pub const MAX_KEPT_BYTES: usize = 256 * 1024;
 
 impl PageSelectors {
     /// The selectors of all sums, as one list for the parser.
@@ -82,7 +119,7 @@ impl MetricsPage {
     #[must_use]
     pub fn new(url: Url, selectors: PageSelectors) -> Self {
         let list = selectors.to_list();
-        Self { url, selectors, list }
+        Self { url, selectors, list, matched: AtomicBool::new(false) }
     }
 
     /// The page's URL.
@@ -94,13 +131,16 @@ impl MetricsPage {
     /// Reads the page over this connection, for at most `timeout`. Every source of the page gets a reading.
     pub async fn read(&self, connection: Result<TcpStream, ReadError>, timeout: Duration) -> PageReadings {
         match http::with_timeout(&self.url, timeout, self.fetch(connection)).await {
-            Ok(PageSums { eager, lazy, capacity }) => PageReadings {
+            Ok(PageContent { sums: PageSums { eager, lazy, capacity }, process, kept }) => PageReadings {
                 readings: self.readings(&Reading::Counts(counts(&eager)), &Reading::Counts(counts(&lazy))),
                 capacity: capacity.map(|sum| sum.total),
+                instead: self.suggest(&eager, kept).await,
+                process: Some(process),
             },
             Err(error) => {
-                let unknown = Reading::Unknown(error);
-                PageReadings { readings: self.readings(&unknown, &unknown), capacity: None }
+                let (unknown, capacity) = (Reading::Unknown(error), None);
+                let readings = self.readings(&unknown, &unknown);
+                PageReadings { readings, capacity, instead: None, process: None }
             }
         }
     }
@@ -115,13 +155,29 @@ impl MetricsPage {
             .collect()
     }
 
-    async fn fetch(&self, connection: Result<TcpStream, ReadError>) -> Result<PageSums, ReadError> {
+    /// Suggests another selector for the first one that matches nothing.
+    async fn suggest(&self, eager: &[Option<Sum>], mut text: Vec<u8>) -> Option<Suggestion> {
+        let missing = eager.iter().position(Option::is_none);
+        self.matched.store(missing.is_none(), Ordering::Relaxed);
+        let selector = self.selectors.eager.get(missing?)?.clone();
+        // The part of a line at the end would look like another series.
+        text.truncate(text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
+        // A hostile page can make this take longer than other events may wait.
+        tokio::task::spawn_blocking(move || Gauges::read(&text).suggest(&selector)).await.ok()
+    }
+
+    /// Reads the page, and its text as far as it is kept.
+    async fn fetch(&self, connection: Result<TcpStream, ReadError>) -> Result<PageContent, ReadError> {
+        let max_kept = if self.matched.load(Ordering::Relaxed) { 0 } else { MAX_KEPT_BYTES };
+        let mut kept = Vec::new();
         let mut response = PageResponse::request(connection?, &self.url).await?;
         let mut page = Page::new(&self.list, response.format).with_idle_selectors(&self.selectors.idle);
         while let Some(bytes) = response.next().await? {
             page.feed(&bytes).map_err(invalid)?;
+            kept.extend_from_slice(&bytes[..bytes.len().min(max_kept - kept.len())]);
         }
-        Ok(self.selectors.sort(page.finish(response.framed).map_err(invalid)?))
+        let (sums, process) = page.finish_with_process(response.framed).map_err(invalid)?;
+        Ok(PageContent { sums: self.selectors.sort(sums), process: page_process(&process), kept })
     }
 }
 
@@ -178,6 +234,22 @@ fn counts(sums: &[Option<Sum>]) -> Vec<Option<Count>> {
     sums.iter().map(|sum| sum.map(count)).collect()
 }
 
+/// What the page says about its process, in the machine's numbers.
+#[must_use]
+pub fn page_process(process: &exposition::Process) -> PageProcess {
+    let counter = |counter: &exposition::Counter| {
+        let exposition::Counter { name, series, value } = counter;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast of a float saturates")]
+        let thousandths = (value * 1000.0).round() as u64;
+        Counter { name: name.clone(), series: *series, thousandths }
+    };
+    PageProcess {
+        // A time that is too great is none.
+        started_at: process.start_time.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+        counters: process.counters.iter().map(counter).collect(),
+    }
+}
+
 /// Checks that the response is a page, and returns its format.
 fn check(response: &Response<Incoming>) -> Result<Format, ReadError> {
     http::check_status(response)?;
@@ -205,6 +277,18 @@ fn is_chunked(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn process_is_converted_and_great_numbers_are_harmless() {
+        let process = |start_time, value| {
+            let counters = vec![exposition::Counter { name: "a_total".into(), series: 7, value }];
+            page_process(&exposition::Process { start_time, counters })
+        };
+        let counter = |thousandths| vec![Counter { name: "a_total".into(), series: 7, thousandths }];
+        let started_at = Some(Duration::from_millis(1_500));
+        assert_eq!(process(Some(1.5), 0.25), PageProcess { started_at, counters: counter(250) });
+        assert_eq!(process(Some(1e300), 1e300), PageProcess { started_at: None, counters: counter(u64::MAX) });
+    }
 
     #[test]
     fn sums_are_sorted_by_selector_kind() {

@@ -13,6 +13,8 @@ use crate::io::liveness::stat_of;
 use lameduck_machine::target::{CLOCK_TICK, Found, Incarnation, SearchResult, SignalBlocker};
 use lameduck_parsers::procfs::{Stat, Status, basename, listeners, socket_inode};
 
+pub mod visible;
+
 /// How the target is recognized.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Matcher {
@@ -129,16 +131,24 @@ impl TargetFinder {
 }
 
 fn signal_blocker(pid: u32, status: &Status, signal: Signal) -> Option<SignalBlocker> {
-    if !can_signal(pid) {
-        return Some(SignalBlocker::NotPermitted { theirs: status.uid, ours: rustix::process::geteuid().as_raw() });
+    if let Err(errno) = may_signal(pid) {
+        let ours = rustix::process::geteuid().as_raw();
+        return Some(SignalBlocker::NotPermitted { errno: errno as i32, theirs: status.uid, ours });
     }
     (!status.catches(signal as i32)).then_some(SignalBlocker::NotCaught)
 }
 
-/// Whether this process is permitted to signal another one. Signal 0 only checks the permission (kill(2)).
-#[must_use]
-pub fn can_signal(pid: u32) -> bool {
-    i32::try_from(pid).is_ok_and(|pid| kill(Pid::from_raw(pid), None) != Err(Errno::EPERM))
+/// Checks that this process is permitted to signal another one. Signal 0 only checks the permission (kill(2)).
+///
+/// # Errors
+/// The kernel's refusal: `EPERM` because of the users or a seccomp profile, `EACCES` because of a security module such as
+/// AppArmor. A process that has ended refuses nothing.
+pub fn may_signal(pid: u32) -> Result<(), Errno> {
+    let pid = i32::try_from(pid).map_err(|_| Errno::EINVAL)?;
+    match kill(Pid::from_raw(pid), None) {
+        Err(Errno::ESRCH) => Ok(()),
+        result => result,
+    }
 }
 
 /// Every visible process with a name, except this one. Kernel threads have no name.
@@ -147,16 +157,18 @@ pub fn visible_processes() -> Vec<Process> {
     with_names(process_table().into_keys())
 }
 
+/// The signals that a process catches, among those on which programs usually drain.
+#[must_use]
+pub fn caught_signals(status: &Status) -> Vec<&'static str> {
+    const COMMON: [Signal; 6] =
+        [Signal::SIGINT, Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2];
+    COMMON.into_iter().filter(|signal| status.catches(*signal as i32)).map(Signal::as_str).collect()
+}
+
 /// The name of this process.
 #[must_use]
 pub fn own_name() -> Option<String> {
     name_of(std::process::id())
-}
-
-/// Whether any process in this network namespace listens on a port.
-#[must_use]
-pub fn has_listener(port: u16) -> bool {
-    !listening_inodes(port).is_empty()
 }
 
 /// Reads a process's user and signal dispositions from `/proc/pid/status`; `None` if the process is gone or the file

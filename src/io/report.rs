@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::io::report::durations::DurationsReport;
 use crate::io::rounding::rounded_seconds;
-use crate::reasons;
+use crate::reasons::Reasons;
 use lameduck_machine::result::DrainResult;
 use lameduck_machine::snapshot::{DrainView, Snapshot, TargetView};
 use lameduck_machine::source_state::{SourceState, SourceStatus};
@@ -29,7 +29,7 @@ pub struct StatusReport {
     pub target: Option<TargetReport>,
     /// The drain; null while serving.
     pub drain: Option<DrainReport>,
-    /// Its outcome, once it has finished.
+    /// The outcome of the last drain, until the next one starts.
     pub outcome: Option<OutcomeReport>,
     /// The durations of streams, if connections are watched; null before the first was observed from start to end.
     pub durations: Option<DurationsReport>,
@@ -81,11 +81,18 @@ pub struct DrainReport {
 /// The outcome: the body of `/prestop`, the fields of the log's last line, and the termination message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OutcomeReport {
-    /// `drained`, `exited`, `idle`, `expired` or `never_served`.
+    // A sidecar of an earlier version sends neither an id nor warnings.
+    /// The id of the drain: 16 hexadecimal digits, the same in every record and over restarts of the sidecar.
+    #[serde(default)]
+    pub id: String,
+    /// `drained`, `exited`, `idle`, `expired`, `never_served` or `interrupted`.
     pub outcome: String,
     /// The number of streams when the drain began; null if unknown.
     pub streams_at_start: Option<u64>,
-    /// The number of streams that were still open at the end, and so are cut; null if unknown.
+    /// The last number of streams before the signal; null if unknown, or if no signal was sent.
+    pub streams_at_signal: Option<u64>,
+    /// The number of streams that were still open at the end, and so are cut; null if unknown. With `interrupted`: the
+    /// last known number.
     pub stragglers: Option<u64>,
     /// The number of idle streams that were still open at the end.
     pub idle_streams: u64,
@@ -93,6 +100,9 @@ pub struct OutcomeReport {
     pub seconds: f64,
     /// The signal that was sent; null if none.
     pub signal: Option<String>,
+    /// What the record must not be read without, as codes.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 impl OutcomeReport {
@@ -100,12 +110,15 @@ impl OutcomeReport {
     #[must_use]
     pub fn new(result: &DrainResult, signal: Option<&str>) -> Self {
         Self {
+            id: result.id.to_string(),
             outcome: result.outcome.name().to_owned(),
             streams_at_start: result.streams_at_start,
+            streams_at_signal: result.streams_at_signal,
             stragglers: result.stragglers,
             idle_streams: result.idle_streams,
             seconds: rounded_seconds(result.duration),
             signal: signal.filter(|_| result.signalled).map(str::to_owned),
+            warnings: result.warnings.iter().map(|warning| warning.name().to_owned()).collect(),
         }
     }
 
@@ -119,12 +132,18 @@ impl OutcomeReport {
 impl StatusReport {
     /// The report of a snapshot. `signal` is the name of the configured signal.
     #[must_use]
-    pub fn new(snapshot: &Snapshot, signal: Option<&str>, durations: Option<DurationsReport>) -> Self {
+    pub fn new(
+        snapshot: &Snapshot,
+        reasons: &Reasons,
+        signal: Option<&str>,
+        durations: Option<DurationsReport>,
+    ) -> Self {
+        let source = |source| SourceReport::new(source, reasons, snapshot.now);
         Self {
             phase: snapshot.phase.name().to_owned(),
             streams: snapshot.streams.count,
             idle_streams: snapshot.streams.idle,
-            sources: snapshot.streams.sources.iter().map(|source| SourceReport::new(source, snapshot.now)).collect(),
+            sources: snapshot.streams.sources.iter().map(source).collect(),
             disagreement_seconds: snapshot.streams.disagreement.map(rounded_seconds),
             target: snapshot.target.as_ref().map(TargetReport::new),
             drain: snapshot.drain.as_ref().map(DrainReport::new),
@@ -142,11 +161,11 @@ impl StatusReport {
 }
 
 impl SourceReport {
-    fn new(source: &SourceState, now: Time) -> Self {
+    fn new(source: &SourceState, reasons: &Reasons, now: Time) -> Self {
         let (state, streams, error) = match &source.status {
             SourceStatus::NotPolled => ("unknown", None, Some("no reading yet".to_owned())),
             SourceStatus::Counted(count) => ("ok", Some(count.streams), None),
-            SourceStatus::Absent => ("absent", None, Some(reasons::absent(source.source).to_owned())),
+            SourceStatus::Absent => ("absent", None, Some(reasons.absent(source))),
             SourceStatus::Unknown(error) => ("unknown", None, Some(error.message.clone())),
         };
         let age_seconds = source.requested_at.map(|requested_at| rounded_seconds(now.since(requested_at)));

@@ -184,6 +184,7 @@ fn namespace_id(kind: &str) -> u64 {
 fn is_in_future(drain: &SavedDrain, now: Time) -> bool {
     let latest = now + MAX_CLOCK_SKEW;
     drain.started_at > latest
+        || drain.signal.is_some_and(|signal| signal.sent_at > latest)
         || drain.finished.is_some_and(|finished| finished.ended_at > latest)
         || drain.deadline > latest + MAX_GRACE_PERIOD
 }

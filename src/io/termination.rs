@@ -29,6 +29,21 @@ impl TerminationLog {
     }
 }
 
+impl TerminationLog {
+    /// Removes the message. A file that does not exist is not created.
+    ///
+    /// # Errors
+    /// Fails if the file exists and cannot be written.
+    pub fn clear(&self) -> io::Result<()> {
+        match open_nonblocking(&self.path, OpenOptions::new().write(true)) {
+            Ok(file) if file.metadata()?.is_file() => file.set_len(0),
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 /// Writes before it truncates: if this process is killed in between, an old message is better than none.
 fn replace(mut file: File, message: &str) -> io::Result<()> {
     file.write_all(message.as_bytes())?;
@@ -52,12 +67,15 @@ mod tests {
         assert!(log.write("outcome").unwrap());
         assert!(log.write("short").unwrap());
         assert_eq!(std::fs::read_to_string(&log.path).unwrap(), "short\n");
+        log.clear().unwrap();
+        assert_eq!(std::fs::read_to_string(&log.path).unwrap(), "");
     }
 
     #[test]
     fn missing_file_is_not_created_without_create() {
         let path = std::env::temp_dir().join(format!("lameduck-no-termination-{}", std::process::id()));
         assert!(!TerminationLog { path: path.clone(), create: false }.write("outcome").unwrap());
+        TerminationLog { path: path.clone(), create: true }.clear().unwrap();
         assert!(!path.exists());
     }
 }

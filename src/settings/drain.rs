@@ -14,7 +14,7 @@ const SIDECAR_ONLY: [&str; 4] = ["listen", "token_file", "on_sigterm", "accept_b
 /// The setting that needs a process which outlives the hook.
 const IDLE_AFTER: &str = "idle_after";
 /// The settings of a client.
-const CLIENT: [&str; 5] = ["hook", "standalone", "address", "log_format", "log_level"];
+const CLIENT: [&str; 6] = ["hook", "standalone", "cancel", "address", "log_format", "log_level"];
 /// The directory for the state of a drain.
 const STATE_DIR: &str = "state_dir";
 /// The address of the sidecar.
@@ -30,6 +30,10 @@ pub struct DrainArgs {
     /// Perform the whole drain in this process, without a sidecar: for an exec hook in the target's own container
     #[arg(long)]
     pub standalone: bool,
+
+    /// Take back a drain that a user has started, before the signal is sent: the pod is then ready again
+    #[arg(long, conflicts_with_all = ["hook", "standalone"])]
+    pub cancel: bool,
 
     /// The address of the sidecar.
     #[command(flatten)]

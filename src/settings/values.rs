@@ -13,6 +13,7 @@ use rustix::fs::{Access, access};
 use tracing::level_filters::LevelFilter;
 
 use crate::io::http::Url;
+use crate::suggest::closest;
 use lameduck_machine::policy::{AcceptLimit, SigtermPolicy};
 use lameduck_parsers::selector::Selector;
 
@@ -130,7 +131,7 @@ pub fn idle_after(text: &str) -> Result<OrNone<Duration>, String> {
     if text.eq_ignore_ascii_case("off") {
         return Ok(OrNone(None));
     }
-    duration(text).map(|window| OrNone(Some(window)))
+    duration(text).map(|window| OrNone(Some(window))).map_err(|error| format!("{error}; or write off"))
 }
 
 /// Parses a rate in bytes per second.
@@ -185,11 +186,22 @@ pub fn signal(text: &str) -> Result<OrNone<Signal>, String> {
     let name = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
     let number = text.parse::<i32>().ok().and_then(|number| Signal::try_from(number).ok());
     let signal = number.or_else(|| Signal::from_str(&name).ok());
-    let signal = signal.ok_or("no such signal; write e.g. SIGINT, SIGTERM, SIGUSR1, or none to only count and wait")?;
+    let signal = signal.ok_or_else(|| {
+        let fix = "write e.g. SIGINT, SIGTERM, SIGUSR1, or none to only count and wait";
+        format!("no such signal; {}{fix}", intended_signal(&name))
+    })?;
     if matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) {
         return Err("no process can catch it, so it would cut every stream; write e.g. SIGINT or SIGTERM".into());
     }
     Ok(OrNone(Some(signal)))
+}
+
+/// Names the signal that was probably meant; empty if no name is similar. The common prefix would make all similar.
+fn intended_signal(name: &str) -> String {
+    let bare = |signal: Signal| signal.as_str().trim_start_matches("SIG");
+    let typed = name.trim_start_matches("SIG");
+    let intended = closest(typed, Signal::iterator().map(bare));
+    intended.map_or_else(String::new, |intended| format!("SIG{intended} was probably intended; or "))
 }
 
 /// Parses the path of the termination message.
@@ -261,7 +273,11 @@ impl FromStr for Level {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        text.parse().map(Self).map_err(|_| "write error, warn, info, debug or trace".into())
+        text.parse().map(Self).map_err(|_| {
+            let intended = closest(text, ["error", "warn", "info", "debug", "trace"]);
+            let intended = intended.map_or_else(String::new, |level| format!("{level} was probably intended; or "));
+            format!("{intended}write error, warn, info, debug or trace")
+        })
     }
 }
 
@@ -288,7 +304,11 @@ mod tests {
         }
         assert_eq!(signal("none"), Ok(OrNone(None)));
         assert!(signal("SIGKILL").unwrap_err().contains("no process can catch it"));
-        assert!(signal("SIGFOO").unwrap_err().contains("no such signal"));
+        assert!(signal("SIGFOO").unwrap_err().contains("no such signal; write"));
+        for (text, intended) in [("SIGINTT", "SIGINT"), ("trem", "SIGTERM"), ("USR11", "SIGUSR1")] {
+            let error = signal(text).unwrap_err();
+            assert!(error.contains(&format!("{intended} was probably intended")), "{text}: {error}");
+        }
         assert!(signal("0").unwrap_err().contains("no such signal"));
     }
 

@@ -4,24 +4,28 @@ use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-use lameduck_machine::io::{Action, Input};
+use lameduck_machine::io::{Action, Input, RecordReason};
 use lameduck_machine::result::{DrainResult, ExitStatus, Outcome};
-use lameduck_machine::target::Incarnation;
+use lameduck_machine::target::{Found, Incarnation, SearchResult, SignalBlocker};
 use lameduck_machine::time::Time;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use tokio::sync::mpsc;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::io::liveness::is_alive;
 use crate::io::log::Nullable;
-use crate::io::process::TargetFinder;
+use crate::io::process::visible::Visible;
+use crate::io::process::{TargetFinder, caught_signals, status_of};
 use crate::io::report::OutcomeReport;
 use crate::io::state::StateFile;
 use crate::io::termination::TerminationLog;
 use crate::io::watch::Watch;
 use crate::queue::Event;
+use crate::reasons::Instead;
+use crate::reasons::refusal::Refusal;
 use crate::supervisor::ActionResult;
+use crate::supervisor::record_log;
 use crate::supervisor::source_poller::{PollRequest, SourcePoller};
 
 type Search = (Time, Option<Incarnation>);
@@ -36,6 +40,8 @@ pub struct Effects {
     poller: SourcePoller,
     signal: Option<Signal>,
     watch: Option<Watch>,
+    /// The last refusal of the signal, which is logged once: the machine tries again at each poll.
+    refused: Option<(Incarnation, Errno)>,
     /// A target that could not be watched. Every search tries again.
     unwatched: Option<Incarnation>,
     state: Option<StateFile>,
@@ -56,7 +62,7 @@ impl Effects {
     ) -> io::Result<Self> {
         let signal = finder.signal;
         let searches = start_finder(finder, queue.clone())?;
-        Ok(Self { queue, searches, poller, signal, watch: None, unwatched: None, state, termination })
+        Ok(Self { queue, searches, poller, signal, watch: None, refused: None, unwatched: None, state, termination })
     }
 
     /// Performs an action, and returns its result if it is known immediately.
@@ -76,8 +82,14 @@ impl Effects {
             Action::SendSignal(incarnation) => return Some(self.send_signal(incarnation)),
             Action::KillTarget(incarnation) => return Some(self.kill(incarnation)),
             Action::ReportOutcome(result) => self.report_outcome(&result),
+            Action::WriteRecord(result, reason) => self.write_record(&result, reason),
+            Action::ClearRecord => self.warn_if_unwritten(self.termination.clear()),
             // The event loop performs these itself.
-            Action::StreamEnded(_) | Action::Reply(..) | Action::Exit => {}
+            Action::StreamEnded(_)
+            | Action::CountStragglers(_)
+            | Action::TargetEnded(_)
+            | Action::Reply(..)
+            | Action::Exit => {}
         }
         None
     }
@@ -100,11 +112,16 @@ impl Effects {
         None
     }
 
-    fn send_signal(&self, incarnation: Incarnation) -> ActionResult {
+    fn send_signal(&mut self, incarnation: Incarnation) -> ActionResult {
+        let Incarnation { pid, .. } = incarnation;
         let sent = self.signal.ok_or(Errno::ESRCH).and_then(|signal| self.send(incarnation, signal).map(|()| signal));
         match sent {
-            Ok(signal) => info!(pid = incarnation.pid, signal = signal.as_str(), "signal sent"),
-            Err(error) => warn!(pid = incarnation.pid, %error, "cannot send the signal"),
+            Ok(signal) => info!(pid, signal = signal.as_str(), "signal sent"),
+            Err(errno) if self.refused.replace((incarnation, errno)) == Some((incarnation, errno)) => {
+                debug!(pid, %errno, "cannot send the signal");
+            }
+            Err(Errno::ESRCH) => warn!(pid, "cannot send the signal: the target has ended, or is not watched yet"),
+            Err(errno) => log_refusal(pid, errno, self.signal),
         }
         ActionResult::Input(Input::SignalResult(incarnation, sent.is_ok()))
     }
@@ -135,22 +152,43 @@ impl Effects {
 
     fn report_outcome(&self, result: &DrainResult) {
         let report = OutcomeReport::new(result, self.signal.map(Signal::as_str));
-        if let Err(error) = self.termination.write(&report.to_json()) {
-            warn!(path = %self.termination.path.display(), %error, "cannot write the termination message");
-        }
+        self.warn_if_unwritten(self.termination.write(&report.to_json()));
         if result.outcome == Outcome::Idle {
             info!("if idle streams keep the target alive, it will be killed one exit margin from now");
         }
-        info!(
-            outcome = report.outcome,
-            streams_at_start = ?Nullable(report.streams_at_start),
-            stragglers = ?Nullable(report.stragglers),
-            idle_streams = report.idle_streams,
-            seconds = report.seconds,
-            signal = ?Nullable(report.signal),
-            "drain over"
-        );
+        record_log::log_outcome(result, &report);
     }
+
+    fn write_record(&self, result: &DrainResult, reason: RecordReason) {
+        let report = OutcomeReport::new(result, self.signal.map(Signal::as_str));
+        let written = self.termination.write(&report.to_json());
+        // Once is enough: the outcome is written later, and fails in the same way.
+        if reason == RecordReason::Started {
+            self.warn_if_unwritten(written);
+        }
+        record_log::log_provisional(&report, reason);
+    }
+
+    fn warn_if_unwritten<T>(&self, written: io::Result<T>) {
+        if let Err(error) = written {
+            warn!(path = %self.termination.path.display(), %error, "cannot write the termination message");
+        }
+    }
+}
+
+/// The kernel allowed signal 0, or it was not tried in between, but it refuses the signal itself.
+fn log_refusal(pid: u32, errno: Errno, signal: Option<Signal>) {
+    let ours = rustix::process::geteuid().as_raw();
+    let theirs = status_of(pid).map_or(ours, |status| status.uid);
+    let Refusal { error, cause, fix } = Refusal::new(errno as i32, theirs, ours);
+    error!(
+        pid,
+        signal = ?Nullable(signal.map(Signal::as_str)),
+        error,
+        cause,
+        fix,
+        "the kernel refuses the signal: this drain relies on the stream count alone; retrying at every poll"
+    );
 }
 
 /// Searches run on a separate thread: reading `/proc/pid/cmdline` waits for a lock on that process's memory, and the
@@ -162,12 +200,26 @@ fn start_finder(finder: TargetFinder, queue: mpsc::Sender<Event>) -> io::Result<
             // The newest request supersedes the earlier ones. The signal of a drain may depend on exactly that one.
             let (requested_at, target) = requests.try_iter().last().unwrap_or(request);
             let result = finder.find(target);
+            if let Some(instead) = instead(&finder, &result) {
+                let _ = queue.blocking_send(Event::Instead(instead));
+            }
             if queue.blocking_send(Event::Input(Input::SearchResult { requested_at, result })).is_err() {
                 return;
             }
         }
     })?;
     Ok(searches)
+}
+
+/// What there is if the search did not find a target that can be signalled.
+fn instead(finder: &TargetFinder, result: &SearchResult) -> Option<Instead> {
+    match result {
+        SearchResult::NotFound => finder.matcher.is_some().then(|| Instead::Processes(Visible::read())),
+        SearchResult::Found(Found { incarnation, blocker: Some(SignalBlocker::NotCaught), .. }) => {
+            status_of(incarnation.pid).map(|status| Instead::CaughtSignals(caught_signals(&status)))
+        }
+        SearchResult::Found(_) | SearchResult::Ambiguous(_) => None,
+    }
 }
 
 #[cfg(test)]

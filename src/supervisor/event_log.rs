@@ -1,18 +1,24 @@
 //! The log of changes, one line each. The outcome is the last line of a drain.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use lameduck_machine::io::TargetEnded;
 use lameduck_machine::readiness::NotReady;
-use lameduck_machine::reading::Source;
+use lameduck_machine::reading::{ReadError, ReadErrorKind, Source};
 use lameduck_machine::result::DrainResult;
 use lameduck_machine::snapshot::{Phase, Snapshot};
 use lameduck_machine::source_state::{SourceState, SourceStatus};
+use lameduck_machine::target::SignalBlocker;
 use lameduck_machine::time::Time;
 use tracing::{debug, error, info, warn};
 
 use crate::io::log::Nullable;
-use crate::reasons;
+use crate::reasons::Reasons;
+
+/// How many names of processes are remembered: a pod has few, and a process may give itself one after the other.
+const MAX_LOGGED_NAMES: usize = 64;
 
 /// The last logged state.
 #[derive(Debug, Default)]
@@ -20,6 +26,8 @@ pub struct EventLog {
     last: Option<Snapshot>,
     /// Whether the disagreement of the sources has been logged for this incarnation.
     disagreement_logged: bool,
+    /// The names of processes that were logged because no process matched.
+    logged_names: BTreeSet<String>,
     held: LogThrottle,
     rejected: LogThrottle,
     released: LogThrottle,
@@ -28,18 +36,35 @@ pub struct EventLog {
 
 impl EventLog {
     /// Logs what has changed since the last call.
-    pub fn update(&mut self, now: Snapshot) {
+    pub fn update(&mut self, now: Snapshot, reasons: &Reasons) {
         self.log_disagreement(&now);
+        let sees_new_names = self.sees_new_names(&now, reasons);
         if let Some(last) = &self.last {
             log_target(last, &now);
-            log_sources(last, &now);
+            log_sources(last, &now, reasons);
             log_phase(last, &now);
-            log_readiness(last, &now);
-            log_signal_blocker(last, &now);
+            if last.not_ready != now.not_ready || sees_new_names {
+                log_readiness(last, &now, reasons);
+            }
+            log_signal_blocker(last, &now, reasons);
         } else {
             log_start(&now);
         }
         self.last = Some(now);
+    }
+
+    /// Whether there is no target, and the reason names a process that no line of the log has named yet. The sidecar
+    /// starts first, so the first such line names few or none.
+    fn sees_new_names(&mut self, now: &Snapshot, reasons: &Reasons) -> bool {
+        if now.not_ready != Some(NotReady::NotFound) {
+            return false;
+        }
+        let names = reasons.visible_names();
+        let is_new = |name: &&str| self.logged_names.len() < MAX_LOGGED_NAMES && !self.logged_names.contains(*name);
+        let new: Vec<String> = names.into_iter().filter(is_new).map(str::to_owned).collect();
+        let any = !new.is_empty();
+        self.logged_names.extend(new);
+        any
     }
 
     /// Once for each incarnation: sources may agree and disagree with every poll.
@@ -97,6 +122,17 @@ impl EventLog {
                 path,
                 calls, "hook call to an unknown path, which the kubelet takes for success; set the path to /prestop"
             );
+        }
+    }
+
+    /// Logs the end of the target outside of a drain, if it had streams or may have had some.
+    pub fn target_end(&self, ended: TargetEnded) {
+        match ended {
+            TargetEnded::Drain | TargetEnded::Serving(Some(0)) => {}
+            TargetEnded::Serving(streams) => warn!(
+                streams = ?Nullable(streams),
+                "the target has ended while it was serving, and its streams with it"
+            ),
         }
     }
 
@@ -158,27 +194,37 @@ fn log_target(last: &Snapshot, now: &Snapshot) {
     }
 }
 
-fn log_sources(last: &Snapshot, now: &Snapshot) {
+fn log_sources(last: &Snapshot, now: &Snapshot, reasons: &Reasons) {
     for (old, new) in last.streams.sources.iter().zip(&now.streams.sources) {
-        if std::mem::discriminant(&old.status) != std::mem::discriminant(&new.status) {
+        if is_news(&old.status, &new.status) {
             // While the pod is not ready yet, or the drain is over, a failing source is expected.
             let expected = now.phase == Phase::Done || (now.phase == Phase::Serving && last.not_ready.is_some());
-            log_source(new, expected);
+            log_source(new, expected, reasons);
         }
     }
 }
 
-fn log_source(state: &SourceState, expected: bool) {
+/// Whether a status differs from the last one. Of two failures only the one that lasts for the whole incarnation does.
+fn is_news(last: &SourceStatus, now: &SourceStatus) -> bool {
+    let is_shared = |status: &SourceStatus| {
+        matches!(status, SourceStatus::Unknown(ReadError { kind: ReadErrorKind::SeveralProcesses, .. }))
+    };
+    std::mem::discriminant(last) != std::mem::discriminant(now) || (is_shared(now) && !is_shared(last))
+}
+
+fn log_source(state: &SourceState, expected: bool, reasons: &Reasons) {
     let source = state.source.name();
     match &state.status {
         SourceStatus::NotPolled => {}
         SourceStatus::Counted(count) => debug!(source, streams = count.streams, "source answers"),
         // A port may open only after the target has loaded. A selector that matches nothing is wrong from the start.
         SourceStatus::Absent if expected && state.source == Source::Sockets => {
-            debug!(source, reason = reasons::absent(state.source), "source is absent");
+            debug!(source, reason = reasons.absent(state), "source is absent");
         }
-        SourceStatus::Absent => warn!(source, reason = reasons::absent(state.source), "source is absent"),
-        SourceStatus::Unknown(error) if expected => debug!(source, error = error.message, "source is unknown"),
+        SourceStatus::Absent => warn!(source, reason = reasons.absent(state), "source is absent"),
+        SourceStatus::Unknown(error) if expected && error.kind != ReadErrorKind::SeveralProcesses => {
+            debug!(source, error = error.message, "source is unknown");
+        }
         SourceStatus::Unknown(error) => warn!(source, error = error.message, "source is unknown"),
     }
 }
@@ -203,22 +249,22 @@ fn log_phase(last: &Snapshot, now: &Snapshot) {
     }
 }
 
-fn log_readiness(last: &Snapshot, now: &Snapshot) {
-    if last.not_ready == now.not_ready || now.phase != Phase::Serving {
+fn log_readiness(last: &Snapshot, now: &Snapshot, reasons: &Reasons) {
+    if now.phase != Phase::Serving {
         return;
     }
     let was_ready = last.not_ready.is_none();
     let Some(reason) = &now.not_ready else {
         return info!(streams = ?Nullable(now.streams.count), "ready");
     };
-    let text = reasons::not_ready(reason);
+    let text = reasons.not_ready(reason);
     match reason {
         NotReady::Starting | NotReady::FirstPoll => debug!(reason = text, "not ready yet"),
-        NotReady::NotFound | NotReady::SourceAbsent(_) | NotReady::SourceUnknown(_) if !was_ready => {
+        NotReady::NotFound | NotReady::SourceAbsent { .. } | NotReady::SourceUnknown(_) if !was_ready => {
             info!(reason = text, "not ready yet");
         }
         NotReady::NotFound
-        | NotReady::SourceAbsent(_)
+        | NotReady::SourceAbsent { .. }
         | NotReady::SourceUnknown(_)
         | NotReady::Ambiguous(_)
         | NotReady::CannotSignal { .. }
@@ -229,7 +275,7 @@ fn log_readiness(last: &Snapshot, now: &Snapshot) {
     }
 }
 
-fn log_signal_blocker(last: &Snapshot, now: &Snapshot) {
+fn log_signal_blocker(last: &Snapshot, now: &Snapshot, reasons: &Reasons) {
     let unsignalled = now.phase == Phase::Draining && now.drain.is_some_and(|drain| !drain.signalled);
     if let Some(reason) = &now.signal_blocker
         // Before the first search, nothing is known.
@@ -237,6 +283,11 @@ fn log_signal_blocker(last: &Snapshot, now: &Snapshot) {
         && unsignalled
         && (last.signal_blocker != now.signal_blocker || last.phase != now.phase)
     {
-        warn!(reason = reasons::not_ready(reason), "no signal is sent: this drain relies on the stream count alone");
+        let text = reasons.not_ready(reason);
+        if matches!(reason, NotReady::CannotSignal { blocker: SignalBlocker::NotPermitted { .. }, .. }) {
+            error!(reason = text, "no signal is sent: this drain relies on the stream count alone");
+        } else {
+            warn!(reason = text, "no signal is sent: this drain relies on the stream count alone");
+        }
     }
 }

@@ -1,27 +1,28 @@
 //! Polls all sources. Sources on different ports are read concurrently. A source that does not answer within the timeout
 //! is left out of the result.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+mod sockets;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lameduck_machine::io::{Poll, SocketReading};
-use lameduck_machine::reading::{Count, ReadError, ReadErrorKind, Reading, Source};
-use lameduck_machine::socket_table::SocketTable;
+use lameduck_machine::reading::{ReadError, Reading, Source};
 use lameduck_machine::target::Incarnation;
 use lameduck_machine::time::Time;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tracing::warn;
 
 use crate::io::api_status::StatusPage;
 use crate::io::clock::Clock;
 use crate::io::http;
 use crate::io::liveness::is_intact;
-use crate::io::page::MetricsPage;
-use crate::io::sockets::{OwnConnection, SocketReader};
+use crate::io::page::{MetricsPage, PageReadings};
+use crate::io::sockets::OwnConnection;
 use crate::queue::{Event, PollResult};
+use crate::reasons::Instead;
 use crate::settings::sources::Sources;
+use sockets::Sockets;
 
 /// How much longer than its timeout a poll may take: every source has the same timeout of its own, and a message that
 /// names the source. The machine gives a poll up only after twice this time.
@@ -35,18 +36,6 @@ pub struct SourcePoller {
     sockets: Option<Sockets>,
     clock: Clock,
     queue: mpsc::Sender<Event>,
-}
-
-/// The socket table, and the ports that are watched in it.
-#[derive(Clone)]
-struct Sockets {
-    reader: Arc<Mutex<SocketReader>>,
-    watched: Arc<[u16]>,
-    counted: Arc<[u16]>,
-    /// The ports whose connections distinguish idle streams from active ones.
-    activity: Arc<[u16]>,
-    /// Whether it was logged that the table is read from `/proc`.
-    fallback_logged: Arc<AtomicBool>,
 }
 
 /// A request to read every source.
@@ -70,6 +59,17 @@ struct Collected {
     durations: Vec<(Source, Duration)>,
 }
 
+impl Collected {
+    /// Uses a later reading of the page instead of the first, unless it failed.
+    fn replace_page(&mut self, read: PageReadings) {
+        let Some(process) = read.process else { return };
+        self.poll.capacity = read.capacity;
+        self.poll.page_processes.push(process);
+        self.poll.readings.retain(|(source, _)| !source.is_on_page());
+        self.poll.readings.extend(read.readings);
+    }
+}
+
 impl PollRequest {
     /// Whether the target has begun to exit during the poll, or has ended. Its streams did not necessarily end when the
     /// kernel closed their connections, and another incarnation may answer on its ports.
@@ -84,13 +84,7 @@ impl SourcePoller {
     pub fn new(sources: &Sources, clock: Clock, queue: mpsc::Sender<Event>) -> Self {
         let page = |(url, selectors)| Arc::new(MetricsPage::new(url, selectors));
         let watched = sources.watched_ports();
-        let sockets = || Sockets {
-            reader: Arc::default(),
-            watched: watched.clone().into(),
-            counted: sources.streams_ports.clone().into(),
-            activity: sources.idle.ports.clone().into(),
-            fallback_logged: Arc::default(),
-        };
+        let sockets = || Sockets::new(&watched, sources);
         Self {
             page: sources.page.clone().map(page),
             status: sources.status.clone().map(|url| Arc::new(StatusPage::new(url))),
@@ -121,7 +115,7 @@ impl SourcePoller {
     }
 
     fn is_watched(&self, port: u16) -> bool {
-        self.sockets.as_ref().is_some_and(|sockets| sockets.watched.contains(&port))
+        self.sockets.as_ref().is_some_and(|sockets| sockets.watches(port))
     }
 
     fn record(&self, request: PollRequest, collected: &Mutex<Collected>, source: Source, reading: Reading) {
@@ -131,11 +125,27 @@ impl SourcePoller {
         collected.durations.push((source, duration));
     }
 
+    async fn report(&self, instead: Option<Instead>) {
+        if let Some(instead) = instead {
+            let _ = self.queue.send(Event::Instead(instead)).await;
+        }
+    }
+
     /// Reads a page on a port whose connections are not watched.
+    ///
+    /// A zero is read twice if the page can show that another process answers. Of several processes on one port that are
+    /// idle, the same one tends to answer at every poll, but not twice in a row.
     async fn poll_lone_page(&self, request: PollRequest, collected: &Mutex<Collected>) {
         let Some(page) = self.page.as_deref().filter(|page| !self.is_watched(page.url().port())) else { return };
         let connection = http::connect_timeout(page.url(), request.timeout).await;
-        self.read_page(page, connection, request, collected).await;
+        let first = page.read(connection, request.timeout).await;
+        let is_read_again = first.is_zero() && first.shows_start();
+        self.record_page(first, request, collected).await;
+        if is_read_again {
+            let connection = http::connect_timeout(page.url(), request.timeout).await;
+            let second = page.read(connection, request.timeout).await;
+            collected.lock().unwrap_or_else(PoisonError::into_inner).replace_page(second);
+        }
     }
 
     /// Reads the socket table and the pages on watched ports. Our own connections to these pages must be open while the
@@ -155,7 +165,8 @@ impl SourcePoller {
         }
         let read_page = async {
             if let Some((page, connection)) = page {
-                self.read_page(page, connection, request, collected).await;
+                let read = page.read(connection, request.timeout).await;
+                self.record_page(read, request, collected).await;
             }
         };
         let read_status = async {
@@ -167,15 +178,13 @@ impl SourcePoller {
         tokio::join!(read_page, read_status);
     }
 
-    async fn read_page(
-        &self,
-        page: &MetricsPage,
-        connection: Connection,
-        request: PollRequest,
-        collected: &Mutex<Collected>,
-    ) {
-        let read = page.read(connection, request.timeout).await;
-        collected.lock().unwrap_or_else(PoisonError::into_inner).poll.capacity = read.capacity;
+    async fn record_page(&self, read: PageReadings, request: PollRequest, collected: &Mutex<Collected>) {
+        self.report(read.instead.map(Instead::Gauges)).await;
+        {
+            let poll = &mut collected.lock().unwrap_or_else(PoisonError::into_inner).poll;
+            poll.capacity = read.capacity;
+            poll.page_processes.extend(read.process);
+        }
         for (source, reading) in read.readings {
             self.record(request, collected, source, reading);
         }
@@ -189,13 +198,13 @@ impl SourcePoller {
         collected: &Mutex<Collected>,
     ) {
         let table = sockets.read(own).await;
-        let reading = match &table {
-            Ok(table) => Reading::Counts(sockets.counted.iter().map(|port| sockets.count(table, *port)).collect()),
-            Err(error) => Reading::Unknown(error.clone()),
-        };
+        let reading = sockets.reading(&table);
         let sample = SocketReading { read_at: self.clock.now(), table };
+        if let Reading::Counts(counts) = &reading {
+            self.report(sockets.other_ports(counts).await).await;
+        }
         collected.lock().unwrap_or_else(PoisonError::into_inner).poll.sockets = Some(sample);
-        if !sockets.counted.is_empty() {
+        if sockets.counts_streams() {
             self.record(request, collected, Source::Sockets, reading);
         }
     }
@@ -206,127 +215,5 @@ fn own_connection(connection: &Connection) -> Option<OwnConnection> {
     Some(OwnConnection::new(stream.local_addr().ok()?, stream.peer_addr().ok()?))
 }
 
-impl Sockets {
-    /// The streams on a port. Without byte counts, they never count as idle.
-    fn count(&self, table: &SocketTable, port: u16) -> Option<Count> {
-        let count = table.count(port)?;
-        let has_activity = self.activity.contains(&port);
-        Some(if has_activity { count } else { Count { never_idle: count.streams, ..count } })
-    }
-
-    /// Reads the table on a separate thread: with thousands of connections, that takes milliseconds.
-    async fn read(&self, own: Vec<OwnConnection>) -> Result<SocketTable, ReadError> {
-        let (reader, ports) = (Arc::clone(&self.reader), Arc::clone(&self.watched));
-        let with_bytes = !self.activity.is_empty();
-        let read = move || {
-            let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-            reader.read(&ports, with_bytes, &own)
-        };
-        let read = tokio::task::spawn_blocking(read).await;
-        if let Ok(Ok(SocketTable { fallback: Some(reason), .. })) = &read
-            && !self.fallback_logged.swap(true, Ordering::Relaxed)
-        {
-            warn!(
-                %reason,
-                "the socket table is read from /proc/net, which shows no bytes: no stream is known to be idle, and no \
-                 stream durations are recorded"
-            );
-        }
-        // A failure to read the kernel's table says nothing about the server.
-        let error = |text: String| ReadError::new(ReadErrorKind::Invalid, format!("socket table: {text}"));
-        read.map_err(|failed| error(failed.to_string()))?.map_err(|failed| error(failed.to_string()))
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::io::{Read, Write};
-    use std::net::TcpListener;
-    use std::process::Command;
-    use std::thread;
-
-    use lameduck_machine::activity::IdleRule;
-    use lameduck_machine::policy::IdlePolicy;
-
-    use super::*;
-    use crate::io::liveness::stat_of;
-    use crate::io::page::PageSelectors;
-
-    /// A page that counts zero streams, this many times, and calls `before_response` each time.
-    fn page_of_zero(times: usize, mut before_response: impl FnMut() + Send + 'static) -> u16 {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        thread::spawn(move || {
-            for stream in listener.incoming().take(times) {
-                let mut stream = stream.unwrap();
-                let _ = stream.read(&mut [0; 4096]);
-                before_response();
-                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nactive 0\n").unwrap();
-            }
-        });
-        port
-    }
-
-    fn incarnation(pid: u32) -> Incarnation {
-        Incarnation { pid, started: stat_of(pid).unwrap().started }
-    }
-
-    fn poller(port: u16) -> (SourcePoller, mpsc::Receiver<Event>) {
-        let selectors = PageSelectors { eager: vec!["active".parse().unwrap()], ..PageSelectors::default() };
-        let page = Some((format!("http://127.0.0.1:{port}/").parse().unwrap(), selectors));
-        let rule = IdleRule { window: Duration::from_secs(60), rate: 256 };
-        let idle = IdlePolicy { ports: Vec::new(), rule, ends_drain: false };
-        let sources = Sources { page, status: None, streams_ports: Vec::new(), idle, accept_below: None };
-        let (queue, events) = mpsc::channel(16);
-        (SourcePoller::new(&sources, Clock::start(), queue), events)
-    }
-
-    async fn poll(poller: &SourcePoller, events: &mut mpsc::Receiver<Event>, request: PollRequest) -> Poll {
-        poller.poll(request);
-        match events.recv().await {
-            Some(Event::Polled(result)) => result.poll,
-            other => panic!("no result of a poll: {other:?}"),
-        }
-    }
-
-    #[tokio::test]
-    async fn reading_after_target_exit_is_marked() {
-        let (poller, mut events) = poller(page_of_zero(2, || {}));
-        let mut child = Command::new("sleep").arg("600").spawn().unwrap();
-        let ended = incarnation(child.id());
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let mut request =
-            PollRequest { requested_at: poller.clock.now(), timeout: Duration::from_secs(30), target: Some(ended) };
-        assert!(poll(&poller, &mut events, request).await.target_exiting);
-        request.target = Some(incarnation(std::process::id()));
-        let answer = poll(&poller, &mut events, request).await;
-        assert_eq!((answer.requested_at, answer.target_exiting), (request.requested_at, false));
-        assert_eq!(answer.readings, [(Source::Metrics, Reading::Counts(vec![Some(Count::of(0))]))]);
-    }
-
-    #[tokio::test]
-    async fn reading_is_marked_if_target_exits_during_poll() {
-        let mut child = Command::new("sleep").arg("600").spawn().unwrap();
-        let target = incarnation(child.id());
-        let end_target = move || {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        };
-        let (poller, mut events) = poller(page_of_zero(1, end_target));
-        let (requested_at, timeout) = (poller.clock.now(), Duration::from_secs(30));
-        let answer = poll(&poller, &mut events, PollRequest { requested_at, timeout, target: Some(target) }).await;
-        assert_eq!((answer.readings.len(), answer.target_exiting), (1, true));
-    }
-
-    #[tokio::test]
-    async fn page_that_hangs_is_unknown_at_the_timeout() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (poller, mut events) = poller(listener.local_addr().unwrap().port());
-        let (requested_at, timeout) = (poller.clock.now(), Duration::from_millis(50));
-        let answer = poll(&poller, &mut events, PollRequest { requested_at, timeout, target: None }).await;
-        let unknown = |reading: &Reading| matches!(reading, Reading::Unknown(_));
-        assert!(answer.readings.iter().all(|(_, reading)| unknown(reading)), "{answer:?}");
-        drop(listener);
-    }
-}
+mod tests;

@@ -177,7 +177,9 @@ impl<'a> DrainRun<'a> {
         let released_at = now();
         // The sidecar may be in the middle of writing it.
         let text = std::fs::read(self.pod.dir.join("termination")).ok();
-        let outcome: Option<Value> = text.and_then(|text| serde_json::from_slice(&text).ok());
+        let record: Option<Value> = text.and_then(|text| serde_json::from_slice(&text).ok());
+        // Until the drain is over, the record is provisional.
+        let outcome = record.filter(|record| record["outcome"] != "interrupted");
         let found = outcome.is_some();
         if found {
             let (called_at, received_at) = (self.called_at, self.received_at);

@@ -255,6 +255,33 @@ fn clients_derive_address_from_listen_variable() {
 fn mistyped_flags_and_commands_get_a_suggestion() {
     assert_refused(&["sidecar", "--grace-perod=30"], &[], &["--grace-perod", "'--grace-period'"]);
     assert_refused(&["stauts"], &[], &["'stauts'", "'status'"]);
+    for (flag, intended) in [
+        ("--grace=30", "'--grace-period'"),
+        ("--strems=up", "'--streams'"),
+        ("--preset=depgram-api", "'deepgram-api'"),
+        ("--on-sigterm=drian", "'drain'"),
+        ("--signal=SIGTREM", "SIGTERM was probably intended"),
+        ("--log-level=wran", "warn was probably intended"),
+    ] {
+        assert_refused(&["sidecar", "--grace-period=30", flag], &[], &[intended]);
+    }
+    for (command, flag, intended) in
+        [("drain", "--hok", "'--hook'"), ("status", "--redy", "'--ready'"), ("inject", "--imag=x", "'--image'")]
+    {
+        assert_refused(&[command, flag], &[], &[intended]);
+    }
+}
+
+#[test]
+fn refusals_fit_into_a_termination_message() {
+    for (flag, value, others, _) in REFUSED {
+        let typed = format!("{flag}={value}");
+        let Output { stdout, stderr, .. } = lameduck(&[&["sidecar", &typed], *others].concat(), &[]);
+        // Of the log of a failed container, the kubelet takes the last 2048 bytes and 80 lines (kubernetes,
+        // pkg/kubelet/container/runtime.go).
+        let fits = stderr.len() <= 2048 && stderr.lines().count() <= 80;
+        assert!(fits && stdout.is_empty() && stderr.starts_with("error: "), "{typed}: {stdout} {stderr}");
+    }
 }
 
 /// The longest line of a help text in characters, without words that are too long to wrap.

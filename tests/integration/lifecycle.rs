@@ -15,8 +15,10 @@ mod load_balancers;
 mod namespace;
 mod never_served;
 mod overload;
+mod page_processes;
 mod pages;
 mod readiness;
+mod refused_signal;
 mod restart;
 mod routes;
 mod settings;
@@ -48,6 +50,12 @@ impl Fixture {
         let env = SidecarEnv::new(&page.url());
         let target = ShellTarget::start(&env.target_name);
         Self { page, env, target }
+    }
+
+    /// Ends all streams, once the target has been seen to serve on after the signal.
+    fn end_streams(&self) {
+        self.env.wait_until_served_on();
+        self.page.set_streams(0);
     }
 
     /// Starts a sidecar with these arguments, and waits until it is ready.

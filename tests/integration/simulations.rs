@@ -6,6 +6,7 @@ mod aggregation;
 mod crash_points;
 mod history;
 mod oracle;
+mod page_processes;
 mod simulation;
 
 use std::env;
@@ -70,7 +71,8 @@ fn drained(times: DrainTimes, streams: u64) -> DrainResult {
     let rule = IdleRule { window: Duration::from_secs(60), rate: 256 };
     let idle = IdlePolicy { ports: Vec::new(), rule, ends_drain: false };
     let (wait_for_exit, accept_below, observed_since) = (false, None, observation_start(START));
-    let policy = Policy { times, sources, signal, wait_for_exit, idle, accept_below, on_sigterm, observed_since };
+    let policy =
+        Policy { times, sources, signal, wait_for_exit, idle, accept_below, on_sigterm, observed_since, id_seed: 7 };
     let mut simulation = Simulation::new(policy);
     let script = [Event::Streams(streams), Event::Wait(polls), Event::Call(Trigger::Hook), Event::Wait(grace_period)];
     for event in &script {

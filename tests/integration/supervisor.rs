@@ -80,6 +80,10 @@ fn perform(
         | Action::KillTarget(_)
         | Action::StreamEnded(_)
         | Action::ReportOutcome(_)
+        | Action::WriteRecord(..)
+        | Action::ClearRecord
+        | Action::CountStragglers(_)
+        | Action::TargetEnded(_)
         | Action::Reply(..)
         | Action::Exit => return None,
     };
@@ -222,7 +226,7 @@ async fn drain_is_saved_before_the_signal_is_sent() {
             sidecar.sleep_until(20.0).await;
             let fake = sidecar.fake.borrow();
             let signal = fake.actions.iter().position(|action| matches!(action, Action::SendSignal(_))).unwrap();
-            let saved = |action: &Action| matches!(action, Action::SaveState(drain) if drain.signalled);
+            let saved = |action: &Action| matches!(action, Action::SaveState(drain) if drain.signal.is_some());
             assert!(fake.actions[..signal].iter().any(saved));
         })
         .await;

@@ -1,17 +1,20 @@
 //! The facts from which the result of a drain is computed. Nothing else decides how many streams were cut, or that
 //! there were none to cut.
 //!
-//! A count is used only while it is fresh, and a zero only if zero streams mean zero work. The target's exit status
-//! takes precedence over any count.
+//! A count is used only while it is fresh, and a zero only if zero streams mean zero work. After the signal, neither a
+//! zero nor an exit with code 0 counts unless a reading has shown that the target served on
+//! ([`sent_signal`](crate::sent_signal)).
 
 use crate::drain::Drain;
 use crate::incarnation::IncarnationState;
 use crate::policy::Policy;
 use crate::reading::ReadErrorKind;
 use crate::result::{DrainResult, ExitStatus, Outcome};
+use crate::sent_signal::{AfterSignal, SentSignal};
 use crate::target::SearchResult;
 use crate::target_tracker::{Target, TargetTracker};
 use crate::time::Time;
+use crate::warnings::Warning;
 
 /// Everything that determines how many streams were cut.
 #[derive(Clone, Copy, Debug)]
@@ -38,16 +41,21 @@ impl<'a> Account<'a> {
         Self { now, policy, target, incarnation }
     }
 
-    /// The result of a drain that ends now with this outcome.
+    /// The result of a drain that ends now with this outcome; for [`Outcome::Interrupted`], its record so far.
     #[must_use]
     pub fn result(&self, drain: &Drain, outcome: Outcome) -> DrainResult {
+        let ended_with_signal = self.ended_with_signal(drain, outcome);
+        let stragglers = self.stragglers(drain, outcome);
         DrainResult {
+            id: drain.record.id,
             outcome,
-            streams_at_start: drain.streams_at_start,
-            stragglers: self.stragglers(outcome),
+            streams_at_start: drain.record.streams_at_start,
+            streams_at_signal: self.sent_signal().and_then(|signal| signal.streams),
+            stragglers: stragglers.filter(|streams| *streams > 0 || !self.zero_is_unproven(outcome)),
             idle_streams: self.idle_streams(outcome),
             duration: self.now.since(drain.started_at),
             signalled: self.target.is_signalled(),
+            warnings: drain.record.warnings.with_if(Warning::EndedWithSignal, ended_with_signal),
         }
     }
 
@@ -57,7 +65,8 @@ impl<'a> Account<'a> {
     pub fn never_served(&self, drain: &Drain) -> bool {
         use ReadErrorKind::{ConnectionRefused, NoResponse};
         let sources = &self.incarnation.sources;
-        let ever_read = sources.ever_answered() || drain.streams_at_start.is_some();
+        let ended_before = drain.record.ended_before.is_some();
+        let ever_read = sources.ever_answered() || (drain.record.streams_at_start.is_some() && !ended_before);
         // A process that started after the last search must still be found and signalled.
         if ever_read || !self.target.searches.searched_since(drain.started_at) {
             return false;
@@ -74,25 +83,29 @@ impl<'a> Account<'a> {
         }
     }
 
-    fn stragglers(&self, outcome: Outcome) -> Option<u64> {
+    fn stragglers(&self, drain: &Drain, outcome: Outcome) -> Option<u64> {
         match outcome {
             // Idle streams are counted separately.
             Outcome::Drained | Outcome::Idle | Outcome::NeverServed => Some(0),
             Outcome::Expired => self.last_count(),
-            Outcome::Exited => self.stragglers_at_exit(),
+            Outcome::Exited => self.stragglers_at_exit(drain),
+            Outcome::Interrupted => self.last_count().or_else(|| self.conclusive(drain.record.last_known)),
         }
     }
 
     /// How many streams were cut when the target ended.
     ///
     /// A signalled target may have finished its last streams after the last reading, so a count above zero or a stale
-    /// count is inconclusive. An exit with code 0 and a kill by another signal are conclusive.
-    fn stragglers_at_exit(&self) -> Option<u64> {
-        let our_signal = self.policy.signal.as_ref().map_or(0, |(_, number)| *number);
+    /// count is inconclusive. An exit with code 0 and a kill by another signal are conclusive. If the hook caller has
+    /// disconnected, the kubelet has stopped the target, whatever its exit code is.
+    fn stragglers_at_exit(&self, drain: &Drain) -> Option<u64> {
         let (signalled, last_count) = (self.target.is_signalled(), self.last_count());
-        let status = self.target.target().and_then(Target::exit_status);
-        match status.unwrap_or(ExitStatus::Unknown) {
-            ExitStatus::Killed(signal) if signal != our_signal => last_count,
+        if let Some(end) = drain.record.ended_before.filter(|_| self.target.target().is_none()) {
+            return end.streams;
+        }
+        match self.exit_status() {
+            _ if drain.record.hook_disconnected => last_count,
+            ExitStatus::Killed(signal) if signal != self.our_signal() => last_count,
             ExitStatus::Code(0) if signalled => Some(0),
             ExitStatus::Unknown | ExitStatus::Code(_) | ExitStatus::Killed(_) if signalled => {
                 last_count.filter(|streams| *streams == 0)
@@ -101,14 +114,56 @@ impl<'a> Account<'a> {
         }
     }
 
+    /// Whether the streams, or the target, ended with the signal rather than by themselves.
+    fn ended_with_signal(&self, drain: &Drain, outcome: Outcome) -> bool {
+        let Some(signal) = self.sent_signal() else { return false };
+        let killed = matches!(self.exit_status(), ExitStatus::Killed(number) if number != self.our_signal());
+        match outcome {
+            Outcome::Exited => signal.is_unproven() && !killed && !drain.record.hook_disconnected,
+            Outcome::Drained => signal.is_unproven(),
+            Outcome::Idle | Outcome::Expired | Outcome::Interrupted => signal.after == AfterSignal::StreamsLost,
+            Outcome::NeverServed => false,
+        }
+    }
+
+    /// Whether a count of zero does not show that the streams ended by themselves.
+    fn zero_is_unproven(&self, outcome: Outcome) -> bool {
+        let Some(signal) = self.sent_signal() else { return false };
+        match outcome {
+            Outcome::Drained | Outcome::Exited | Outcome::Expired | Outcome::Interrupted => signal.is_unproven(),
+            // No connection had been active for a whole window before the last reading.
+            Outcome::Idle => signal.after == AfterSignal::StreamsLost,
+            Outcome::NeverServed => false,
+        }
+    }
+
+    fn sent_signal(&self) -> Option<&SentSignal> {
+        self.target.target()?.sent_signal()
+    }
+
+    fn our_signal(&self) -> i32 {
+        self.policy.signal.as_ref().map_or(0, |(_, number)| *number)
+    }
+
+    fn exit_status(&self) -> ExitStatus {
+        self.target.target().and_then(Target::exit_status).unwrap_or(ExitStatus::Unknown)
+    }
+
     fn last_count(&self) -> Option<u64> {
         let before_exit = self.target.target().and_then(Target::last_count);
         before_exit.map_or_else(|| self.incarnation.fresh_streams(self.policy, self.now), |last| last.streams)
     }
 
+    /// Zero streams do not mean zero work if only the exit ends a drain.
+    fn conclusive(&self, streams: Option<u64>) -> Option<u64> {
+        streams.filter(|streams| *streams > 0 || !self.policy.wait_for_exit)
+    }
+
     fn idle_streams(&self, outcome: Outcome) -> u64 {
         match outcome {
-            Outcome::Idle | Outcome::Expired => self.incarnation.idle(self.policy).map_or(0, |idle| idle.streams),
+            Outcome::Idle | Outcome::Expired | Outcome::Interrupted => {
+                self.incarnation.idle(self.policy).map_or(0, |idle| idle.streams)
+            }
             Outcome::Drained | Outcome::Exited | Outcome::NeverServed => 0,
         }
     }

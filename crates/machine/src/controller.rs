@@ -5,18 +5,22 @@
 
 use crate::account::Account;
 use crate::drain::Drain;
+use crate::drain_record::DrainRecord;
 use crate::drain_state::{DrainState, FinishedDrain};
-use crate::durations::DurationHistogram;
+use crate::history::History;
 use crate::hook_callers::HookCallers;
 use crate::incarnation::IncarnationState;
-use crate::io::{Action, Actions, CallKind, CallerId, Input, Poll, Reply};
+use crate::io::{Action, Actions, CallKind, CallerId, Input, Poll, RecordReason, Reply};
 use crate::policy::Policy;
 use crate::poll_schedule::PollSchedule;
+use crate::recorder::Recorder;
 use crate::result::{Outcome, Trigger};
 use crate::saved_drain::SavedDrain;
+use crate::sent_signal::SentSignal;
 use crate::shutdown::{Shutdown, ShutdownInput};
-use crate::target_tracker::TargetTracker;
+use crate::target_tracker::{Target, TargetTracker};
 use crate::time::Time;
+use crate::warnings::Warning;
 
 mod target_events;
 mod views;
@@ -40,8 +44,7 @@ pub struct Controller {
     callers: HookCallers,
     shutdown: Shutdown,
     polls: PollSchedule,
-    /// Of all incarnations: stream durations do not depend on the process that serves the streams.
-    durations: DurationHistogram,
+    history: History,
     actions: Actions,
 }
 
@@ -56,16 +59,16 @@ impl Controller {
             drain: DrainState::Serving,
             callers: HookCallers::default(),
             shutdown: Shutdown::default(),
-            polls: PollSchedule::default(),
-            durations: DurationHistogram::default(),
+            polls: PollSchedule::new(policy.times.poll_interval),
+            history: History::new(&policy),
             actions: Actions::default(),
             policy,
         };
         if let Some(saved) = saved {
             controller.drain = DrainState::resume(&saved, &controller.policy, now);
             if let Some(incarnation) = saved.incarnation {
-                controller.target.resume(incarnation, saved.signalled, &mut controller.actions);
-                if saved.signalled {
+                controller.target.resume(incarnation, saved.signal, &mut controller.actions);
+                if saved.signal.is_some() {
                     controller.incarnation.sources.expect_closed_port();
                 }
             }
@@ -73,6 +76,10 @@ impl Controller {
                 controller.drain.save(&controller.target, &mut controller.actions);
             }
             controller.drain.report(&controller.target, &mut controller.actions);
+            match controller.drain.finished().map(|finished| finished.result) {
+                Some(result) => controller.history.on_result(result),
+                None => controller.recorder().write(RecordReason::Started),
+            }
         }
         controller.advance();
         controller
@@ -84,8 +91,19 @@ impl Controller {
         match input {
             Input::Tick => {}
             Input::Call { caller, kind, at } => self.on_call(caller, kind, at.min(self.now)),
-            Input::Hangup(caller) => self.callers.remove(caller),
+            Input::Hangup(caller) => {
+                if self.callers.remove(caller) {
+                    self.recorder().on_hook_disconnected();
+                }
+            }
+            Input::Cancel(caller) => {
+                let is_stopping = self.callers.has_hook() || self.shutdown != Shutdown::Running;
+                if self.recorder().cancel(caller, is_stopping) {
+                    self.callers.release(Reply::Cancelled, &mut self.actions);
+                }
+            }
             Input::Sigterm => {
+                self.recorder().write(RecordReason::Sigterm);
                 if self.shutdown.on_sigterm(&self.policy, &self.drain, self.now) {
                     self.start_drain(Trigger::Sigterm, self.now);
                 }
@@ -94,8 +112,11 @@ impl Controller {
             Input::Polled(poll) => self.on_poll(&poll),
             Input::Exited(incarnation, status) => self.on_exit(incarnation, status),
             Input::SignalResult(incarnation, sent) => {
-                if self.target.on_signal_result(incarnation, sent) && !sent {
-                    self.drain.save(&self.target, &mut self.actions);
+                if self.target.on_signal_result(incarnation, sent, self.now) {
+                    if !sent {
+                        self.drain.save(&self.target, &mut self.actions);
+                    }
+                    self.recorder().write(RecordReason::CountChanged);
                 }
                 // A poll in flight may still show that the target serves.
                 if !self.polls.is_in_flight() {
@@ -138,8 +159,8 @@ impl Controller {
             if let Some(finished) = self.drain.finished().filter(|finished| !reopens(finished)) {
                 self.actions.push(Action::Reply(caller, Reply::Finished(finished.result)));
             } else {
-                let drain =
-                    Drain::begin_unauthorized_wait(self.now, &self.policy.times, self.incarnation.sources.streams());
+                let record = DrainRecord::new(self.history.new_id(), self.incarnation.sources.streams());
+                let drain = Drain::begin_unauthorized_wait(self.now, &self.policy.times, record);
                 self.callers.hold(caller, drain, &mut self.actions);
             }
             return;
@@ -149,23 +170,40 @@ impl Controller {
             DrainState::Serving => self.start_drain(trigger, at),
             DrainState::Active(drain) if first_hook => {
                 drain.rebase(at, &self.policy.times);
+                drain.record.hook_disconnected = false;
                 self.drain.save(&self.target, &mut self.actions);
             }
             DrainState::Active(_) => {}
             DrainState::Finished(finished) if trigger == Trigger::Hook && reopens(finished) => {
                 self.drain.reopen(self.now, at, &self.policy.times);
                 self.drain.save(&self.target, &mut self.actions);
+                self.history.last_result = None;
+                self.recorder().write(RecordReason::Started);
             }
-            DrainState::Finished(finished) => self.callers.release(finished.result, &mut self.actions),
+            DrainState::Finished(finished) => {
+                self.callers.release(Reply::Finished(finished.result), &mut self.actions);
+            }
         }
     }
 
+    const fn recorder(&mut self) -> Recorder<'_> {
+        let Self { policy, now, target, incarnation, drain, history, actions, .. } = self;
+        Recorder { now: *now, policy, target, incarnation, drain, history, actions }
+    }
+
     fn start_drain(&mut self, trigger: Trigger, at: Time) {
-        let drain = Drain::begin(at, &self.policy.times, trigger, self.incarnation.sources.streams());
-        self.drain = DrainState::Active(drain);
+        let id = self.history.new_id();
+        // A user's drain has nothing to do with the end of the target before it.
+        let record = match self.history.target_end.take_if(|_| trigger != Trigger::Cli) {
+            None => DrainRecord::new(id, self.incarnation.sources.streams()),
+            Some(end) => DrainRecord::of_ended_target(id, end),
+        };
+        self.drain = DrainState::Active(Drain::begin(at, &self.policy.times, trigger, record));
+        (self.history.last_result, self.history.record) = (None, None);
         self.shutdown.on_drain();
         self.polls.cancel();
         self.drain.save(&self.target, &mut self.actions);
+        self.recorder().write(RecordReason::Started);
     }
 
     // === readings ===
@@ -179,14 +217,12 @@ impl Controller {
         if !is_current || poll.target_exiting || self.target.is_exiting() {
             return;
         }
+        let is_first = !self.incarnation.sources.is_polled();
         let seen = self.incarnation.observe(poll, &self.policy, self.now);
-        if let Some(age) = seen.oldest_active {
-            self.durations.observe_active(age);
+        if is_first {
+            self.recorder().send_due_signal(false);
         }
-        for duration in seen.ended {
-            self.durations.observe(duration);
-            self.actions.push(Action::StreamEnded(duration));
-        }
+        self.recorder().observe(&seen);
         let input = self.incarnation.drain_input(&self.target, &self.policy, self.now);
         let outcome = self.drain.active_mut().and_then(|drain| drain.evaluate(&self.policy.times, input));
         match outcome {
@@ -196,6 +232,7 @@ impl Controller {
             Some(outcome) => self.finish(outcome),
             None => self.finish_if_never_served(SignalAttempt::NotMade),
         }
+        self.recorder().write(RecordReason::CountChanged);
         // During a drain, unauthorized callers wait for its end.
         let is_draining = self.drain.active().is_some();
         self.release_unauthorized(|drain, account| {
@@ -213,17 +250,22 @@ impl Controller {
         let Some(drain) = self.drain.active().filter(|_| !self.target.is_signal_pending()) else { return };
         let account = Account::new(self.now, &self.policy, &self.target, &self.incarnation);
         let result = account.result(drain, outcome);
+        self.history.on_result(result);
         self.drain.finish(result, &self.target, &mut self.callers, &mut self.actions);
     }
 
     /// Ends a drain that has nothing to wait for. If the target can be signalled, it is signalled first.
     fn finish_if_never_served(&mut self, attempt: SignalAttempt) {
         let account = Account::new(self.now, &self.policy, &self.target, &self.incarnation);
-        if !self.drain.active().is_some_and(|drain| account.never_served(drain)) {
-            return;
+        let Some(drain) = self.drain.active().filter(|drain| account.never_served(drain)) else { return };
+        let (ended_before, trigger) = (drain.record.ended_before.is_some(), drain.trigger);
+        if ended_before {
+            let by_sigterm = trigger == Trigger::Sigterm;
+            self.recorder().warn(if by_sigterm { Warning::NoHook } else { Warning::ToldByOthers });
+            return self.finish(Outcome::Exited);
         }
         if attempt == SignalAttempt::NotMade {
-            self.drain.send_signal(&mut self.target, &self.policy, &mut self.actions);
+            self.recorder().send_signal();
         }
         self.finish(Outcome::NeverServed);
     }
@@ -242,8 +284,7 @@ impl Controller {
             self.on_poll(&poll);
         }
         if self.target.is_signal_pending() {
-            // The next input is the result of sending the signal, on which every decision below depends.
-            return;
+            return; // The next input is the result of sending the signal: every decision below depends on it.
         }
         if self.drain.active_mut().is_some_and(|drain| drain.end_lame_duck(now)) {
             // The signal needs a fresh search, which must not wait for a page that does not answer.
@@ -255,16 +296,16 @@ impl Controller {
         }
         self.release_unauthorized(|drain, _| drain.at_deadline(now, wait_for_exit));
         if let Some(finished) = self.drain.finished() {
-            let shutting_down = self.shutdown != Shutdown::Running;
+            let Self { target, incarnation, policy, shutdown, .. } = &*self;
             let is_due = |at: Option<Time>| at.is_some_and(|at| now >= at);
-            let kills = is_due(finished.kill_at(&self.target, &self.incarnation, &self.policy));
-            let resumes =
-                is_due(finished.resume_serving_at(&self.target, &self.incarnation, &self.policy, shutting_down));
+            let kills = is_due(finished.kill_at(target, incarnation, policy));
+            let is_stopping = *shutdown != Shutdown::Running;
+            let resumes = is_due(finished.resume_serving_at(target, incarnation, policy, is_stopping));
             if let Some(incarnation) = kills.then(|| self.target.take_kill()).flatten() {
                 self.actions.push(Action::KillTarget(incarnation));
             }
             if resumes {
-                self.drain.clear(&mut self.actions);
+                self.recorder().clear();
                 self.target.forget_ended();
             }
         }
@@ -272,6 +313,7 @@ impl Controller {
         let has_unauthorized = self.callers.has_unauthorized();
         let input = ShutdownInput::new(now, &self.policy, &self.target, &self.incarnation, has_unauthorized);
         if self.shutdown.should_exit(&self.drain, input) {
+            self.recorder().on_exit(input.may_have_streams);
             self.shutdown = Shutdown::Running;
             self.actions.push(Action::Exit);
         }
@@ -286,6 +328,9 @@ impl Controller {
         let awaiting_exit = self.target.is_awaiting_exit();
         // Unauthorized callers add no polls: they must not be able to cause traffic to the sources.
         let required = self.drain.active().map(|drain| drain.required_polls(&self.policy.times, awaiting_exit));
-        self.polls.due(self.now, self.policy.times.poll_interval, required.into_iter().flatten())
+        let signal = self.target.alive().and_then(Target::sent_signal);
+        let after_signal = signal.into_iter().flat_map(SentSignal::required_polls);
+        let required = required.into_iter().flatten().chain(after_signal);
+        self.polls.due(self.now, required)
     }
 }

@@ -9,6 +9,7 @@
 
 use std::time::Duration;
 
+use crate::drain_record::DrainRecord;
 use crate::drain_times::DrainTimes;
 use crate::result::{Outcome, Trigger};
 use crate::saved_drain::SavedDrain;
@@ -17,6 +18,10 @@ use crate::time::Time;
 
 /// How long before the deadline the last poll ends.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(50);
+
+/// How long before the end of the lame duck the sources are polled. Activity is sampled every 250 ms at most, and the
+/// poll at the end must still be a sample.
+const LEAD_BEFORE_SIGNAL: Duration = Duration::from_millis(300);
 
 /// A drain in progress.
 #[derive(Clone, Debug)]
@@ -27,8 +32,8 @@ pub struct Drain {
     pub started_at: Time,
     /// When the budget is used up.
     pub deadline: Time,
-    /// The streams when it started; `None` while unknown.
-    pub streams_at_start: Option<u64>,
+    /// What is kept for its record.
+    pub record: DrainRecord,
     stage: Stage,
 }
 
@@ -62,25 +67,25 @@ pub struct DrainInput {
 impl Drain {
     /// Starts a drain.
     #[must_use]
-    pub fn begin(started_at: Time, times: &DrainTimes, trigger: Trigger, streams_at_start: Option<u64>) -> Self {
+    pub fn begin(started_at: Time, times: &DrainTimes, trigger: Trigger, record: DrainRecord) -> Self {
         let stage = Stage::LameDuck { until: started_at + times.lame_duck };
-        Self { trigger, started_at, deadline: started_at + times.budget(), streams_at_start, stage }
+        Self { trigger, started_at, deadline: started_at + times.budget(), record, stage }
     }
 
     /// Starts a wait with the rules of a drain. The pod stays ready, so there is no lame duck.
     #[must_use]
-    pub fn begin_unauthorized_wait(started_at: Time, times: &DrainTimes, streams_at_start: Option<u64>) -> Self {
+    pub fn begin_unauthorized_wait(started_at: Time, times: &DrainTimes, record: DrainRecord) -> Self {
         let stage = Stage::Draining { since: started_at, zero: None };
-        Self { trigger: Trigger::Hook, started_at, deadline: started_at + times.budget(), streams_at_start, stage }
+        Self { trigger: Trigger::Hook, started_at, deadline: started_at + times.budget(), record, stage }
     }
 
     /// Resumes a drain that another process started, with this deadline. The count must be zero for a whole quiet
     /// period again.
     #[must_use]
     pub fn resume(saved: &SavedDrain, times: &DrainTimes, deadline: Time) -> Self {
-        let &SavedDrain { trigger, started_at, streams_at_start, signalled, .. } = saved;
-        let until = started_at + if signalled { Duration::ZERO } else { times.lame_duck };
-        Self { trigger, started_at, deadline, streams_at_start, stage: Stage::LameDuck { until } }
+        let &SavedDrain { trigger, started_at, signal, .. } = saved;
+        let until = started_at + if signal.is_some() { Duration::ZERO } else { times.lame_duck };
+        Self { trigger, started_at, deadline, record: DrainRecord::resume(saved), stage: Stage::LameDuck { until } }
     }
 
     /// Restarts the budget: a restarted kubelet calls the hook again, with the full grace period.
@@ -136,7 +141,9 @@ impl Drain {
     /// Applies the rules after a poll; returns the outcome if the drain is over.
     #[must_use]
     pub fn evaluate(&mut self, times: &DrainTimes, input: DrainInput) -> Option<Outcome> {
-        self.streams_at_start = self.streams_at_start.or(input.count.map(|count| count.streams));
+        if let Some(count) = input.count {
+            self.record.observe(count.streams);
+        }
         let Stage::Draining { since, zero } = &mut self.stage else { return None };
         *zero = match input.count {
             Some(count) if count.streams == 0 && count.as_of >= *since => {
@@ -165,7 +172,8 @@ impl Drain {
     /// The times at which a poll is required regardless of the poll interval, unless one was requested since.
     pub fn required_polls(&self, times: &DrainTimes, awaiting_exit: bool) -> impl Iterator<Item = Time> {
         let (since, zero) = match self.stage {
-            Stage::LameDuck { .. } => (None, None),
+            // The count before the signal must be recent: it is compared with the one after it.
+            Stage::LameDuck { until } => (Some(until - LEAD_BEFORE_SIGNAL), None),
             Stage::Draining { since, zero } => (Some(since), zero),
         };
         let confirms = zero.map(|zero| zero.since + times.quiet_period);
@@ -213,11 +221,12 @@ fn zero_completes_at(times: &DrainTimes, zero_since: Time, awaiting_exit: bool) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drain_id::DrainId;
     use crate::drain_times::tests::times;
     use crate::time::tests::at;
 
     fn drain() -> Drain {
-        Drain::begin(at(100), &times(60), Trigger::Hook, Some(3))
+        Drain::begin(at(100), &times(60), Trigger::Hook, DrainRecord::new(DrainId(1), Some(3)))
     }
 
     /// The input after a poll requested at this second; the target was signalled.

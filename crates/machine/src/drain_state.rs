@@ -4,11 +4,11 @@ use crate::drain::Drain;
 use crate::drain_times::DrainTimes;
 use crate::hook_callers::HookCallers;
 use crate::incarnation::IncarnationState;
-use crate::io::{Action, Actions};
+use crate::io::{Action, Actions, NotCancelled, Reply};
 use crate::policy::Policy;
 use crate::result::{DrainResult, Outcome, Trigger};
 use crate::saved_drain::{SavedDrain, SavedResult};
-use crate::target_tracker::TargetTracker;
+use crate::target_tracker::{Target, TargetTracker};
 use crate::time::Time;
 
 /// The state of the target's drain.
@@ -98,14 +98,6 @@ impl DrainState {
         policy.signal.is_some() && !target.is_signalled() && !searched
     }
 
-    /// Sends the signal if that is permitted. The drain is saved first, with the signal recorded as sent.
-    pub fn send_signal(&self, target: &mut TargetTracker, policy: &Policy, actions: &mut Actions) {
-        if let Some(incarnation) = target.take_signal(policy) {
-            self.save(target, actions);
-            actions.push(Action::SendSignal(incarnation));
-        }
-    }
-
     /// Saves the drain and its target, so that a restarted sidecar can resume it.
     pub fn save(&self, target: &TargetTracker, actions: &mut Actions) {
         let (drain, finished) = match self {
@@ -114,12 +106,14 @@ impl DrainState {
             Self::Finished(finished) => (&finished.drain, Some(finished.saved())),
         };
         actions.push(Action::SaveState(SavedDrain {
+            id: drain.record.id,
             incarnation: target.target().map(|target| target.incarnation),
             trigger: drain.trigger,
             started_at: drain.started_at,
             deadline: drain.deadline,
-            streams_at_start: drain.streams_at_start,
-            signalled: target.is_signalled(),
+            streams_at_start: drain.record.streams_at_start,
+            signal: target.target().and_then(Target::sent_signal).copied(),
+            warnings: drain.record.warnings,
             finished,
         }));
     }
@@ -137,7 +131,7 @@ impl DrainState {
         *self = Self::Finished(FinishedDrain { drain: drain.clone(), ended_at, result, reported: false });
         self.save(target, actions);
         self.report(target, actions);
-        callers.release(result, actions);
+        callers.release(Reply::Finished(result), actions);
         // Unauthorized callers have deadlines of their own, and may call after this one.
         if result.outcome != Outcome::Expired {
             callers.release_unauthorized(result, actions);
@@ -151,7 +145,11 @@ impl DrainState {
         if !finished.reported {
             finished.reported = true;
             actions.push(Action::ReportOutcome(finished.result));
+            let stragglers = finished.drain.record.count_stragglers(finished.result.stragglers);
             self.save(target, actions);
+            if stragglers > 0 {
+                actions.push(Action::CountStragglers(stragglers));
+            }
         }
     }
 
@@ -161,6 +159,20 @@ impl DrainState {
             let mut drain = finished.drain.clone();
             drain.reopen(now, called_at, times);
             *self = Self::Active(drain);
+        }
+    }
+
+    /// Why a user cannot take this drain back; `None` if they can. `is_stopping` says whether a hook waits, or SIGTERM has
+    /// arrived.
+    #[must_use]
+    pub fn not_cancelled(&self, target: &TargetTracker, is_stopping: bool) -> Option<NotCancelled> {
+        match self {
+            Self::Serving => Some(NotCancelled::NoDrain),
+            Self::Finished(_) => Some(NotCancelled::Finished),
+            Self::Active(drain) if drain.trigger != Trigger::Cli || drain.record.hook_disconnected || is_stopping => {
+                Some(NotCancelled::PodIsStopping)
+            }
+            Self::Active(_) => target.is_signalled().then_some(NotCancelled::Signalled),
         }
     }
 
@@ -181,7 +193,7 @@ impl FinishedDrain {
             Outcome::Expired => !target_ended,
             // The target has started to serve since then, in spite of the signal.
             Outcome::NeverServed => !target_ended && ever_answered,
-            Outcome::Drained | Outcome::Idle | Outcome::Exited => false,
+            Outcome::Drained | Outcome::Idle | Outcome::Exited | Outcome::Interrupted => false,
         }
     }
 

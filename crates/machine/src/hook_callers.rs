@@ -30,8 +30,7 @@ struct UnauthorizedCaller {
 impl HookCallers {
     /// Adds a caller, and returns whether it is a hook while no other hook is connected.
     pub fn add(&mut self, id: CallerId, trigger: Trigger) -> bool {
-        let is_hook = |(_, trigger): &(CallerId, Trigger)| *trigger == Trigger::Hook;
-        let first_hook = trigger == Trigger::Hook && !self.callers.iter().any(is_hook);
+        let first_hook = trigger == Trigger::Hook && !self.has_hook();
         self.callers.push((id, trigger));
         first_hook
     }
@@ -45,10 +44,18 @@ impl HookCallers {
         }
     }
 
-    /// Removes a caller that has disconnected.
-    pub fn remove(&mut self, id: CallerId) {
+    /// Removes a caller that has disconnected, and returns whether it was the last hook.
+    pub fn remove(&mut self, id: CallerId) -> bool {
+        let had_hook = self.has_hook();
         self.callers.retain(|(caller, _)| *caller != id);
         self.unauthorized.retain(|caller| caller.id != id);
+        had_hook && !self.has_hook()
+    }
+
+    /// Whether an authorized hook waits.
+    #[must_use]
+    pub fn has_hook(&self) -> bool {
+        self.callers.iter().any(|(_, trigger)| *trigger == Trigger::Hook)
     }
 
     /// How many hook callers wait, authorized or not.
@@ -64,9 +71,9 @@ impl HookCallers {
     }
 
     /// Answers every authorized caller.
-    pub fn release(&mut self, result: DrainResult, actions: &mut Actions) {
+    pub fn release(&mut self, reply: Reply, actions: &mut Actions) {
         for (id, _) in self.callers.drain(..) {
-            actions.push(Action::Reply(id, Reply::Finished(result)));
+            actions.push(Action::Reply(id, reply));
         }
     }
 
@@ -109,20 +116,32 @@ impl HookCallers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drain_id::DrainId;
+    use crate::drain_record::DrainRecord;
     use crate::drain_times::tests::times;
     use crate::incarnation::IncarnationState;
     use crate::policy::tests::policy;
     use crate::target_tracker::TargetTracker;
     use crate::time::tests::at;
+    use crate::warnings::Warnings;
     use std::time::Duration;
 
     fn result(outcome: Outcome) -> DrainResult {
-        let (stragglers, duration) = (Some(0), Duration::ZERO);
-        DrainResult { outcome, streams_at_start: None, stragglers, idle_streams: 0, duration, signalled: false }
+        DrainResult {
+            id: DrainId(1),
+            outcome,
+            streams_at_start: None,
+            streams_at_signal: None,
+            stragglers: Some(0),
+            idle_streams: 0,
+            duration: Duration::ZERO,
+            signalled: false,
+            warnings: Warnings::default(),
+        }
     }
 
     fn silent(started_at: u64) -> Drain {
-        Drain::begin_unauthorized_wait(at(started_at), &times(60), None)
+        Drain::begin_unauthorized_wait(at(started_at), &times(60), DrainRecord::new(DrainId(1), None))
     }
 
     fn replies(mut actions: Actions) -> Vec<(u64, Reply)> {
@@ -152,8 +171,8 @@ mod tests {
         callers.add(CallerId(1), Trigger::Hook);
         callers.add(CallerId(2), Trigger::Cli);
         callers.hold(CallerId(3), silent(0), &mut actions);
-        callers.release(result(Outcome::Drained), &mut actions);
-        callers.release(result(Outcome::Idle), &mut actions);
+        callers.release(Reply::Finished(result(Outcome::Drained)), &mut actions);
+        callers.release(Reply::Finished(result(Outcome::Idle)), &mut actions);
         assert_eq!(callers.hooks(), 1);
         callers.release_unauthorized(result(Outcome::Drained), &mut actions);
         let drained = Reply::Finished(result(Outcome::Drained));

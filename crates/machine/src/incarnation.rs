@@ -6,8 +6,10 @@ use std::time::Duration;
 use crate::activity::{ActivityTracker, Sample};
 use crate::drain::DrainInput;
 use crate::io::{Poll, SocketReading};
+use crate::listeners::Listeners;
+use crate::page_identity::PageIdentity;
 use crate::policy::{AcceptLimit, Policy};
-use crate::reading::{ReadError, ReadErrorKind, Reading};
+use crate::reading::{ReadError, ReadErrorKind, Reading, Source};
 use crate::socket_table::SocketTable;
 use crate::source_set::SourceSet;
 use crate::stream_lifetimes::StreamLifetimes;
@@ -19,9 +21,12 @@ use crate::time::Time;
 pub struct IncarnationState {
     /// What the sources answer.
     pub sources: SourceSet,
+    /// Which processes answer for the metrics page.
+    page: PageIdentity,
     /// Which connections are active.
     pub activity: ActivityTracker,
     lifetimes: StreamLifetimes,
+    listeners: Listeners,
     /// Since when the answering sources have given different counts.
     pub disagreeing_since: Option<Time>,
     /// The target's own stream limit, as shown on its metrics page.
@@ -34,13 +39,15 @@ pub struct IncarnationState {
     pub ready_once: bool,
 }
 
-/// What a poll shows about stream durations.
+/// What a poll shows about single streams and listeners.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamsSeen {
     /// The durations of the streams that have ended.
     pub ended: Vec<Duration>,
     /// The greatest age of an active stream.
     pub oldest_active: Option<Duration>,
+    /// Whether a listener has been closed.
+    pub listener_closed: bool,
 }
 
 /// The streams that are idle.
@@ -60,8 +67,10 @@ impl IncarnationState {
     pub fn new(policy: &Policy) -> Self {
         Self {
             sources: SourceSet::new(&policy.sources),
+            page: PageIdentity::default(),
             activity: ActivityTracker::new(policy.idle.rule),
             lifetimes: StreamLifetimes::default(),
+            listeners: Listeners::default(),
             disagreeing_since: None,
             capacity: None,
             at_capacity: false,
@@ -81,15 +90,27 @@ impl IncarnationState {
                 Err(_) => self.activity.mark_unreadable(),
             }
         }
+        seen.listener_closed = self.listeners.observe(poll);
+        for process in &poll.page_processes {
+            self.page.observe(process, poll.requested_at);
+        }
         for source in &policy.sources {
             let reading = poll.readings.iter().find(|(answering, _)| answering == source);
-            let reading = reading.map_or_else(no_answer, |(_, reading)| reading.clone());
+            let reading = reading.map_or_else(no_answer, |(_, reading)| self.without_doubt(*source, reading));
             self.sources.record(*source, poll.requested_at, reading);
         }
-        self.capacity = poll.capacity.map_or(self.capacity, |capacity| Some(capacity).filter(|most| *most > 0));
+        self.update_capacity(poll.capacity);
         self.update_at_capacity(policy);
         self.disagreeing_since = self.sources.sources_disagree().then(|| self.disagreeing_since.unwrap_or(now));
         seen
+    }
+
+    /// The reading of a source, or why it cannot be used.
+    fn without_doubt(&self, source: Source, reading: &Reading) -> Reading {
+        match (reading, self.page.doubt()) {
+            (Reading::Counts(_), Some(doubt)) if source.is_on_page() => Reading::Unknown(doubt.clone()),
+            (Reading::Counts(_) | Reading::Unknown(_), _) => reading.clone(),
+        }
     }
 
     fn sample(&mut self, sample: Sample, table: &SocketTable, policy: &Policy) -> StreamsSeen {
@@ -100,11 +121,11 @@ impl IncarnationState {
         let bytes: Option<Vec<(u64, u64)>> = active().map(|c| Some((c.cookie?, c.received?))).collect();
         let Some(bytes) = bytes else {
             self.activity.mark_unreadable();
-            return StreamsSeen { ended, oldest_active: None };
+            return StreamsSeen { ended, ..StreamsSeen::default() };
         };
         self.activity.observe(sample, &bytes);
         let ages = self.activity.active_at(sample).filter_map(|cookie| self.lifetimes.age(cookie, sample.read_at));
-        StreamsSeen { ended, oldest_active: ages.max() }
+        StreamsSeen { ended, oldest_active: ages.max(), listener_closed: false }
     }
 
     /// Ends all connections, because the target has ended, and returns how long they lasted.
@@ -176,8 +197,14 @@ impl IncarnationState {
         }
     }
 
+    /// Keeps the page's own limit while a poll does not show it. The limit of one of several processes is not the pod's.
+    fn update_capacity(&mut self, shown: Option<u64>) {
+        let limit = shown.map_or(self.capacity, |limit| Some(limit).filter(|most| *most > 0));
+        self.capacity = limit.filter(|_| !self.page.is_shared());
+    }
+
     /// The pod is at capacity from the limit on, until the count falls below 90 % of it. An unknown count changes
-    /// nothing.
+    /// nothing, unless it cannot become known again.
     ///
     /// This never affects readiness: a scale-down deletes unready pods first, which would then be the fullest ones.
     fn update_at_capacity(&mut self, policy: &Policy) {
@@ -189,6 +216,8 @@ impl IncarnationState {
             let reached = count.streams >= limit;
             let below = u128::from(count.streams) * 10 < u128::from(limit) * 9;
             self.at_capacity = reached || (self.at_capacity && !below);
+        } else if self.page.is_shared() {
+            self.at_capacity = false;
         }
     }
 }

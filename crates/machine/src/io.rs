@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::reading::{ReadError, Reading, Source};
+use crate::reading::{PageProcess, ReadError, Reading, Source};
 use crate::result::{DrainResult, ExitStatus, Trigger};
 use crate::saved_drain::SavedDrain;
 use crate::socket_table::SocketTable;
@@ -41,6 +41,8 @@ pub enum Input {
     },
     /// A caller has disconnected.
     Hangup(CallerId),
+    /// A user wants to take back the drain that a user has started.
+    Cancel(CallerId),
     /// SIGTERM to the sidecar.
     Sigterm,
     /// The result of [`Action::FindTarget`].
@@ -71,6 +73,8 @@ pub struct Poll {
     pub sockets: Option<SocketReading>,
     /// The target's own stream limit, if its page shows one; 0 means no limit.
     pub capacity: Option<u64>,
+    /// What the metrics page says about the process that served it, each time that it was read in this poll.
+    pub page_processes: Vec<PageProcess>,
     /// Whether that target was exiting, or had ended, when the sources had been read: the readings are then meaningless.
     pub target_exiting: bool,
 }
@@ -118,10 +122,42 @@ pub enum Action {
     StreamEnded(Duration),
     /// Report the result of a finished drain.
     ReportOutcome(DrainResult),
+    /// Write the record of a drain that is not over, in case this process is killed before it is.
+    WriteRecord(DrainResult, RecordReason),
+    /// Remove the record of a drain that was cancelled.
+    ClearRecord,
+    /// Add to the number of streams that were cut.
+    CountStragglers(u64),
+    /// The target has ended.
+    TargetEnded(TargetEnded),
     /// Answer a caller.
     Reply(CallerId, Reply),
     /// Exit.
     Exit,
+}
+
+/// Why the record of a drain that is not over is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RecordReason {
+    /// The drain starts, or is resumed.
+    Started,
+    /// The count of streams has changed.
+    CountChanged,
+    /// SIGTERM to this process.
+    Sigterm,
+    /// The last hook caller has disconnected.
+    HookDisconnected,
+    /// This process exits.
+    Exit,
+}
+
+/// How the target ended, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetEnded {
+    /// Outside of a drain, with this many streams; `None` if unknown.
+    Serving(Option<u64>),
+    /// During a drain, or after it.
+    Drain,
 }
 
 /// The answer to a caller.
@@ -129,8 +165,25 @@ pub enum Action {
 pub enum Reply {
     /// The wait is over.
     Finished(DrainResult),
+    /// The drain was cancelled, by this caller or by another one.
+    Cancelled,
+    /// The drain cannot be cancelled.
+    NotCancelled(NotCancelled),
     /// Too many unauthorized callers are held already.
     TooManyUnauthorized,
+}
+
+/// Why a drain cannot be cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotCancelled {
+    /// There is no drain.
+    NoDrain,
+    /// The hook, or SIGTERM, has started or joined it: the pod is being stopped.
+    PodIsStopping,
+    /// The signal has been sent.
+    Signalled,
+    /// The drain is over.
+    Finished,
 }
 
 /// The queue of actions to perform. Queued actions are never changed.

@@ -9,6 +9,8 @@
 //! | [`incarnation`] | everything that was read of one incarnation; replaced as a whole when the target is replaced |
 //! | [`drain_state`] | serving, draining or finished; saving and reporting. The rules of one drain: [`drain`] |
 //! | [`account`] | the result of a drain: how many streams were cut |
+//! | [`recorder`] | the record of a drain that is not over, and its warnings |
+//! | [`history`] | what is kept over drains and incarnations: the last result, ids, durations |
 //! | [`hook_callers`] | the callers that wait for the end of a drain, authorized or not |
 //! | [`shutdown`] | when the sidecar itself may exit |
 //! | [`poll_schedule`] | when the sources are polled |
@@ -21,19 +23,26 @@ pub mod account;
 pub mod activity;
 pub mod controller;
 pub mod drain;
+pub mod drain_id;
+pub mod drain_record;
 pub mod drain_state;
 pub mod drain_times;
 pub mod durations;
+pub mod history;
 pub mod hook_callers;
 pub mod incarnation;
 pub mod io;
+pub mod listeners;
+pub mod page_identity;
 pub mod policy;
 pub mod poll_schedule;
 pub mod readiness;
 pub mod reading;
+pub mod recorder;
 pub mod result;
 pub mod saved_drain;
 pub mod searches;
+pub mod sent_signal;
 pub mod shutdown;
 pub mod snapshot;
 pub mod socket_table;
@@ -43,3 +52,4 @@ pub mod stream_lifetimes;
 pub mod target;
 pub mod target_tracker;
 pub mod time;
+pub mod warnings;

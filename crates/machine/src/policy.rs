@@ -24,6 +24,8 @@ pub struct Policy {
     pub on_sigterm: SigtermPolicy,
     /// Since when the pod is observed.
     pub observed_since: ObservationStart,
+    /// A random number, from which the ids of drains are made.
+    pub id_seed: u64,
 }
 
 /// How idle streams are distinguished from active ones, and whether they end a drain.
@@ -76,6 +78,7 @@ pub(crate) mod tests {
             accept_below: None,
             on_sigterm: SigtermPolicy::Auto,
             observed_since: ObservationStart { at: Time::since_boot(Duration::ZERO), ticks: 100 },
+            id_seed: 7,
         }
     }
 }

@@ -10,9 +10,12 @@ use crate::time::Time;
 const SLACK: Duration = Duration::from_millis(100);
 
 /// The poll in flight, and when the last one was requested.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct PollSchedule {
+    interval: Duration,
     requested_at: Option<Time>,
+    /// When the last regular poll was requested. A poll that is required in between does not postpone the next one.
+    regular_at: Option<Time>,
     in_flight: Option<InFlight>,
 }
 
@@ -25,6 +28,12 @@ struct InFlight {
 }
 
 impl PollSchedule {
+    /// A schedule of polls at this interval, the first of which is due.
+    #[must_use]
+    pub const fn new(interval: Duration) -> Self {
+        Self { interval, requested_at: None, regular_at: None, in_flight: None }
+    }
+
     /// Requests a poll, and a search for the target that goes with it.
     pub fn request(&mut self, now: Time, timeout: Duration, target: Option<Incarnation>, actions: &mut Actions) {
         self.begin(now, timeout, target);
@@ -34,12 +43,15 @@ impl PollSchedule {
 
     fn begin(&mut self, now: Time, timeout: Duration, target: Option<Incarnation>) {
         self.requested_at = Some(now);
+        if self.regular_at.is_none_or(|regular_at| now >= regular_at + self.interval) {
+            self.regular_at = Some(now);
+        }
         self.in_flight = Some(InFlight { target, expires_at: now + timeout + SLACK });
     }
 
     /// Cancels the poll in flight, whose result will be ignored, and makes the next one due.
-    pub fn cancel(&mut self) {
-        *self = Self::default();
+    pub const fn cancel(&mut self) {
+        *self = Self::new(self.interval);
     }
 
     /// Takes the answer to a poll; false if that is not in flight.
@@ -54,15 +66,15 @@ impl PollSchedule {
         Some(Poll { requested_at: self.requested_at?, target, ..Poll::default() })
     }
 
-    /// When the next poll is due: one interval after the last, or earlier at the first `required` time since then. A
-    /// poll in flight is awaited first, until it expires.
+    /// When the next poll is due: one interval after the last regular one, or earlier at the first `required` time since
+    /// the last poll. A poll in flight is awaited first, until it expires.
     #[must_use]
-    pub fn due(&self, now: Time, interval: Duration, required: impl Iterator<Item = Time>) -> Time {
-        let Some(requested_at) = self.requested_at else { return now };
+    pub fn due(&self, now: Time, required: impl Iterator<Item = Time>) -> Time {
+        let (Some(requested_at), Some(regular_at)) = (self.requested_at, self.regular_at) else { return now };
         if let Some(poll) = self.in_flight {
             return poll.expires_at;
         }
-        required.filter(|at| *at > requested_at).fold(requested_at + interval, Time::min)
+        required.filter(|at| *at > requested_at).fold(regular_at + self.interval, Time::min)
     }
 
     /// Whether a poll is in flight.
@@ -83,22 +95,28 @@ mod tests {
     }
 
     fn due(schedule: &PollSchedule, now: u64, required: &[u64]) -> Time {
-        schedule.due(at(now), INTERVAL, required.iter().map(|millis| at(*millis)))
+        schedule.due(at(now), required.iter().map(|millis| at(*millis)))
     }
 
     #[test]
     fn first_poll_is_due_at_once_and_the_next_an_interval_later() {
-        let mut schedule = PollSchedule::default();
+        let mut schedule = PollSchedule::new(INTERVAL);
         assert_eq!(due(&schedule, 500, &[]), at(500));
         schedule.begin(at(500), Duration::from_secs(2), None);
         assert!(schedule.complete(at(500), None));
         assert_eq!(due(&schedule, 600, &[]), at(1500));
         assert_eq!(due(&schedule, 600, &[500, 1200, 1300]), at(1200), "500 has been polled");
+        schedule.begin(at(1200), Duration::from_secs(2), None);
+        assert!(schedule.complete(at(1200), None));
+        assert_eq!(due(&schedule, 1200, &[]), at(1500), "a required poll does not postpone the next one");
+        schedule.begin(at(1600), Duration::from_secs(2), None);
+        assert!(schedule.complete(at(1600), None));
+        assert_eq!(due(&schedule, 1600, &[]), at(2600), "a late one does");
     }
 
     #[test]
     fn poll_in_flight_is_awaited_until_it_expires() {
-        let mut schedule = PollSchedule::default();
+        let mut schedule = PollSchedule::new(INTERVAL);
         schedule.begin(at(0), Duration::from_secs(2), None);
         assert_eq!(due(&schedule, 100, &[200]), at(2100));
         assert_eq!(
@@ -110,7 +128,7 @@ mod tests {
 
     #[test]
     fn poll_completes_once_and_only_if_current() {
-        let mut schedule = PollSchedule::default();
+        let mut schedule = PollSchedule::new(INTERVAL);
         schedule.begin(at(0), INTERVAL, None);
         assert!(!schedule.complete(at(1), None) && schedule.is_in_flight());
         assert!(schedule.complete(at(0), None) && !schedule.complete(at(0), None));
@@ -122,7 +140,7 @@ mod tests {
     #[test]
     fn two_polls_of_one_instant_differ_in_their_target() {
         let target = Some(Incarnation { pid: 7, started: 1 });
-        let mut schedule = PollSchedule::default();
+        let mut schedule = PollSchedule::new(INTERVAL);
         schedule.begin(at(0), INTERVAL, target);
         schedule.cancel();
         schedule.begin(at(0), INTERVAL, None);

@@ -30,7 +30,12 @@ pub enum NotReady {
     /// The first poll is in flight.
     FirstPoll,
     /// A source has nothing to count.
-    SourceAbsent(Source),
+    SourceAbsent {
+        /// The source.
+        source: Source,
+        /// Which of its selectors, ports or fields match nothing, by their position in its reading.
+        missing: Vec<usize>,
+    },
     /// A source cannot be read.
     SourceUnknown(ReadError),
     /// The limit of open streams is reached. Only load balancers see this.
@@ -122,7 +127,9 @@ impl Readiness<'_> {
             return None;
         }
         let reason = sources.states().iter().find_map(|state| match &state.status {
-            SourceStatus::Absent => Some(NotReady::SourceAbsent(state.source)),
+            SourceStatus::Absent => {
+                Some(NotReady::SourceAbsent { source: state.source, missing: state.missing.clone() })
+            }
             SourceStatus::Unknown(error) => Some(NotReady::SourceUnknown(error.clone())),
             SourceStatus::NotPolled | SourceStatus::Counted(_) => None,
         });

@@ -1,6 +1,7 @@
 //! Readings of the sources that count streams.
 
 use std::fmt;
+use std::time::Duration;
 
 /// Something that counts streams. All sources count the same streams, so their counts are never added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,6 +17,15 @@ pub enum Source {
 }
 
 impl Source {
+    /// Whether the target serves it as a page.
+    #[must_use]
+    pub const fn is_page(self) -> bool {
+        match self {
+            Self::Metrics | Self::Lazy | Self::Status => true,
+            Self::Sockets => false,
+        }
+    }
+
     /// The name in `/status` and in metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -24,6 +34,15 @@ impl Source {
             Self::Lazy => "lazy",
             Self::Sockets => "sockets",
             Self::Status => "status",
+        }
+    }
+
+    /// Whether it is read from the metrics page.
+    #[must_use]
+    pub const fn is_on_page(self) -> bool {
+        match self {
+            Self::Metrics | Self::Lazy => true,
+            Self::Sockets | Self::Status => false,
         }
     }
 }
@@ -54,6 +73,26 @@ impl Count {
     }
 }
 
+/// What a metrics page says about the process that served it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PageProcess {
+    /// `process_start_time_seconds`, since 1970; `None` if the page does not say it.
+    pub started_at: Option<Duration>,
+    /// Counters, which never decrease while one process answers.
+    pub counters: Vec<Counter>,
+}
+
+/// A counter on a metrics page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counter {
+    /// The name of the metric.
+    pub name: String,
+    /// A number that is equal for equal series.
+    pub series: u64,
+    /// The value in thousandths, rounded; the greatest number if it does not fit.
+    pub thousandths: u64,
+}
+
 /// The result of reading a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reading {
@@ -68,11 +107,18 @@ impl Reading {
     #[must_use]
     pub const fn came_from_server(&self) -> bool {
         match self {
-            Self::Counts(_) | Self::Unknown(ReadError { kind: ReadErrorKind::Invalid, .. }) => true,
+            Self::Counts(_)
+            | Self::Unknown(ReadError { kind: ReadErrorKind::Invalid | ReadErrorKind::SeveralProcesses, .. }) => true,
             Self::Unknown(ReadError { kind: ReadErrorKind::ConnectionRefused | ReadErrorKind::NoResponse, .. }) => {
                 false
             }
         }
+    }
+
+    /// Whether several processes answer on the source's port.
+    #[must_use]
+    pub const fn is_of_several_processes(&self) -> bool {
+        matches!(self, Self::Unknown(ReadError { kind: ReadErrorKind::SeveralProcesses, .. }))
     }
 }
 
@@ -101,4 +147,6 @@ pub enum ReadErrorKind {
     NoResponse,
     /// A server answered, but not with a number of streams.
     Invalid,
+    /// Several processes answer on one port, each with its own number of streams.
+    SeveralProcesses,
 }

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use crate::drain_id::DrainId;
+use crate::warnings::Warnings;
+
 /// How a drain ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
@@ -15,11 +18,14 @@ pub enum Outcome {
     Expired,
     /// The target had never served.
     NeverServed,
+    /// The sidecar had to stop before it knew. Every drain has a provisional record with this outcome until it is over.
+    Interrupted,
 }
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Self; 5] = [Self::Drained, Self::Exited, Self::Idle, Self::Expired, Self::NeverServed];
+    pub const ALL: [Self; 6] =
+        [Self::Drained, Self::Exited, Self::Idle, Self::Expired, Self::NeverServed, Self::Interrupted];
 
     /// The name that users see.
     #[must_use]
@@ -30,6 +36,7 @@ impl Outcome {
             Self::Idle => "idle",
             Self::Expired => "expired",
             Self::NeverServed => "never_served",
+            Self::Interrupted => "interrupted",
         }
     }
 
@@ -43,11 +50,16 @@ impl Outcome {
 /// The result of one drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrainResult {
+    /// Which drain it was.
+    pub id: DrainId,
     /// How it ended.
     pub outcome: Outcome,
     /// The streams at its start; `None` if unknown.
     pub streams_at_start: Option<u64>,
-    /// The streams alive at the deadline, or when the target ended; `None` if unknown.
+    /// The last count before the signal; `None` if unknown or if no signal was sent.
+    pub streams_at_signal: Option<u64>,
+    /// The streams alive at the deadline, or when the target ended; `None` if unknown. While the drain is not over: the
+    /// last known count.
     pub stragglers: Option<u64>,
     /// The idle streams that were left.
     pub idle_streams: u64,
@@ -55,6 +67,8 @@ pub struct DrainResult {
     pub duration: Duration,
     /// Whether the signal was sent.
     pub signalled: bool,
+    /// What the record must not be read without.
+    pub warnings: Warnings,
 }
 
 /// What started a drain.
@@ -106,7 +120,10 @@ mod tests {
 
     #[test]
     fn names_are_parsed_back() {
-        assert_eq!(Outcome::ALL.map(Outcome::name), ["drained", "exited", "idle", "expired", "never_served"]);
+        assert_eq!(
+            Outcome::ALL.map(Outcome::name),
+            ["drained", "exited", "idle", "expired", "never_served", "interrupted"]
+        );
         assert_eq!(Outcome::ALL.map(|outcome| Outcome::from_name(outcome.name())), Outcome::ALL.map(Some));
         assert_eq!(Trigger::ALL.map(Trigger::name), ["hook", "sigterm", "cli"]);
         assert_eq!(Trigger::ALL.map(|trigger| Trigger::from_name(trigger.name())), Trigger::ALL.map(Some));

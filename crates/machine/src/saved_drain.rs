@@ -1,12 +1,17 @@
 //! What a restarted sidecar needs to resume a drain.
 
+use crate::drain_id::DrainId;
 use crate::result::{DrainResult, Trigger};
+use crate::sent_signal::SentSignal;
 use crate::target::Incarnation;
 use crate::time::Time;
+use crate::warnings::Warnings;
 
 /// A drain as it is saved in the state dir.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SavedDrain {
+    /// Which drain it is.
+    pub id: DrainId,
     /// The target, if one was found.
     pub incarnation: Option<Incarnation>,
     /// What started the drain.
@@ -17,8 +22,10 @@ pub struct SavedDrain {
     pub deadline: Time,
     /// The streams when it started.
     pub streams_at_start: Option<u64>,
-    /// Whether the signal has been sent, or is about to be.
-    pub signalled: bool,
+    /// The signal, if it has been sent or is about to be.
+    pub signal: Option<SentSignal>,
+    /// The warnings so far.
+    pub warnings: Warnings,
     /// How it ended, once it is over.
     pub finished: Option<SavedResult>,
 }

@@ -117,10 +117,12 @@ impl Shutdown {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drain_id::DrainId;
     use crate::policy::tests::policy;
     use crate::result::{DrainResult, Outcome, Trigger};
     use crate::saved_drain::{SavedDrain, SavedResult};
     use crate::time::tests::at;
+    use crate::warnings::Warnings;
 
     const QUIET: ShutdownInput = ShutdownInput {
         now: Time::since_boot(Duration::from_secs(10)),
@@ -144,21 +146,27 @@ mod tests {
 
     /// A drain that ended without a target.
     fn finished_drain() -> DrainState {
+        let (id, warnings) = (DrainId(1), Warnings::default());
         let result = DrainResult {
+            id,
             outcome: Outcome::Drained,
             streams_at_start: Some(0),
+            streams_at_signal: None,
             stragglers: Some(0),
             idle_streams: 0,
             duration: Duration::from_secs(5),
             signalled: false,
+            warnings,
         };
         let saved = SavedDrain {
+            id,
             incarnation: None,
             trigger: Trigger::Hook,
             started_at: at(0),
             deadline: at(50),
             streams_at_start: Some(0),
-            signalled: false,
+            signal: None,
+            warnings,
             finished: Some(SavedResult { ended_at: at(5), result, reported: true }),
         };
         DrainState::resume(&saved, &policy(), at(10))

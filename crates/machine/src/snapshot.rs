@@ -67,8 +67,10 @@ pub struct Snapshot {
     pub phase: Phase,
     /// The drain in progress, or the finished one.
     pub drain: Option<DrainView>,
-    /// Its result, once it is over.
+    /// The result of the last drain, until the next one starts.
     pub result: Option<DrainResult>,
+    /// The last record of the current drain, provisional or not; `None` while the pod serves.
+    pub record: Option<DrainResult>,
     /// How many hook callers wait, authorized or not.
     pub hook_callers: usize,
 }
@@ -132,7 +134,7 @@ impl DrainView {
             elapsed: until.since(drain.started_at),
             remaining: drain.deadline.since(until),
             deadline: drain.deadline,
-            streams_at_start: drain.streams_at_start,
+            streams_at_start: drain.record.streams_at_start,
             signalled: target.is_signalled(),
         })
     }

@@ -61,7 +61,7 @@ impl SourceSet {
 
     fn zero(&self) -> Option<StreamCount> {
         let answering = || self.states.iter().filter(|state| state.counted().is_some());
-        let overruled = answering().any(|state| state.saw_streams);
+        let overruled = answering().any(SourceState::saw_streams);
         let blocked = self.states.iter().any(|state| match state.status {
             SourceStatus::NotPolled | SourceStatus::Absent => true,
             SourceStatus::Unknown(_) => state.failed_above_zero() && !overruled,
@@ -82,12 +82,8 @@ impl SourceSet {
     /// Whether two answering sources give different counts. Both kinds of series on a metrics page count as one source.
     #[must_use]
     pub fn sources_disagree(&self) -> bool {
-        let is_on_page = |source| match source {
-            Source::Metrics | Source::Lazy => true,
-            Source::Sockets | Source::Status => false,
-        };
         let counts = |on_page| {
-            let states = self.states.iter().filter(move |state| is_on_page(state.source) == on_page);
+            let states = self.states.iter().filter(move |state| state.source.is_on_page() == on_page);
             states.filter_map(SourceState::counted).map(|count| count.streams)
         };
         let mut counts = counts(true).max().into_iter().chain(counts(false));
@@ -107,6 +103,12 @@ impl SourceSet {
     pub fn answers(&self) -> bool {
         let absent = self.states.iter().any(|state| state.status == SourceStatus::Absent);
         !absent && self.states.iter().any(|state| state.counted().is_some() && state.has_evidence())
+    }
+
+    /// Whether the sources have been polled in this incarnation, with or without success.
+    #[must_use]
+    pub fn is_polled(&self) -> bool {
+        self.states.iter().any(|state| state.status != SourceStatus::NotPolled)
     }
 
     /// Whether a server has ever answered in this incarnation, readable or not.
@@ -193,6 +195,24 @@ mod tests {
         let mut sources = SourceSet::new(&[Source::Metrics]);
         sources.record(Source::Metrics, at(1), counts(&[Some(0), None]));
         assert_eq!(streams(&sources), None);
+    }
+
+    #[test]
+    fn missing_selectors_are_known_by_position() {
+        let missing = |sources: &SourceSet| sources.states()[1].missing.clone();
+        let mut sources = SourceSet::new(&[Source::Metrics, Source::Lazy]);
+        for (lazy, positions) in [
+            ([None, Some(0), Some(1)], vec![]),
+            ([None, None, Some(0)], vec![1]),
+            ([Some(0), None, None], vec![1, 2]),
+            ([Some(0), Some(0), Some(0)], vec![]),
+        ] {
+            sources.record(Source::Lazy, at(1), counts(&lazy));
+            assert_eq!(missing(&sources), positions, "{lazy:?}");
+        }
+        sources.record(Source::Lazy, at(2), counts(&[None, None, None]));
+        sources.record(Source::Lazy, at(3), failure(ReadErrorKind::NoResponse));
+        assert_eq!(missing(&sources), [0; 0], "an unknown source misses nothing that is known");
     }
 
     #[test]

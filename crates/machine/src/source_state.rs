@@ -23,12 +23,14 @@ pub struct SourceState {
     pub source: Source,
     /// The result of its last reading.
     pub status: SourceStatus,
+    /// Which of its selectors, ports or fields make it absent, by their position in its reading; empty if it is not.
+    pub missing: Vec<usize>,
     /// When its last reading was requested.
     pub requested_at: Option<Time>,
     /// The last count, kept while the source fails.
     last_count: Option<u64>,
-    /// Whether it has ever counted more than zero.
-    pub(crate) saw_streams: bool,
+    /// The greatest count so far.
+    greatest_count: u64,
     /// For each selector or port, whether it has ever matched something.
     seen: Vec<bool>,
     /// Whether the target was signalled before this process could see its port open.
@@ -42,9 +44,10 @@ impl SourceState {
         Self {
             source,
             status: SourceStatus::NotPolled,
+            missing: Vec::new(),
             requested_at: None,
             last_count: None,
-            saw_streams: false,
+            greatest_count: 0,
             seen: Vec::new(),
             port_may_close: false,
             ever_answered: false,
@@ -58,7 +61,12 @@ impl SourceState {
 
     pub(crate) fn record(&mut self, requested_at: Time, reading: Reading) {
         self.requested_at = Some(requested_at);
+        self.missing.clear();
         let came_from_server = reading.came_from_server();
+        if reading.is_of_several_processes() {
+            // The zero of one process does not contradict the streams of another.
+            self.last_count = self.last_count.max(Some(self.greatest_count));
+        }
         self.status = match reading {
             Reading::Unknown(error) => SourceStatus::Unknown(error),
             Reading::Counts(counts) => self.count(&counts),
@@ -75,7 +83,14 @@ impl SourceState {
 
     const fn remember(&mut self, streams: u64) {
         self.last_count = Some(streams);
-        self.saw_streams |= streams > 0;
+        if streams > self.greatest_count {
+            self.greatest_count = streams;
+        }
+    }
+
+    /// Whether it has ever counted more than zero.
+    pub(crate) const fn saw_streams(&self) -> bool {
+        self.greatest_count > 0
     }
 
     fn count(&mut self, counts: &[Option<Count>]) -> SourceStatus {
@@ -83,9 +98,11 @@ impl SourceState {
         for (seen, count) in self.seen.iter_mut().zip(counts) {
             *seen |= count.is_some();
         }
-        let missing = counts.iter().zip(&self.seen).any(|(count, seen)| count.is_none() && self.is_missing(*seen));
+        let matches = counts.iter().zip(&self.seen).enumerate();
+        let missing = matches.filter(|(_, (count, seen))| count.is_none() && self.is_missing(**seen));
+        self.missing = missing.map(|(position, _)| position).collect();
         let sum = counts.iter().flatten().fold(Count::default(), |sum, count| sum.plus(*count));
-        if missing || counts.is_empty() {
+        if !self.missing.is_empty() || counts.is_empty() {
             // The sum of the other selectors is incomplete, but it proves that there are streams.
             if sum.streams > 0 {
                 self.remember(sum.streams);

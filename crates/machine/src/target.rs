@@ -56,8 +56,11 @@ pub struct Found {
 /// Why a signal must not, or cannot, be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SignalBlocker {
-    /// The kernel would refuse it (kill(2), EPERM).
+    /// The kernel would refuse it.
     NotPermitted {
+        /// The kernel's error number (errno(3)): `EPERM` if it is because of the users (kill(2)); a security module such
+        /// as AppArmor answers `EACCES`.
+        errno: i32,
         /// The target's user id.
         theirs: u32,
         /// lameduck's user id.

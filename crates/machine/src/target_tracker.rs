@@ -4,6 +4,7 @@ use crate::io::{Action, Actions};
 use crate::policy::Policy;
 use crate::result::ExitStatus;
 use crate::searches::Searches;
+use crate::sent_signal::SentSignal;
 use crate::target::{Found, Incarnation, ObservationStart, SearchResult};
 use crate::time::Time;
 
@@ -79,7 +80,7 @@ impl TargetTracker {
     /// Whether the signal is about to be sent.
     #[must_use]
     pub fn is_signal_pending(&self) -> bool {
-        self.target.as_ref().is_some_and(|target| target.signal == SignalState::Saved)
+        self.target.as_ref().is_some_and(|target| matches!(target.signal, SignalState::Saved(_)))
     }
 
     /// Compares a found process with the target.
@@ -108,8 +109,8 @@ impl TargetTracker {
     }
 
     /// Tracks the target of a saved drain, and has it watched.
-    pub fn resume(&mut self, incarnation: Incarnation, signalled: bool, actions: &mut Actions) {
-        let signal = if signalled { SignalState::Sent } else { SignalState::Unsent };
+    pub fn resume(&mut self, incarnation: Incarnation, signal: Option<SentSignal>, actions: &mut Actions) {
+        let signal = signal.map_or(SignalState::Unsent, SignalState::Sent);
         self.replace(incarnation, String::new(), signal, actions);
     }
 
@@ -135,7 +136,7 @@ impl TargetTracker {
         let Some(target) = target else { return false };
         let ExitState::Exiting { last_count } = target.exit else { return false };
         target.exit = ExitState::Exited { status, last_count };
-        if target.signal == SignalState::Saved {
+        if matches!(target.signal, SignalState::Saved(_)) {
             // A signal that is still to be sent reaches nobody.
             target.signal = SignalState::Failed;
         }
@@ -148,10 +149,10 @@ impl TargetTracker {
         self.target.take_if(|target| !target.is_alive());
     }
 
-    /// Decides to send the signal, if one is configured, the last search permits it and it has not been sent. The
+    /// Decides to send this signal now, if one is configured, the last search permits it and it has not been sent. The
     /// caller must save the drain before sending it.
     #[must_use]
-    pub fn take_signal(&mut self, policy: &Policy) -> Option<Incarnation> {
+    pub fn take_signal(&mut self, policy: &Policy, signal: SentSignal) -> Option<Incarnation> {
         policy.signal.as_ref()?;
         let SearchResult::Found(Found { incarnation, blocker: None, .. }) = self.searches.last_result()? else {
             return None;
@@ -160,19 +161,29 @@ impl TargetTracker {
         if target.is_signalled() || target.exit != ExitState::Alive {
             return None;
         }
-        target.signal = SignalState::Saved;
+        target.signal = SignalState::Saved(signal);
         Some(target.incarnation)
     }
 
     /// Records the result of sending the signal. Returns false if it was for another process, or if the target has
     /// ended meanwhile and the signal already counts as failed.
-    pub fn on_signal_result(&mut self, incarnation: Incarnation, sent: bool) -> bool {
-        let pending = |target: &&mut Target| target.incarnation == incarnation && target.signal == SignalState::Saved;
-        let Some(target) = self.target.as_mut().filter(pending) else {
-            return false;
-        };
-        target.signal = if sent { SignalState::Sent } else { SignalState::Failed };
+    pub fn on_signal_result(&mut self, incarnation: Incarnation, sent: bool, now: Time) -> bool {
+        let target = self.target.as_mut().filter(|target| target.incarnation == incarnation);
+        let Some(Target { signal: state @ SignalState::Saved(_), .. }) = target else { return false };
+        if let (SignalState::Saved(signal), true) = (*state, sent) {
+            *state = SignalState::Sent(SentSignal { sent_at: now, ..signal });
+        } else {
+            *state = SignalState::Failed;
+        }
         true
+    }
+
+    /// Records a count that was requested at `as_of`, and returns whether it decides what the readings after the signal show.
+    pub fn observe_after_signal(&mut self, streams: u64, as_of: Time) -> bool {
+        match self.target.as_mut().map(|target| &mut target.signal) {
+            Some(SignalState::Sent(signal)) => signal.observe(streams, as_of),
+            Some(SignalState::Unsent | SignalState::Saved(_) | SignalState::Failed) | None => false,
+        }
     }
 
     /// Decides to kill the target, if it is alive and has not been killed.
@@ -195,6 +206,8 @@ mod tests {
 
     const AT: Time = Time::since_boot(Duration::from_secs(3));
 
+    const SIGNAL: SentSignal = SentSignal::new(AT, Some(3));
+
     fn found(blocker: Option<SignalBlocker>) -> Found {
         Found { incarnation: TARGET, name: "impeller".into(), blocker }
     }
@@ -209,26 +222,26 @@ mod tests {
     #[test]
     fn signal_is_sent_once_and_retried_only_after_failure() {
         let mut tracker = tracker(None);
-        assert_eq!(tracker.take_signal(&policy()), Some(TARGET));
-        assert!(tracker.is_signalled() && tracker.take_signal(&policy()).is_none());
-        assert!(tracker.on_signal_result(TARGET, false) && !tracker.is_signalled());
-        assert_eq!(tracker.take_signal(&policy()), Some(TARGET));
-        assert!(tracker.on_signal_result(TARGET, true) && tracker.is_awaiting_exit());
-        assert_eq!(tracker.take_signal(&policy()), None);
+        assert_eq!(tracker.take_signal(&policy(), SIGNAL), Some(TARGET));
+        assert!(tracker.is_signalled() && tracker.take_signal(&policy(), SIGNAL).is_none());
+        assert!(tracker.on_signal_result(TARGET, false, AT) && !tracker.is_signalled());
+        assert_eq!(tracker.take_signal(&policy(), SIGNAL), Some(TARGET));
+        assert!(tracker.on_signal_result(TARGET, true, AT) && tracker.is_awaiting_exit());
+        assert_eq!(tracker.take_signal(&policy(), SIGNAL), None);
     }
 
     #[test]
     fn signal_needs_permission_a_setting_and_a_living_target() {
-        assert_eq!(tracker(Some(SignalBlocker::NotCaught)).take_signal(&policy()), None);
+        assert_eq!(tracker(Some(SignalBlocker::NotCaught)).take_signal(&policy(), SIGNAL), None);
         let unsignalled = Policy { signal: None, ..policy() };
-        assert_eq!(tracker(None).take_signal(&unsignalled), None);
+        assert_eq!(tracker(None).take_signal(&unsignalled, SIGNAL), None);
         let mut exiting = tracker(None);
         exiting.begin_exit(TARGET, Some(3));
-        assert_eq!(exiting.take_signal(&policy()), None);
+        assert_eq!(exiting.take_signal(&policy(), SIGNAL), None);
         let mut ended = tracker(None);
         assert!(ended.exit(TARGET, ExitStatus::Code(0), None, AT));
         ended.searches.record(AT, SearchResult::Found(found(None)));
-        assert_eq!(ended.take_signal(&policy()), None);
+        assert_eq!(ended.take_signal(&policy(), SIGNAL), None);
     }
 
     #[test]
@@ -259,9 +272,9 @@ mod tests {
     #[test]
     fn saved_signal_is_not_sent_again_after_resume() {
         let mut tracker = TargetTracker::new(&policy());
-        tracker.resume(TARGET, true, &mut Actions::default());
+        tracker.resume(TARGET, Some(SIGNAL), &mut Actions::default());
         tracker.searches.record(AT, SearchResult::Found(found(None)));
-        assert_eq!(tracker.take_signal(&policy()), None);
+        assert_eq!(tracker.take_signal(&policy(), SIGNAL), None);
         assert!(!tracker.is_signal_pending());
     }
 

@@ -1,9 +1,10 @@
 //! Adding the sidecar.
 
 use crate::plan::Planner;
-use crate::pods::Pod;
+use crate::pods::{Container, Pod};
 use crate::remove::remove_from_pod;
 use crate::request::{ContainerSelector, Edited, Request, SettingsCheck};
+use crate::select::names;
 use crate::stream::{self, Parsed};
 use crate::text_edit::TextEdits;
 
@@ -24,7 +25,8 @@ pub fn inject(text: &str, request: &Request, check: SettingsCheck) -> Result<Edi
         }
     }
     if planners.is_empty() {
-        return Err(nothing_selected(&request.selector, &unselected));
+        let containers: Vec<_> = manifests.pods.iter().flat_map(|pod| pod.containers("containers")).collect();
+        return Err(nothing_selected(&request.selector, &unselected, &containers));
     }
     let outdated: Vec<_> = planners.iter().filter(|planner| planner.mode_differs()).map(Planner::pod).collect();
     if !outdated.is_empty() {
@@ -51,12 +53,18 @@ fn change_mode(text: &str, pods: &[&Pod], request: &Request, check: SettingsChec
     Ok(Edited { text: injected.text, messages })
 }
 
-fn nothing_selected(selector: &ContainerSelector, unselected: &[String]) -> String {
+fn nothing_selected(selector: &ContainerSelector, unselected: &[String], containers: &[Container]) -> String {
     let cause = match (&selector.container, &selector.program) {
         (Some(name), _) => format!("no workload has a container named {name}"),
         (None, Some(program)) => format!("no container runs {program}"),
         (None, None) => "no option says which container to drain".to_owned(),
     };
     let found = if unselected.is_empty() { "no manifests".to_owned() } else { unselected.join(", ") };
-    format!("nothing to change: {cause}; found: {found}. Select one with --workload KIND/NAME or --container NAME")
+    let containers = match containers {
+        [] => String::new(),
+        some => format!("; their containers: {}", names(some)),
+    };
+    format!(
+        "nothing to change: {cause}; found: {found}{containers}. Select one with --workload KIND/NAME or --container NAME"
+    )
 }

@@ -1,6 +1,6 @@
 //! What has to change in a pod so that lameduck runs in it.
 
-use crate::pods::Pod;
+use crate::pods::{Container, Pod};
 use crate::request::{Mode, Request, SIDECAR_NAME, SettingsCheck};
 use crate::select::Selection;
 use crate::sidecar_spec::{self, Existing};
@@ -138,8 +138,9 @@ impl<'a> Planner<'a> {
         }
         let Lookup::Own(_, entry) = self.lookup(self.pod.spec, "containers") else { return Ok(()) };
         match self.existing.container {
-            Some((_, container)) => {
-                changes.edits.update(self.pod.document, container.node, &sidecar_spec::managed_fields(&sidecar))
+            Some((_, Container { node, .. })) => {
+                let fields = sidecar_spec::managed_fields(&sidecar, self.pod, node);
+                changes.edits.update(self.pod.document, node, &fields)
             }
             // As the last container: `kubectl logs` and `kubectl exec` select the first by default.
             None => changes.edits.append(&entry.value, &sidecar),
@@ -179,7 +180,10 @@ impl<'a> Planner<'a> {
         };
         let name = |item| self.pod.document.get(item, "name").and_then(Node::text);
         match items.iter().find(|item| name(item) == Some(SIDECAR_NAME)) {
-            Some(existing) => edits.update(self.pod.document, existing, &sidecar_spec::managed_fields(item))?,
+            Some(existing) => {
+                let fields = sidecar_spec::managed_fields(item, self.pod, existing);
+                edits.update(self.pod.document, existing, &fields)?;
+            }
             None => edits.prepend(list, item)?,
         }
         Ok(None)

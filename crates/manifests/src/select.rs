@@ -106,7 +106,7 @@ pub(crate) fn repository(image: &str) -> &str {
     }
 }
 
-fn names(containers: &[Container]) -> String {
+pub(crate) fn names(containers: &[Container]) -> String {
     if containers.is_empty() {
         return "none".into();
     }

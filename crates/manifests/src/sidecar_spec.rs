@@ -1,6 +1,8 @@
 //! The fields that lameduck writes into a pod, and how it recognizes them later.
 
+use crate::pods::Pod;
 use crate::request::{Mode, Request, SIDECAR_NAME, Setting};
+use crate::yaml::Node;
 use crate::yaml_value::YamlValue;
 
 mod existing;
@@ -23,7 +25,7 @@ const GRACE_PERIOD: &str = "LAMEDUCK_GRACE_PERIOD";
 /// `shareProcessNamespace` alone.
 const WAS_SHARED: &str = "lameduck/process-namespace-was-shared";
 /// The fields of the sidecar's container that lameduck writes.
-const MANAGED_KEYS: [&str; 10] = [
+const MANAGED_KEYS: [&str; 11] = [
     "name",
     "image",
     "args",
@@ -32,9 +34,15 @@ const MANAGED_KEYS: [&str; 10] = [
     "ports",
     "startupProbe",
     "readinessProbe",
+    TERMINATION_POLICY,
     "securityContext",
     "resources",
 ];
+/// Where the kubelet takes the termination message from.
+const TERMINATION_POLICY: &str = "terminationMessagePolicy";
+/// If the container fails without a termination message, the end of its log is the message. So `kubectl describe pod`
+/// shows which setting was refused (kubernetes, `pkg/apis/core/types.go`).
+const FALLBACK_TO_LOGS: &str = "FallbackToLogsOnError";
 /// One more, for the init container that installs the binary.
 const MOUNTS: &str = "volumeMounts";
 /// The path of the HTTP hook.
@@ -96,6 +104,7 @@ pub fn sidecar(request: &Request, grace_period: u64, user: User) -> YamlValue {
         // A native sidecar starts before the main container, so the startup probe must not wait for readiness.
         ("startupProbe", probe("/livez", 30)),
         ("readinessProbe", probe("/readyz", 1)),
+        (TERMINATION_POLICY, YamlValue::text(FALLBACK_TO_LOGS)),
         ("securityContext", restricted_context(user)),
         ("resources", resources()),
     ]);
@@ -110,6 +119,7 @@ pub fn installer(request: &Request) -> YamlValue {
         ("image", YamlValue::text(&request.image)),
         ("args", YamlValue::texts(["install", INSTALL_DIR])),
         (MOUNTS, YamlValue::List(vec![mount(INSTALL_DIR, false)])),
+        (TERMINATION_POLICY, YamlValue::text(FALLBACK_TO_LOGS)),
         ("securityContext", restricted_context(User { uid: NON_ROOT_UID, gid: None })),
         ("resources", resources()),
     ])
@@ -169,10 +179,11 @@ fn resources() -> YamlValue {
     YamlValue::Map(vec![("requests", all()), ("limits", all())])
 }
 
-/// The fields of a container that an update rewrites: all that lameduck writes except `args` and `resources`, which
-/// users may tune.
+/// The fields of a container that an update of `existing` rewrites: all that lameduck writes except `args` and
+/// `resources`, which users may tune, and a policy for the termination message that they have chosen.
 #[must_use]
-pub fn managed_fields(container: &YamlValue) -> Vec<(&'static str, YamlValue)> {
-    let managed = container.entries().iter().filter(|(key, _)| !["args", "resources"].contains(key));
-    managed.cloned().collect()
+pub fn managed_fields(container: &YamlValue, pod: &Pod, existing: &Node) -> Vec<(&'static str, YamlValue)> {
+    let has_policy = pod.document.get(existing, TERMINATION_POLICY).is_some_and(|policy| !policy.is_null());
+    let is_kept = |key: &str| ["args", "resources"].contains(&key) || key == TERMINATION_POLICY && has_policy;
+    container.entries().iter().filter(|(key, _)| !is_kept(key)).cloned().collect()
 }

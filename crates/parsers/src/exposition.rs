@@ -10,6 +10,7 @@
 mod error;
 mod gauges;
 mod names;
+mod process;
 mod sample;
 mod sums;
 
@@ -22,6 +23,8 @@ use error::excerpt;
 pub use error::{Error, Reason};
 pub use gauges::{Gauge, MAX_GAUGES, gauges};
 use names::{LineKind, Names};
+use process::ProcessReader;
+pub use process::{Counter, MAX_COUNTERS, Process};
 use sample::{Malformed, Sample};
 pub use sums::Sum;
 use sums::Sums;
@@ -54,6 +57,7 @@ pub struct Page<'s> {
     format: Format,
     names: Names<'s>,
     sums: Sums<'s>,
+    process: ProcessReader,
     /// The start of a line whose end has not arrived, at most one byte longer than [`MAX_LINE`].
     partial: Vec<u8>,
     /// The number of the current line, from one.
@@ -71,6 +75,7 @@ impl<'s> Page<'s> {
             format,
             names: Names::new(selectors),
             sums: Sums::new(selectors),
+            process: ProcessReader::default(),
             partial: Vec::new(),
             line: 1,
             size: 0,
@@ -103,9 +108,18 @@ impl<'s> Page<'s> {
     /// # Errors
     ///
     /// Fails if any chunk had an error, or if the end of the page is missing.
-    pub fn finish(mut self, complete: bool) -> Result<Vec<Option<Sum>>, Error> {
+    pub fn finish(self, complete: bool) -> Result<Vec<Option<Sum>>, Error> {
+        self.finish_with_process(complete).map(|(sums, _)| sums)
+    }
+
+    /// Returns the sums as [`finish`](Self::finish) does, and what the page says about the process that served it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if any chunk had an error, or if the end of the page is missing.
+    pub fn finish_with_process(mut self, complete: bool) -> Result<(Vec<Option<Sum>>, Process), Error> {
         self.unless_failed(|page| page.parse_end(complete))?;
-        Ok(self.sums.into_vec())
+        Ok((self.sums.into_vec(), self.process.finish()))
     }
 
     fn unless_failed(&mut self, step: impl FnOnce(&mut Self) -> Result<(), Reason>) -> Result<(), Error> {
@@ -138,6 +152,7 @@ impl<'s> Page<'s> {
     fn skip_irrelevant<'a>(&mut self, mut chunk: &'a [u8]) -> &'a [u8] {
         while let Some(end) = memchr(b'\n', chunk)
             && self.names.is_irrelevant(&chunk[..end])
+            && !self.process.wants(&chunk[..end])
         {
             self.line += 1;
             chunk = &chunk[end + 1..];
@@ -195,6 +210,7 @@ impl<'s> Page<'s> {
         }
         let line = self.strip_bom(line.strip_suffix(b"\r").unwrap_or(line));
         let start = trim_start(line);
+        self.process.read(start);
         match self.names.classify(start) {
             LineKind::Other => Ok(()),
             LineKind::Comment => {

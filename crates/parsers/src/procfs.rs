@@ -116,6 +116,15 @@ pub fn listeners(table: &str, port: u16) -> impl Iterator<Item = u64> {
     })
 }
 
+/// Returns the ports on which sockets listen, from the text of `/proc/net/tcp` or `/proc/net/tcp6`.
+pub fn listening_ports(table: &str) -> impl Iterator<Item = u16> {
+    table.lines().skip(1).filter_map(|line| {
+        let mut fields = line.split_ascii_whitespace();
+        let (_, local_port) = fields.nth(1)?.rsplit_once(':')?;
+        (fields.nth(1)? == "0A").then(|| u16::from_str_radix(local_port, 16).ok())?
+    })
+}
+
 /// Parses the inode in a link of `/proc/pid/fd` such as `socket:[4711]`.
 #[must_use]
 pub fn socket_inode(link: &str) -> Option<u64> {

@@ -53,7 +53,7 @@ impl CheckReport {
             let name = check["name"].as_str().unwrap().replace('_', " ");
             assert!(line.starts_with(&format!("{} {name} ", ["✓", "✗", "–"][place])), "{line} {check}");
             // Other processes come and go between the two.
-            let detail = check["detail"].as_str().unwrap().split("visible: ").next().unwrap();
+            let detail = check["detail"].as_str().unwrap().split("visible to uid ").next().unwrap();
             assert!(line.contains(detail), "{line} {check}");
             assert_eq!(check["fix"].is_string(), place == 1, "{check}");
             assert!(check["fix"].as_str().is_none_or(|fix| self.text.contains(&format!("fix: {fix}\n"))), "{check}");

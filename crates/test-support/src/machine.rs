@@ -42,6 +42,7 @@ pub fn policy() -> Policy {
         accept_below: None,
         on_sigterm: SigtermPolicy::Auto,
         observed_since: ObservationStart { at: second(0), ticks: 100 },
+        id_seed: 7,
     }
 }
 

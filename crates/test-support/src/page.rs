@@ -18,6 +18,8 @@ pub struct PageServer {
 pub enum PageReply {
     /// These bytes, then the end of the connection.
     Raw(Vec<u8>),
+    /// One of these replies after the other, as if a process gave each of them.
+    InTurn(Vec<PageReply>),
     /// Nothing: the request is read and never answered.
     Hang,
     /// No connection: the port is closed.
@@ -88,6 +90,17 @@ impl Drop for PageServer {
 }
 
 impl Shared {
+    /// The reply to the next client.
+    fn next(&self) -> PageReply {
+        match &mut *self.lock() {
+            PageReply::InTurn(replies) => {
+                replies.rotate_left(1);
+                replies.last().cloned().expect("a reply")
+            }
+            reply => reply.clone(),
+        }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, PageReply> {
         self.reply.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -109,13 +122,13 @@ fn serve(listener: TcpListener, address: SocketAddr, shared: &Shared) {
 fn accept(listener: &TcpListener, shared: &Shared) {
     let mut unanswered = Vec::new();
     for stream in listener.incoming().map_while(Result::ok) {
-        let reply = shared.lock().clone();
-        match reply {
+        match shared.next() {
             PageReply::Raw(bytes) => {
                 unanswered.clear();
                 send(stream, bytes);
             }
             PageReply::Hang => unanswered.push(stream),
+            PageReply::InTurn(_) => panic!("turns are not nested"),
             PageReply::Refuse | PageReply::Stop => return,
         }
     }

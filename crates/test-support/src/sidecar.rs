@@ -135,6 +135,17 @@ impl SidecarEnv {
         Sidecar { process: KillOnDrop(child), lines, seen: Vec::new(), address: self.address }
     }
 
+    /// Waits until it is saved that a reading after the signal has seen the target serve on. A count of zero before that
+    /// would not show that the streams ended by themselves.
+    pub fn wait_until_served_on(&self) {
+        wait_until(|| {
+            let files = fs::read_dir(&self.dir).expect("a readable state dir").filter_map(Result::ok);
+            let texts = files.filter_map(|file| fs::read(file.path()).ok());
+            let states = texts.filter_map(|text| serde_json::from_slice::<Value>(&text).ok());
+            states.into_iter().any(|state| state["signal"]["served_on"] == true)
+        });
+    }
+
     /// The termination message for the kubelet, if one has been written.
     pub fn termination_message(&self) -> Option<Value> {
         let text = fs::read_to_string(self.dir.join("termination")).ok()?;

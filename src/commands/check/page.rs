@@ -3,19 +3,17 @@
 use std::slice;
 use std::time::Duration;
 
-use super::gauges::{Gauges, Suggestion};
 use super::ports::streams;
+use super::processes;
 use super::report::{Cause, Check};
 use crate::io::http::Url;
-use crate::io::page::{PageResponse, PageSelectors, PageSums};
+use crate::io::page::{MAX_KEPT_BYTES, PageResponse, PageSelectors, PageSums};
 use crate::settings::Settings;
+use crate::suggest::gauges::{Gauges, Suggestion};
 use lameduck_machine::policy::AcceptLimit;
 use lameduck_machine::reading::{Count, ReadError, ReadErrorKind};
 use lameduck_parsers::exposition::{Error, Page, Sum};
 use lameduck_parsers::selector::Selector;
-
-/// How much of the page is kept for suggestions, in bytes: the container of the sidecar may have little memory.
-const MAX_KEPT_BYTES: usize = 256 * 1024;
 
 /// What was found on the page.
 struct Observed {
@@ -32,7 +30,11 @@ pub(super) async fn check(settings: &Settings) -> Vec<Check> {
         return vec![Check::skip("page", "none is set: the streams are counted in another way")];
     };
     match observe(url, selectors, settings.times.scrape_timeout).await {
-        Ok(observed) => evaluate(settings, url, selectors, &observed),
+        Ok(observed) => {
+            let mut checks = evaluate(settings, url, selectors, &observed);
+            checks.insert(1, processes::check(settings, url).await);
+            checks
+        }
         Err(error) => failed(url, selectors, &error),
     }
 }
@@ -72,7 +74,9 @@ fn failed(url: &Url, selectors: &PageSelectors, error: &ReadError) -> Vec<Check>
     let fix = match error.kind {
         ReadErrorKind::ConnectionRefused => "wait until the target serves its page, or correct --metrics-url",
         ReadErrorKind::NoResponse => "correct --metrics-url; if the page is only slow, lengthen --scrape-timeout",
-        ReadErrorKind::Invalid => "name a page in the Prometheus or OpenMetrics text format with --metrics-url",
+        ReadErrorKind::Invalid | ReadErrorKind::SeveralProcesses => {
+            "name a page in the Prometheus or OpenMetrics text format with --metrics-url"
+        }
     };
     let mut checks = vec![Check::fail("page", Cause::Environment, format!("{url}: {}", error.message), fix)];
     let skipped = |selector| Check::skip("streams", format!("{selector}: there is no page to search"));

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::commands::Exit;
-use crate::commands::sanitize::sanitize;
+use crate::sanitize::sanitize;
 
 /// One check and its result.
 #[derive(Clone, Debug, PartialEq, Eq)]

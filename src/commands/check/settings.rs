@@ -4,6 +4,7 @@ use humantime::format_duration;
 
 use super::report::{Cause, Check};
 use crate::settings::Settings;
+use crate::settings::environment::intended_variable;
 use crate::settings::error::SettingError;
 
 /// Reports a setting that the sidecar refuses at start.
@@ -18,7 +19,7 @@ pub(super) fn check(settings: &Settings, unknown: &[String]) -> Vec<Check> {
         [times.budget(), times.grace_period, times.exit_margin, times.lame_duck, times.quiet_period, times.exit_wait]
             .map(format_duration);
     let detail = format!(
-        "the budget of a drain is {budget}: grace period {grace} minus exit margin {margin}; lame duck {lame_duck}, quiet period {quiet}, exit wait {exit_wait}; whether the pod's terminationGracePeriodSeconds is {grace} too cannot be checked here"
+        "the budget of a drain is {budget}: grace period {grace} minus exit margin {margin}; lame duck {lame_duck}, quiet period {quiet}, exit wait {exit_wait}"
     );
     vec![Check::pass("settings", "the sidecar accepts them"), Check::pass("times", detail), variables(unknown)]
 }
@@ -32,10 +33,15 @@ fn variables(unknown: &[String]) -> Check {
         Cause::Settings,
         format!(
             "the sidecar ignores these variables, because this version has no such setting: {}",
-            unknown.join(", ")
+            unknown.iter().map(|name| with_intended(name)).collect::<Vec<_>>().join(", ")
         ),
         "correct or remove them; lameduck sidecar --help lists all settings",
     )
+}
+
+fn with_intended(name: &str) -> String {
+    let intended = intended_variable(name);
+    intended.map_or_else(|| name.to_owned(), |intended| format!("{name} ({intended} was probably intended)"))
 }
 
 #[cfg(test)]

@@ -1,35 +1,29 @@
 //! The target: whether it is visible, whether it can be signalled, and what the signal would do.
 
-use std::cmp::Reverse;
-use std::fmt::Display;
-
+use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
 use super::report::{Cause, Check};
-use super::similarity::{is_similar, percent};
+use crate::io::process::visible::Visible;
 use crate::io::process::{self, Matcher, Process, TargetFinder};
+use crate::reasons::missing_target::MissingTarget;
+use crate::reasons::refusal::Refusal;
 use crate::settings::Settings;
 use crate::settings::values::WaitFor;
+use crate::suggest::list;
 use lameduck_machine::target::{Found, SearchResult};
 use lameduck_parsers::procfs::{Disposition, Status};
-
-/// How many names of processes are listed in a line.
-const MAX_LISTED: usize = 12;
-/// The process that holds the namespaces of a pod. It is the first process if they are shared.
-const PAUSE: &str = "pause";
 
 /// What was found out about the processes.
 struct Observed {
     result: SearchResult,
     /// Every matching process, including children of the target.
     matching: Vec<Process>,
-    visible: Vec<Process>,
-    own: Process,
+    visible: Visible,
     /// The status of the target, if there is exactly one.
     status: Option<Status>,
-    can_signal: bool,
-    /// Whether the target is found by a port, and a process listens on it.
-    has_listener: bool,
+    /// Whether the kernel would permit the signal.
+    permission: Result<(), Errno>,
 }
 
 /// What a drain needs from the target.
@@ -68,14 +62,11 @@ fn observe(finder: &TargetFinder) -> Observed {
         SearchResult::Found(found) => Some(found.incarnation.pid),
         SearchResult::NotFound | SearchResult::Ambiguous(_) => None,
     };
-    let own = Process { pid: std::process::id(), name: process::own_name().unwrap_or_default() };
     Observed {
         matching: finder.matcher.as_ref().map(Matcher::matching).unwrap_or_default(),
-        visible: process::visible_processes(),
-        own,
+        visible: Visible::read(),
         status: pid.and_then(process::status_of),
-        can_signal: pid.is_none_or(process::can_signal),
-        has_listener: matches!(finder.matcher, Some(Matcher::Port(port)) if process::has_listener(port)),
+        permission: pid.map_or(Ok(()), process::may_signal),
         result,
     }
 }
@@ -93,8 +84,9 @@ fn evaluate(requirements: &Requirements<'_>, observed: &Observed) -> Vec<Check> 
         return checks;
     };
     let own_uid = rustix::process::geteuid().as_raw();
-    checks.push(uid(own_uid, status.uid, observed.can_signal));
-    checks.push(signal_permitted(found, signal, own_uid == status.uid, observed.can_signal));
+    let refusal = observed.permission.err().map(|errno| Refusal::new(errno as i32, status.uid, own_uid));
+    checks.push(uid(own_uid, status.uid, observed.permission));
+    checks.push(signal_permitted(found, signal, refusal));
     checks.push(signal_caught(found, &status, signal));
     checks
 }
@@ -102,13 +94,11 @@ fn evaluate(requirements: &Requirements<'_>, observed: &Observed) -> Vec<Check> 
 /// Checks that this process can see those of other containers.
 fn namespace(observed: &Observed) -> Check {
     const NAME: &str = "pid_namespace";
-    let first = observed.visible.iter().find(|process| process.pid == 1);
-    match (&observed.result, first) {
+    match (&observed.result, &observed.visible.first) {
         (SearchResult::Found(_) | SearchResult::Ambiguous(_), _) => Check::pass(NAME, "shared: the target is visible"),
-        (SearchResult::NotFound, _) if observed.own.pid == 1 => not_shared(),
-        (SearchResult::NotFound, Some(first)) if first.name == observed.own.name => not_shared(),
-        (SearchResult::NotFound, Some(first)) if first.name == PAUSE => {
-            Check::pass(NAME, "shared: process 1 is the pod's pause")
+        (SearchResult::NotFound, _) if observed.visible.is_alone => not_shared(),
+        (SearchResult::NotFound, Some(first)) if first.holds_namespaces() => {
+            Check::pass(NAME, format!("shared: process 1 is the pod's {}", first.name))
         }
         (SearchResult::NotFound, Some(first)) => Check::skip(
             NAME,
@@ -154,72 +144,39 @@ fn describe(found: &Found, matching: &[Process]) -> String {
 }
 
 fn target_missing(matcher: &Matcher, observed: &Observed) -> Check {
-    let others = candidates(matcher, observed);
-    let (detail, fix) = match (matcher, &others[..]) {
-        (Matcher::Port(port), _) if observed.has_listener => {
-            return Check::fail(
-                "target",
-                Cause::NotPermitted,
-                format!("a process listens on port {port}, but the kernel does not show which"),
-                "run the sidecar as the target's user (securityContext.runAsUser), or name the target with --target",
-            );
-        }
-        (Matcher::Port(port), _) => (
-            format!("no process listens on port {port}"),
-            "wait until the target listens, or correct --target-port".to_owned(),
-        ),
-        (Matcher::Name(name), []) => (
-            format!("no process is named {name}, and no other candidate is visible"),
-            "wait until the target's container has started; pid_namespace says whether it would be visible".to_owned(),
-        ),
-        (Matcher::Name(name), [first, ..]) => {
-            let detail = format!("no process is named {name}; visible: {}", list(&others));
-            let fix = if is_similar(name, &first.name) {
-                format!("{} was probably intended: --target {}", first.name, first.name)
-            } else {
-                "wait until the target has started, or name one of these with --target".to_owned()
-            };
-            (detail, fix)
-        }
-    };
-    Check::fail("target", Cause::Environment, detail, fix)
+    let missing = MissingTarget::new(matcher, &observed.visible);
+    let cause = if missing.hidden_listener().is_some() { Cause::NotPermitted } else { Cause::Environment };
+    Check::fail("target", cause, missing.detail(), missing.fix())
 }
 
-/// Returns the processes that may have been intended, the most similar name first.
-fn candidates<'a>(matcher: &Matcher, observed: &'a Observed) -> Vec<&'a Process> {
-    let is_other = |process: &&Process| process.name != observed.own.name && process.name != PAUSE;
-    let mut others: Vec<&Process> = observed.visible.iter().filter(is_other).collect();
-    if let Matcher::Name(name) = matcher {
-        others.sort_by_key(|process| Reverse(percent(name, &process.name)));
-    }
-    others
-}
-
-fn uid(own: u32, target: u32, can_signal: bool) -> Check {
-    match (own == target, can_signal) {
-        (true, _) => Check::pass("uid", format!("both run as uid {own}")),
-        (false, true) => Check::pass("uid", format!("the target runs as uid {target}, and uid {own} may signal it")),
-        (false, false) => Check::fail(
-            "uid",
+fn uid(own: u32, target: u32, permission: Result<(), Errno>) -> Check {
+    const NAME: &str = "uid";
+    match (own == target, permission) {
+        (true, _) => Check::pass(NAME, format!("both run as uid {own}")),
+        (false, Ok(())) => Check::pass(NAME, format!("the target runs as uid {target}, and uid {own} may signal it")),
+        (false, Err(Errno::EPERM)) => Check::fail(
+            NAME,
             Cause::NotPermitted,
             format!("the target runs as uid {target}, and lameduck as uid {own}"),
             format!("set securityContext.runAsUser: {target} for the sidecar (or the same for both containers)"),
         ),
+        (false, Err(_)) => Check::skip(
+            NAME,
+            format!("the target runs as uid {target}, and lameduck as uid {own}: the kernel refuses the signal first"),
+        ),
     }
 }
 
-fn signal_permitted(found: &Found, signal: Signal, same_uid: bool, can_signal: bool) -> Check {
+fn signal_permitted(found: &Found, signal: Signal, refusal: Option<Refusal>) -> Check {
     const NAME: &str = "signal_permitted";
     let pid = found.incarnation.pid;
-    if can_signal {
-        return Check::pass(NAME, format!("the kernel permits {signal} to process {pid}"));
+    match refusal {
+        None => Check::pass(NAME, format!("the kernel permits {signal} to process {pid}")),
+        Some(Refusal { error, cause, fix }) => {
+            let detail = format!("the kernel refuses {signal} to process {pid} ({error}): {cause}");
+            Check::fail(NAME, Cause::NotPermitted, detail, fix)
+        }
     }
-    let fix = if same_uid {
-        "the uids are equal, so look for a seccomp or AppArmor profile that forbids kill between the two containers; or set --signal none"
-    } else {
-        "see uid; or set --signal none: then the kubelet's SIGTERM after the hook is the signal"
-    };
-    Check::fail(NAME, Cause::NotPermitted, format!("the kernel refuses {signal} to process {pid} (EPERM)"), fix)
 }
 
 fn signal_caught(found: &Found, status: &Status, signal: Signal) -> Check {
@@ -253,21 +210,12 @@ fn signal_caught(found: &Found, status: &Status, signal: Signal) -> Check {
 
 /// Suggests the signals that the target does catch, among those on which programs usually drain.
 fn caught_signals_hint(status: &Status) -> String {
-    const COMMON: [Signal; 6] =
-        [Signal::SIGINT, Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2];
-    let caught: Vec<&str> = COMMON.into_iter().filter(|it| status.catches(*it as i32)).map(Signal::as_str).collect();
+    let caught = process::caught_signals(status);
     if caught.is_empty() {
         "or set --signal none".to_owned()
     } else {
         format!("or set --signal to the one on which it drains: it catches {}", caught.join(", "))
     }
-}
-
-fn list(processes: &[impl Display]) -> String {
-    let shown: Vec<String> = processes.iter().take(MAX_LISTED).map(ToString::to_string).collect();
-    let more = processes.len().saturating_sub(MAX_LISTED);
-    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-    shown.join(", ") + &rest
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@ use std::io::{IsTerminal, Write};
 
 use tracing::info;
 
-use crate::commands::sanitize::sanitize;
 use crate::commands::status::text::{describe_outcome, or_unknown};
 use crate::commands::{eprint_line, print_line};
 use crate::io::log::Nullable;
 use crate::io::report::{OutcomeReport, StatusReport};
+use crate::sanitize::sanitize;
 
 /// The progress of a drain on stderr: on a terminal one line that is updated, otherwise a log line per change.
 pub(super) struct Display {

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use crate::commands::drain::REFRESH_INTERVAL;
 use crate::commands::drain::display::Display;
 use crate::commands::drain::lock::{LockWait, acquire_lock};
-use crate::commands::drain::provisional::ProvisionalOutcome;
+use crate::commands::drain::provisional;
 use crate::commands::{CommandError, Exit, block_on, eprint_line, startup};
 use crate::io::clock::Clock;
 use crate::io::liveness::is_alive;
@@ -76,14 +76,14 @@ async fn supervise(settings: &Settings, clock: Clock, drain: StandaloneDrain) ->
     let StandaloneDrain { trigger, started_at, policy, saved, state } = drain;
     let (queue, events) = mpsc::channel(startup::QUEUE);
     let mut effects = startup::effects(settings, clock, queue.clone(), target_finder(settings), state)?;
-    let provisional = ProvisionalOutcome::new(settings);
-    let on_save = provisional.clone();
     let supervisor = Supervisor::new(clock, policy, saved, move |action| {
-        if let Action::SaveState(saved) = &action {
-            on_save.update_from_saved(saved, clock.now());
+        if let Action::WriteRecord(record, reason) = action {
+            effects.perform(Action::WriteRecord(provisional::at_exit(record), reason))
+        } else {
+            effects.perform(action)
         }
-        effects.perform(action)
     });
+    let supervisor = supervisor.with_names(startup::wanted(settings));
     let kind = if trigger == Trigger::Hook { CallKind::Hook } else { CallKind::Person };
     let (reply, outcome) = oneshot::channel();
     let call = HookCall { kind, peer: None, made_at: Some(started_at), reply };
@@ -91,7 +91,7 @@ async fn supervise(settings: &Settings, clock: Clock, drain: StandaloneDrain) ->
     let mut display = Display::new();
     let outcome = tokio::select! {
         biased;
-        outcome = wait_for_outcome(outcome, &queue, &provisional, &mut display) => outcome?,
+        outcome = wait_for_outcome(outcome, &queue, &mut display) => outcome?,
         _ = supervisor.run(events) => return Err(aborted("the event loop has ended")),
     };
     display.print_outcome(&outcome);
@@ -150,7 +150,6 @@ fn is_current(saved: &SavedDrain, finder: &TargetFinder) -> bool {
 async fn wait_for_outcome(
     mut outcome: oneshot::Receiver<HookReply>,
     queue: &mpsc::Sender<Event>,
-    provisional: &ProvisionalOutcome,
     display: &mut Display,
 ) -> Result<OutcomeReport, CommandError> {
     let outcome = loop {
@@ -159,7 +158,6 @@ async fn wait_for_outcome(
             outcome = &mut outcome => break outcome,
             () = tokio::time::sleep(REFRESH_INTERVAL) => {
                 if let Some(status) = status(queue).await {
-                    provisional.update_from_status(&status);
                     display.show(&status);
                 }
             }
@@ -168,7 +166,9 @@ async fn wait_for_outcome(
     display.clear();
     match outcome.map_err(aborted)? {
         HookReply::Finished(outcome) => Ok(outcome),
-        HookReply::TooManyUnauthorized => Err(aborted("the call was rejected")),
+        HookReply::TooManyUnauthorized | HookReply::Cancelled | HookReply::NotCancelled(_) => {
+            Err(aborted("the call was rejected"))
+        }
     }
 }
 

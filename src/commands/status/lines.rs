@@ -1,6 +1,6 @@
 //! Lines that fit a terminal.
 
-use crate::commands::sanitize::sanitize;
+use crate::sanitize::sanitize;
 
 /// The end of a truncated text.
 const ELLIPSIS: char = '…';

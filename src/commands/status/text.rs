@@ -3,9 +3,9 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::commands::sanitize::sanitize;
 use crate::io::report::durations::DurationsReport;
 use crate::io::report::{DrainReport, OutcomeReport, SourceReport, StatusReport, TargetReport};
+use crate::sanitize::sanitize;
 
 /// A longest stream is an outlier if it is longer than this many times the 99th percentile.
 const OUTLIER_FACTOR: f64 = 2.0;
@@ -123,10 +123,11 @@ pub fn format_duration(seconds: f64) -> String {
 /// Describes an outcome.
 #[must_use]
 pub fn describe_outcome(outcome: &OutcomeReport) -> String {
-    let OutcomeReport { outcome, stragglers, idle_streams, seconds, signal, .. } = outcome;
+    let OutcomeReport { outcome, stragglers, idle_streams, seconds, signal, warnings, .. } = outcome;
     let signal = signal.as_deref().map_or_else(|| "no signal".to_owned(), |signal| format!("{signal} sent"));
     let idle = if *idle_streams > 0 { format!(", idle: {idle_streams}") } else { String::new() };
-    format!("{outcome} after {seconds:.1} s, stragglers: {}{idle}, {signal}", or_unknown(*stragglers))
+    let warnings = if warnings.is_empty() { String::new() } else { format!(", warnings: {}", warnings.join(" ")) };
+    format!("{outcome} after {seconds:.1} s, stragglers: {}{idle}, {signal}{warnings}", or_unknown(*stragglers))
 }
 
 #[cfg(test)]

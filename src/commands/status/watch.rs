@@ -6,7 +6,6 @@ use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SI
 use signal_hook::low_level::emulate_default_handler;
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, channel, unbounded_channel};
 
-use crate::commands::sanitize::sanitize;
 use crate::commands::status::history::{History, Sample};
 use crate::commands::status::poll::{Answer, Fetched, poll};
 use crate::commands::status::screen::{Screen, can_suspend};
@@ -17,6 +16,7 @@ use crate::io::clock::Clock;
 use crate::io::http::Url;
 use crate::io::report::StatusReport;
 use crate::io::signals;
+use crate::sanitize::sanitize;
 use lameduck_machine::time::Time;
 
 /// The signals that the live view handles. Others have their default effect.

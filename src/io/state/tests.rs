@@ -1,9 +1,12 @@
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use lameduck_machine::drain_id::DrainId;
 use lameduck_machine::result::{DrainResult, Outcome, Trigger};
 use lameduck_machine::saved_drain::SavedResult;
+use lameduck_machine::sent_signal::{AfterSignal, SentSignal};
 use lameduck_machine::target::Incarnation;
+use lameduck_machine::warnings::{Warning, Warnings};
 
 use super::*;
 
@@ -15,21 +18,28 @@ fn at(seconds: u64) -> Time {
 const NOW: Time = Time::since_boot(Duration::from_secs(200));
 
 fn drain(pid: Option<u32>) -> SavedDrain {
+    let (id, warnings) = (DrainId(0xfeed), Warnings::from_iter([Warning::EndedWithSignal, Warning::NoHook]));
+    let signal = SentSignal { sent_at: at(105), streams: Some(2), after: AfterSignal::StreamsLost };
     let result = DrainResult {
+        id,
         outcome: Outcome::Expired,
         streams_at_start: Some(3),
+        streams_at_signal: Some(2),
         stragglers: None,
         idle_streams: 0,
         duration: Duration::from_millis(7),
         signalled: true,
+        warnings,
     };
     SavedDrain {
+        id,
         incarnation: pid.map(|pid| Incarnation { pid, started: 5 }),
         trigger: Trigger::Hook,
         started_at: at(100),
         deadline: at(130),
         streams_at_start: Some(3),
-        signalled: true,
+        signal: Some(signal),
+        warnings,
         finished: Some(SavedResult { ended_at: at(130), result, reported: false }),
     }
 }
@@ -116,7 +126,8 @@ fn unknown_fields_and_values_are_rejected() {
         ("\"ended_at\"", "\"by\":2,\"ended_at\"", "unknown field"),
         ("\"boot_id\"", "\"node\":\"n\",\"boot_id\"", "unknown field"),
         ("\"hook\"", "\"probe\"", "unknown trigger"),
-        ("\"expired\"", "\"handed_over\"", "unknown trigger or outcome"),
+        ("\"expired\"", "\"handed_over\"", "unknown trigger, outcome or warning"),
+        ("\"no_hook\"", "\"no_cook\"", "unknown trigger, outcome or warning"),
         ("\"signalled\":true", "\"signalled\":\"twice\"", "invalid type"),
         ("\"nanos\":0", "\"nanos\":0.5", "invalid type"),
         ("\"secs\":130", "\"secs\":18446744073709551616", "invalid type"),
@@ -135,25 +146,28 @@ fn unknown_version_is_rejected() {
         ("\"version\":0", "unknown format version 0"),
         ("\"version\":7,\"phase\":2", "unknown format version 7"),
         ("\"edition\":1", "missing field `version`"),
-        ("\"version\":\"1\"", "invalid type"),
+        ("\"version\":1", "unknown format version 1"),
+        ("\"version\":\"2\"", "invalid type"),
     ] {
         file.write(&drain(Some(17))).unwrap();
-        edit(&file, "\"version\":1", new);
+        edit(&file, "\"version\":2", new);
         assert!(rejection(&file).contains(reason), "{new}: {}", rejection(&file));
     }
 }
 
-/// A file of an earlier build must be readable by a later one, so neither the content nor the name may change.
+/// A file of an earlier build must be readable by a later one: what changes the content changes the version.
 #[test]
 fn content_and_name_are_the_same_in_every_build() {
     let identity = Identity { boot_id: "b".into(), time_namespace: "t".into(), target: "n".into() };
     let text = record::encode(&identity, &drain(Some(17))).unwrap();
     let expected = concat!(
-        r#"{"version":1,"identity":{"boot_id":"b","time_namespace":"t","target":"n"},"pid":17,"started":5,"#,
+        r#"{"version":2,"identity":{"boot_id":"b","time_namespace":"t","target":"n"},"id":65261,"pid":17,"started":5,"#,
         r#""trigger":"hook","started_at":{"secs":100,"nanos":0},"deadline":{"secs":130,"nanos":0},"#,
-        r#""streams_at_start":3,"signalled":true,"result":{"ended_at":{"secs":130,"nanos":0},"outcome":"expired","#,
-        r#""stragglers":null,"idle_streams":0,"duration":{"secs":0,"nanos":7000000},"signalled":true,"reported":false},"#,
-        r#""checksum":"daaed76cfa58d42c"}"#
+        r#""streams_at_start":3,"signal":{"sent_at":{"secs":105,"nanos":0},"streams":2,"served_on":false},"#,
+        r#""warnings":["ended_with_signal","no_hook"],"result":{"ended_at":{"secs":130,"nanos":0},"#,
+        r#""outcome":"expired","streams_at_signal":2,"stragglers":null,"idle_streams":0,"#,
+        r#""duration":{"secs":0,"nanos":7000000},"signalled":true,"warnings":["ended_with_signal","no_hook"],"#,
+        r#""reported":false},"checksum":"3b71a069d5f43a51"}"#
     );
     assert_eq!(String::from_utf8(text).unwrap(), expected);
     let path = StateFile::for_pid_namespace(Path::new("/dir"), "foobar").path;
@@ -164,7 +178,7 @@ fn content_and_name_are_the_same_in_every_build() {
 #[test]
 fn changed_byte_never_yields_another_drain() {
     let file = file("flipped");
-    for drain in [drain(Some(17)), SavedDrain { finished: None, signalled: false, ..drain(None) }] {
+    for drain in [drain(Some(17)), SavedDrain { finished: None, signal: None, ..drain(None) }] {
         let original = record::encode(&file.identity, &drain).unwrap();
         assert_eq!(file.validate(&original, at(131)).unwrap(), drain);
         for index in 0..original.len() {

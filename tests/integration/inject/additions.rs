@@ -115,6 +115,27 @@ fn managed_fields_in_any_style_are_updated() {
 }
 
 #[test]
+fn missing_termination_policy_is_added_and_another_is_kept() {
+    const POLICY: &str = "          terminationMessagePolicy: FallbackToLogsOnError\n";
+    let injected = injected(&deployment("", ""), &[USER]);
+    assert_eq!(injected.matches(POLICY).count(), 1);
+    for older in ["", "          terminationMessagePolicy:\n"] {
+        let Output { stdout, stderr, .. } = with(&injected.replace(POLICY, older), &[]);
+        let sidecar = container(&pod_spec(&stdout), "initContainers", "lameduck").clone();
+        assert_eq!(sidecar["terminationMessagePolicy"], "FallbackToLogsOnError", "{stdout}");
+        assert!(stderr.contains("lameduck updated"), "{stderr}");
+        assert_eq!(with(&stdout, &[]).stdout, stdout);
+    }
+    let chosen = injected.replace(POLICY, "          terminationMessagePolicy: File\n");
+    let Output { stdout, stderr, .. } = with(&chosen, &[]);
+    assert_eq!(stdout, chosen);
+    assert!(stderr.contains("kept in container lameduck: terminationMessagePolicy"), "{stderr}");
+    for manifest in [&injected, &chosen] {
+        assert_eq!(removed(manifest), deployment("", ""));
+    }
+}
+
+#[test]
 fn removed_user_additions_are_named() {
     let Output { stderr, .. } = inject(with_user_additions().as_bytes(), &["--remove"], &[]);
     for part in

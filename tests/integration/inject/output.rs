@@ -48,6 +48,7 @@ const SIDECAR: &str = r#"      shareProcessNamespace: true
               port: 8089
             periodSeconds: 1
             failureThreshold: 1
+          terminationMessagePolicy: FallbackToLogsOnError
           securityContext:
             runAsUser: 1000
             runAsNonRoot: true

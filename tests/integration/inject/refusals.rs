@@ -48,7 +48,11 @@ fn nothing_selected_is_refused() {
     let config = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n";
     assert_manifest_refused(config, &["nothing to change", "impeller", "ConfigMap/c", "--workload", "--container"]);
     assert_manifest_refused("", &["nothing to change", "no manifests"]);
-    assert_refused(CHART, &[IMAGE, "--container=nobody"], &["nobody", "Deployment/deepgram-engine"]);
+    assert_refused(
+        CHART,
+        &[IMAGE, "--container=nobody"],
+        &["nobody", "Deployment/deepgram-engine", "their containers: deepgram-engine, deepgram-api"],
+    );
     assert_refused(
         CHART,
         &[IMAGE, "--preset=generic", "--metrics-url=http://a/", "--streams=a"],

@@ -34,7 +34,7 @@ fn manual_drain_waits_prints_outcome_and_warns() {
     let (code, outcome, stderr) = drain(&fixture.env, &sidecar, &[], || {
         assert_eq!(sidecar.status()["drain"]["trigger"], "cli");
         assert_eq!(sidecar.metric("lameduck_hook_callers"), Some(0.0));
-        fixture.page.set_streams(0);
+        fixture.end_streams();
     });
     assert_eq!((code, &outcome["outcome"], &outcome["signal"]), (Some(0), &json!("drained"), &json!("SIGINT")));
     assert!(stderr.contains("the kubelet restarts"), "{stderr}");
@@ -47,7 +47,7 @@ fn drain_with_hook_flag_counts_as_hook() {
     let sidecar = fixture.start_quick();
     let (code, outcome, stderr) = drain(&fixture.env, &sidecar, &["--hook"], || {
         assert_eq!(sidecar.status()["drain"]["trigger"], "hook");
-        fixture.page.set_streams(0);
+        fixture.end_streams();
     });
     assert_eq!((code, &outcome["outcome"]), (Some(0), &json!("drained")));
     assert!(!stderr.contains("the kubelet restarts"), "{stderr}");
@@ -72,7 +72,7 @@ fn manual_drain_joins_without_moving_deadline() {
     let sidecar = fixture.start_quick();
     let hook = sidecar.call_hook();
     sidecar.wait_for_status("/phase", "draining");
-    let (code, outcome, _) = drain(&fixture.env, &sidecar, &[], || fixture.page.set_streams(0));
+    let (code, outcome, _) = drain(&fixture.env, &sidecar, &[], || fixture.end_streams());
     assert_eq!((code, hook.outcome()), (Some(0), outcome));
 }
 
@@ -133,7 +133,7 @@ fn status_prints_text_or_json() {
     sidecar.wait_for_status("/phase", "draining");
     let text = fixture.env.run_client(&["status"]).1;
     assert!(text.contains("by hook") && text.contains("3 streams at start"), "{text}");
-    fixture.page.set_streams(0);
+    fixture.end_streams();
     hook.outcome();
     let text = fixture.env.run_client(&["status"]).1;
     assert!(text.contains("drained after") && text.contains("stragglers: 0"), "{text}");

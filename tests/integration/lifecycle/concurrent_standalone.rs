@@ -25,7 +25,7 @@ fn simultaneous_hooks_share_one_drain_and_signal() {
     let mut fixture = Fixture::with_streams(2);
     let mut hooks: Vec<_> = (0..4).map(|_| StandaloneHook::start(&fixture.env, &QUICK_TIMES)).collect();
     fixture.target.wait_for("INT");
-    fixture.page.set_streams(0);
+    fixture.end_streams();
     let ends: Vec<_> = hooks.iter_mut().map(StandaloneHook::finish).collect();
     assert_eq!((ends[0].0, &ends[0].1["outcome"]), (Some(0), &json!("drained")));
     assert!(ends.iter().all(|end| *end == ends[0]), "{ends:#?}");

@@ -21,7 +21,7 @@ fn held_caller_gets_nothing_until_one_small_answer() {
     sidecar.wait_for_readings(3);
     assert!(hook.is_pending());
 
-    fixture.page.set_streams(0);
+    fixture.end_streams();
     let bytes = hook.bytes();
     assert!(bytes.len() < 1024, "{} bytes", bytes.len());
     let text = String::from_utf8(bytes).unwrap();
@@ -30,8 +30,9 @@ fn held_caller_gets_nothing_until_one_small_answer() {
     assert!(head.to_ascii_lowercase().contains("connection: close"), "{head}");
     let mut outcome: serde_json::Value = serde_json::from_str(body).unwrap();
     assert!(outcome["seconds"].take().as_f64() > Some(0.3), "lame duck and quiet period alone take longer");
-    let whole = json!({"outcome": "drained", "streams_at_start": 2, "stragglers": 0, "idle_streams": 0,
-        "seconds": null, "signal": "SIGINT"});
+    assert!(outcome["id"].take().as_str().is_some_and(|id| id.len() == 16 && u64::from_str_radix(id, 16).is_ok()));
+    let whole = json!({"id": null, "outcome": "drained", "streams_at_start": 2, "streams_at_signal": 2, "stragglers": 0,
+        "idle_streams": 0, "seconds": null, "signal": "SIGINT", "warnings": []});
     assert_eq!(outcome, whole);
     assert_eq!(fixture.target.into_signal_count(), 1);
 }

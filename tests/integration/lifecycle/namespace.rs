@@ -74,6 +74,7 @@ fn init_process_is_target_but_exec_session_is_not() {
 
     let mut hooks = [container.hook(&env), container.hook(&env)];
     container.init.wait_for("INT");
+    env.wait_until_served_on();
     page.set_streams(0);
     let ends = hooks.each_mut().map(StandaloneHook::finish);
     assert_eq!((ends[0].0, &ends[0].1["outcome"]), (Some(0), &json!("drained")));
@@ -108,6 +109,7 @@ fn child_of_init_process_is_found() {
     let Some(mut container) = Container::start("wrapper", &wrapper) else { return };
     let mut hook = container.hook(&env);
     container.init.wait_for("INT");
+    env.wait_until_served_on();
     page.set_streams(0);
     assert_eq!(hook.finish().1["signal"], "SIGINT");
 }

@@ -65,7 +65,18 @@ fn status_has_every_key_in_every_phase() {
     let outcome = hook.outcome();
     let status = sidecar.status();
     assert_eq!((&status["outcome"], &status["phase"]), (&outcome, &json!("done")));
-    assert_eq!(keys(&outcome), ["idle_streams", "outcome", "seconds", "signal", "stragglers", "streams_at_start"]);
+    let record = [
+        "id",
+        "idle_streams",
+        "outcome",
+        "seconds",
+        "signal",
+        "stragglers",
+        "streams_at_signal",
+        "streams_at_start",
+        "warnings",
+    ];
+    assert_eq!(keys(&outcome), record);
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn drain_policy_starts_drain_and_exits_after_target() {
     fixture.target.wait_for("INT");
     assert_eq!(sidecar.status()["drain"]["trigger"], "sigterm");
     let hook = sidecar.call_hook();
-    fixture.page.set_streams(0);
+    fixture.end_streams();
     assert_eq!(hook.outcome()["outcome"], "drained");
     sidecar.wait_for_readings(3);
     assert!(sidecar.is_running(), "the target has not exited");
@@ -58,9 +58,10 @@ fn exit_policy_exits_immediately_without_signal() {
     let fixture = Fixture::with_streams(5);
     let mut sidecar = fixture.start_ready(&on_sigterm("exit"));
     sidecar.signal(Signal::SIGTERM);
-    assert!(sidecar.exit_code().is_some());
+    assert_eq!(sidecar.exit_code(), Some(11), "it does not know how the streams end");
     assert_eq!(fixture.target.into_signal_count(), 0);
-    assert_eq!(fixture.env.termination_message(), None);
+    let record = fixture.env.termination_message().unwrap();
+    assert_eq!((&record["outcome"], &record["stragglers"]), (&json!("interrupted"), &json!(5)));
 }
 
 #[test]

@@ -111,7 +111,9 @@ fn streams_port_without_listener_is_not_ready() {
     let number = unused.number().to_string();
     unused.close();
     let sidecar = fixture.env.start(&[&QUICK_TIMES[..], &["--streams-port", &number]].concat());
-    sidecar.wait_for_not_ready("a port of --streams-port has no listener");
+    let reason = sidecar.wait_for_not_ready(&format!("nothing listens on port {number}; listening ports: "));
+    let own = fixture.env.address.port().to_string();
+    assert!(reason.contains("--streams-port") && (reason.contains(&own) || reason.contains(" more")), "{reason}");
     assert_eq!(sidecar.status()["sources"][2]["state"], "absent");
 }
 
@@ -156,6 +158,7 @@ fn api_preset_excludes_own_status_connection() {
     // The page closes with the port; it is unknown then, not zero.
     sidecar.wait_for_status("/sources/1/state", "unknown");
     assert_eq!(sidecar.status()["streams"], 2);
+    env.wait_until_served_on();
     drop(client);
     let outcome = hook.outcome();
     assert_eq!((&outcome["outcome"], &outcome["stragglers"]), (&json!("exited"), &json!(0)));

@@ -210,6 +210,7 @@ fn sidecar_of_same_user_needs_no_other_permission() {
     sidecar.wait_for_ready();
     let hook = sidecar.call_hook();
     target.wait_for("INT");
+    env.wait_until_served_on();
     target.signal(Signal::SIGTERM);
     let outcome = hook.outcome();
     assert_eq!((&outcome["outcome"], &outcome["stragglers"]), (&json!("exited"), &json!(0)), "{outcome}");

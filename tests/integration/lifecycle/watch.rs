@@ -264,6 +264,23 @@ fn watch_in_pipe_ends_with_outcome() {
 }
 
 #[test]
+fn watch_in_pipe_sees_outcome_of_sidecar_that_exits_at_once() {
+    for _ in 0..3 {
+        let fixture = Fixture::with_streams(1);
+        // The target exits with 3 on this signal, and the kubelet then ends the sidecar.
+        let mut sidecar = fixture.start_ready(&[&QUICK_TIMES[..], &["--signal", "USR1"]].concat());
+        let mut piped = Piped::start(&fixture.env, &[]);
+        let mut lines = vec![piped.line()];
+        let outcome = sidecar.call_hook().outcome();
+        sidecar.signal(Signal::SIGTERM);
+        assert_eq!(outcome["outcome"], "exited");
+        sidecar.exit_code();
+        lines.extend(piped.lines.map(Result::unwrap));
+        assert!(lines.last().unwrap().starts_with("outcome: exited after "), "{lines:#?}");
+    }
+}
+
+#[test]
 fn json_watch_ends_with_outcome() {
     let (lines, code) = watch_drain(&["--json"]);
     let last: Value = serde_json::from_str(lines.last().unwrap()).unwrap();

@@ -119,11 +119,11 @@ fn reopened_drain_ends_as_drained_at_zero() {
 fn zero_before_reopening_is_not_inherited() {
     let mut pod = expired();
     pod.streams(0)
-        .at(70)
+        .at(69.5)
         .call(Hook)
-        .at(81.9)
+        .at(81.4)
         .phase(Phase::Draining)
-        .at(70 + CONFIRMATION)
+        .at(69.5 + f64::from(CONFIRMATION))
         .expect([Release(Drained, Some(0))]);
 }
 

@@ -14,9 +14,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use lameduck_machine::controller::Controller;
-use lameduck_machine::io::{CallKind, CallerId, Input};
+use lameduck_machine::io::{CallKind, CallerId, Input, RecordReason, Reply, TargetEnded};
 use lameduck_machine::policy::Policy;
-use lameduck_machine::reading::{ReadErrorKind, Reading, Source};
+use lameduck_machine::reading::{PageProcess, ReadErrorKind, Reading, Source};
 use lameduck_machine::result::{DrainResult, ExitStatus, Outcome, Trigger};
 use lameduck_machine::saved_drain::SavedDrain;
 use lameduck_machine::target::{Incarnation, ObservationStart, SearchResult};
@@ -57,6 +57,8 @@ pub(crate) enum Effect {
 #[derive(Clone, Debug)]
 enum Page {
     Answers(Vec<(Source, Reading)>),
+    /// Processes that answer in turn: what each says of itself, and its readings.
+    Workers(Vec<(PageProcess, Vec<(Source, Reading)>)>),
     Hangs,
 }
 
@@ -69,6 +71,14 @@ pub(crate) struct Pod {
     pub(crate) policy: Policy,
     pub(crate) saved: Option<SavedDrain>,
     pub(crate) result: Option<DrainResult>,
+    /// Every record that was written before a drain was over, and why.
+    pub(crate) records: Vec<(DrainResult, RecordReason)>,
+    /// Every reported exit of the target.
+    pub(crate) target_ends: Vec<TargetEnded>,
+    /// How many stragglers were counted.
+    pub(crate) stragglers: u64,
+    /// The answers to cancellations, and to the callers whose drain was cancelled.
+    pub(crate) cancellations: Vec<Reply>,
     /// The last result that an unauthorized caller received.
     pub(crate) unauthorized_result: Option<DrainResult>,
     /// The polls that were not answered: when each was requested, and its timeout.
@@ -121,6 +131,10 @@ impl Pod {
             policy,
             saved: None,
             result: None,
+            records: Vec::new(),
+            target_ends: Vec::new(),
+            stragglers: 0,
+            cancellations: Vec::new(),
             unauthorized_result: None,
             unanswered_polls: Vec::new(),
             poll_targets: Vec::new(),
@@ -219,6 +233,13 @@ impl Pod {
         self.input(Input::Hangup(caller))
     }
 
+    /// A user cancels the drain.
+    pub(crate) fn cancel(&mut self) -> &mut Self {
+        let caller = CallerId(self.next_caller);
+        self.next_caller += 1;
+        self.input(Input::Cancel(caller))
+    }
+
     pub(crate) fn call_unauthorized(&mut self, number: u64) -> &mut Self {
         let caller = CallerId(FIRST_UNAUTHORIZED + number);
         self.input(Input::Call { caller, kind: CallKind::Unauthorized, at: self.now })
@@ -277,6 +298,7 @@ impl Pod {
         let ticks = self.now.since(second(0)).as_millis() / 10;
         let ticks = policy().observed_since.ticks + u64::try_from(ticks).expect("a script is short");
         self.policy.observed_since = ObservationStart { at: self.now, ticks };
+        self.policy.id_seed += 1;
         self.controller = Controller::new(self.now, self.policy.clone(), self.saved);
         self.run_actions();
         self

@@ -25,7 +25,7 @@ fn uncaught_signal_is_not_sent() {
 
 #[test]
 fn unpermitted_signal_is_rechecked_at_each_poll() {
-    let blocker = SignalBlocker::NotPermitted { theirs: 0, ours: 1000 };
+    let blocker = SignalBlocker::NotPermitted { errno: 1, theirs: 0, ours: 1000 };
     let mut pod = Pod::start(policy(), Some(found(1, Some(blocker))), &[(Metrics, count(3))]);
     pod.at(CALL).call(Hook).at(30.5).search_finds(found(1, None)).at(31).expect([Signal(1)]);
 }
@@ -56,7 +56,7 @@ fn signal_needs_search_requested_after_lame_duck() {
     let requested_at = pod.unanswered_searches[0];
     assert_eq!(requested_at, second(14));
     pod.input(Input::SearchResult { requested_at, result: found(1, None) }).expect([]);
-    let requested_at = pod.unanswered_searches[1];
+    let requested_at = pod.unanswered_searches[2];
     assert_eq!(requested_at, second(SIGNAL));
     pod.input(Input::SearchResult { requested_at, result: found(1, None) }).expect([Signal(1)]);
 }
@@ -70,7 +70,7 @@ fn hanging_page_does_not_delay_signal() {
 fn failed_signal_is_retried_at_next_poll() {
     let mut pod = Pod::serving(3);
     pod.signals_fail(true).at(CALL).call(Hook).at(17.5);
-    assert!(!pod.saved.expect("a saved drain").signalled);
+    assert!(pod.saved.expect("a saved drain").signal.is_none());
     pod.signals_fail(false).at(18).expect([Signal(1)]);
 }
 
@@ -144,7 +144,7 @@ fn pod_is_starting_before_first_search() {
 fn zero_does_not_end_drain_before_search_for_signal() {
     let mut pod =
         Pod::with(0, |policy| (policy.times.quiet_period, policy.times.exit_wait) = (Duration::ZERO, Duration::ZERO));
-    pod.at(CALL).call(Hook).at(14.5).searches_hang().at(15.5);
+    pod.at(CALL).call(Hook).at(14.8).searches_hang().at(15.5);
     let requested_at = pod.unanswered_searches[0];
     assert_eq!(requested_at, second(SIGNAL));
     pod.input(Input::SearchResult { requested_at, result: found(1, None) }).expect([Signal(1)]);

@@ -47,7 +47,7 @@ fn auto_waits_while_count_is_unknown() {
 #[test]
 fn auto_does_not_wait_after_target_exit() {
     let mut pod = pod_with(SigtermPolicy::Auto, 3);
-    pod.at(10).exits(1, ExitStatus::Code(0)).at(12).sigterm().expect([Exit]);
+    pod.at(10).exits(1, ExitStatus::Code(0)).at(12).sigterm().expect([Release(Exited, Some(3)), Exit]);
 }
 
 #[test]
@@ -78,7 +78,8 @@ fn second_sigterm_does_not_extend_wait() {
 
 #[test]
 fn auto_stops_waiting_at_exit_or_zero() {
-    pod_with(SigtermPolicy::Auto, 3).at(CALL).sigterm().at(20).exits(1, ExitStatus::Code(0)).expect([Exit]);
+    let mut pod = pod_with(SigtermPolicy::Auto, 3);
+    pod.at(CALL).sigterm().at(20).exits(1, ExitStatus::Code(0)).expect([Release(Exited, Some(3)), Exit]);
     pod_with(SigtermPolicy::Auto, 3).at(CALL).sigterm().at(19.5).streams(0).at(20).expect([Exit]);
 }
 

@@ -56,7 +56,7 @@ fn page_decides_if_socket_table_is_unreadable() {
 fn port_without_listener_is_absent_and_blocks_readiness() {
     let mut pod = Pod::with(0, both);
     pod.listening(false).sidecar_restarts().at(1).counted(None);
-    pod.not_ready(NotReady::SourceAbsent(Sockets));
+    pod.not_ready(NotReady::SourceAbsent { source: Sockets, missing: vec![0] });
     pod.listening(true).at(2).counted(Some(0)).ready().listening(false).at(3).counted(Some(0));
 }
 

@@ -38,6 +38,7 @@ fn policy() -> Policy {
         accept_below: None,
         on_sigterm: SigtermPolicy::Auto,
         observed_since: observation_start(START),
+        id_seed: 7,
     }
 }
 

@@ -27,6 +27,8 @@ pub(crate) enum Event {
     UnauthorizedCall,
     /// The unauthorized caller with this index disconnects.
     UnauthorizedHangup(usize),
+    /// A user cancels the drain.
+    Cancel,
     Sigterm,
     /// From now on, the page counts this many streams.
     Streams(u64),
@@ -93,6 +95,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (0..4_usize).prop_map(Event::Hangup),
         2 => Just(Event::UnauthorizedCall),
         1 => (0..4_usize).prop_map(Event::UnauthorizedHangup),
+        1 => Just(Event::Cancel),
         1 => Just(Event::Sigterm),
         5 => prop_oneof![2 => Just(0), 1 => 1..5_u64].prop_map(Event::Streams),
         1 => prop_oneof![2 => Just(0), 1 => 1..3_u64].prop_map(Event::Batch),
@@ -170,6 +173,7 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
             accept_below: None,
             on_sigterm,
             observed_since: observation_start(START),
+            id_seed: 7,
         },
     )
 }

@@ -3,6 +3,7 @@
 mod actions;
 mod invariants;
 mod readings;
+mod records;
 mod results;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ use lameduck_machine::target::{Incarnation, ObservationStart, SearchResult};
 use lameduck_machine::time::Time;
 
 use readings::Readings;
+use records::Records;
 
 /// How long the sidecar waits for a hook after SIGTERM.
 const HOOK_WAIT: Duration = Duration::from_secs(30);
@@ -60,6 +62,9 @@ pub(crate) struct Oracle {
     new_incarnation: bool,
     /// Whether a signal failed to be sent.
     signal_failed: bool,
+    /// Whether the drain may be cancelled by the input that is being handled.
+    may_cancel: bool,
+    records: Records,
 }
 
 impl Oracle {
@@ -81,6 +86,8 @@ impl Oracle {
             signalled_early: false,
             new_incarnation: false,
             signal_failed: false,
+            may_cancel: false,
+            records: Records::default(),
         }
     }
 
@@ -91,13 +98,14 @@ impl Oracle {
         let drain = saved.map(|saved| Drain {
             started_at: saved.started_at,
             deadline: saved.deadline,
-            evaluated_from: if saved.signalled { now } else { now.max(saved.started_at + lame_duck) },
+            evaluated_from: if saved.signal.is_some() { now } else { now.max(saved.started_at + lame_duck) },
             finished: saved.finished.map(|finished| (finished.ended_at, finished.result)),
             reported: saved.finished.is_some_and(|finished| finished.reported),
         });
         let target = saved.and_then(|saved| saved.incarnation);
-        let signalled = saved.is_some_and(|saved| saved.signalled);
-        *self = Self { drain, target, signalled, sent: signalled, ..Self::new(policy) };
+        let signalled = saved.is_some_and(|saved| saved.signal.is_some());
+        let records = Records::resume(saved.as_ref());
+        *self = Self { drain, target, signalled, sent: signalled, records, ..Self::new(policy) };
     }
 
     pub(crate) fn result(&self) -> Option<DrainResult> {
@@ -114,7 +122,10 @@ impl Oracle {
         let reopens = hook && self.can_reopen();
         match &mut self.drain {
             None => self.start_drain(now),
-            Some(drain @ Drain { finished: None, .. }) if hook && hooks == 0 => drain.deadline = deadline,
+            Some(drain @ Drain { finished: None, .. }) if hook && hooks == 0 => {
+                drain.deadline = deadline;
+                self.records.hook_disconnected = false;
+            }
             Some(drain @ Drain { finished: Some(_), .. }) if reopens => {
                 *drain = Drain { deadline, evaluated_from: now, finished: None, reported: false, ..drain.clone() };
             }
@@ -128,7 +139,7 @@ impl Oracle {
         let may_wait = finished.is_some_and(|(_, result)| match result.outcome {
             Outcome::Expired => true,
             Outcome::NeverServed => self.readings.ever_answered,
-            Outcome::Drained | Outcome::Idle | Outcome::Exited => false,
+            Outcome::Drained | Outcome::Idle | Outcome::Exited | Outcome::Interrupted => false,
         });
         may_wait && self.exit_status.is_none()
     }
@@ -137,7 +148,14 @@ impl Oracle {
         let times = &self.policy.times;
         let (deadline, evaluated_from) = (now + times.budget(), now + times.lame_duck);
         self.drain = Some(Drain { started_at: now, deadline, evaluated_from, finished: None, reported: false });
+        self.records.start_drain();
         self.drained_after_sigterm = self.sigterm_at.is_some();
+    }
+
+    /// A user cancels the drain, while this many hooks are connected.
+    pub(crate) fn cancel(&mut self, hooks: usize) {
+        let is_active = self.drain.as_ref().is_some_and(|drain| drain.finished.is_none());
+        self.may_cancel = is_active && !self.signalled && hooks == 0 && self.sigterm_at.is_none();
     }
 
     pub(crate) fn sigterm(&mut self, now: Time) {
@@ -165,10 +183,14 @@ impl Oracle {
             {
                 (self.signalled, self.sent, self.signal_failed) = (false, false, true);
             }
-            Input::SignalResult(_, true) => self.sent = true,
+            Input::SignalResult(_, true) => {
+                self.sent = true;
+                self.records.sent_at = Some(now);
+            }
             Input::Tick
             | Input::Call { .. }
             | Input::Hangup(_)
+            | Input::Cancel(_)
             | Input::Sigterm
             | Input::Polled(_)
             | Input::Exited(..)
@@ -197,6 +219,7 @@ impl Oracle {
     fn on_exit(&mut self, now: Time, status: ExitStatus) {
         if self.exit_status.is_none() {
             (self.exit_status, self.last_exit_at, self.last_search) = (Some(status), Some(now), None);
+            self.records.unreported_ends += usize::from(self.target.is_some());
             self.readings.end_incarnation();
         }
     }

@@ -46,6 +46,8 @@ pub(crate) struct Simulation {
     /// The unauthorized callers that wait, and when each called.
     unauthorized: Vec<(CallerId, Time)>,
     next_caller: u64,
+    /// The caller who cancels a drain and waits for the answer.
+    canceller: Option<CallerId>,
     /// The inputs that are due later.
     pending: Vec<(Time, Input)>,
     process: Option<Process>,
@@ -82,6 +84,7 @@ impl Simulation {
             callers: Vec::new(),
             unauthorized: Vec::new(),
             next_caller: 0,
+            canceller: None,
             pending: Vec::new(),
             process: None,
             incarnations: 0,
@@ -146,6 +149,7 @@ impl Simulation {
                 self.input(Input::Hangup(caller));
             }
             Event::Hangup(_) | Event::UnauthorizedHangup(_) => {}
+            Event::Cancel => self.cancel(),
             Event::Sigterm => {
                 self.oracle.sigterm(self.now);
                 self.input(Input::Sigterm);
@@ -235,6 +239,7 @@ impl Simulation {
         self.crash = None;
         self.callers.clear();
         self.unauthorized.clear();
+        self.canceller = None;
         self.pending.clear();
         self.watched = None;
         self.now = self.now + crash.downtime;
@@ -244,6 +249,7 @@ impl Simulation {
         }
         self.last_search = self.now;
         self.policy.observed_since = observation_start(self.now);
+        self.policy.id_seed += 1;
         if let Some(state) = &self.state {
             self.saved = state.load(self.now).expect("a valid state file");
         }
@@ -259,12 +265,24 @@ impl Simulation {
     }
 
     fn call(&mut self, trigger: Trigger) {
-        let hooks = self.callers.iter().filter(|(_, trigger)| *trigger == Trigger::Hook).count();
+        let hooks = self.hooks();
         let caller = self.new_caller();
         self.callers.push((caller, trigger));
         self.oracle.call(self.now, trigger, hooks);
         let kind = if trigger == Trigger::Hook { CallKind::Hook } else { CallKind::Person };
         self.input(Input::Call { caller, kind, at: self.now });
+    }
+
+    fn cancel(&mut self) {
+        self.oracle.cancel(self.hooks());
+        let caller = self.new_caller();
+        self.canceller = Some(caller);
+        self.input(Input::Cancel(caller));
+        assert_eq!(self.canceller, None, "a cancellation is not answered");
+    }
+
+    fn hooks(&self) -> usize {
+        self.callers.iter().filter(|(_, trigger)| *trigger == Trigger::Hook).count()
     }
 
     fn call_unauthorized(&mut self) {

@@ -102,8 +102,11 @@ async fn counts_until_exit() -> Vec<u64> {
 /// The next count of a target that was still intact when it had been read; `None` when no poll is left.
 async fn next_count(events: &mut mpsc::Receiver<Event>) -> Option<u64> {
     loop {
-        let event = events.recv().await?;
-        let Event::Polled(PollResult { poll, .. }) = event else { panic!("{event:?}") };
+        let poll = match events.recv().await? {
+            Event::Polled(PollResult { poll, .. }) => poll,
+            Event::Instead(_) => continue,
+            event @ (Event::Input(_) | Event::Request(_) | Event::Sigterm(_)) => panic!("{event:?}"),
+        };
         if !poll.target_exiting {
             let [(_, Reading::Counts(counts))] = &poll.readings[..] else { panic!("{poll:?}") };
             return Some(counts.iter().flatten().map(|count| count.streams).sum());

@@ -1,7 +1,6 @@
 //! What the controller does when the target is found, and when it ends.
 
 use super::{Controller, SignalAttempt};
-use crate::drain::Drain;
 use crate::incarnation::IncarnationState;
 use crate::io::Action;
 use crate::result::ExitStatus;
@@ -18,10 +17,8 @@ impl Controller {
             self.on_found(found);
         }
         self.target.searches.record(requested_at, result);
-        let draining_since = self.drain.active().and_then(Drain::draining_since);
-        if draining_since.is_some_and(|since| requested_at >= since) {
-            self.drain.send_signal(&mut self.target, &self.policy, &mut self.actions);
-        }
+        let is_polling = self.polls.is_in_flight();
+        self.recorder().send_due_signal(is_polling);
         if !self.polls.is_in_flight() {
             self.finish_if_never_served(SignalAttempt::NotMade);
         }
@@ -33,16 +30,18 @@ impl Controller {
             Match::Replaces(previous) => self.on_exit(previous, ExitStatus::Unknown),
             Match::New => {}
         }
-        if let Some(drain) = self.drain.active() {
+        self.history.target_end = None;
+        if let Some(drain) = self.drain.active_mut() {
             // A process that started after the drain began is not part of that drain, whose callers still wait. It is
             // tracked once the drain is over.
             if drain.started_at >= self.target.observed_since.start_of(found.incarnation) {
+                drain.record.forget_earlier_end();
                 self.target.track(found, &mut self.actions);
                 self.drain.save(&self.target, &mut self.actions);
             }
         } else {
             self.target.track(found, &mut self.actions);
-            self.drain.clear(&mut self.actions);
+            self.recorder().clear();
             self.reset_incarnation();
             self.callers.invalidate_zeros();
         }
@@ -53,6 +52,7 @@ impl Controller {
         if !self.target.exit(incarnation, status, streams, self.now) {
             return;
         }
+        self.recorder().on_target_end(incarnation, status);
         let wait_for_exit = self.policy.wait_for_exit;
         if let Some(drain) = self.drain.active() {
             self.finish(drain.at_exit(wait_for_exit));
@@ -67,7 +67,7 @@ impl Controller {
     /// Discards everything that was read of the last incarnation.
     fn reset_incarnation(&mut self) {
         for duration in self.incarnation.end_streams(self.now) {
-            self.durations.observe(duration);
+            self.history.durations.observe(duration);
             self.actions.push(Action::StreamEnded(duration));
         }
         self.incarnation = IncarnationState::new(&self.policy);

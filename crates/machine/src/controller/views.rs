@@ -27,7 +27,8 @@ impl Controller {
             target: self.target.target().map(TargetView::of),
             phase: Phase::of(&self.drain),
             drain: DrainView::of(&self.drain, &self.target, now),
-            result: self.drain.finished().map(|finished| finished.result),
+            result: self.history.last_result,
+            record: self.history.record,
             hook_callers: self.callers.hooks(),
         }
     }
@@ -44,6 +45,6 @@ impl Controller {
     #[must_use]
     pub fn stream_durations(&self, now: Time) -> (&DurationHistogram, Option<Duration>) {
         let ages: Vec<Duration> = self.incarnation.ages(now).collect();
-        (&self.durations, self.durations.estimated_time_to_zero(&ages))
+        (&self.history.durations, self.history.durations.estimated_time_to_zero(&ages))
     }
 }

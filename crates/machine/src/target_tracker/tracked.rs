@@ -1,6 +1,7 @@
 //! One incarnation of the target: its signal and its exit.
 
 use crate::result::ExitStatus;
+use crate::sent_signal::SentSignal;
 use crate::target::Incarnation;
 
 /// The tracked target.
@@ -21,9 +22,9 @@ pub enum SignalState {
     /// Not sent.
     Unsent,
     /// Saved as sent, and about to be sent.
-    Saved,
+    Saved(SentSignal),
     /// Sent. If an earlier process saved it, that process sent it, unless it crashed just before.
-    Sent,
+    Sent(SentSignal),
     /// The kernel refused it.
     Failed,
 }
@@ -65,7 +66,16 @@ impl Target {
     /// Whether the signal was sent, or is about to be.
     #[must_use]
     pub const fn is_signalled(&self) -> bool {
-        matches!(self.signal, SignalState::Saved | SignalState::Sent)
+        self.sent_signal().is_some()
+    }
+
+    /// The signal, if it was sent or is about to be.
+    #[must_use]
+    pub const fn sent_signal(&self) -> Option<&SentSignal> {
+        match &self.signal {
+            SignalState::Saved(signal) | SignalState::Sent(signal) => Some(signal),
+            SignalState::Unsent | SignalState::Failed => None,
+        }
     }
 
     /// How it ended, if it has.

@@ -1,6 +1,9 @@
 //! Recognizing lameduck's own work in a pod.
 
-use super::{BINARY, BINARY_DIR, GRACE_PERIOD, MANAGED_KEYS, MOUNTS, PRESTOP_PATH, STANDALONE, WAS_SHARED};
+use super::{
+    BINARY, BINARY_DIR, FALLBACK_TO_LOGS, GRACE_PERIOD, MANAGED_KEYS, MOUNTS, PRESTOP_PATH, STANDALONE,
+    TERMINATION_POLICY, WAS_SHARED,
+};
 use crate::pods::{Container, Pod};
 use crate::request::{Mode, SIDECAR_NAME};
 use crate::yaml::{Lookup, Node};
@@ -59,11 +62,14 @@ impl<'a> Existing<'a> {
     pub fn additions(&self, pod: &Pod) -> Vec<String> {
         let Some((_, container)) = self.container else { return Vec::new() };
         let is_installer = self.mode == Some(Mode::Standalone);
-        let is_managed = |key: &&str| MANAGED_KEYS.contains(key) || is_installer && *key == MOUNTS;
-        let keys = container.node.entries().iter().filter_map(|entry| entry.key.text());
+        let is_managed = |key: &str| MANAGED_KEYS.contains(&key) || is_installer && key == MOUNTS;
+        let is_own_value = |value: &Node| value.is_null() || value.text() == Some(FALLBACK_TO_LOGS);
+        let entries = container.node.entries().iter().filter_map(|entry| Some((entry.key.text()?, &entry.value)));
+        let is_added =
+            |(key, value): &(&str, &Node)| !is_managed(key) || *key == TERMINATION_POLICY && !is_own_value(value);
         let env = pod.document.get(container.node, "env").map_or(&[][..], Node::items);
         let names = env.iter().filter_map(|variable| pod.document.get(variable, "name")?.text());
-        let keys = keys.filter(|key| !is_managed(key));
+        let keys = entries.filter(is_added).map(|(key, _)| key);
         keys.chain(names.filter(|name| *name != GRACE_PERIOD)).map(str::to_owned).collect()
     }
 }

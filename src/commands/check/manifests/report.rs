@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::commands::Exit;
 use crate::commands::check::report::{Check, CheckJson, Report};
-use crate::commands::sanitize::sanitize;
+use crate::sanitize::sanitize;
 
 /// The checks of one object.
 pub(super) struct ObjectReport {

@@ -1,17 +1,15 @@
 //! Lameduck's settings as a manifest gives them, read with the sidecar's own parser. The environment of this process
 //! has no influence.
 
-use std::cmp::Reverse;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::FromArgMatches;
 
-use crate::commands::check::similarity::{is_similar, percent};
 use crate::io::process::Matcher;
 use crate::settings::Settings as OwnSettings;
 use crate::settings::args::SidecarArgs;
-use crate::settings::environment::known_variables;
+use crate::settings::environment::{intended_variable, known_variables};
 use crate::settings::values::OrNone;
 use given::{Flags, Given, clap_problem};
 use lameduck_machine::policy::SigtermPolicy;
@@ -83,8 +81,7 @@ fn unknown_variables(environment: &[Variable]) -> Vec<Problem> {
     let known = known_variables();
     let unknown = environment.iter().filter(|variable| !known.contains(&variable.name));
     let problem = |Variable { name, line, .. }: &Variable| {
-        let closest = known.iter().max_by_key(|other| (percent(name, other), Reverse(*other)));
-        let fix = match closest.filter(|closest| is_similar(name, closest)) {
+        let fix = match intended_variable(name) {
             Some(closest) => format!("{closest} was probably intended"),
             None => "correct or remove it; lameduck sidecar --help lists all settings".to_owned(),
         };

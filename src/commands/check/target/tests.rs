@@ -7,17 +7,16 @@ fn process(pid: u32, name: &str) -> Process {
     Process { pid, name: name.to_owned() }
 }
 
-/// No target was found among these visible processes by the process of this id.
-fn not_found_among(own: u32, visible: &[(u32, &str)]) -> Observed {
-    Observed {
-        result: SearchResult::NotFound,
-        matching: Vec::new(),
-        visible: visible.iter().map(|(pid, name)| process(*pid, name)).collect(),
-        own: process(own, "lameduck"),
-        status: None,
-        can_signal: true,
-        has_listener: false,
-    }
+/// No target was found by a process to which the first process and these others are visible.
+fn not_found_among(first: Option<&str>, others: &[(u32, &str)]) -> Observed {
+    let visible = Visible {
+        processes: others.iter().map(|(pid, name)| process(*pid, name)).collect(),
+        ports: vec![9991],
+        uid: 1000,
+        first: first.map(|name| process(1, name)),
+        is_alone: first == Some("lameduck"),
+    };
+    Observed { result: SearchResult::NotFound, matching: Vec::new(), visible, status: None, permission: Ok(()) }
 }
 
 fn found() -> Found {
@@ -42,50 +41,44 @@ fn assert_failed(check: &Check, cause: Cause, parts: &[&str]) {
 
 #[test]
 fn own_first_process_means_namespace_is_not_shared() {
-    for observed in [
-        not_found_among(1, &[]),
-        not_found_among(9, &[(1, "lameduck")]),
-        not_found_among(9, &[(1, "lameduck"), (7, "sh")]),
-    ] {
+    for observed in [not_found_among(Some("lameduck"), &[]), not_found_among(Some("lameduck"), &[(7, "sh")])] {
         assert_failed(&namespace(&observed), Cause::Environment, &["shareProcessNamespace: true"]);
     }
 }
 
 #[test]
 fn pause_or_target_means_namespace_is_shared() {
-    assert!(text(&namespace(&not_found_among(9, &[(1, "pause")]))).contains("Pass"));
+    assert!(text(&namespace(&not_found_among(Some("pause"), &[]))).contains("Pass"));
     let result = SearchResult::Found(found());
-    assert!(text(&namespace(&Observed { result, ..not_found_among(9, &[(1, "lameduck")]) })).contains("Pass"));
+    assert!(text(&namespace(&Observed { result, ..not_found_among(Some("lameduck"), &[]) })).contains("Pass"));
 }
 
 #[test]
 fn unknown_first_process_skips_namespace_check() {
-    for observed in [not_found_among(9, &[(1, "systemd")]), not_found_among(9, &[])] {
+    for observed in [not_found_among(Some("systemd"), &[]), not_found_among(None, &[])] {
         assert!(text(&namespace(&observed)).contains("Skip"));
     }
 }
 
 #[test]
 fn most_similar_candidate_is_listed_first() {
-    let observed = not_found_among(9, &[(1, "pause"), (5, "lameduck"), (7, "python3"), (8, "impeler")]);
+    let observed = not_found_among(Some("pause"), &[(7, "python3"), (8, "impeler")]);
     let check = target_missing(&Matcher::Name("impeller".to_owned()), &observed);
-    assert_failed(&check, Cause::Environment, &["visible: impeler (8), python3 (7)", "--target impeler"]);
+    assert_failed(&check, Cause::Environment, &["visible to uid 1000: impeler (8), python3 (7)", "--target impeler"]);
     assert!(!text(&check).contains("pause"), "{check:?}");
     let check = target_missing(&Matcher::Name("stem".to_owned()), &observed);
     assert_failed(&check, Cause::Environment, &["name one of these with --target"]);
-    let alone = target_missing(&Matcher::Name("stem".to_owned()), &not_found_among(9, &[(1, "pause")]));
+    let alone = target_missing(&Matcher::Name("stem".to_owned()), &not_found_among(Some("pause"), &[]));
     assert_failed(&alone, Cause::Environment, &["no other candidate is visible"]);
 }
 
 #[test]
 fn hidden_listener_is_a_missing_permission() {
-    let observed = Observed { has_listener: true, ..not_found_among(9, &[]) };
-    assert_failed(&target_missing(&PORT, &observed), Cause::NotPermitted, &["port 8080", "runAsUser"]);
-    assert_failed(
-        &target_missing(&PORT, &not_found_among(9, &[])),
-        Cause::Environment,
-        &["no process listens on port 8080"],
-    );
+    let observed = not_found_among(None, &[]);
+    let hidden = target_missing(&Matcher::Port(9991), &observed);
+    assert_failed(&hidden, Cause::NotPermitted, &["port 9991", "runAsUser"]);
+    let closed = target_missing(&PORT, &observed);
+    assert_failed(&closed, Cause::Environment, &["no process listens on port 8080; listening ports: 9991"]);
 }
 
 #[test]
@@ -97,11 +90,15 @@ fn children_of_target_are_listed_as_not_signalled() {
 
 #[test]
 fn different_uids_fail_only_if_kernel_refuses() {
-    assert!(text(&uid(1000, 1000, true)).contains("Pass"));
-    assert!(text(&uid(0, 1000, true)).contains("Pass"));
-    assert_failed(&uid(65532, 1000, false), Cause::NotPermitted, &["uid 65532", "runAsUser: 1000"]);
-    let profile = signal_permitted(&found(), Signal::SIGINT, true, false);
-    assert_failed(&profile, Cause::NotPermitted, &["EPERM", "seccomp or AppArmor"]);
+    assert!(text(&uid(1000, 1000, Ok(()))).contains("Pass"));
+    assert!(text(&uid(0, 1000, Ok(()))).contains("Pass"));
+    assert_failed(&uid(65532, 1000, Err(Errno::EPERM)), Cause::NotPermitted, &["uid 65532", "runAsUser: 1000"]);
+    assert!(text(&uid(65532, 1000, Err(Errno::EACCES))).contains("Skip"), "the users are not the cause");
+    for (errno, part) in [(Errno::EPERM, "seccomp"), (Errno::EACCES, "AppArmor")] {
+        let refusal = Refusal::new(errno as i32, 1000, 1000);
+        let check = signal_permitted(&found(), Signal::SIGINT, Some(refusal));
+        assert_failed(&check, Cause::NotPermitted, &[&format!("{errno:?}"), part]);
+    }
 }
 
 #[test]
@@ -117,10 +114,4 @@ fn signal_dispositions_are_distinguished() {
     );
     assert_failed(&evaluate(status(term, 0, int)), Cause::Environment, &["blocks SIGINT", "it catches SIGTERM"]);
     assert_failed(&evaluate(status(0, 0, 0)), Cause::Environment, &["would be killed", "or set --signal none"]);
-}
-
-#[test]
-fn long_list_is_truncated_with_count() {
-    let many: Vec<u32> = (0..20).collect();
-    assert!(list(&many).ends_with("10, 11 and 8 more"));
 }

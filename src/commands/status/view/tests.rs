@@ -212,6 +212,9 @@ fn unreachable_sidecar_is_noted_above_last_status() {
 fn outcome_replaces_drain() {
     let mut observed = draining();
     observed.report.outcome = Some(OutcomeReport {
+        id: "6f0c2d9be1a74b13".into(),
+        streams_at_signal: Some(3),
+        warnings: Vec::new(),
         outcome: "expired".into(),
         streams_at_start: Some(14),
         stragglers: Some(2),

@@ -39,7 +39,7 @@ fn missing_target_gets_suggestion() {
     let fixture = Fixture::with_streams(0);
     let report = CheckReport::with_args(&fixture.env, &["--target", &format!("{}x", fixture.env.target_name)]);
     report.assert_failed(&["target"], 69);
-    report.assert("target", false, &["visible: ", &format!("--target {}", fixture.env.target_name)]);
+    report.assert("target", false, &["visible to uid ", &format!("--target {}", fixture.env.target_name)]);
 
     let without_signal = ["--target", "nobody-at-all", "--signal", "none"];
     let report = CheckReport::with_args(&fixture.env, &without_signal);
@@ -115,7 +115,7 @@ fn listener_of_another_user_is_a_missing_permission() {
     }
     let report = CheckReport::run(&|| by_port(env.check_command_as_nobody().unwrap()));
     report.assert_failed(&["target"], 77);
-    report.assert("target", false, &[port, "does not show which", "runAsUser"]);
+    report.assert("target", false, &[port, "does not show to uid 65534 which", "runAsUser"]);
 }
 
 #[test]

@@ -55,6 +55,14 @@ impl Pod {
                 self.result = Some(result);
                 self.record(Effect::Release(result.outcome, result.stragglers));
             }
+            Action::WriteRecord(record, reason) => self.records.push((record, reason)),
+            Action::ClearRecord => self.records.clear(),
+            Action::CountStragglers(streams) => self.stragglers += streams,
+            Action::TargetEnded(ended) => self.target_ends.push(ended),
+            Action::Reply(caller, reply @ (Reply::Cancelled | Reply::NotCancelled(_))) => {
+                self.callers.retain(|(waiting, _)| *waiting != caller);
+                self.cancellations.push(reply);
+            }
             Action::Reply(caller, Reply::Finished(result)) => self.on_reply(caller, result),
             Action::Reply(_, Reply::TooManyUnauthorized) => panic!("scripts have few callers"),
             Action::Exit => self.record(Effect::Exit),
@@ -63,10 +71,16 @@ impl Pod {
     }
 
     fn on_poll_request(&mut self, requested_at: Time, timeout: Duration) {
-        let Page::Answers(readings) = self.page.clone() else {
-            return self.unanswered_polls.push((requested_at, timeout));
+        let (page_processes, readings) = match &mut self.page {
+            Page::Answers(readings) => (Vec::new(), readings.clone()),
+            Page::Workers(workers) => {
+                workers.rotate_left(1);
+                let (process, readings) = workers.last().cloned().expect("a worker");
+                (vec![process], readings)
+            }
+            Page::Hangs => return self.unanswered_polls.push((requested_at, timeout)),
         };
-        let poll = self.poll(requested_at, readings);
+        let poll = Poll { page_processes, ..self.poll(requested_at, readings) };
         let poll = if self.table_hangs { Poll { sockets: None, ..poll } } else { self.with_socket_count(poll) };
         let answers = |source: &Source| poll.readings.iter().any(|(answering, _)| answering == source);
         if self.table_hangs || !self.policy.sources.iter().all(answers) {
@@ -85,7 +99,15 @@ impl Pod {
         let sockets = Some(SocketReading { read_at: self.now, table });
         let target = self.poll_target(requested_at);
         let target_exiting = target.is_some() && self.exiting == target;
-        Poll { requested_at, target, readings, sockets, capacity: self.capacity, target_exiting }
+        Poll {
+            requested_at,
+            target,
+            readings,
+            sockets,
+            capacity: self.capacity,
+            page_processes: Vec::new(),
+            target_exiting,
+        }
     }
 
     /// The target of the last poll that was requested at this instant.
@@ -122,7 +144,7 @@ impl Pod {
     }
 
     fn send_signal(&mut self, incarnation: Incarnation) -> Input {
-        let saved = self.saved.is_some_and(|saved| saved.signalled && saved.incarnation == Some(incarnation));
+        let saved = self.saved.is_some_and(|saved| saved.signal.is_some() && saved.incarnation == Some(incarnation));
         assert!(saved, "the signal is sent before it is saved: {:?}", self.saved);
         if !self.signals_fail {
             self.record(Effect::Signal(incarnation.pid));

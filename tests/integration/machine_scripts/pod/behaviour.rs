@@ -1,6 +1,6 @@
 //! How the environment of the machine behaves from now on.
 
-use lameduck_machine::reading::{ReadErrorKind, Reading, Source};
+use lameduck_machine::reading::{PageProcess, ReadErrorKind, Reading, Source};
 use lameduck_machine::target::SearchResult;
 
 use super::{Page, Pod, count, failure};
@@ -21,6 +21,19 @@ impl Pod {
     /// The sources have these readings.
     pub(crate) fn readings(&mut self, readings: &[(Source, Reading)]) -> &mut Self {
         self.page = Page::Answers(readings.to_vec());
+        self
+    }
+
+    /// Processes answer for the page in turn, each with what it says of itself and this many streams.
+    pub(crate) fn workers(&mut self, workers: &[(PageProcess, u64)]) -> &mut Self {
+        let readings = |streams| vec![(Source::Metrics, count(streams))];
+        let workers: Vec<_> = workers.iter().map(|(process, streams)| (process.clone(), readings(*streams))).collect();
+        self.page_of_workers(&workers)
+    }
+
+    /// Processes answer for the page in turn, each with what it says of itself and these readings.
+    pub(crate) fn page_of_workers(&mut self, workers: &[(PageProcess, Vec<(Source, Reading)>)]) -> &mut Self {
+        self.page = Page::Workers(workers.to_vec());
         self
     }
 

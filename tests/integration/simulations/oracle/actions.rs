@@ -29,6 +29,10 @@ impl Oracle {
             // The simulation checks replies, as it knows the callers.
             Action::StreamEnded(_) | Action::Reply(..) => {}
             Action::ReportOutcome(result) => self.on_report(now, result),
+            Action::WriteRecord(record, reason) => self.on_record(now, record, *reason),
+            Action::ClearRecord => self.records.record = None,
+            Action::CountStragglers(streams) => assert!(*streams > 0, "no stragglers are counted"),
+            Action::TargetEnded(ended) => self.on_target_end(*ended),
             Action::Exit => self.on_sidecar_exit(now),
         }
     }
@@ -56,6 +60,7 @@ impl Oracle {
     fn on_save(&mut self, saved: &SavedDrain) {
         let drain = self.drain.as_ref().expect("only a drain is saved");
         assert_eq!((saved.started_at, saved.deadline), (drain.started_at, drain.deadline));
+        self.records.on_save(saved);
         let finished = saved.finished.map(|finished| (finished.ended_at, finished.result));
         assert!(drain.finished.is_none() || finished == drain.finished, "a saved result is changed");
         assert_eq!(
@@ -64,11 +69,16 @@ impl Oracle {
             "saved as reported without a report"
         );
         assert_eq!(saved.incarnation, self.target);
-        self.signalled = saved.signalled;
+        self.signalled = saved.signal.is_some();
     }
 
     fn on_clear(&mut self, now: Time) {
         let drain = self.drain.take().expect("a saved drain to clear");
+        self.records.record = None;
+        if drain.finished.is_none() {
+            assert!(self.may_cancel, "a drain that cannot be cancelled is cleared");
+            return;
+        }
         assert!(drain.reported, "a result is never reported");
         let (at, _) = drain.finished.expect("only a finished drain is cleared");
         let unsignalled = !self.signalled || self.exit_status.is_some();
@@ -77,7 +87,10 @@ impl Oracle {
     }
 
     fn on_signal(&mut self, now: Time, incarnation: Incarnation, saved: Option<&SavedDrain>) {
-        assert!(saved.is_some_and(|saved| saved.signalled && saved.incarnation == Some(incarnation)), "{saved:?}");
+        assert!(
+            saved.is_some_and(|saved| saved.signal.is_some() && saved.incarnation == Some(incarnation)),
+            "{saved:?}"
+        );
         assert!(self.policy.signal.is_some());
         if self.exit_status.is_some() {
             // The machine sent it before the exit was reported. It reaches no process.

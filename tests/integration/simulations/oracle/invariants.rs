@@ -46,7 +46,8 @@ impl Oracle {
             (self.target, self.exit_status, self.exiting_since) = (None, None, None);
             (self.signalled, self.sent) = (false, false);
         }
-        self.assert_signal_not_forgotten();
+        self.assert_signal_not_forgotten(now);
+        self.check_record();
         if unauthorized.is_empty() {
             self.assert_exits_in_time(now);
         }
@@ -57,12 +58,14 @@ impl Oracle {
         );
     }
 
-    fn assert_signal_not_forgotten(&self) {
+    fn assert_signal_not_forgotten(&self, now: Time) {
         let Some(Drain { started_at, evaluated_from, finished: None, .. }) = self.drain else { return };
         if let Some((requested_at, SearchResult::Found(Found { incarnation, blocker: None, .. }))) = self.last_search {
             let belongs_to_drain = self.target.is_some() || start_of(incarnation) + CLOCK_TICK * 2 < started_at;
             let signal_settled =
                 requested_at <= evaluated_from || self.policy.signal.is_none() || self.signal_attempted();
+            // Without any reading, the count before the signal would be unknown.
+            let signal_settled = signal_settled || !self.readings.any_finished(now);
             assert!(signal_settled || !belongs_to_drain || self.exiting_since.is_some(), "the signal is forgotten");
         }
     }

@@ -107,6 +107,17 @@ impl Readings {
         counts.max().filter(|_| now.since(last.answered_at) <= age)
     }
 
+    /// Whether a poll has been answered or has expired.
+    pub(crate) fn any_finished(&self, now: Time) -> bool {
+        self.polls.iter().any(|poll| poll.is_finished(now))
+    }
+
+    /// Whether a poll that was requested later than this counted streams.
+    pub(crate) fn streams_after(&self, since: Time) -> bool {
+        let mut polls = self.polls.iter().filter(|poll| poll.requested_at > since);
+        polls.any(|poll| self.sources.iter().any(|source| poll.count_of(*source) > Some(0)))
+    }
+
     /// Whether no server responded in a poll since then.
     pub(crate) fn failed_since(&self, now: Time, since: Time) -> bool {
         let failed = |(source, reading): &(Source, Reading)| match reading {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use lameduck_machine::result::{DrainResult, ExitStatus, Outcome};
 use lameduck_machine::target::SearchResult;
 use lameduck_machine::time::Time;
+use lameduck_machine::warnings::Warning;
 
 use super::{Drain, Oracle};
 
@@ -13,7 +14,8 @@ const SIGINT: i32 = 2;
 
 impl Oracle {
     pub(super) fn on_report(&mut self, now: Time, result: &DrainResult) {
-        let drain = self.drain.clone().expect("a result without a drain");
+        let Some(drain) = self.drain.clone() else { return self.on_exit_report(result) };
+        self.records.on_result(result);
         assert!(!drain.reported, "a second result");
         if let Some(drain) = &mut self.drain {
             drain.reported = true;
@@ -48,7 +50,14 @@ impl Oracle {
         );
     }
 
+    /// A result without a drain: the target had ended, and no hook was called.
+    fn on_exit_report(&self, result: &DrainResult) {
+        assert!(self.sigterm_at.is_some() && result.outcome == Outcome::Exited, "a result without a drain");
+        assert!(result.warnings.contains(Warning::NoHook) && !result.signalled);
+    }
+
     fn assert_true(&self, now: Time, drain: &Drain, result: &DrainResult) {
+        self.assert_proven(result);
         match result.outcome {
             Outcome::Drained => self.assert_drained(now, drain),
             Outcome::Expired => {
@@ -56,8 +65,12 @@ impl Oracle {
                 self.assert_stragglers(now, result.stragglers, None);
             }
             Outcome::Exited => {
-                let status = self.exit_status.expect("a reported exit");
-                self.assert_stragglers(now, result.stragglers, Some(status));
+                if let Some(status) = self.exit_status {
+                    self.assert_stragglers(now, result.stragglers, Some(status));
+                } else {
+                    assert!(self.target.is_none(), "exited without an exit");
+                    assert!(result.warnings.iter().any(|it| [Warning::NoHook, Warning::ToldByOthers].contains(&it)));
+                }
             }
             Outcome::NeverServed => self.assert_never_served(now, drain),
             Outcome::Idle => {
@@ -65,8 +78,9 @@ impl Oracle {
                 assert!(idle.ends_drain && !idle.ports.is_empty() && !self.policy.wait_for_exit);
                 assert!(now >= drain.evaluated_from, "idle in the lame duck");
                 assert!(self.readings.fresh_count(now, Duration::MAX) > Some(0), "idle without streams");
-                assert!(result.idle_streams > 0 && result.stragglers == Some(0));
+                assert!(result.idle_streams > 0 && result.stragglers.is_none_or(|streams| streams == 0));
             }
+            Outcome::Interrupted => panic!("a drain is finished as interrupted"),
         }
     }
 
@@ -95,7 +109,7 @@ impl Oracle {
             Some(_) => {
                 assert_eq!(stragglers, fresh);
                 assert!(
-                    status.is_none() || killed || !self.signalled,
+                    status.is_none() || killed || !self.signalled || self.records.hook_disconnected,
                     "the target may have ended its streams after the signal"
                 );
             }

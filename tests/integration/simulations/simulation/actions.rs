@@ -38,7 +38,11 @@ impl Simulation {
             }
             Action::KillTarget(incarnation) => self.kill(incarnation),
             Action::ReportOutcome(result) => self.reported.push(result),
-            Action::StreamEnded(_) => {}
+            Action::StreamEnded(_)
+            | Action::WriteRecord(..)
+            | Action::ClearRecord
+            | Action::CountStragglers(_)
+            | Action::TargetEnded(_) => {}
             Action::Reply(caller, reply) => self.on_reply(caller, reply),
             Action::Exit => {
                 let may_drop_callers = self.policy.on_sigterm == SigtermPolicy::Exit;
@@ -51,7 +55,15 @@ impl Simulation {
     }
 
     fn on_reply(&mut self, caller: CallerId, reply: Reply) {
-        let Reply::Finished(result) = reply else { panic!("a simulation has too few callers for a refusal") };
+        let result = match reply {
+            Reply::Finished(result) => result,
+            Reply::Cancelled | Reply::NotCancelled(_) if self.canceller == Some(caller) => {
+                self.canceller = None;
+                return;
+            }
+            Reply::Cancelled => return self.callers.retain(|(waiting, _)| *waiting != caller),
+            Reply::NotCancelled(_) | Reply::TooManyUnauthorized => panic!("{caller:?} gets {reply:?}"),
+        };
         if let Some(index) = self.unauthorized.iter().position(|(waiting, _)| *waiting == caller) {
             let (_, called_at) = self.unauthorized.remove(index);
             self.oracle.on_unauthorized_reply(self.now, called_at, &result);
@@ -109,7 +121,7 @@ impl Simulation {
         }
         // An answer exactly at the timeout comes before the machine expires the poll.
         let due = self.now + duration.min(timeout);
-        let poll = Poll { requested_at, readings, sockets, capacity: None, target, target_exiting: false };
+        let poll = Poll { requested_at, readings, sockets, target, ..Poll::default() };
         if self.behaviour.answers_twice {
             self.pending.push((due + REPEAT, Input::Polled(poll.clone())));
         }

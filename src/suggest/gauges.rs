@@ -6,36 +6,40 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::slice;
 
+use super::list;
 use super::similarity::{is_similar, percent};
 use lameduck_parsers::exposition::{Format, Gauge, Page, gauges};
 use lameduck_parsers::selector::Selector;
 
-/// Maximum number of names or series in one line of output.
-const MAX_LISTED: usize = 12;
+/// How many candidates are tried on the page. Each takes as long as reading the page.
+const MAX_TRIED: usize = 8;
 
 /// The gauges of a page, and the page.
-pub(super) struct Gauges<'a> {
+#[derive(Debug)]
+pub struct Gauges<'a> {
     page: &'a [u8],
     gauges: Vec<Gauge<'a>>,
 }
 
 /// What to use instead of a selector that matches nothing.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Suggestion {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suggestion {
     /// The gauges of the page, as a clause of a message.
-    pub(super) available: String,
+    pub available: String,
     /// The selector that was probably meant. It matches.
-    pub(super) best: Option<String>,
+    pub best: Option<String>,
 }
 
 impl<'a> Gauges<'a> {
     /// Lists the gauges of a page.
-    pub(super) fn read(page: &'a [u8]) -> Self {
+    #[must_use]
+    pub fn read(page: &'a [u8]) -> Self {
         Self { page, gauges: gauges(page) }
     }
 
     /// Returns what to use instead of this selector.
-    pub(super) fn suggest(&self, selector: &Selector) -> Suggestion {
+    #[must_use]
+    pub fn suggest(&self, selector: &Selector) -> Suggestion {
         let same_name: Vec<_> = self.gauges.iter().filter(|gauge| selector.could_match(&gauge.name)).collect();
         if self.gauges.is_empty() {
             Suggestion { available: "the page has no gauges".to_owned(), best: None }
@@ -50,7 +54,7 @@ impl<'a> Gauges<'a> {
     fn suggest_series(&self, selector: &Selector, same_name: &[&Gauge]) -> Suggestion {
         let series = same_name.iter().map(|gauge| gauge.selector().to_string()).collect();
         let series = sorted_by_similarity(&selector.to_string(), series);
-        let best = series.iter().find(|text| self.matches(text)).cloned();
+        let best = series.iter().take(MAX_TRIED).find(|text| self.matches(text)).cloned();
         Suggestion { available: format!("the page's series of this name are {}", list(&series)), best }
     }
 
@@ -63,12 +67,13 @@ impl<'a> Gauges<'a> {
         let similar = written.iter().filter(|text| is_similar(typed, names[*text]));
         // With the labels that were typed, if that matches.
         let candidates = similar.flat_map(|text| [selector.to_string().replacen(typed, text, 1), text.clone()]);
-        let best = candidates.into_iter().find(|text| self.matches(text));
+        let best = candidates.take(MAX_TRIED).find(|text| self.matches(text));
         Suggestion { available: format!("the page's gauges are {}", list(&written)), best }
     }
 
     /// Returns whether a selector matches a countable series of the page.
-    pub(super) fn matches(&self, selector: &str) -> bool {
+    #[must_use]
+    pub fn matches(&self, selector: &str) -> bool {
         let Ok(selector) = selector.parse::<Selector>() else { return false };
         let mut page = Page::new(slice::from_ref(&selector), Format::Text);
         page.feed(self.page).is_ok() && page.finish(true).is_ok_and(|sums| sums[0].is_some())
@@ -81,17 +86,11 @@ fn sorted_by_similarity(typed: &str, mut names: Vec<String>) -> Vec<String> {
     names
 }
 
-fn list(names: &[String]) -> String {
-    let more = names.len().saturating_sub(MAX_LISTED);
-    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-    names[..names.len().min(MAX_LISTED)].join(", ") + &rest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const ENGINE: &[u8] = include_bytes!("../../../tests/fixtures/deepgram-engine.prom");
+    const ENGINE: &[u8] = include_bytes!("../../tests/fixtures/deepgram-engine.prom");
 
     fn suggest(page: &[u8], selector: &str) -> Suggestion {
         Gauges::read(page).suggest(&selector.parse().unwrap())

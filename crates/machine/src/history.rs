@@ -1,0 +1,69 @@
+//! What is kept over drains and incarnations.
+
+use crate::drain_id::{DrainId, DrainIds};
+use crate::drain_record::TargetEnd;
+use crate::durations::DurationHistogram;
+use crate::incarnation::StreamsSeen;
+use crate::io::{Action, Actions, RecordReason};
+use crate::policy::Policy;
+use crate::result::DrainResult;
+
+/// What is kept over drains and incarnations.
+#[derive(Clone, Debug)]
+pub struct History {
+    ids: DrainIds,
+    /// The durations of streams, which do not depend on the process that serves them.
+    pub durations: DurationHistogram,
+    /// The result of the last drain, until the next one starts.
+    pub last_result: Option<DrainResult>,
+    /// The last written record, provisional or not. `None` while the pod serves.
+    pub record: Option<DrainResult>,
+    /// The end of the target outside of a drain, until another target is found or a drain has taken it over.
+    pub target_end: Option<TargetEnd>,
+}
+
+impl History {
+    /// Nothing has happened yet.
+    #[must_use]
+    pub fn new(policy: &Policy) -> Self {
+        Self {
+            ids: DrainIds::from_seed(policy.id_seed),
+            durations: DurationHistogram::default(),
+            last_result: None,
+            record: None,
+            target_end: None,
+        }
+    }
+
+    /// The id of a new drain.
+    pub const fn new_id(&mut self) -> DrainId {
+        self.ids.take()
+    }
+
+    /// Records the durations of streams that a poll shows.
+    pub fn observe(&mut self, seen: &StreamsSeen, actions: &mut Actions) {
+        if let Some(age) = seen.oldest_active {
+            self.durations.observe_active(age);
+        }
+        for duration in &seen.ended {
+            self.durations.observe(*duration);
+            actions.push(Action::StreamEnded(*duration));
+        }
+    }
+
+    /// Writes the record of a drain that is not over. If only the count may have changed and has not, writes nothing.
+    pub fn write_provisional(&mut self, result: DrainResult, reason: RecordReason, actions: &mut Actions) {
+        let unchanged = self.record.is_some_and(|last| DrainResult { duration: last.duration, ..result } == last);
+        if reason == RecordReason::CountChanged && unchanged {
+            return;
+        }
+        self.record = Some(result);
+        actions.push(Action::WriteRecord(result, reason));
+    }
+
+    /// Keeps the result of a finished drain.
+    pub const fn on_result(&mut self, result: DrainResult) {
+        self.last_result = Some(result);
+        self.record = Some(result);
+    }
+}

@@ -1,0 +1,174 @@
+//! Writes the record of a drain while it is not over, and what belongs into it besides the result.
+//!
+//! The kubelet may kill the sidecar at any time: when a grace period is shortened, or ends. So the record is written
+//! before that, and is true as of its writing. The result of the drain replaces it.
+
+use crate::account::Account;
+use crate::drain::Drain;
+use crate::drain_record::{DrainRecord, TargetEnd};
+use crate::drain_state::DrainState;
+use crate::history::History;
+use crate::incarnation::{IncarnationState, StreamsSeen};
+use crate::io::{Action, Actions, CallerId, RecordReason, Reply, TargetEnded};
+use crate::policy::Policy;
+use crate::result::{ExitStatus, Outcome, Trigger};
+use crate::sent_signal::SentSignal;
+use crate::target::Incarnation;
+use crate::target_tracker::{Target, TargetTracker};
+use crate::time::Time;
+use crate::warnings::Warning;
+
+/// The signals by which one process asks another to stop, by their numbers (signal(7)): SIGHUP, SIGINT, SIGQUIT and
+/// SIGTERM. Others are sent by the kernel, or end what does not react.
+const STOP_SIGNALS: [i32; 4] = [1, 2, 3, 15];
+
+/// The parts that a record depends on.
+#[derive(Debug)]
+pub struct Recorder<'a> {
+    /// The time.
+    pub now: Time,
+    /// The settings.
+    pub policy: &'a Policy,
+    /// The target.
+    pub target: &'a mut TargetTracker,
+    /// The readings of this incarnation.
+    pub incarnation: &'a IncarnationState,
+    /// The drain, if there is one.
+    pub drain: &'a mut DrainState,
+    /// What is kept over drains.
+    pub history: &'a mut History,
+    /// Where actions are added.
+    pub actions: &'a mut Actions,
+}
+
+impl Recorder<'_> {
+    /// Writes the record of the drain in progress.
+    pub fn write(&mut self, reason: RecordReason) {
+        let Some(drain) = self.drain.active() else { return };
+        let account = Account::new(self.now, self.policy, self.target, self.incarnation);
+        self.history.write_provisional(account.result(drain, Outcome::Interrupted), reason, self.actions);
+    }
+
+    /// Adds a warning to the drain in progress.
+    pub fn warn(&mut self, warning: Warning) {
+        if self.drain.active_mut().is_some_and(|drain| drain.record.warnings.insert(warning)) {
+            self.drain.save(self.target, self.actions);
+        }
+    }
+
+    /// Sends the signal after a search in the draining stage that permits it. The first poll of an incarnation is awaited:
+    /// without it, the count before the signal would be unknown.
+    pub fn send_due_signal(&mut self, is_polling: bool) {
+        let awaits_first_poll = is_polling && !self.incarnation.sources.is_polled();
+        let draining_since = self.drain.active().and_then(Drain::draining_since);
+        if draining_since.is_some_and(|since| self.target.searches.searched_since(since)) && !awaits_first_poll {
+            self.send_signal();
+        }
+    }
+
+    /// Sends the signal if that is permitted. It is written to the record and saved first.
+    pub fn send_signal(&mut self) {
+        let signal = SentSignal::new(self.now, self.incarnation.sources.streams());
+        if let Some(incarnation) = self.target.take_signal(self.policy, signal) {
+            // A crash after the save means that the signal is never sent, so nothing comes in between.
+            self.write(RecordReason::CountChanged);
+            self.drain.save(self.target, self.actions);
+            self.actions.push(Action::SendSignal(incarnation));
+        }
+    }
+
+    /// Records what a poll shows besides the count, and what the count shows after the signal.
+    pub fn observe(&mut self, seen: &StreamsSeen) {
+        self.history.observe(seen, self.actions);
+        let count = self.incarnation.sources.count();
+        if count.is_some_and(|count| self.target.observe_after_signal(count.streams, count.as_of)) {
+            self.drain.save(self.target, self.actions);
+        }
+        let quiet_period = self.policy.times.quiet_period;
+        if self.incarnation.disagreeing_since.is_some_and(|since| self.now.since(since) > quiet_period) {
+            self.warn(Warning::SourcesDisagreed);
+        }
+        if seen.listener_closed && self.is_before_signal() {
+            self.warn(Warning::ToldByOthers);
+        }
+    }
+
+    /// Records that the last hook caller has disconnected.
+    pub fn on_hook_disconnected(&mut self) {
+        if let Some(drain) = self.drain.active_mut() {
+            drain.record.hook_disconnected = true;
+            self.write(RecordReason::HookDisconnected);
+        }
+    }
+
+    /// Takes back a drain that a user has started, as long as nothing has happened that cannot be taken back. Answers
+    /// this caller, and returns whether the others must be answered. `is_stopping` says whether a hook waits, or SIGTERM
+    /// has arrived.
+    pub fn cancel(&mut self, caller: CallerId, is_stopping: bool) -> bool {
+        if let Some(refusal) = self.drain.not_cancelled(self.target, is_stopping) {
+            self.actions.push(Action::Reply(caller, Reply::NotCancelled(refusal)));
+            return false;
+        }
+        self.clear();
+        self.actions.push(Action::ClearRecord);
+        self.actions.push(Action::Reply(caller, Reply::Cancelled));
+        true
+    }
+
+    /// Discards the drain: the pod serves again.
+    pub fn clear(&mut self) {
+        self.drain.clear(self.actions);
+        self.history.record = None;
+    }
+
+    /// Records that the target has ended, before the drain in progress is finished.
+    pub fn on_target_end(&mut self, incarnation: Incarnation, status: ExitStatus) {
+        let asked_to_stop = match status {
+            ExitStatus::Killed(signal) => STOP_SIGNALS.contains(&signal),
+            ExitStatus::Unknown | ExitStatus::Code(_) => true,
+        };
+        if self.is_before_signal() && asked_to_stop {
+            self.warn(Warning::ToldByOthers);
+        }
+        if !self.drain.is_serving() {
+            self.actions.push(Action::TargetEnded(TargetEnded::Drain));
+            return;
+        }
+        let never_served =
+            !self.incarnation.sources.ever_answered() && self.target.observed_since.is_before(incarnation);
+        let last_count = self.target.target().and_then(Target::last_count).and_then(|last| last.streams);
+        let streams = if never_served { Some(0) } else { last_count };
+        self.history.target_end = Some(TargetEnd { at: self.now, streams });
+        self.actions.push(Action::TargetEnded(TargetEnded::Serving(streams)));
+        if let Some(streams @ 1..) = streams {
+            self.actions.push(Action::CountStragglers(streams));
+        }
+    }
+
+    /// Writes the record before this process exits, if its end leaves anything unsaid. Nobody has asked for a drain, so
+    /// none is saved that a restarted sidecar would resume.
+    pub fn on_exit(&mut self, may_have_streams: bool) {
+        if !self.drain.is_serving() {
+            return self.write(RecordReason::Exit);
+        }
+        let (id, streams) = (self.history.new_id(), self.incarnation.sources.streams());
+        let (record, outcome) = match self.history.target_end {
+            Some(end) => (DrainRecord::of_ended_target(id, end).warned(Warning::NoHook), Outcome::Exited),
+            None if may_have_streams => (DrainRecord::new(id, streams), Outcome::Interrupted),
+            None => return,
+        };
+        let drain = Drain::begin(self.now, &self.policy.times, Trigger::Sigterm, record);
+        let result = Account::new(self.now, self.policy, self.target, self.incarnation).result(&drain, outcome);
+        if outcome == Outcome::Interrupted {
+            self.history.write_provisional(result, RecordReason::Exit, self.actions);
+        } else {
+            self.history.on_result(result);
+            self.actions.push(Action::ReportOutcome(result));
+        }
+    }
+
+    /// Whether a drain is in its lame duck and has sent no signal.
+    fn is_before_signal(&self) -> bool {
+        self.drain.active().is_some_and(Drain::is_lame_duck) && !self.target.is_signalled()
+    }
+}

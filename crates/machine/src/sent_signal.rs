@@ -1,0 +1,143 @@
+//! The one signal, and what the readings after it show.
+//!
+//! An exit with code 0, or a count of zero, right after the signal does not show that the streams ended by themselves:
+//! many servers close every stream on a signal and exit with 0 (Node and Go programs that exit in a handler, `uvicorn`
+//! with web sockets). Only a reading that was requested after the signal and that sees the target serve on shows that it
+//! drains.
+
+use std::time::Duration;
+
+use crate::time::Time;
+
+/// When a reading shows that the target serves on, if one stream is left. The longer this is, the more often an honest
+/// last stream ends before it, and is suspected.
+const SETTLE_ONE: Duration = Duration::from_millis(150);
+
+/// The same with several streams, which hardly ever end together by themselves. Some servers act on a signal late:
+/// uvicorn looks every 100 ms (`uvicorn/server.py`, `main_loop`).
+const SETTLE_SEVERAL: Duration = Duration::from_millis(300);
+
+/// A signal that was sent, or is about to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SentSignal {
+    /// When it was sent.
+    pub sent_at: Time,
+    /// The last count before it; `None` if unknown.
+    pub streams: Option<u64>,
+    /// What the readings after it show.
+    pub after: AfterSignal,
+}
+
+/// What the readings after the signal show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterSignal {
+    /// Nothing yet. The last count, from before the signal or soon after it.
+    Unproven(Option<u64>),
+    /// The target serves on, or there was no stream to lose.
+    ServedOn,
+    /// All streams, or most of them, ended at once.
+    StreamsLost,
+}
+
+impl SentSignal {
+    /// A signal that is sent now, to a target with this many streams.
+    #[must_use]
+    pub const fn new(sent_at: Time, streams: Option<u64>) -> Self {
+        let after = if matches!(streams, Some(0)) { AfterSignal::ServedOn } else { AfterSignal::Unproven(streams) };
+        Self { sent_at, streams, after }
+    }
+
+    /// Records a count that was requested at `as_of`, and returns whether it decides what the readings show.
+    pub fn observe(&mut self, streams: u64, as_of: Time) -> bool {
+        let AfterSignal::Unproven(before) = self.after else { return false };
+        if as_of <= self.sent_at {
+            return false;
+        }
+        let settle = if streams == 1 { SETTLE_ONE } else { SETTLE_SEVERAL };
+        let lost_most = before.is_some_and(|before| streams.saturating_mul(2) < before);
+        self.after = if lost_most {
+            AfterSignal::StreamsLost
+        } else if streams > 0 && as_of >= self.sent_at + settle {
+            AfterSignal::ServedOn
+        } else {
+            AfterSignal::Unproven(Some(streams))
+        };
+        !matches!(self.after, AfterSignal::Unproven(_))
+    }
+
+    /// Whether nothing shows that the target served on.
+    #[must_use]
+    pub const fn is_unproven(&self) -> bool {
+        !matches!(self.after, AfterSignal::ServedOn)
+    }
+
+    /// The times at which a poll is required, so that little can happen unseen.
+    pub fn required_polls(&self) -> impl Iterator<Item = Time> {
+        let sent_at = self.sent_at;
+        let undecided = matches!(self.after, AfterSignal::Unproven(_));
+        [SETTLE_ONE, SETTLE_SEVERAL].into_iter().filter(move |_| undecided).map(move |settle| sent_at + settle)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Time {
+        Time::since_boot(Duration::from_millis(millis))
+    }
+
+    /// What readings of these streams at these milliseconds after the signal show.
+    fn after(streams: Option<u64>, readings: &[(u64, u64)]) -> AfterSignal {
+        let mut signal = SentSignal::new(at(1000), streams);
+        for (millis, streams) in readings {
+            signal.observe(*streams, at(1000 + millis));
+        }
+        signal.after
+    }
+
+    #[test]
+    fn target_without_streams_has_nothing_to_prove() {
+        assert_eq!(after(Some(0), &[]), AfterSignal::ServedOn);
+        assert_eq!(after(None, &[]), AfterSignal::Unproven(None));
+    }
+
+    #[test]
+    fn reading_requested_before_the_signal_shows_nothing() {
+        assert_eq!(after(Some(3), &[(0, 3)]), AfterSignal::Unproven(Some(3)));
+        assert_eq!(after(Some(3), &[(0, 0)]), AfterSignal::Unproven(Some(3)));
+    }
+
+    #[test]
+    fn one_stream_is_believed_sooner_than_several() {
+        assert_eq!(after(Some(1), &[(149, 1)]), AfterSignal::Unproven(Some(1)));
+        assert_eq!(after(Some(1), &[(150, 1)]), AfterSignal::ServedOn);
+        assert_eq!(after(Some(3), &[(150, 3), (299, 3)]), AfterSignal::Unproven(Some(3)));
+        assert_eq!(after(Some(3), &[(150, 3), (300, 2)]), AfterSignal::ServedOn);
+        assert_eq!(after(None, &[(500, 2)]), AfterSignal::ServedOn);
+    }
+
+    #[test]
+    fn losing_most_streams_at_once_is_a_loss_and_half_is_not() {
+        assert_eq!(after(Some(1), &[(150, 0)]), AfterSignal::StreamsLost);
+        assert_eq!(after(Some(3), &[(500, 1)]), AfterSignal::StreamsLost);
+        assert_eq!(after(Some(2), &[(500, 1)]), AfterSignal::ServedOn);
+        assert_eq!(after(Some(4), &[(150, 3), (500, 1)]), AfterSignal::StreamsLost, "two of three after 150 ms");
+        assert_eq!(after(Some(3), &[(500, 3), (501, 0)]), AfterSignal::ServedOn, "it served on before");
+        assert_eq!(after(Some(3), &[(500, 0), (600, 3)]), AfterSignal::StreamsLost, "new streams do not replace them");
+    }
+
+    #[test]
+    fn zero_after_an_unknown_count_shows_nothing() {
+        assert_eq!(after(None, &[(150, 0), (500, 0)]), AfterSignal::Unproven(Some(0)));
+    }
+
+    #[test]
+    fn polls_are_required_until_it_is_decided() {
+        let mut signal = SentSignal::new(at(1000), Some(3));
+        assert_eq!(signal.required_polls().collect::<Vec<_>>(), [at(1150), at(1300)]);
+        assert!(!signal.observe(3, at(1150)));
+        assert!(signal.observe(3, at(1300)) && !signal.is_unproven());
+        assert_eq!(signal.required_polls().next(), None);
+    }
+}

@@ -1,0 +1,104 @@
+//! What an exit or a zero soon after the signal shows.
+
+use lameduck_machine::reading::ReadErrorKind::NoResponse;
+use lameduck_machine::result::ExitStatus::{self, Code, Killed, Unknown};
+use lameduck_machine::result::Outcome::{Drained, Exited, Expired};
+use lameduck_machine::result::Trigger::Hook;
+use lameduck_machine::warnings::Warning::{self, EndedWithSignal};
+
+use crate::machine_scripts::pod::Effect::{Release, Signal};
+use crate::machine_scripts::pod::{CALL, CONFIRMATION, DEADLINE, Pod, SIGNAL};
+use crate::machine_scripts::records::{result, warnings};
+
+const SIGKILL: i32 = 9;
+
+/// The stragglers and the warnings of a target that exits with this status, this long after the signal.
+fn exit_after(streams: u64, seconds: f64, status: ExitStatus) -> (Option<u64>, Vec<Warning>) {
+    let mut pod = Pod::serving(streams);
+    pod.drain_to_signal().at(f64::from(SIGNAL) + seconds).exits(1, status);
+    let stragglers = result(&pod).stragglers;
+    pod.expect([Release(Exited, stragglers)]);
+    assert_eq!(result(&pod).streams_at_signal, Some(streams));
+    (stragglers, warnings(&pod))
+}
+
+#[test]
+fn clean_exit_proves_nothing_before_a_reading_after_the_signal() {
+    for seconds in [0.0, 0.1, 0.25] {
+        assert_eq!(exit_after(3, seconds, Code(0)), (None, vec![EndedWithSignal]), "{seconds}");
+    }
+    assert_eq!(exit_after(1, 0.1, Code(0)), (None, vec![EndedWithSignal]));
+    assert_eq!(exit_after(3, 0.1, Unknown), (None, vec![EndedWithSignal]));
+    assert_eq!(exit_after(3, 0.1, Code(1)), (None, vec![EndedWithSignal]));
+}
+
+#[test]
+fn clean_exit_counts_once_a_reading_has_seen_the_target_serve_on() {
+    assert_eq!(exit_after(3, 0.4, Code(0)), (Some(0), vec![]));
+    assert_eq!(exit_after(1, 0.2, Code(0)), (Some(0), vec![]));
+    assert_eq!(exit_after(3, 20.0, Code(0)), (Some(0), vec![]));
+}
+
+#[test]
+fn target_without_streams_at_the_signal_has_nothing_to_prove() {
+    assert_eq!(exit_after(0, 0.0, Code(0)), (Some(0), vec![]));
+    assert_eq!(exit_after(0, 0.0, Unknown), (Some(0), vec![]));
+}
+
+#[test]
+fn kill_soon_after_the_signal_is_no_end_with_the_signal() {
+    assert_eq!(exit_after(3, 0.1, Killed(SIGKILL)), (Some(3), vec![]));
+}
+
+#[test]
+fn streams_that_fall_to_zero_with_the_signal_are_not_drained() {
+    let mut pod = Pod::serving(3);
+    pod.drain_to_signal().streams(0).at(f64::from(SIGNAL) + 0.15 + f64::from(CONFIRMATION));
+    pod.expect([Release(Drained, None)]);
+    assert_eq!(warnings(&pod), [EndedWithSignal]);
+}
+
+#[test]
+fn losing_most_streams_with_the_signal_is_not_forgotten_at_the_deadline() {
+    let mut pod = Pod::serving(12);
+    pod.drain_to_signal().streams(2).at(DEADLINE).expect([Release(Expired, Some(2))]);
+    assert_eq!(warnings(&pod), [EndedWithSignal]);
+}
+
+#[test]
+fn loss_with_the_signal_survives_a_restart() {
+    let mut pod = Pod::serving(3);
+    pod.drain_to_signal().streams(0).at(18).sidecar_restarts();
+    pod.at(18 + CONFIRMATION).expect([Release(Drained, None)]);
+    assert_eq!((result(&pod).streams_at_signal, warnings(&pod)), (Some(3), vec![EndedWithSignal]));
+}
+
+#[test]
+fn proof_survives_a_restart() {
+    let mut pod = Pod::serving(3);
+    pod.drain_to_signal().at(18).sidecar_restarts().at(18.1).exits(1, Code(0)).expect([Release(Exited, Some(0))]);
+    assert_eq!((result(&pod).streams_at_signal, warnings(&pod)), (Some(3), vec![]));
+}
+
+#[test]
+fn unknown_count_at_the_signal_proves_nothing() {
+    let mut pod = Pod::serving(3);
+    pod.at(11).page_fails(NoResponse).at(CALL + 2).call(Hook).at(SIGNAL + 2).expect([Signal(1)]);
+    pod.at(30).exits(1, Code(0)).expect([Release(Exited, None)]);
+    assert_eq!((result(&pod).streams_at_signal, warnings(&pod)), (None, vec![EndedWithSignal]));
+}
+
+#[test]
+fn unsignalled_drain_has_no_count_at_the_signal() {
+    let mut pod = Pod::with(0, |policy| policy.signal = None);
+    pod.at(CALL).call(Hook).at(SIGNAL + 2).expect([Release(Drained, Some(0))]);
+    assert_eq!((result(&pod).streams_at_signal, warnings(&pod)), (None, vec![]));
+}
+
+#[test]
+fn count_is_read_shortly_before_and_after_the_signal() {
+    let mut pod = Pod::serving(3);
+    pod.at(CALL).call(Hook).at(14.5).streams(5).at(SIGNAL).expect([Signal(1)]).at(15.2).counted(Some(5));
+    pod.streams(4).at(15.6).counted(Some(4)).exits(1, Code(0)).expect([Release(Exited, Some(0))]);
+    assert_eq!(result(&pod).streams_at_signal, Some(5));
+}

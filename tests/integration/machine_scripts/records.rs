@@ -1,0 +1,190 @@
+//! The record of a drain: what it says before the drain is over, and without a hook.
+
+use std::time::Duration;
+
+use lameduck_machine::io::RecordReason::{self, CountChanged, HookDisconnected, Started};
+use lameduck_machine::io::TargetEnded;
+use lameduck_machine::policy::SigtermPolicy;
+use lameduck_machine::reading::ReadErrorKind::{ConnectionRefused, NoResponse};
+use lameduck_machine::result::ExitStatus::{Code, Killed};
+use lameduck_machine::result::Outcome::{Exited, Expired, Interrupted};
+use lameduck_machine::result::Trigger::Hook;
+use lameduck_machine::result::{DrainResult, Outcome};
+use lameduck_machine::warnings::Warning::{self, EndedWithSignal, NoHook};
+
+use crate::machine_scripts::pod::Effect::{Exit, Release, Signal};
+use crate::machine_scripts::pod::{CALL, DEADLINE, Pod, SIGNAL, found};
+
+const SIGKILL: i32 = 9;
+
+pub(super) fn result(pod: &Pod) -> DrainResult {
+    pod.result.expect("a result")
+}
+
+pub(super) fn warnings(pod: &Pod) -> Vec<Warning> {
+    result(pod).warnings.iter().collect()
+}
+
+/// The last provisional record: its outcome, its stragglers, and why it was written.
+fn last_record(pod: &Pod) -> (Outcome, Option<u64>, RecordReason) {
+    let (record, reason) = *pod.records.last().expect("a record");
+    (record.outcome, record.stragglers, reason)
+}
+
+// === before the drain is over ===
+
+#[test]
+fn drain_has_a_record_from_its_start() {
+    let mut pod = Pod::serving(3);
+    pod.at(CALL).call(Hook);
+    assert_eq!(last_record(&pod), (Interrupted, Some(3), Started));
+    pod.at(12.5).streams(2).at(13);
+    assert_eq!(last_record(&pod), (Interrupted, Some(2), CountChanged));
+    pod.at(SIGNAL).expect([Signal(1)]);
+    let (record, _) = *pod.records.last().expect("a record");
+    assert!(record.signalled && record.streams_at_signal == Some(2) && record.streams_at_start == Some(3));
+}
+
+#[test]
+fn record_keeps_the_last_known_count() {
+    let mut pod = Pod::serving(3);
+    pod.at(CALL).call(Hook).at(12.5).page_fails(NoResponse).at(SIGNAL).expect([Signal(1)]).at(30).hang_up(Hook);
+    assert_eq!(last_record(&pod), (Interrupted, Some(3), HookDisconnected));
+    pod.at(DEADLINE).expect([Release(Expired, None)]);
+}
+
+#[test]
+fn record_never_says_zero_after_a_loss_with_the_signal() {
+    let mut pod = Pod::serving(3);
+    pod.drain_to_signal().streams(0).at(16);
+    let (record, _) = *pod.records.last().expect("a record");
+    assert_eq!((record.stragglers, record.warnings.contains(EndedWithSignal)), (None, true));
+}
+
+#[test]
+fn sigterm_updates_the_record_of_a_drain() {
+    let mut pod = Pod::serving(3);
+    pod.drain_to_signal().at(20).sigterm();
+    assert_eq!(last_record(&pod), (Interrupted, Some(3), RecordReason::Sigterm));
+    pod.at(30).exits(1, Code(0)).expect([Release(Exited, Some(0)), Exit]);
+}
+
+#[test]
+fn final_record_is_not_overwritten() {
+    let mut pod = Pod::serving(3);
+    pod.drain_to_signal().at(30).exits(1, Code(0)).expect([Release(Exited, Some(0))]);
+    let written = pod.records.len();
+    pod.sigterm().expect([Exit]);
+    assert_eq!(pod.records.len(), written);
+}
+
+#[test]
+fn record_and_result_have_one_id_over_a_restart() {
+    let mut pod = Pod::serving(3);
+    pod.drain_to_signal().at(20).sidecar_restarts().at(DEADLINE).expect([Release(Expired, Some(3))]);
+    let id = result(&pod).id;
+    assert!(pod.records.iter().all(|(record, _)| record.id == id));
+    pod.at(70).exits(1, Killed(SIGKILL)).at(71).search_finds(found(2, None)).streams(1).at(80).call(Hook);
+    pod.at(85).expect([Signal(2)]).at(90).exits(2, Code(0)).expect([Release(Exited, Some(0))]);
+    assert_ne!(result(&pod).id, id, "another drain");
+}
+
+#[test]
+fn target_that_exits_after_the_hook_was_given_up_has_cut_its_streams() {
+    let mut pod = Pod::serving(3);
+    pod.drain_to_signal().at(20).hang_up(Hook).at(20.5).exits(1, Code(0)).expect([Release(Exited, Some(3))]);
+    let mut pod = Pod::serving(3);
+    pod.drain_to_signal().at(20).hang_up(Hook).at(21).call(Hook).at(30).exits(1, Code(0));
+    pod.expect([Release(Exited, Some(0))]);
+}
+
+#[test]
+fn status_keeps_the_last_result_until_the_next_drain() {
+    let mut pod = Pod::serving(3);
+    pod.drain_to_signal().at(30).exits(1, Code(0)).expect([Release(Exited, Some(0))]);
+    pod.at(32).search_finds(found(2, None)).streams(1).at(35).ready();
+    let snapshot = pod.controller.snapshot(lameduck_test_support::machine::second(35));
+    assert_eq!((snapshot.result, snapshot.record), (pod.result, None));
+    pod.at(40).call(Hook);
+    let snapshot = pod.controller.snapshot(lameduck_test_support::machine::second(40));
+    assert_eq!(snapshot.result, None);
+}
+
+// === without a drain ===
+
+#[test]
+fn target_that_ends_while_serving_has_cut_its_streams() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).exits(1, Killed(11));
+    assert_eq!((&pod.target_ends[..], pod.stragglers), (&[TargetEnded::Serving(Some(3))][..], 3));
+    let mut pod = Pod::serving(0);
+    pod.at(10).exits(1, Code(1));
+    assert_eq!((&pod.target_ends[..], pod.stragglers), (&[TargetEnded::Serving(Some(0))][..], 0));
+    let mut pod = Pod::serving(3);
+    pod.at(10).page_fails(NoResponse).at(14).exits(1, Code(1));
+    assert_eq!((&pod.target_ends[..], pod.stragglers), (&[TargetEnded::Serving(None)][..], 0));
+}
+
+#[test]
+fn target_that_never_answered_had_no_streams() {
+    let mut pod = Pod::serving(3);
+    pod.page_fails(ConnectionRefused).at(3).exits(1, Code(1)).at(5).search_finds(found(2, None)).at(8);
+    pod.exits(2, Code(1));
+    assert_eq!(pod.target_ends.last(), Some(&TargetEnded::Serving(Some(0))));
+}
+
+#[test]
+fn end_of_the_target_in_a_drain_is_no_end_while_serving() {
+    let mut pod = Pod::serving(3);
+    pod.drain_to_signal().at(30).exits(1, Code(0)).expect([Release(Exited, Some(0))]);
+    assert_eq!((&pod.target_ends[..], pod.stragglers), (&[TargetEnded::Drain][..], 0));
+}
+
+#[test]
+fn stragglers_are_counted_once_over_a_reopened_drain() {
+    let mut pod = Pod::serving(3);
+    pod.drain_to_signal().at(DEADLINE).expect([Release(Expired, Some(3))]).at(70).call(Hook);
+    pod.at(70 + DEADLINE - CALL).expect([Release(Expired, Some(3))]);
+    assert_eq!(pod.stragglers, 3);
+}
+
+#[test]
+fn sigterm_after_the_end_of_the_target_without_hook_is_reported() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).exits(1, Code(0)).at(12).sigterm().expect([Release(Exited, Some(3)), Exit]);
+    assert_eq!((warnings(&pod), result(&pod).streams_at_start), (vec![NoHook], Some(3)));
+    assert_eq!(pod.stragglers, 3, "counted when the target ended, and not again");
+}
+
+#[test]
+fn target_found_again_has_no_missing_hook() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).exits(1, Code(1)).at(12).search_finds(found(2, None)).streams(0).at(15).sigterm().expect([Exit]);
+    assert!(pod.result.is_none() && pod.records.is_empty());
+}
+
+#[test]
+fn sidecar_that_leaves_open_streams_says_so() {
+    let mut pod = Pod::with(3, |policy| policy.on_sigterm = SigtermPolicy::Exit);
+    pod.at(CALL).sigterm().expect([Exit]);
+    assert_eq!(last_record(&pod), (Interrupted, Some(3), RecordReason::Exit));
+    assert!(pod.saved.is_none(), "a restarted sidecar must not resume it");
+}
+
+#[test]
+fn drain_policy_reports_a_missing_hook_after_the_end() {
+    let mut pod = Pod::with(3, |policy| policy.on_sigterm = SigtermPolicy::Drain);
+    pod.at(10).exits(1, Code(0)).at(12).sigterm().expect([Release(Exited, Some(3)), Exit]);
+    assert_eq!((warnings(&pod), pod.stragglers), (vec![NoHook], 3));
+}
+
+#[test]
+fn unproven_wait_for_exit_record_does_not_say_zero() {
+    let mut pod = Pod::with(0, |policy| {
+        policy.wait_for_exit = true;
+        policy.times.scrape_timeout = Duration::from_secs(1);
+    });
+    pod.at(CALL).call(Hook);
+    assert_eq!(last_record(&pod).1, None, "zero streams do not mean zero work");
+    pod.at(SIGNAL).expect([Signal(1)]).at(20).exits(1, Code(0)).expect([Release(Exited, Some(0))]);
+}

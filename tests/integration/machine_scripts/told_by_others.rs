@@ -1,0 +1,101 @@
+//! Something else has stopped the target before lameduck's signal, and sources that disagree.
+
+use lameduck_machine::reading::ReadErrorKind::ConnectionRefused;
+use lameduck_machine::reading::Source::{Metrics, Sockets};
+use lameduck_machine::result::ExitStatus::{Code, Killed, Unknown};
+use lameduck_machine::result::Outcome::{Exited, Expired, NeverServed};
+use lameduck_machine::result::Trigger::{Cli, Hook};
+use lameduck_machine::target::SearchResult;
+use lameduck_machine::warnings::Warning::{SourcesDisagreed, ToldByOthers};
+
+use crate::machine_scripts::pod::Effect::{Release, Signal};
+use crate::machine_scripts::pod::{CALL, DEADLINE, Pod, SIGNAL, count, found, policy};
+use crate::machine_scripts::records::warnings;
+
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+
+#[test]
+fn exit_in_the_lame_duck_was_told_by_others() {
+    for status in [Code(0), Unknown, Killed(SIGTERM)] {
+        let mut pod = Pod::serving(3);
+        pod.at(CALL).call(Hook).at(12).exits(1, status).expect([Release(Exited, Some(3))]);
+        assert_eq!(warnings(&pod), [ToldByOthers], "{status:?}");
+    }
+    let mut pod = Pod::serving(3);
+    pod.at(CALL).call(Hook).at(12).exits(1, Killed(SIGKILL)).expect([Release(Exited, Some(3))]);
+    assert_eq!(warnings(&pod), [], "the kernel or an operator has killed it");
+}
+
+#[test]
+fn hook_after_the_end_of_the_target_is_on_another_container() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).exits(1, Code(0)).at(12).call(Hook).expect([Release(Exited, Some(3))]);
+    assert_eq!((warnings(&pod), pod.stragglers), (vec![ToldByOthers], 3));
+}
+
+#[test]
+fn user_drain_after_the_end_of_the_target_says_nothing_of_it() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).exits(1, Code(0)).at(12).call(Cli).expect([Release(NeverServed, Some(0))]);
+    assert_eq!(warnings(&pod), []);
+}
+
+#[test]
+fn target_found_in_a_drain_replaces_the_earlier_end() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).exits(1, Code(0)).searches_hang().at(12).call(Hook);
+    pod.streams(2).search_finds(SearchResult::NotFound).at(DEADLINE + 2).expect([Release(Expired, Some(2))]);
+    assert_eq!(warnings(&pod), []);
+}
+
+/// A pod with a page and connections to a port.
+fn with_sockets(streams: u64, flows: &[u64]) -> Pod {
+    let mut policy = policy();
+    policy.sources = vec![Metrics, Sockets];
+    let mut pod = Pod::start(policy, Some(found(1, None)), &[(Metrics, count(streams))]);
+    pod.traffic(flows);
+    pod
+}
+
+#[test]
+fn listener_closed_in_the_lame_duck_was_told_by_others() {
+    let mut pod = with_sockets(2, &[0, 0]);
+    pod.at(CALL).call(Hook).at(12.5).listening(false).at(SIGNAL).expect([Signal(1)]);
+    pod.at(20).exits(1, Code(0)).expect([Release(Exited, Some(0))]);
+    assert_eq!(warnings(&pod), [ToldByOthers]);
+}
+
+#[test]
+fn listener_closed_after_the_signal_is_expected() {
+    let mut pod = with_sockets(2, &[0, 0]);
+    pod.at(CALL).call(Hook).at(SIGNAL).expect([Signal(1)]).listening(false);
+    pod.at(20).exits(1, Code(0)).expect([Release(Exited, Some(0))]);
+    assert_eq!(warnings(&pod), []);
+}
+
+#[test]
+fn page_closed_in_the_lame_duck_was_told_by_others() {
+    let mut pod = Pod::serving(3);
+    pod.at(CALL).call(Hook).at(12.5).page_fails(ConnectionRefused).at(SIGNAL).expect([Signal(1)]);
+    pod.at(DEADLINE).expect([Release(Expired, None)]);
+    assert_eq!(warnings(&pod), [ToldByOthers]);
+}
+
+#[test]
+fn warning_survives_a_restart() {
+    let mut pod = Pod::serving(3);
+    pod.at(CALL).call(Hook).at(12.5).page_fails(ConnectionRefused).at(13.5).sidecar_restarts();
+    pod.at(SIGNAL).expect([Signal(1)]).at(DEADLINE).expect([Release(Expired, None)]);
+    assert_eq!(warnings(&pod), [ToldByOthers]);
+}
+
+#[test]
+fn sources_that_disagree_for_long_are_reported() {
+    let mut pod = with_sockets(3, &[0, 0]);
+    pod.at(CALL).call(Hook).at(SIGNAL).expect([Signal(1)]).at(DEADLINE).expect([Release(Expired, Some(3))]);
+    assert_eq!(warnings(&pod), [SourcesDisagreed]);
+    let mut pod = with_sockets(2, &[0, 0]);
+    pod.at(CALL).call(Hook).at(SIGNAL).expect([Signal(1)]).at(DEADLINE).expect([Release(Expired, Some(2))]);
+    assert_eq!(warnings(&pod), []);
+}
