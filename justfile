@@ -63,6 +63,10 @@ mutation crate="machine" *options:
 fuzz seconds="20":
     fuzz/run all {{seconds}}
 
+# Drains real servers of Node, Python and Go. `just servers node` runs those with that word in their names.
+servers *words:
+    tests/servers/run {{words}}
+
 # Runs the scenarios on a real Kubernetes; needs root. `just cluster delete` runs those with that word in their names.
 cluster *words:
     tests/cluster/run {{words}}

@@ -1,7 +1,7 @@
 //! `lameduck check`: a preflight check where the sidecar runs, with the settings of the sidecar.
 //!
 //! Each group of checks observes first and evaluates then. It sends no signal, and writes nothing but a test file in the
-//! state directory, which it removes again.
+//! state directory, which it removes again. [`manifests`] checks manifests instead, wherever it runs.
 
 use std::env;
 use std::io::{IsTerminal, stdout};

@@ -241,6 +241,7 @@ fn log_phase(last: &Snapshot, now: &Snapshot) {
     match (now.phase, &now.drain) {
         (Phase::Serving, _) | (_, None) => info!("serving again"),
         (Phase::LameDuck, Some(drain)) => info!(
+            id = ?Nullable(now.record.map(|record| record.id)),
             trigger = drain.trigger.name(),
             ?streams,
             budget_seconds = drain.remaining.as_secs_f64(),

@@ -2,6 +2,7 @@
 //!
 //! No test sleeps to show that something does not happen: it waits for a later event instead.
 
+mod accounting;
 mod check;
 mod clients;
 mod concurrent_standalone;

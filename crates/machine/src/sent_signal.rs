@@ -9,13 +9,15 @@ use std::time::Duration;
 
 use crate::time::Time;
 
-/// When a reading shows that the target serves on, if one stream is left. The longer this is, the more often an honest
-/// last stream ends before it, and is suspected.
-const SETTLE_ONE: Duration = Duration::from_millis(150);
+/// How long after the signal a reading shows that the target serves on. Some servers act on a signal late: a worker of
+/// uvicorn looks every 100 ms (`uvicorn/server.py`, `main_loop`), and with `--workers`, the parent looks every 500 ms
+/// before it signals them (`uvicorn/supervisors/multiprocess.py`). The longer this is, the more often an honest last
+/// stream ends before it, and is suspected.
+const SETTLE: Duration = Duration::from_millis(700);
 
-/// The same with several streams, which hardly ever end together by themselves. Some servers act on a signal late:
-/// uvicorn looks every 100 ms (`uvicorn/server.py`, `main_loop`).
-const SETTLE_SEVERAL: Duration = Duration::from_millis(300);
+/// When the first reading after the signal is requested. Streams that end by themselves after it are not compared with the
+/// count before the signal.
+const FIRST_READING: Duration = Duration::from_millis(150);
 
 /// A signal that was sent, or is about to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,11 +55,10 @@ impl SentSignal {
         if as_of <= self.sent_at {
             return false;
         }
-        let settle = if streams == 1 { SETTLE_ONE } else { SETTLE_SEVERAL };
         let lost_most = before.is_some_and(|before| streams.saturating_mul(2) < before);
         self.after = if lost_most {
             AfterSignal::StreamsLost
-        } else if streams > 0 && as_of >= self.sent_at + settle {
+        } else if streams > 0 && as_of >= self.sent_at + SETTLE {
             AfterSignal::ServedOn
         } else {
             AfterSignal::Unproven(Some(streams))
@@ -75,7 +76,7 @@ impl SentSignal {
     pub fn required_polls(&self) -> impl Iterator<Item = Time> {
         let sent_at = self.sent_at;
         let undecided = matches!(self.after, AfterSignal::Unproven(_));
-        [SETTLE_ONE, SETTLE_SEVERAL].into_iter().filter(move |_| undecided).map(move |settle| sent_at + settle)
+        [FIRST_READING, SETTLE].into_iter().filter(move |_| undecided).map(move |after| sent_at + after)
     }
 }
 
@@ -109,35 +110,35 @@ mod tests {
     }
 
     #[test]
-    fn one_stream_is_believed_sooner_than_several() {
-        assert_eq!(after(Some(1), &[(149, 1)]), AfterSignal::Unproven(Some(1)));
-        assert_eq!(after(Some(1), &[(150, 1)]), AfterSignal::ServedOn);
-        assert_eq!(after(Some(3), &[(150, 3), (299, 3)]), AfterSignal::Unproven(Some(3)));
-        assert_eq!(after(Some(3), &[(150, 3), (300, 2)]), AfterSignal::ServedOn);
-        assert_eq!(after(None, &[(500, 2)]), AfterSignal::ServedOn);
+    fn open_streams_are_believed_after_the_settle_time() {
+        assert_eq!(after(Some(1), &[(150, 1), (699, 1)]), AfterSignal::Unproven(Some(1)));
+        assert_eq!(after(Some(1), &[(700, 1)]), AfterSignal::ServedOn);
+        assert_eq!(after(Some(3), &[(150, 3), (699, 3)]), AfterSignal::Unproven(Some(3)));
+        assert_eq!(after(Some(3), &[(150, 3), (700, 2)]), AfterSignal::ServedOn);
+        assert_eq!(after(None, &[(700, 2)]), AfterSignal::ServedOn);
     }
 
     #[test]
     fn losing_most_streams_at_once_is_a_loss_and_half_is_not() {
         assert_eq!(after(Some(1), &[(150, 0)]), AfterSignal::StreamsLost);
-        assert_eq!(after(Some(3), &[(500, 1)]), AfterSignal::StreamsLost);
-        assert_eq!(after(Some(2), &[(500, 1)]), AfterSignal::ServedOn);
-        assert_eq!(after(Some(4), &[(150, 3), (500, 1)]), AfterSignal::StreamsLost, "two of three after 150 ms");
-        assert_eq!(after(Some(3), &[(500, 3), (501, 0)]), AfterSignal::ServedOn, "it served on before");
-        assert_eq!(after(Some(3), &[(500, 0), (600, 3)]), AfterSignal::StreamsLost, "new streams do not replace them");
+        assert_eq!(after(Some(3), &[(700, 1)]), AfterSignal::StreamsLost);
+        assert_eq!(after(Some(2), &[(700, 1)]), AfterSignal::ServedOn);
+        assert_eq!(after(Some(4), &[(150, 3), (700, 1)]), AfterSignal::StreamsLost, "two of three after 150 ms");
+        assert_eq!(after(Some(3), &[(700, 3), (701, 0)]), AfterSignal::ServedOn, "it served on before");
+        assert_eq!(after(Some(3), &[(700, 0), (800, 3)]), AfterSignal::StreamsLost, "new streams do not replace them");
     }
 
     #[test]
     fn zero_after_an_unknown_count_shows_nothing() {
-        assert_eq!(after(None, &[(150, 0), (500, 0)]), AfterSignal::Unproven(Some(0)));
+        assert_eq!(after(None, &[(150, 0), (700, 0)]), AfterSignal::Unproven(Some(0)));
     }
 
     #[test]
     fn polls_are_required_until_it_is_decided() {
         let mut signal = SentSignal::new(at(1000), Some(3));
-        assert_eq!(signal.required_polls().collect::<Vec<_>>(), [at(1150), at(1300)]);
+        assert_eq!(signal.required_polls().collect::<Vec<_>>(), [at(1150), at(1700)]);
         assert!(!signal.observe(3, at(1150)));
-        assert!(signal.observe(3, at(1300)) && !signal.is_unproven());
+        assert!(signal.observe(3, at(1700)) && !signal.is_unproven());
         assert_eq!(signal.required_polls().next(), None);
     }
 }

@@ -1,5 +1,5 @@
 //! The editor behind `lameduck inject`: adds the sidecar to Kubernetes manifests, or removes it, and keeps every other
-//! byte. Pure: text in, text out.
+//! byte. Pure: text in, text out. [`preflight`] has the rules of `lameduck check -f`.
 //!
 //! How [`inject()`] works:
 //! 1. [`stream`] splits the text into documents and parses each with [`yaml`] into a tree whose nodes know their byte
@@ -11,7 +11,7 @@
 //! 5. All edits are applied at once. [`remove()`] is the inverse and restores the original text to the byte.
 //!
 //! Read the files in this order: `request`, `inject`, `stream`, `pods`, `select`, `sidecar_spec`, `plan`, `remove`; then,
-//! for the text itself, `yaml_value`, `text_edit`, `yaml`.
+//! for the text itself, `yaml_value`, `text_edit`, `yaml`. `preflight` uses only `yaml` and two functions of `select`.
 
 #![forbid(unsafe_code)]
 

@@ -69,8 +69,7 @@ fn unconfirmed_zero_at_deadline_is_expired() {
     let sidecar = fixture.start_ready(&[&times[..], &LONG_POLLS].concat());
     let hook = sidecar.call_hook();
     sidecar.wait_for_status("/phase", "draining");
-    sidecar.wait_for_readings(1);
-    fixture.page.set_streams(0);
+    fixture.end_streams();
     let outcome = hook.outcome();
     assert_eq!((&outcome["outcome"], &outcome["stragglers"]), (&Value::from("expired"), &Value::from(0)));
 }

@@ -8,7 +8,7 @@ use nix::unistd::{Pid, getpgid, getsid};
 use serde_json::Value;
 
 use crate::lifecycle::Fixture;
-use lameduck_test_support::process::KillOnDrop;
+use lameduck_test_support::process::{KillOnDrop, wait_until};
 use lameduck_test_support::sidecar::{QUICK_TIMES, SidecarEnv};
 use lameduck_test_support::terminal::Terminal;
 
@@ -275,6 +275,7 @@ fn watch_in_pipe_sees_outcome_of_sidecar_that_exits_at_once() {
         sidecar.signal(Signal::SIGTERM);
         assert_eq!(outcome["outcome"], "exited");
         sidecar.exit_code();
+        wait_until(|| !piped.running.is_running());
         lines.extend(piped.lines.map(Result::unwrap));
         assert!(lines.last().unwrap().starts_with("outcome: exited after "), "{lines:#?}");
     }

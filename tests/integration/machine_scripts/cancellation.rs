@@ -56,3 +56,11 @@ fn drain_of_a_pod_that_is_stopped_cannot_be_cancelled() {
     pod.at(CALL).call(Cli).at(11).sigterm().cancel();
     assert_eq!(pod.cancellations, [NotCancelled(PodIsStopping)]);
 }
+
+#[test]
+fn restart_does_not_make_the_drain_of_a_hook_cancellable() {
+    let mut pod = Pod::serving(3);
+    pod.at(CALL).call(Hook).at(12).sidecar_restarts().cancel();
+    assert_eq!(pod.cancellations, [NotCancelled(PodIsStopping)]);
+    pod.at(SIGNAL).expect([Signal(1)]);
+}

@@ -18,7 +18,7 @@ const SIGKILL: i32 = 9;
 /// The stragglers of a target that exits after the signal, with this many streams and this status.
 fn signalled(streams: u64, status: ExitStatus) -> Option<u64> {
     let mut pod = Pod::serving(streams);
-    pod.drain_to_signal().at(15.5).exits(1, status);
+    pod.drain_to_signal().at(15.8).exits(1, status);
     stragglers(&mut pod)
 }
 

@@ -93,3 +93,14 @@ fn misspelt_names_are_corrected() {
         assert!(format!("{finding:?}").contains(fix), "{finding:?}");
     }
 }
+
+#[test]
+fn documentation_lists_every_rule_in_order() {
+    let text = include_str!("../../../docs/commands.md");
+    let (_, section) = text.split_once("\n## check -f\n").unwrap();
+    let (_, table) = section.split_once("| rule |").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let names: Vec<_> = rows.map(|(name, _)| name).collect();
+    assert_eq!(names, Rule::ALL.map(Rule::name));
+}

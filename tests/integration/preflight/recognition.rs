@@ -149,7 +149,11 @@ fn hooks_and_probes_that_a_mesh_has_rewritten_are_skipped() {
 
 #[test]
 fn hook_without_sidecar_is_found() {
-    for hook in ["httpGet: {path: /prestop, port: 8089}", "exec: {command: [/x/lameduck, drain, --hook]}"] {
+    for hook in [
+        "httpGet: {path: /prestop, port: 8089}",
+        "exec: {command: [/x/lameduck, drain, --hook]}",
+        "exec: {command: [sh, -c, 'deregister; exec lameduck drain --hook']}",
+    ] {
         let text = format!(
             "kind: Pod\nmetadata: {{name: x}}\nspec: {{containers: [{{name: a, lifecycle: {{preStop: {{{hook}}}}}}}]}}\n"
         );

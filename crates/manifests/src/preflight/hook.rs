@@ -28,6 +28,8 @@ pub(super) enum Action<'a> {
     Indirect {
         /// Through what.
         what: &'static str,
+        /// Whether it runs `lameduck drain`.
+        runs_drain: bool,
         /// Whether it drains without a sidecar.
         standalone: bool,
     },
@@ -53,7 +55,7 @@ impl<'a> Hook<'a> {
     pub(super) fn new(view: View<'a>) -> Self {
         let action = match (view.get("httpGet"), view.get("exec")) {
             (Some(get), _) if HttpGet(get).path().starts_with(MESH_PATH) => {
-                Action::Indirect { what: "a service mesh has rewritten it", standalone: false }
+                Action::Indirect { what: "a service mesh has rewritten it", runs_drain: false, standalone: false }
             }
             (Some(get), _) => Action::Http(HttpGet(get)),
             (None, Some(exec)) => exec_action(exec),
@@ -81,7 +83,8 @@ impl<'a> Hook<'a> {
         match self.action {
             Action::Http(get) => get.is_prestop() && get.port().and_then(View::port) == Some(DEFAULT_PORT),
             Action::Drain(drain) => !drain.standalone,
-            Action::Indirect { .. } | Action::Other(_) => false,
+            Action::Indirect { standalone, runs_drain, .. } => runs_drain && !standalone,
+            Action::Other(_) => false,
         }
     }
 }
@@ -138,9 +141,10 @@ fn exec_action(exec: View) -> Action {
         return Action::Drain(Drain { command, program, standalone });
     }
     let script = words.join(" ");
-    if script.contains("lameduck drain") || script.contains(PRESTOP_PATH) {
-        let standalone = script.contains("--standalone");
-        return Action::Indirect { what: "a script calls lameduck", standalone };
+    let runs_drain = script.contains("lameduck drain");
+    if runs_drain || script.contains(PRESTOP_PATH) {
+        let standalone = runs_drain && script.contains("--standalone");
+        return Action::Indirect { what: "a script calls lameduck", runs_drain, standalone };
     }
     Action::Other("runs another command")
 }

@@ -35,8 +35,7 @@ impl<'a> PodView<'a> {
         if let Some(invocation) = &invocation {
             view.settings = read_settings(invocation);
         }
-        let hooks = || view.containers.iter().filter_map(|container| container.hook);
-        let occurs = invocation.is_some() || view.sidecar().is_some() || hooks().any(|hook| hook.requires_sidecar());
+        let occurs = invocation.is_some() || view.own_containers().next().is_some() || view.requires_sidecar();
         view.invocation = invocation;
         occurs.then_some(view)
     }
@@ -57,6 +56,11 @@ impl<'a> PodView<'a> {
     /// The sidecars and the installers.
     pub(super) fn own_containers(&self) -> impl Iterator<Item = &Container<'a>> {
         self.containers.iter().filter(|container| container.role != Role::Other)
+    }
+
+    /// Whether a hook calls a sidecar.
+    pub(super) fn requires_sidecar(&self) -> bool {
+        self.containers.iter().filter_map(|container| container.hook).any(|hook| hook.requires_sidecar())
     }
 
     /// Whether a hook drains without a sidecar.

@@ -102,6 +102,8 @@ pub(super) const SIDECAR: &[Mistake] = &[
 
 /// Mistakes in hooks.
 pub(super) const HOOKS: &[Mistake] = &[
+    (Rule::Hook, Standalone, &[("containers/deepgram-engine/lifecycle", "")], "has no preStop hook"),
+    (Rule::Hook, Standalone, &[(HOOK, "{sleep: {seconds: 30}}")], "only sleeps"),
     (Rule::Hook, Native, &[("containers/deepgram-engine/lifecycle", "")], "has no preStop hook"),
     (Rule::Hook, Native, &[(HOOK, "{sleep: {seconds: 30}}")], "only sleeps"),
     (Rule::Hook, Native, &[(HOOK, "{exec: {command: [sleep, '30']}}")], "runs another command"),

@@ -45,7 +45,7 @@ fn hook_of(pod: &PodView, container: &Container) -> Evaluated {
     let line = hook.view.line();
     match hook.action {
         Action::Http(get) if hook.is_for_lameduck(pod.port()) || is_in_own_ports(container, get) => {
-            pass(format!("on {name}: it calls {}, and SIGTERM waits for the end of the drain", get.path()))
+            pass(format!("on {name}: a call of {}", get.path()))
         }
         Action::Http(get) => {
             fail(format!("line {line}: the hook of {name} calls {}, not lameduck", get.path()), hook_fix(pod, name))
@@ -83,10 +83,15 @@ fn drain_hook(pod: &PodView, name: &str, drain: Drain, line: usize) -> Evaluated
         );
     }
     let how = if drain.standalone { "drains without a sidecar" } else { "waits for the sidecar" };
-    pass(format!("on {name}: `lameduck drain` {how}"))
+    pass(format!("on {name}: `lameduck drain`, which {how}"))
 }
 
 fn hook_fix(pod: &PodView, name: &str) -> String {
+    if pod.sidecar().is_none() {
+        return format!(
+            "set lifecycle.preStop.exec.command [/lameduck/lameduck, drain, --standalone, --hook, --grace-period=…] on {name}"
+        );
+    }
     let port = pod.port().unwrap_or(DEFAULT_PORT);
     format!("set lifecycle.preStop.httpGet {{path: {PRESTOP_PATH}, port: {port}}} on {name}")
 }

@@ -9,6 +9,7 @@ pub(super) fn presence(pod: &PodView) -> Vec<Evaluated> {
     let sidecars: Vec<_> = pod.sidecars().collect();
     vec![match sidecars[..] {
         [] if pod.is_standalone() => pass("none: the hook drains without a sidecar"),
+        [] if !pod.requires_sidecar() => skip("none, and no hook calls one"),
         [] => fail(
             format!("a hook calls lameduck, but no container runs it ({})", names(pod)),
             "add the sidecar, e.g. with lameduck inject; or remove the hook",
