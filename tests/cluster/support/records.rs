@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::support::clock::{TIMEOUT, poll};
 use crate::support::log::Log;
 use crate::support::manifest::LAMEDUCK;
 use crate::support::pod::{Pod, status};
 use lameduck_test_support::http::request;
 
 /// How often the metrics are scraped: far more often than by any Prometheus.
-const SCRAPE_INTERVAL: Duration = Duration::from_millis(100);
+const SCRAPE_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The series that are records. Those that are zero are left out, except the first.
 const RECORDS: [&str; 3] = ["stragglers_total", "drains_total", "target_exits_total{during=\"serving\"}"];
@@ -93,9 +94,11 @@ pub(crate) struct Scraper {
 }
 
 impl Scraper {
+    /// Starts with a first page.
     pub(crate) fn start(pod: &Pod) -> Self {
         let address = pod.address(8089);
-        let (last, stop) = (Arc::default(), Arc::default());
+        let first = poll(TIMEOUT, || scrape(address)).expect("the sidecar answers");
+        let (last, stop) = (Arc::new(Mutex::new(first)), Arc::default());
         let (pages, stopped): (Arc<Mutex<String>>, Arc<AtomicBool>) = (Arc::clone(&last), Arc::clone(&stop));
         let thread = thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
