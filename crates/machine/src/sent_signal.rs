@@ -2,19 +2,19 @@
 //!
 //! An exit with code 0, or a count of zero, right after the signal does not show that the streams ended by themselves:
 //! many servers close every stream on a signal and exit with 0 (Node and Go programs that exit in a handler, `uvicorn`
-//! with web sockets). Only a reading that was requested after the signal and that sees the target serve on shows that it
+//! with WebSockets). Only a reading that was requested after the signal and sees the target still serving shows that it
 //! drains.
 
 use std::time::Duration;
 
 use crate::time::Time;
 
-/// When a reading shows that the target serves on, if one stream is left. The longer this is, the more often an honest
-/// last stream ends before it, and is suspected.
+/// How long after the signal a reading with one stream shows that the target is still serving. The longer this is, the
+/// more often the last stream ends by itself before it, which causes a false warning.
 const SETTLE_ONE: Duration = Duration::from_millis(150);
 
-/// The same with several streams, which hardly ever end together by themselves. Some servers act on a signal late:
-/// uvicorn looks every 100 ms (`uvicorn/server.py`, `main_loop`).
+/// The same with several streams, which hardly ever end together by themselves. Some servers react late to a signal:
+/// uvicorn checks every 100 ms (`uvicorn/server.py`, `main_loop`).
 const SETTLE_SEVERAL: Duration = Duration::from_millis(300);
 
 /// A signal that was sent, or is about to be.
@@ -31,9 +31,9 @@ pub struct SentSignal {
 /// What the readings after the signal show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterSignal {
-    /// Nothing yet. The last count, from before the signal or soon after it.
+    /// Nothing yet. Holds the last count, from before the signal or soon after it.
     Unproven(Option<u64>),
-    /// The target serves on, or there was no stream to lose.
+    /// The target is still serving, or there was no stream to lose.
     ServedOn,
     /// All streams, or most of them, ended at once.
     StreamsLost,
@@ -65,13 +65,13 @@ impl SentSignal {
         !matches!(self.after, AfterSignal::Unproven(_))
     }
 
-    /// Whether nothing shows that the target served on.
+    /// Whether no reading has shown the target still serving.
     #[must_use]
     pub const fn is_unproven(&self) -> bool {
         !matches!(self.after, AfterSignal::ServedOn)
     }
 
-    /// The times at which a poll is required, so that little can happen unseen.
+    /// The times at which a poll is required, so that changes soon after the signal are seen.
     pub fn required_polls(&self) -> impl Iterator<Item = Time> {
         let sent_at = self.sent_at;
         let undecided = matches!(self.after, AfterSignal::Unproven(_));
@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(after(Some(3), &[(500, 1)]), AfterSignal::StreamsLost);
         assert_eq!(after(Some(2), &[(500, 1)]), AfterSignal::ServedOn);
         assert_eq!(after(Some(4), &[(150, 3), (500, 1)]), AfterSignal::StreamsLost, "two of three after 150 ms");
-        assert_eq!(after(Some(3), &[(500, 3), (501, 0)]), AfterSignal::ServedOn, "it served on before");
+        assert_eq!(after(Some(3), &[(500, 3), (501, 0)]), AfterSignal::ServedOn, "it was still serving before");
         assert_eq!(after(Some(3), &[(500, 0), (600, 3)]), AfterSignal::StreamsLost, "new streams do not replace them");
     }
 
