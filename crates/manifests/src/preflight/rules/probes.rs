@@ -210,7 +210,7 @@ pub(super) fn grace_period(pod: &PodView) -> Vec<Evaluated> {
         })
         .collect();
     if found.is_empty() && !hooked.is_empty() {
-        found.push(pass("no probe of the main container has another grace period"));
+        found.push(pass("no probe of the main container has its own grace period"));
     }
     found
 }
