@@ -53,7 +53,7 @@ pub enum Rule {
     Port,
     /// The kubelet can call the hook although the pod has no address of its own.
     HostNetwork,
-    /// The sidecar does not lower the pod's QoS class.
+    /// The sidecar does not lower the pod's `QoS` class.
     Resources,
     /// `kubectl describe` shows why the sidecar refused a setting.
     TerminationMessage,

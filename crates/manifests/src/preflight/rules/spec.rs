@@ -6,7 +6,7 @@ use crate::preflight::pod::PodView;
 use crate::preflight::rule::{Evaluated, fail, pass, skip, warn};
 use crate::preflight::view::View;
 
-/// The resources that decide the QoS class
+/// The resources that decide the `QoS` class
 /// (<https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/>).
 const RESOURCES: [&str; 2] = ["cpu", "memory"];
 
@@ -49,7 +49,7 @@ fn resources_of(container: &Container, would_be_guaranteed: bool) -> Evaluated {
     }
 }
 
-/// Whether requests equal limits for every resource that decides the QoS class.
+/// Whether requests equal limits for every resource that decides the `QoS` class.
 fn is_guaranteed(container: &Container) -> bool {
     let of = |list, resource| container.view.at(&["resources", list, resource]).and_then(View::text);
     RESOURCES.into_iter().all(|resource| {
