@@ -2,7 +2,7 @@
 //!
 //! An exit with code 0, or a count of zero, right after the signal does not show that the streams ended by themselves:
 //! many servers close every stream on a signal and exit with 0 (Node and Go programs that exit in a handler, `uvicorn`
-//! with WebSockets). Only a reading that was requested after the signal and sees the target still serving shows that it
+//! with web sockets). Only a reading that was requested after the signal and sees the target still serving shows that it
 //! drains.
 
 use std::time::Duration;
