@@ -177,7 +177,7 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
                 | Action::ClearState
                 | Action::SendSignal(_)
                 | Action::WriteRecord(..)
-                | Action::ClearRecord
+                | Action::ClearRecord(_)
                 | Action::KillTarget(_) => self.perform(action),
             }
         }

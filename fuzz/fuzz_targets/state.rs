@@ -87,6 +87,7 @@ fn saved_drain(choices: &[u8]) -> Option<SavedDrain> {
         deadline: Time::since_boot(deadline),
         streams_at_start,
         signal: Some(signal).filter(|_| flags & 16 > 0),
+        hook_joined: flags & 128 > 0,
         warnings,
         finished: Some(SavedResult { ended_at: Time::since_boot(NOW.min(deadline)), result, reported: flags & 64 > 0 })
             .filter(|_| flags & 32 > 0),

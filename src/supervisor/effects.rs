@@ -83,7 +83,10 @@ impl Effects {
             Action::KillTarget(incarnation) => return Some(self.kill(incarnation)),
             Action::ReportOutcome(result) => self.report_outcome(&result),
             Action::WriteRecord(result, reason) => self.write_record(&result, reason),
-            Action::ClearRecord => self.warn_if_unwritten(self.termination.clear()),
+            Action::ClearRecord(id) => {
+                self.warn_if_unwritten(self.termination.clear());
+                info!(%id, "drain cancelled: its record is removed");
+            }
             // The event loop performs these itself.
             Action::StreamEnded(_)
             | Action::CountStragglers(_)

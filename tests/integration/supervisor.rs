@@ -81,7 +81,7 @@ fn perform(
         | Action::StreamEnded(_)
         | Action::ReportOutcome(_)
         | Action::WriteRecord(..)
-        | Action::ClearRecord
+        | Action::ClearRecord(_)
         | Action::CountStragglers(_)
         | Action::TargetEnded(_)
         | Action::Reply(..)

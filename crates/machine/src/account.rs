@@ -6,6 +6,7 @@
 //! ([`sent_signal`](crate::sent_signal)).
 
 use crate::drain::Drain;
+use crate::drain_record::HookState;
 use crate::incarnation::IncarnationState;
 use crate::policy::Policy;
 use crate::reading::ReadErrorKind;
@@ -51,7 +52,7 @@ impl<'a> Account<'a> {
             outcome,
             streams_at_start: drain.record.streams_at_start,
             streams_at_signal: self.sent_signal().and_then(|signal| signal.streams),
-            stragglers: stragglers.filter(|streams| *streams > 0 || !self.zero_is_unproven(outcome)),
+            stragglers: stragglers.filter(|streams| *streams > 0 || !self.zero_is_unproven(drain, outcome)),
             idle_streams: self.idle_streams(outcome),
             duration: self.now.since(drain.started_at),
             signalled: self.target.is_signalled(),
@@ -104,7 +105,10 @@ impl<'a> Account<'a> {
             return end.streams;
         }
         match self.exit_status() {
-            _ if drain.record.hook_disconnected => last_count,
+            _ if matches!(drain.record.hook, HookState::Disconnected(_)) => last_count,
+            ExitStatus::Code(0) if drain.record.hook == HookState::EndedByRestart => {
+                last_count.filter(|streams| *streams == 0)
+            }
             ExitStatus::Killed(signal) if signal != self.our_signal() => last_count,
             ExitStatus::Code(0) if signalled => Some(0),
             ExitStatus::Unknown | ExitStatus::Code(_) | ExitStatus::Killed(_) if signalled => {
@@ -119,7 +123,9 @@ impl<'a> Account<'a> {
         let Some(signal) = self.sent_signal() else { return false };
         let killed = matches!(self.exit_status(), ExitStatus::Killed(number) if number != self.our_signal());
         match outcome {
-            Outcome::Exited => signal.is_unproven() && !killed && !drain.record.hook_disconnected,
+            Outcome::Exited => {
+                signal.is_unproven() && !killed && !matches!(drain.record.hook, HookState::Disconnected(_))
+            }
             Outcome::Drained => signal.is_unproven(),
             Outcome::Idle | Outcome::Expired | Outcome::Interrupted => signal.after == AfterSignal::StreamsLost,
             Outcome::NeverServed => false,
@@ -127,14 +133,25 @@ impl<'a> Account<'a> {
     }
 
     /// Whether a count of zero does not show that the streams ended by themselves.
-    fn zero_is_unproven(&self, outcome: Outcome) -> bool {
-        let Some(signal) = self.sent_signal() else { return false };
+    fn zero_is_unproven(&self, drain: &Drain, outcome: Outcome) -> bool {
         match outcome {
-            Outcome::Drained | Outcome::Exited | Outcome::Expired | Outcome::Interrupted => signal.is_unproven(),
+            Outcome::Drained | Outcome::Exited | Outcome::Expired | Outcome::Interrupted => {
+                self.sent_signal().is_some_and(SentSignal::is_unproven) || self.was_stopped(drain)
+            }
             // No connection had been active for a whole window before the last reading.
-            Outcome::Idle => signal.after == AfterSignal::StreamsLost,
+            Outcome::Idle => self.sent_signal().is_some_and(|signal| signal.after == AfterSignal::StreamsLost),
             Outcome::NeverServed => false,
         }
+    }
+
+    /// Whether something other than lameduck has stopped the target while it may have had streams.
+    fn was_stopped(&self, drain: &Drain) -> bool {
+        let record = &drain.record;
+        let told = record.warnings.contains(Warning::ToldByOthers) && record.streams_at_start != Some(0);
+        // Streams that were left at the signal are judged by the readings after it.
+        let before_signal = told && !self.sent_signal().is_some_and(|signal| signal.streams > Some(0));
+        let hook_gone = matches!(record.hook, HookState::Disconnected(streams) if streams != Some(0));
+        before_signal || hook_gone
     }
 
     fn sent_signal(&self) -> Option<&SentSignal> {

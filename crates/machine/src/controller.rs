@@ -170,7 +170,7 @@ impl Controller {
             DrainState::Serving => self.start_drain(trigger, at),
             DrainState::Active(drain) if first_hook => {
                 drain.rebase(at, &self.policy.times);
-                drain.record.hook_disconnected = false;
+                drain.record.on_hook();
                 self.drain.save(&self.target, &mut self.actions);
             }
             DrainState::Active(_) => {}
@@ -198,7 +198,11 @@ impl Controller {
             None => DrainRecord::new(id, self.incarnation.sources.streams()),
             Some(end) => DrainRecord::of_ended_target(id, end),
         };
-        self.drain = DrainState::Active(Drain::begin(at, &self.policy.times, trigger, record));
+        let mut drain = Drain::begin(at, &self.policy.times, trigger, record);
+        if trigger == Trigger::Hook {
+            drain.record.on_hook();
+        }
+        self.drain = DrainState::Active(drain);
         (self.history.last_result, self.history.record) = (None, None);
         self.shutdown.on_drain();
         self.polls.cancel();

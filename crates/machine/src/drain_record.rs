@@ -16,13 +16,26 @@ pub struct DrainRecord {
     pub last_known: Option<u64>,
     /// The warnings so far.
     pub warnings: Warnings,
-    /// Whether the last hook caller has disconnected: the kubelet then stops the containers itself, and the target's exit
-    /// code no longer shows that it has drained.
-    pub hook_disconnected: bool,
+    /// Whether a hook has started or joined the drain.
+    pub hook_joined: bool,
+    /// What has become of the last hook caller.
+    pub hook: HookState,
     /// The end of the target, if the target ended before the drain.
     pub ended_before: Option<TargetEnd>,
     /// How many stragglers this process has already counted.
     pub counted_stragglers: u64,
+}
+
+/// What has become of the last hook caller. If its connection has ended before the drain, the kubelet stops the containers
+/// itself, and the target's exit code no longer shows that it has drained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookState {
+    /// It waits, or there was none.
+    Waiting,
+    /// It has disconnected, while this many streams were open; `None` if unknown.
+    Disconnected(Option<u64>),
+    /// The sidecar was restarted, which has ended its connection.
+    EndedByRestart,
 }
 
 /// The end of the target outside a drain.
@@ -43,7 +56,8 @@ impl DrainRecord {
             streams_at_start,
             last_known: streams_at_start,
             warnings: Warnings::default(),
-            hook_disconnected: false,
+            hook_joined: false,
+            hook: HookState::Waiting,
             ended_before: None,
             counted_stragglers: 0,
         }
@@ -66,15 +80,28 @@ impl DrainRecord {
     /// The record of a drain that another process started.
     #[must_use]
     pub fn resume(saved: &SavedDrain) -> Self {
-        Self { warnings: saved.warnings, ..Self::new(saved.id, saved.streams_at_start) }
+        let hook = if saved.hook_joined { HookState::EndedByRestart } else { HookState::Waiting };
+        // The count may have changed since it was saved.
+        let record = Self { last_known: None, ..Self::new(saved.id, saved.streams_at_start) };
+        Self { warnings: saved.warnings, hook_joined: saved.hook_joined, hook, ..record }
     }
 
     /// Forgets the end of a target before the drain: another target was found.
     pub fn forget_earlier_end(&mut self) {
         if self.ended_before.is_some() {
-            *self =
-                Self { warnings: self.warnings, hook_disconnected: self.hook_disconnected, ..Self::new(self.id, None) };
+            let Self { warnings, hook_joined, hook, .. } = *self;
+            *self = Self { warnings, hook_joined, hook, ..Self::new(self.id, None) };
         }
+    }
+
+    /// Records a hook caller that waits.
+    pub const fn on_hook(&mut self) {
+        (self.hook_joined, self.hook) = (true, HookState::Waiting);
+    }
+
+    /// Records that the last hook caller has disconnected.
+    pub const fn on_hook_disconnected(&mut self) {
+        self.hook = HookState::Disconnected(self.last_known);
     }
 
     /// Records a known count.

@@ -113,6 +113,7 @@ impl DrainState {
             deadline: drain.deadline,
             streams_at_start: drain.record.streams_at_start,
             signal: target.target().and_then(Target::sent_signal).copied(),
+            hook_joined: drain.record.hook_joined,
             warnings: drain.record.warnings,
             finished,
         }));
@@ -169,10 +170,21 @@ impl DrainState {
         match self {
             Self::Serving => Some(NotCancelled::NoDrain),
             Self::Finished(_) => Some(NotCancelled::Finished),
-            Self::Active(drain) if drain.trigger != Trigger::Cli || drain.record.hook_disconnected || is_stopping => {
+            Self::Active(drain) if drain.trigger != Trigger::Cli || drain.record.hook_joined || is_stopping => {
                 Some(NotCancelled::PodIsStopping)
             }
             Self::Active(_) => target.is_signalled().then_some(NotCancelled::Signalled),
+        }
+    }
+
+    /// Counts streams that were open when the target ended after the drain, and returns how many of them had not been
+    /// counted. Idle streams are no stragglers.
+    pub fn count_later_stragglers(&mut self, streams: u64) -> u64 {
+        match self {
+            Self::Finished(finished) if finished.result.outcome != Outcome::Idle => {
+                finished.drain.record.count_stragglers(Some(streams))
+            }
+            Self::Finished(_) | Self::Active(_) | Self::Serving => 0,
         }
     }
 

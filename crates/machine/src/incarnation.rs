@@ -6,12 +6,12 @@ use std::time::Duration;
 use crate::activity::{ActivityTracker, Sample};
 use crate::drain::DrainInput;
 use crate::io::{Poll, SocketReading};
-use crate::listeners::Listeners;
 use crate::page_identity::PageIdentity;
 use crate::policy::{AcceptLimit, Policy};
 use crate::reading::{ReadError, ReadErrorKind, Reading, Source};
 use crate::socket_table::SocketTable;
 use crate::source_set::SourceSet;
+use crate::stop_signs::StopSigns;
 use crate::stream_lifetimes::StreamLifetimes;
 use crate::target_tracker::TargetTracker;
 use crate::time::Time;
@@ -26,7 +26,8 @@ pub struct IncarnationState {
     /// Which connections are active.
     pub activity: ActivityTracker,
     lifetimes: StreamLifetimes,
-    listeners: Listeners,
+    /// Signs that something stops the target.
+    pub stop_signs: StopSigns,
     /// Since when the answering sources have given different counts.
     pub disagreeing_since: Option<Time>,
     /// The target's own stream limit, as shown on its metrics page.
@@ -48,6 +49,8 @@ pub struct StreamsSeen {
     pub oldest_active: Option<Duration>,
     /// Whether a listener has been closed.
     pub listener_closed: bool,
+    /// Whether most of many streams have ended at once.
+    pub lost_most: bool,
 }
 
 /// The streams that are idle.
@@ -70,7 +73,7 @@ impl IncarnationState {
             page: PageIdentity::default(),
             activity: ActivityTracker::new(policy.idle.rule),
             lifetimes: StreamLifetimes::default(),
-            listeners: Listeners::default(),
+            stop_signs: StopSigns::default(),
             disagreeing_since: None,
             capacity: None,
             at_capacity: false,
@@ -90,7 +93,7 @@ impl IncarnationState {
                 Err(_) => self.activity.mark_unreadable(),
             }
         }
-        seen.listener_closed = self.listeners.observe(poll);
+        seen.listener_closed = self.stop_signs.observe(poll);
         for process in &poll.page_processes {
             self.page.observe(process, poll.requested_at);
         }
@@ -101,6 +104,9 @@ impl IncarnationState {
         }
         self.update_capacity(poll.capacity);
         self.update_at_capacity(policy);
+        if let Some(streams) = self.sources.streams() {
+            seen.lost_most = self.stop_signs.observe_count(streams, now);
+        }
         self.disagreeing_since = self.sources.sources_disagree().then(|| self.disagreeing_since.unwrap_or(now));
         seen
     }
@@ -125,7 +131,7 @@ impl IncarnationState {
         };
         self.activity.observe(sample, &bytes);
         let ages = self.activity.active_at(sample).filter_map(|cookie| self.lifetimes.age(cookie, sample.read_at));
-        StreamsSeen { ended, oldest_active: ages.max(), listener_closed: false }
+        StreamsSeen { ended, oldest_active: ages.max(), ..StreamsSeen::default() }
     }
 
     /// Ends all connections, because the target has ended, and returns how long they lasted.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::drain_id::DrainId;
 use crate::reading::{PageProcess, ReadError, Reading, Source};
 use crate::result::{DrainResult, ExitStatus, Trigger};
 use crate::saved_drain::SavedDrain;
@@ -124,8 +125,8 @@ pub enum Action {
     ReportOutcome(DrainResult),
     /// Write the provisional record of a drain, in case this process is killed before the drain is over.
     WriteRecord(DrainResult, RecordReason),
-    /// Remove the record of a drain that was cancelled.
-    ClearRecord,
+    /// Remove the record of the drain with this id, which was cancelled.
+    ClearRecord(DrainId),
     /// Add to the number of streams that were cut.
     CountStragglers(u64),
     /// The target has ended.
@@ -194,6 +195,11 @@ impl Actions {
     /// Adds an action.
     pub fn push(&mut self, action: Action) {
         self.0.push_back(action);
+    }
+
+    /// Adds the action, if there is one.
+    pub fn extend(&mut self, action: Option<Action>) {
+        self.0.extend(action);
     }
 
     /// Removes the next action.

@@ -3,6 +3,8 @@
 //! The kubelet may kill the sidecar at any time: when a grace period is shortened, or ends. So the record is written in
 //! advance, and is true when it is written. The result of the drain replaces it.
 
+use std::time::Duration;
+
 use crate::account::Account;
 use crate::drain::Drain;
 use crate::drain_record::{DrainRecord, TargetEnd};
@@ -21,6 +23,9 @@ use crate::warnings::Warning;
 /// The signals by which one process asks another to stop, by their numbers (signal(7)): SIGHUP, SIGINT, SIGQUIT and
 /// SIGTERM. Others come from the kernel, or kill a process that does not react.
 const STOP_SIGNALS: [i32; 4] = [1, 2, 3, 15];
+
+/// How long before the end of the target a loss of its streams is taken for a part of that end.
+const LOSS_WINDOW: Duration = Duration::from_secs(60);
 
 /// The parts that a record depends on.
 #[derive(Debug)]
@@ -88,7 +93,9 @@ impl Recorder<'_> {
         if self.incarnation.disagreeing_since.is_some_and(|since| self.now.since(since) > quiet_period) {
             self.warn(Warning::SourcesDisagreed);
         }
-        if seen.listener_closed && self.is_before_signal() {
+        // Without a signal, whole groups of streams may end at once because their clients do.
+        let is_stopped = seen.listener_closed || (seen.lost_most && self.policy.signal.is_some());
+        if is_stopped && self.is_before_signal() {
             self.warn(Warning::ToldByOthers);
         }
     }
@@ -96,7 +103,7 @@ impl Recorder<'_> {
     /// Records that the last hook caller has disconnected.
     pub fn on_hook_disconnected(&mut self) {
         if let Some(drain) = self.drain.active_mut() {
-            drain.record.hook_disconnected = true;
+            drain.record.on_hook_disconnected();
             self.write(RecordReason::HookDisconnected);
         }
     }
@@ -108,16 +115,19 @@ impl Recorder<'_> {
             self.actions.push(Action::Reply(caller, Reply::NotCancelled(refusal)));
             return false;
         }
+        let id = self.drain.active().map(|drain| drain.record.id);
         self.clear();
-        self.actions.push(Action::ClearRecord);
+        self.actions.extend(id.map(Action::ClearRecord));
         self.actions.push(Action::Reply(caller, Reply::Cancelled));
         true
     }
 
-    /// Discards the drain: the pod serves again.
+    /// Discards the drain: the pod serves again. A record without a drain stays.
     pub fn clear(&mut self) {
-        self.drain.clear(self.actions);
-        self.history.record = None;
+        if !self.drain.is_serving() {
+            self.drain.clear(self.actions);
+            self.history.record = None;
+        }
     }
 
     /// Discards a finished drain whose target evidently keeps running.
@@ -135,18 +145,29 @@ impl Recorder<'_> {
         if self.is_before_signal() && asked_to_stop {
             self.warn(Warning::ToldByOthers);
         }
+        let last_count = self.target.target().and_then(Target::last_count).and_then(|last| last.streams);
         if !self.drain.is_serving() {
-            self.actions.push(Action::TargetEnded(TargetEnded::Drain));
-            return;
+            return self.on_target_end_in_drain(last_count);
         }
         let never_served =
             !self.incarnation.sources.ever_answered() && self.target.observed_since.is_before(incarnation);
-        let last_count = self.target.target().and_then(Target::last_count).and_then(|last| last.streams);
-        let streams = if never_served { Some(0) } else { last_count };
+        // Something may have stopped the target, which then cut its streams before it ended.
+        let lost_before = self.incarnation.stop_signs.lost_since(self.now - LOSS_WINDOW);
+        let streams = if never_served { Some(0) } else { last_count.filter(|streams| *streams > 0 || !lost_before) };
         self.history.target_end = Some(TargetEnd { at: self.now, streams });
         self.actions.push(Action::TargetEnded(TargetEnded::Serving(streams)));
         if let Some(streams @ 1..) = streams {
             self.actions.push(Action::CountStragglers(streams));
+        }
+    }
+
+    /// After a drain that has released its callers, new streams may have been opened. They are cut outside of that drain.
+    fn on_target_end_in_drain(&mut self, last_count: Option<u64>) {
+        let new = self.drain.count_later_stragglers(last_count.unwrap_or(0));
+        let ended = if new > 0 { TargetEnded::Serving(Some(new)) } else { TargetEnded::Drain };
+        self.actions.push(Action::TargetEnded(ended));
+        if new > 0 {
+            self.actions.push(Action::CountStragglers(new));
         }
     }
 
@@ -162,9 +183,10 @@ impl Recorder<'_> {
             self.actions.push(Action::ReportOutcome(result));
         } else if may_have_streams {
             self.write_without_drain(RecordReason::Exit);
-        } else if self.history.record.take().is_some() {
-            // The streams have ended by themselves while a hook was awaited.
-            self.actions.push(Action::ClearRecord);
+        } else if let Some(record) = self.history.record {
+            // The streams have ended while a hook was awaited. SIGTERM may have reached the target too.
+            let record = DrainResult { stragglers: None, ..record };
+            self.history.write_provisional(record, RecordReason::Exit, self.actions);
         }
     }
 

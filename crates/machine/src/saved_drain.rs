@@ -24,6 +24,8 @@ pub struct SavedDrain {
     pub streams_at_start: Option<u64>,
     /// The signal, if it has been sent or is about to be.
     pub signal: Option<SentSignal>,
+    /// Whether a hook has started or joined the drain.
+    pub hook_joined: bool,
     /// The warnings so far.
     pub warnings: Warnings,
     /// How it ended, once it is over.

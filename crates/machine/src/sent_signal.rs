@@ -55,7 +55,7 @@ impl SentSignal {
         if as_of <= self.sent_at {
             return false;
         }
-        let lost_most = before.is_some_and(|before| streams.saturating_mul(2) < before);
+        let lost_most = before.max(self.streams).is_some_and(|before| streams.saturating_mul(2) < before);
         self.after = if lost_most {
             AfterSignal::StreamsLost
         } else if streams > 0 && as_of >= self.sent_at + SETTLE {
@@ -123,6 +123,7 @@ mod tests {
         assert_eq!(after(Some(1), &[(150, 0)]), AfterSignal::StreamsLost);
         assert_eq!(after(Some(3), &[(700, 1)]), AfterSignal::StreamsLost);
         assert_eq!(after(Some(2), &[(700, 1)]), AfterSignal::ServedOn);
+        assert_eq!(after(Some(10), &[(80, 5), (220, 3)]), AfterSignal::StreamsLost, "in two steps");
         assert_eq!(after(Some(4), &[(150, 3), (700, 1)]), AfterSignal::StreamsLost, "two of three after 150 ms");
         assert_eq!(after(Some(3), &[(700, 3), (701, 0)]), AfterSignal::ServedOn, "it was still serving before");
         assert_eq!(after(Some(3), &[(700, 0), (800, 3)]), AfterSignal::StreamsLost, "new streams do not replace them");

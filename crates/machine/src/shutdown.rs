@@ -173,6 +173,7 @@ mod tests {
             deadline: at(50),
             streams_at_start: Some(0),
             signal: None,
+            hook_joined: true,
             warnings,
             finished: Some(SavedResult { ended_at: at(5), result, reported: true }),
         };

@@ -76,8 +76,10 @@ async fn supervise(settings: &Settings, clock: Clock, drain: StandaloneDrain) ->
     let StandaloneDrain { trigger, started_at, policy, saved, state } = drain;
     let (queue, events) = mpsc::channel(startup::QUEUE);
     let mut effects = startup::effects(settings, clock, queue.clone(), target_finder(settings), state)?;
+    // In a PID namespace of its own, the container's first process is usually the target.
+    let ends_with_target = !shares_pid_namespace();
     let supervisor = Supervisor::new(clock, policy, saved, move |action| {
-        if let Action::WriteRecord(record, reason) = action {
+        if let (Action::WriteRecord(record, reason), true) = (action, ends_with_target) {
             effects.perform(Action::WriteRecord(provisional::at_exit(record), reason))
         } else {
             effects.perform(action)

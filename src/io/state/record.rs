@@ -14,6 +14,7 @@
 //!   "deadline": {"secs": 130, "nanos": 0},
 //!   "streams_at_start": 3,
 //!   "signal": {"sent_at": {"secs": 105, "nanos": 0}, "streams": 3, "served_on": true},
+//!   "hook_joined": true,
 //!   "warnings": ["sources_disagreed"],
 //!   "result": {
 //!     "ended_at": {"secs": 130, "nanos": 0},
@@ -39,6 +40,7 @@
 //!   nothing yet.
 //! - `started_at`, `deadline`, `sent_at` and `ended_at` are times since boot (`CLOCK_MONOTONIC`). `duration` is a
 //!   duration.
+//! - `hook_joined` says whether a hook has started or joined the drain.
 //! - `result` is null until the drain is finished. `reported` says whether its outcome was logged and written.
 //! - `checksum` is the FNV-1a 64 hash of all bytes before `,"checksum"`, as 16 hexadecimal digits. It is the last field.
 //!
@@ -88,6 +90,7 @@ struct StateRecord {
     deadline: Duration,
     streams_at_start: Option<u64>,
     signal: Option<SignalRecord>,
+    hook_joined: bool,
     warnings: Vec<String>,
     result: Option<ResultRecord>,
 }
@@ -183,6 +186,7 @@ impl StateRecord {
             deadline: deadline.as_duration(),
             streams_at_start,
             signal: drain.signal.map(SignalRecord::new),
+            hook_joined: drain.hook_joined,
             warnings: names(drain.warnings),
             result: drain.finished.map(|result| ResultRecord::new(&result)),
         }
@@ -203,6 +207,7 @@ impl StateRecord {
             deadline: Time::since_boot(self.deadline),
             streams_at_start: self.streams_at_start,
             signal: self.signal.as_ref().map(SignalRecord::signal),
+            hook_joined: self.hook_joined,
             warnings: warnings(&self.warnings)?,
             finished,
         })

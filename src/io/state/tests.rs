@@ -39,6 +39,7 @@ fn drain(pid: Option<u32>) -> SavedDrain {
         deadline: at(130),
         streams_at_start: Some(3),
         signal: Some(signal),
+        hook_joined: true,
         warnings,
         finished: Some(SavedResult { ended_at: at(130), result, reported: false }),
     }
@@ -164,7 +165,7 @@ fn content_and_name_are_the_same_in_every_build() {
         r#"{"version":2,"identity":{"boot_id":"b","time_namespace":"t","target":"n"},"id":65261,"pid":17,"started":5,"#,
         r#""trigger":"hook","started_at":{"secs":100,"nanos":0},"deadline":{"secs":130,"nanos":0},"#,
         r#""streams_at_start":3,"signal":{"sent_at":{"secs":105,"nanos":0},"streams":2,"served_on":false},"#,
-        r#""warnings":["ended_with_signal","no_hook"],"result":{"ended_at":{"secs":130,"nanos":0},"#,
+        r#""hook_joined":true,"warnings":["ended_with_signal","no_hook"],"result":{"ended_at":{"secs":130,"nanos":0},"#,
         r#""outcome":"expired","streams_at_signal":2,"stragglers":null,"idle_streams":0,"#,
         r#""duration":{"secs":0,"nanos":7000000},"signalled":true,"warnings":["ended_with_signal","no_hook"],"#,
         r#""reported":false},"checksum":"3b71a069d5f43a51"}"#

@@ -76,14 +76,20 @@ fn stream_loss_after_signal_survives_restart() {
 #[test]
 fn reading_after_signal_is_remembered_over_restart() {
     let mut pod = Pod::serving(3);
-    pod.drain_to_signal().at(18).sidecar_restarts().at(18.1).exits(1, Code(0)).expect([Release(Exited, Some(0))]);
+    pod.drain_to_signal()
+        .at(18)
+        .sidecar_restarts()
+        .call(Hook)
+        .at(18.1)
+        .exits(1, Code(0))
+        .expect([Release(Exited, Some(0))]);
     assert_eq!((result(&pod).streams_at_signal, warnings(&pod)), (Some(3), vec![]));
 }
 
 #[test]
 fn proof_is_kept_if_nothing_can_be_read_after_a_restart() {
     let mut pod = Pod::serving(3);
-    pod.drain_to_signal().at(18).page_fails(NoResponse).sidecar_restarts();
+    pod.drain_to_signal().at(18).page_fails(NoResponse).sidecar_restarts().call(Hook);
     pod.at(22).exits(1, Code(0)).expect([Release(Exited, Some(0))]);
     assert_eq!(warnings(&pod), []);
 }
@@ -117,4 +123,13 @@ fn count_is_read_shortly_before_and_after_the_signal() {
     pod.at(CALL).call(Hook).at(14.5).streams(5).at(SIGNAL).expect([Signal(1)]).at(15.2).counted(Some(5));
     pod.streams(4).at(15.8).counted(Some(4)).exits(1, Code(0)).expect([Release(Exited, Some(0))]);
     assert_eq!(result(&pod).streams_at_signal, Some(5));
+}
+
+#[test]
+fn clean_exit_after_restart_without_hook_leaves_stragglers_unknown() {
+    let mut pod = Pod::serving(3);
+    pod.drain_to_signal().at(18).sidecar_restarts().at(20).exits(1, Code(0)).expect([Release(Exited, None)]);
+    let mut pod = Pod::serving(3);
+    pod.drain_to_signal().at(18).sidecar_restarts().streams(0).at(21).exits(1, Code(0));
+    pod.expect([Release(Drained, Some(0))]);
 }

@@ -64,3 +64,10 @@ fn restart_does_not_make_the_drain_of_a_hook_cancellable() {
     assert_eq!(pod.cancellations, [NotCancelled(PodIsStopping)]);
     pod.at(SIGNAL).expect([Signal(1)]);
 }
+
+#[test]
+fn joined_hook_forbids_cancelling_after_restart() {
+    let mut pod = Pod::with(3, |policy| policy.signal = None);
+    pod.at(CALL).call(Cli).at(11).call(Hook).at(12).sidecar_restarts().at(12.5).cancel();
+    assert_eq!(pod.cancellations, [NotCancelled(PodIsStopping)]);
+}

@@ -7,13 +7,13 @@ use lameduck_machine::io::TargetEnded;
 use lameduck_machine::policy::SigtermPolicy;
 use lameduck_machine::reading::ReadErrorKind::{ConnectionRefused, NoResponse};
 use lameduck_machine::result::ExitStatus::{Code, Killed};
-use lameduck_machine::result::Outcome::{Exited, Expired, Interrupted};
+use lameduck_machine::result::Outcome::{Drained, Exited, Expired, Interrupted};
 use lameduck_machine::result::Trigger::Hook;
 use lameduck_machine::result::{DrainResult, Outcome};
 use lameduck_machine::warnings::Warning::{self, EndedWithSignal, NoHook};
 
 use crate::machine_scripts::pod::Effect::{Exit, Release, Signal};
-use crate::machine_scripts::pod::{CALL, DEADLINE, Pod, SIGNAL, found};
+use crate::machine_scripts::pod::{CALL, CONFIRMATION, DEADLINE, Pod, SIGNAL, found};
 
 const SIGKILL: i32 = 9;
 
@@ -96,6 +96,46 @@ fn exit_after_last_hook_disconnected_counts_streams_as_cut() {
     let mut pod = Pod::serving(3);
     pod.drain_to_signal().at(20).hang_up(Hook).at(21).call(Hook).at(30).exits(1, Code(0));
     pod.expect([Release(Exited, Some(0))]);
+}
+
+#[test]
+fn zero_after_last_hook_disconnected_leaves_stragglers_unknown() {
+    let mut pod = Pod::serving(3);
+    pod.drain_to_signal().at(20).hang_up(Hook).streams(0).at(21 + CONFIRMATION).expect([Release(Drained, None)]);
+    let mut pod = Pod::serving(3);
+    pod.drain_to_signal().at(19.5).streams(0).at(20.5).hang_up(Hook).at(20 + CONFIRMATION);
+    pod.expect([Release(Drained, Some(0))]);
+}
+
+#[test]
+fn restarted_sidecar_does_not_write_an_older_count() {
+    let mut pod = Pod::serving(0);
+    pod.at(CALL).call(Hook).at(12.5).streams(5).at(13).polls_hang().sidecar_restarts();
+    assert_eq!(last_record(&pod), (Interrupted, None, Started));
+    pod.at(17.1).expect([Signal(1)]).at(DEADLINE).expect([Release(Expired, None)]);
+}
+
+#[test]
+fn streams_opened_after_the_drain_are_counted_when_the_target_ends() {
+    let mut pod = Pod::with(0, |policy| policy.signal = None);
+    pod.at(CALL)
+        .call(Hook)
+        .at(SIGNAL + 2)
+        .expect([Release(Drained, Some(0))])
+        .streams(5)
+        .at(20)
+        .exits(1, Killed(SIGKILL));
+    assert_eq!((pod.target_ends.last(), pod.stragglers), (Some(&TargetEnded::Serving(Some(5))), 5));
+}
+
+#[test]
+fn zero_just_before_target_exit_leaves_streams_unknown() {
+    let mut pod = Pod::serving(5);
+    pod.at(10).streams(0).at(13.5).exits(1, Code(0)).at(14).sigterm().expect([Release(Exited, None), Exit]);
+    assert_eq!(pod.target_ends.last(), Some(&TargetEnded::Serving(None)), "something has stopped it");
+    let mut pod = Pod::serving(2);
+    pod.at(10).streams(1).at(12).streams(0).at(13.5).exits(1, Code(0));
+    assert_eq!(pod.target_ends.last(), Some(&TargetEnded::Serving(Some(0))), "they ended one after the other");
 }
 
 #[test]
@@ -187,10 +227,10 @@ fn open_streams_have_a_record_while_a_hook_is_awaited() {
 }
 
 #[test]
-fn record_is_withdrawn_if_the_streams_end_without_a_hook() {
+fn streams_that_end_while_a_hook_is_awaited_are_unknown() {
     let mut pod = Pod::serving(3);
     pod.at(CALL).sigterm().at(CALL + 5).streams(0).at(CALL + 6).expect([Exit]);
-    assert!(pod.records.is_empty() && pod.result.is_none());
+    assert_eq!(last_record(&pod), (Interrupted, None, RecordReason::Exit), "SIGTERM may have reached the target too");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use lameduck_machine::reading::ReadErrorKind::ConnectionRefused;
 use lameduck_machine::reading::Source::{Metrics, Sockets};
 use lameduck_machine::result::ExitStatus::{Code, Killed, Unknown};
-use lameduck_machine::result::Outcome::{Exited, Expired, NeverServed};
+use lameduck_machine::result::Outcome::{Drained, Exited, Expired, NeverServed};
 use lameduck_machine::result::Trigger::{Cli, Hook};
 use lameduck_machine::target::SearchResult;
 use lameduck_machine::warnings::Warning::{SourcesDisagreed, ToldByOthers};
@@ -98,4 +98,12 @@ fn sources_that_disagree_for_long_are_reported() {
     let mut pod = with_sockets(2, &[0, 0]);
     pod.at(CALL).call(Hook).at(SIGNAL).expect([Signal(1)]).at(DEADLINE).expect([Release(Expired, Some(2))]);
     assert_eq!(warnings(&pod), []);
+}
+
+#[test]
+fn streams_lost_in_lame_duck_are_unknown() {
+    let mut pod = Pod::serving(5);
+    pod.at(CALL).call(Hook).at(12.5).streams(0).at(SIGNAL).expect([Signal(1)]);
+    pod.at(20).exits(1, Code(0)).expect([Release(Drained, None)]);
+    assert_eq!(warnings(&pod), [ToldByOthers]);
 }

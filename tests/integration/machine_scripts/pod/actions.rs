@@ -56,7 +56,7 @@ impl Pod {
                 self.record(Effect::Release(result.outcome, result.stragglers));
             }
             Action::WriteRecord(record, reason) => self.records.push((record, reason)),
-            Action::ClearRecord => self.records.clear(),
+            Action::ClearRecord(_) => self.records.clear(),
             Action::CountStragglers(streams) => self.stragglers += streams,
             Action::TargetEnded(ended) => self.target_ends.push(ended),
             Action::Reply(caller, reply @ (Reply::Cancelled | Reply::NotCancelled(_))) => {

@@ -30,7 +30,7 @@ impl Oracle {
             Action::StreamEnded(_) | Action::Reply(..) => {}
             Action::ReportOutcome(result) => self.on_report(now, result),
             Action::WriteRecord(record, reason) => self.on_record(now, record, *reason),
-            Action::ClearRecord => self.records.record = None,
+            Action::ClearRecord(_) => self.records.record = None,
             Action::CountStragglers(streams) => assert!(*streams > 0, "no stragglers are counted"),
             Action::TargetEnded(ended) => self.on_target_end(*ended),
             Action::Exit => self.on_sidecar_exit(now),

@@ -8,7 +8,7 @@ use lameduck_machine::sent_signal::AfterSignal;
 use lameduck_machine::time::Time;
 use lameduck_machine::warnings::{Warning, Warnings};
 
-use super::Oracle;
+use super::{Drain, Oracle};
 
 /// The signal of every policy.
 const SIGINT: i32 = 2;
@@ -102,7 +102,14 @@ impl Oracle {
     pub(super) fn on_target_end(&mut self, ended: TargetEnded) {
         assert!(self.records.unreported_ends > 0, "the end of the target is reported twice");
         self.records.unreported_ends -= 1;
-        assert_eq!(self.drain.is_none(), matches!(ended, TargetEnded::Serving(_)), "{ended:?}");
+        match &self.drain {
+            None => assert!(matches!(ended, TargetEnded::Serving(_)), "{ended:?}"),
+            // Streams may be opened after a drain has released its callers.
+            Some(Drain { finished: Some((_, result)), .. }) => {
+                assert!(ended == TargetEnded::Drain || result.outcome != Outcome::Idle, "{ended:?}");
+            }
+            Some(Drain { finished: None, .. }) => assert_eq!(ended, TargetEnded::Drain),
+        }
     }
 
     /// A result may say that nothing was cut only if a reading after the signal has seen the target still serving.

@@ -40,7 +40,7 @@ impl Simulation {
             Action::ReportOutcome(result) => self.reported.push(result),
             Action::StreamEnded(_)
             | Action::WriteRecord(..)
-            | Action::ClearRecord
+            | Action::ClearRecord(_)
             | Action::CountStragglers(_)
             | Action::TargetEnded(_) => {}
             Action::Reply(caller, reply) => self.on_reply(caller, reply),

@@ -1,16 +1,23 @@
-//! Whether the target has closed a listener.
+//! Signs that something stops the target: it closes a listener, or most of its streams end at once.
 
 use crate::io::Poll;
 use crate::reading::{ReadErrorKind, Reading, Source};
+use crate::time::Time;
 
-/// The listeners of one incarnation, as far as its polls show them.
+/// How many streams must have been open if most of them end at once by chance hardly ever.
+const MANY_STREAMS: u64 = 3;
+
+/// What the polls of one incarnation show of a stop.
 #[derive(Clone, Debug, Default)]
-pub struct Listeners {
+pub struct StopSigns {
     ports: Vec<u16>,
     page_answered: bool,
+    streams: Option<u64>,
+    /// When most of the streams ended between two polls.
+    lost_at: Option<Time>,
 }
 
-impl Listeners {
+impl StopSigns {
     /// Records what a poll shows, and returns whether a listener that was open is closed. A source that cannot be read
     /// shows nothing.
     pub fn observe(&mut self, poll: &Poll) -> bool {
@@ -27,6 +34,22 @@ impl Listeners {
         self.page_answered |= poll.readings.iter().any(answers);
         closed
     }
+
+    /// Records a count, and returns whether most of many streams have ended since the last one.
+    pub fn observe_count(&mut self, streams: u64, now: Time) -> bool {
+        let before = self.streams.replace(streams);
+        let lost = before.is_some_and(|before| before >= MANY_STREAMS && streams.saturating_mul(2) < before);
+        if lost {
+            self.lost_at = Some(now);
+        }
+        lost
+    }
+
+    /// Whether most of many streams have ended at once at this time or later.
+    #[must_use]
+    pub fn lost_since(&self, since: Time) -> bool {
+        self.lost_at >= Some(since)
+    }
 }
 
 #[cfg(test)]
@@ -35,7 +58,6 @@ mod tests {
     use crate::io::SocketReading;
     use crate::reading::{Count, ReadError};
     use crate::socket_table::SocketTable;
-    use crate::time::Time;
 
     fn table(ports: &[u16]) -> Poll {
         let table = Ok(SocketTable { listening: ports.to_vec(), ..SocketTable::default() });
@@ -51,8 +73,8 @@ mod tests {
     }
 
     fn closed(polls: &[Poll]) -> bool {
-        let mut listeners = Listeners::default();
-        polls.iter().map(|poll| listeners.observe(poll)).fold(false, |closed, now| closed | now)
+        let mut signs = StopSigns::default();
+        polls.iter().map(|poll| signs.observe(poll)).fold(false, |closed, now| closed | now)
     }
 
     #[test]
@@ -68,5 +90,20 @@ mod tests {
         let silent = || page(Reading::Unknown(ReadError::new(ReadErrorKind::NoResponse, "silent")));
         assert!(!closed(&[refused(), answer(), silent()]));
         assert!(closed(&[answer(), refused()]));
+    }
+
+    #[test]
+    fn loss_of_most_of_many_streams_is_a_sign() {
+        let at = |second| Time::since_boot(std::time::Duration::from_secs(second));
+        let lost = |counts: &[u64]| {
+            let mut signs = StopSigns::default();
+            let lost: Vec<bool> =
+                (1..).zip(counts).map(|(second, count)| signs.observe_count(*count, at(second))).collect();
+            (lost.contains(&true), signs.lost_since(at(2)), signs.lost_since(at(3)))
+        };
+        assert_eq!(lost(&[3, 1]), (true, true, false));
+        assert_eq!(lost(&[9, 3, 0]), (true, true, true));
+        assert_eq!(lost(&[4, 2, 1]), (false, false, false), "half of them, and one of two");
+        assert_eq!(lost(&[2, 0]), (false, false, false), "few streams may end together");
     }
 }
