@@ -45,8 +45,8 @@ enum Command {
     /// Run it where the sidecar runs, with the settings of the sidecar. It sends no signal, and writes nothing but a test
     /// file in the state directory, which it removes again.
     ///
-    /// With --file, it checks manifests instead, wherever it runs: hook, probes, grace period and everything else that
-    /// cannot be seen from inside the pod.
+    /// With --file, it checks manifests instead, and can run anywhere: it checks the hook, the probes, the grace period
+    /// and everything else that cannot be seen from inside the pod.
     ///
     /// Each line is one check: ✓ passed, ✗ failed (with a fix), ! warning (with a fix), – skipped.
     ///

@@ -18,7 +18,7 @@ pub enum Event {
     Input(Input),
     /// A poll has finished.
     Polled(PollResult),
-    /// A search or a poll has not found what it looked for, but something else. It precedes their result.
+    /// What a search or a poll found instead of what it looked for. It precedes their result.
     Instead(Instead),
     /// A client wants a reply.
     Request(Request),
@@ -40,7 +40,7 @@ pub struct PollResult {
 pub enum Request {
     /// Hold this caller until its drain is over.
     Hook(HookCall),
-    /// Take back the drain that a user has started.
+    /// Cancel the drain that a user has started.
     Cancel(oneshot::Sender<HookReply>),
     /// Log a call to this path, which does not exist but may be meant as the hook.
     UnknownHookPath(String),

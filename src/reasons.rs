@@ -1,7 +1,7 @@
 //! The machine's typed reasons as messages with the value, the likely cause and the fix.
 //!
-//! The machine knows neither the names in the settings nor what is there instead of them. [`Reasons`] keeps both. Every
-//! message is one line, of limited length, and sanitized: names of processes and series come from elsewhere.
+//! The machine knows neither the names in the settings nor what was found instead. [`Reasons`] keeps both. Every
+//! message is one line, of limited length, and sanitized: names of processes and series come from outside lameduck.
 
 use lameduck_machine::io::NotCancelled;
 use lameduck_machine::readiness::NotReady;
@@ -41,7 +41,7 @@ pub struct Wanted {
     pub status_url: String,
 }
 
-/// What is there instead of what was looked for. Only messages need it.
+/// What was found instead of what was looked for. Only messages use it.
 #[derive(Clone, Debug)]
 pub enum Instead {
     /// No process matches, but these are visible.
@@ -50,11 +50,11 @@ pub enum Instead {
     CaughtSignals(Vec<&'static str>),
     /// A selector of `--streams` matches nothing, but the page has other gauges.
     Gauges(Suggestion),
-    /// A port of `--streams-port` has no listener, but these have; empty once it has had one.
+    /// A port of `--streams-port` has no listener, but these ports have; empty once it has had one.
     Ports(Vec<u16>),
 }
 
-/// Describes reasons, with the names in the settings and what was last seen instead of them.
+/// Describes reasons, with the names in the settings and what was last found instead.
 #[derive(Clone, Debug, Default)]
 pub struct Reasons {
     wanted: Wanted,
@@ -71,7 +71,7 @@ impl Reasons {
         Self { wanted, ..Self::default() }
     }
 
-    /// Keeps what was seen last.
+    /// Keeps what was last found.
     pub fn update(&mut self, instead: Instead) {
         match instead {
             Instead::Processes(visible) => self.visible = visible,
@@ -125,8 +125,8 @@ impl Reasons {
     fn ambiguous(&self, pids: &[u32]) -> String {
         let wanted = self.wanted.target.as_ref().map_or_else(String::new, |matcher| format!(" {matcher}"));
         let fix = match self.wanted.target {
-            Some(Matcher::Port(_)) => "let one process listen there, or name the target with --target",
-            Some(Matcher::Name(_)) | None => "name a process that is unique, or use --target-port",
+            Some(Matcher::Port(_)) => "let only one process listen there, or name the target with --target",
+            Some(Matcher::Name(_)) | None => "set --target to a unique name, or use --target-port",
         };
         format!("several targets: processes {pids:?} match{wanted}; {fix}")
     }
@@ -157,7 +157,7 @@ impl Reasons {
             Source::Metrics => self.missing_series(missing),
             Source::Lazy => {
                 let names = picked(&self.wanted.lazy_streams, missing, "a selector of --lazy-streams");
-                format!("{names} was on {} and is no longer", self.wanted.metrics_url)
+                format!("{names} was on {} but is no longer there", self.wanted.metrics_url)
             }
             Source::Sockets => {
                 let ports = picked(&self.wanted.streams_ports, missing, "of --streams-port");
@@ -212,7 +212,7 @@ pub const fn not_cancelled(reason: NotCancelled) -> &'static str {
             "the pod is being stopped: only a drain that `lameduck drain` has started can be cancelled, and only until \
              the hook or SIGTERM joins it"
         }
-        NotCancelled::Signalled => "the target has been sent the signal, which cannot be taken back",
+        NotCancelled::Signalled => "the signal has already been sent to the target",
         NotCancelled::Finished => "the drain is over",
     }
 }

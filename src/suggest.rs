@@ -1,4 +1,4 @@
-//! What was probably meant by a name that matches nothing, and the names that are there instead.
+//! Suggestions for a name that matches nothing: the closest name, and the names that exist.
 
 use std::cmp::Reverse;
 use std::fmt::Display;
@@ -29,7 +29,7 @@ pub fn list(items: &[impl Display]) -> String {
     shown.join(", ") + &rest
 }
 
-/// Names come from elsewhere and may have any length.
+/// Names come from outside lameduck and may have any length.
 fn shorten(mut name: String) -> String {
     if let Some((end, _)) = name.char_indices().nth(MAX_NAME_CHARS) {
         name.truncate(end);

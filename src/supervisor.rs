@@ -70,7 +70,7 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
         }
     }
 
-    /// Lets messages name what the settings name.
+    /// Sets the names from the settings that messages use.
     #[must_use]
     pub fn with_names(self, wanted: Wanted) -> Self {
         Self { reasons: Reasons::new(wanted), ..self }
@@ -101,7 +101,7 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
         self.controller.snapshot(self.clock.now())
     }
 
-    /// Lets those who watch the status see an outcome that they have not seen yet. Nothing else is answered.
+    /// If a client watches the status and has not seen the outcome, waits for its next request. Answers no others.
     async fn answer_watchers(&self, queue: &mut mpsc::Receiver<Event>) {
         let Some(until) = self.watchers.wait_until(self.clock.now()) else { return };
         let until = self.clock.instant(until);

@@ -114,7 +114,7 @@ pub(crate) struct PageArgs {
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
     pub(crate) pad_page: u64,
 
-    /// Show this start of the process on the page, in seconds since 1970.
+    /// Show this process start time on the page, in seconds since 1970.
     #[arg(long, value_name = "SECONDS")]
     pub(crate) started_at: Option<u64>,
 

@@ -41,7 +41,7 @@ pub fn run(args: &SidecarArgs, json: bool) -> Result<Exit, CommandError> {
     })
 }
 
-/// Runs all groups at once. Each has the timeout of one poll, and the page that of two: it is read again.
+/// Runs all groups at once. Each has the timeout of one poll; the page has that of two, because it is read again.
 async fn run_checks(args: &SidecarArgs, settings: &Settings) -> Vec<Check> {
     let groups = tokio::join!(
         files::listen(settings),

@@ -49,7 +49,7 @@ async fn drain(address: &Url, hook: bool, display: &mut Display) -> Result<Outco
         fetch(address).await?;
         eprint_line(
             "draining this pod's target; after it has exited, the kubelet restarts its container, and the pod is ready \
-             again; until the signal is sent, `lameduck drain --cancel` takes the drain back",
+             again; until the signal is sent, `lameduck drain --cancel` cancels the drain",
         );
     }
     let path = if hook { "/prestop" } else { "/prestop?trigger=cli" };

@@ -70,7 +70,7 @@ fn observation_start(clock: &Clock) -> ObservationStart {
     ObservationStart { at: now - age, ticks: own_start_ticks() }
 }
 
-/// Returns the result of a sidecar that exits in this state: that of its last record.
+/// Returns the exit code for the sidecar's last record.
 fn exit(last: &Snapshot) -> Exit {
     match last.record {
         None => Exit::Success,

@@ -62,7 +62,7 @@ pub(super) fn policy(settings: &Settings, observed_since: ObservationStart) -> P
     }
 }
 
-/// Collects the names in the settings for messages.
+/// Collects the names from the settings that messages use.
 pub(super) fn wanted(settings: &Settings) -> Wanted {
     let text = |selectors: &[Selector]| selectors.iter().map(ToString::to_string).collect();
     let sources = &settings.sources;

@@ -78,7 +78,7 @@ pub async fn get(address: &Url, path: &str, timeout: Duration) -> Result<String,
     }
 }
 
-/// Takes back the drain that a user has started.
+/// Cancels the drain that a user has started.
 ///
 /// # Errors
 /// Fails if the sidecar cannot be reached, or if the drain cannot be cancelled.

@@ -185,7 +185,7 @@ async fn prestop(request: &HttpRequest<Incoming>, client: &Client, state: &Serve
     }
 }
 
-/// Takes back the drain that a user has started.
+/// Cancels the drain that a user has started.
 async fn cancel(request: &HttpRequest<Incoming>, client: &Client, state: &ServerState) -> HttpResponse {
     if request.method() != Method::POST {
         return method_not_allowed("POST");

@@ -61,7 +61,7 @@ pub struct PageReadings {
     pub readings: Vec<(Source, Reading)>,
     /// The target's own limit of streams, if there is a selector for it and it matches.
     pub capacity: Option<u64>,
-    /// What is on the page instead of the series that a selector did not match.
+    /// What the page has instead, if a selector matched nothing.
     pub instead: Option<Suggestion>,
     /// What the page says about the process that served it; `None` if it could not be read.
     pub process: Option<PageProcess>,
@@ -160,7 +160,7 @@ impl MetricsPage {
         let missing = eager.iter().position(Option::is_none);
         self.matched.store(missing.is_none(), Ordering::Relaxed);
         let selector = self.selectors.eager.get(missing?)?.clone();
-        // The part of a line at the end would look like another series.
+        // A partial last line would look like another series.
         text.truncate(text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
         // A hostile page can make this take longer than other events may wait.
         tokio::task::spawn_blocking(move || Gauges::read(&text).suggest(&selector)).await.ok()
@@ -244,7 +244,7 @@ pub fn page_process(process: &exposition::Process) -> PageProcess {
         Counter { name: name.clone(), series: *series, thousandths }
     };
     PageProcess {
-        // A time that is too great is none.
+        // A time that is too large counts as unknown.
         started_at: process.start_time.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
         counters: process.counters.iter().map(counter).collect(),
     }

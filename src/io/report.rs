@@ -82,7 +82,7 @@ pub struct DrainReport {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OutcomeReport {
     // A sidecar of an earlier version sends neither an id nor warnings.
-    /// The id of the drain: 16 hexadecimal digits, the same in every record and over restarts of the sidecar.
+    /// The id of the drain: 16 hexadecimal digits, the same in every record also after a restart of the sidecar.
     #[serde(default)]
     pub id: String,
     /// `drained`, `exited`, `idle`, `expired`, `never_served` or `interrupted`.
@@ -100,7 +100,7 @@ pub struct OutcomeReport {
     pub seconds: f64,
     /// The signal that was sent; null if none.
     pub signal: Option<String>,
-    /// What the record must not be read without, as codes.
+    /// Caveats about the record, as codes.
     #[serde(default)]
     pub warnings: Vec<String>,
 }

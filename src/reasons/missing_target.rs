@@ -27,7 +27,7 @@ impl<'a> MissingTarget<'a> {
         Self { matcher, visible, candidates }
     }
 
-    /// The port on which a process listens that the kernel does not show to this user.
+    /// The port, if a process listens on it that the kernel does not show to this user.
     #[must_use]
     pub fn hidden_listener(&self) -> Option<u16> {
         match self.matcher {
@@ -83,7 +83,7 @@ impl<'a> MissingTarget<'a> {
                     .into()
             }
             (Matcher::Name(_), []) => {
-                "wait until the target's container has started, and see that the pod sets shareProcessNamespace: true"
+                "wait until the target's container has started, and check that the pod sets shareProcessNamespace: true"
                     .into()
             }
             (Matcher::Name(_), _) => "wait until the target has started, or name one of these with --target".into(),

@@ -29,7 +29,7 @@ impl Refusal {
                 "let the container's seccomp profile allow kill and pidfd_send_signal, or set --signal none",
             )
         } else if errno == Errno::EACCES {
-            // AppArmor and SELinux answer so (Linux, security/apparmor/ipc.c and security/selinux/avc.c).
+            // AppArmor and SELinux return this error (Linux, security/apparmor/ipc.c and security/selinux/avc.c).
             (
                 format!("an AppArmor or SELinux profile forbids it (uid {theirs}; lameduck runs as uid {ours})"),
                 "give both containers the same profile, or one that allows signals between them, or set --signal none",

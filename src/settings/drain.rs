@@ -31,7 +31,7 @@ pub struct DrainArgs {
     #[arg(long)]
     pub standalone: bool,
 
-    /// Take back a drain that a user has started, before the signal is sent: the pod is then ready again
+    /// Cancel a drain that a user has started, until the signal has been sent: the pod is then ready again
     #[arg(long, conflicts_with_all = ["hook", "standalone"])]
     pub cancel: bool,
 

@@ -5,7 +5,7 @@ use clap::{Args, Command};
 use crate::settings::args::SidecarArgs;
 use crate::suggest::closest;
 
-/// What the names of all variables begin with.
+/// The prefix of all variables.
 const PREFIX: &str = "LAMEDUCK_";
 /// lameduck's variables that are not settings of the sidecar: clients read this one.
 const NON_SIDECAR_VARS: [&str; 1] = ["LAMEDUCK_ADDRESS"];

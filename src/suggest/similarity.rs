@@ -2,11 +2,11 @@
 
 /// The similarity, in percent, from which one name may be a misspelling of the other.
 const MIN_PERCENT: usize = 50;
-/// The similarity of two names with the same letters in another order. Of short names, few pairs remain then.
+/// The similarity of two names with the same letters in another order: short names then share few pairs.
 const SAME_LETTERS_PERCENT: usize = 75;
 /// The shortest names that are compared by their letters.
 const MIN_LETTERS: usize = 3;
-/// How much of a name is compared, in characters: names come from elsewhere, and the time grows with the square.
+/// How much of a name is compared, in characters: names may have any length, and the time grows with the square.
 const MAX_COMPARED: usize = 128;
 
 /// Returns the percentage of letter pairs that two names share (Dice's coefficient), or more if their letters are the

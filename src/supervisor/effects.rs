@@ -40,7 +40,7 @@ pub struct Effects {
     poller: SourcePoller,
     signal: Option<Signal>,
     watch: Option<Watch>,
-    /// The last refusal of the signal, which is logged once: the machine tries again at each poll.
+    /// The last refusal of the signal. It is logged once, although the machine tries again at each poll.
     refused: Option<(Incarnation, Errno)>,
     /// A target that could not be watched. Every search tries again.
     unwatched: Option<Incarnation>,
@@ -162,7 +162,7 @@ impl Effects {
     fn write_record(&self, result: &DrainResult, reason: RecordReason) {
         let report = OutcomeReport::new(result, self.signal.map(Signal::as_str));
         let written = self.termination.write(&report.to_json());
-        // Once is enough: the outcome is written later, and fails in the same way.
+        // Log it once: writing the outcome later fails in the same way.
         if reason == RecordReason::Started {
             self.warn_if_unwritten(written);
         }
@@ -211,7 +211,7 @@ fn start_finder(finder: TargetFinder, queue: mpsc::Sender<Event>) -> io::Result<
     Ok(searches)
 }
 
-/// What there is if the search did not find a target that can be signalled.
+/// What was found instead, if the search did not find a target that can be signalled.
 fn instead(finder: &TargetFinder, result: &SearchResult) -> Option<Instead> {
     match result {
         SearchResult::NotFound => finder.matcher.is_some().then(|| Instead::Processes(Visible::read())),

@@ -17,7 +17,7 @@ use tracing::{debug, error, info, warn};
 use crate::io::log::Nullable;
 use crate::reasons::Reasons;
 
-/// How many names of processes are remembered: a pod has few, and a process may give itself one after the other.
+/// How many process names are remembered: a pod has few, but a process may rename itself again and again.
 const MAX_LOGGED_NAMES: usize = 64;
 
 /// The last logged state.
@@ -53,8 +53,8 @@ impl EventLog {
         self.last = Some(now);
     }
 
-    /// Whether there is no target, and the reason names a process that no line of the log has named yet. The sidecar
-    /// starts first, so the first such line names few or none.
+    /// Whether there is no target, and the reason names a process that has not been logged yet. The sidecar starts
+    /// first, so the first line names few processes or none.
     fn sees_new_names(&mut self, now: &Snapshot, reasons: &Reasons) -> bool {
         if now.not_ready != Some(NotReady::NotFound) {
             return false;
@@ -125,7 +125,7 @@ impl EventLog {
         }
     }
 
-    /// Logs the end of the target outside of a drain, if it had streams or may have had some.
+    /// Logs the end of the target outside a drain, if it had or may have had streams.
     pub fn target_end(&self, ended: TargetEnded) {
         match ended {
             TargetEnded::Drain | TargetEnded::Serving(Some(0)) => {}
@@ -208,7 +208,7 @@ fn log_sources(last: &Snapshot, now: &Snapshot, reasons: &Reasons) {
     }
 }
 
-/// Whether a status differs from the last one. Of two failures only the one that lasts for the whole incarnation does.
+/// Whether a status must be logged. A failure after another one is logged only if it lasts for the whole incarnation.
 fn is_news(last: &SourceStatus, now: &SourceStatus) -> bool {
     let is_shared = |status: &SourceStatus| {
         matches!(status, SourceStatus::Unknown(ReadError { kind: ReadErrorKind::SeveralProcesses, .. }))

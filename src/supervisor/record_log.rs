@@ -40,7 +40,7 @@ pub(super) fn log_outcome(result: &DrainResult, report: &OutcomeReport) {
     log_record!(info, report, "drain over");
 }
 
-/// Logs the record of a drain that is not over, where something has happened that may end it early.
+/// Logs the provisional record of a drain. An event that may end the drain early is logged at a higher level.
 pub(super) fn log_provisional(report: &OutcomeReport, reason: RecordReason) {
     match reason {
         RecordReason::Started | RecordReason::CountChanged => {
@@ -54,7 +54,7 @@ pub(super) fn log_provisional(report: &OutcomeReport, reason: RecordReason) {
              the containers may be killed soon; the record so far"
         ),
         RecordReason::Exit => {
-            log_record!(warn, report, "exiting before it is known how the streams end; the record so far");
+            log_record!(warn, report, "exiting while streams may still be open; the record so far");
         }
     }
 }
@@ -64,7 +64,7 @@ fn log_warning(warning: Warning) {
     match warning {
         Warning::EndedWithSignal => warn!(
             code,
-            "no reading after the signal shows that the target served on, so it is not known whether its streams were \
+            "no reading after the signal shows the target still serving, so it is unknown whether its streams were \
              cut; does it drain on this signal at all? Many Node, Go and Python servers close every stream; if it does \
              not drain, set --signal none"
         ),
@@ -76,7 +76,7 @@ fn log_warning(warning: Warning) {
         Warning::NoHook => warn!(
             code,
             "the target ended, and then SIGTERM came, without a hook call: is there a preStop hook on the target's \
-             container? `kubectl get pod POD -o json | lameduck check -f -` tells"
+             container? To check: kubectl get pod POD -o json | lameduck check -f -"
         ),
         Warning::SourcesDisagreed => {
             warn!(code, "the sources gave different counts for longer than the quiet period; the largest was used");

@@ -133,7 +133,7 @@ impl SourcePoller {
 
     /// Reads a page on a port whose connections are not watched.
     ///
-    /// A zero is read twice if the page can show that another process answers. Of several processes on one port that are
+    /// A zero is read twice if the page can show that another process answers. If several processes on one port are
     /// idle, the same one tends to answer at every poll, but not twice in a row.
     async fn poll_lone_page(&self, request: PollRequest, collected: &Mutex<Collected>) {
         let Some(page) = self.page.as_deref().filter(|page| !self.is_watched(page.url().port())) else { return };

@@ -1,13 +1,13 @@
-//! Whether somebody watches the status and has not seen the outcome yet.
+//! Whether a client watches the status and has not seen the outcome yet.
 //!
-//! The kubelet ends the sidecar a fraction of a second after the drain, and with it what `kubectl exec` has started there,
-//! such as `lameduck status --watch`.
+//! The kubelet stops the sidecar a fraction of a second after the drain, and with it every process that `kubectl exec`
+//! has started in its container, such as `lameduck status --watch`.
 
 use std::time::Duration;
 
 use lameduck_machine::time::Time;
 
-/// How often a watcher requests the status at least, and so how long an unseen outcome is kept for it.
+/// The maximum time between two requests of a watcher, and so how long an unseen outcome is kept for it.
 const MAX_INTERVAL: Duration = Duration::from_millis(1100);
 
 /// The requests of the status.
@@ -30,7 +30,7 @@ impl Watchers {
         self.outcome_unseen = true;
     }
 
-    /// Until when a watcher will have requested the status once more; `None` if nobody waits for the outcome.
+    /// The time by which a watcher will request the status again; `None` if no watcher waits for the outcome.
     pub(super) fn wait_until(&self, now: Time) -> Option<Time> {
         let next = self.requested_at? + MAX_INTERVAL;
         (self.outcome_unseen && now < next).then_some(next)

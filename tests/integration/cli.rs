@@ -277,7 +277,7 @@ fn refusals_fit_into_a_termination_message() {
     for (flag, value, others, _) in REFUSED {
         let typed = format!("{flag}={value}");
         let Output { stdout, stderr, .. } = lameduck(&[&["sidecar", &typed], *others].concat(), &[]);
-        // Of the log of a failed container, the kubelet takes the last 2048 bytes and 80 lines (kubernetes,
+        // The kubelet takes the last 2048 bytes and 80 lines of a failed container's log (kubernetes,
         // pkg/kubelet/container/runtime.go).
         let fits = stderr.len() <= 2048 && stderr.lines().count() <= 80;
         assert!(fits && stdout.is_empty() && stderr.starts_with("error: "), "{typed}: {stdout} {stderr}");

@@ -53,7 +53,7 @@ impl Fixture {
         Self { page, env, target }
     }
 
-    /// Ends all streams, once the target has been seen to serve on after the signal.
+    /// Ends all streams, once a reading after the signal has seen the target still serving.
     fn end_streams(&self) {
         self.env.wait_until_served_on();
         self.page.set_streams(0);

@@ -1,4 +1,4 @@
-//! `lameduck check -f`: the mistakes that it finds, and what it makes of other manifests.
+//! `lameduck check -f`: the mistakes that it finds, and its results for other manifests.
 mod command;
 mod examples;
 mod mistakes;

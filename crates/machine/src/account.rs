@@ -2,7 +2,7 @@
 //! there were none to cut.
 //!
 //! A count is used only while it is fresh, and a zero only if zero streams mean zero work. After the signal, neither a
-//! zero nor an exit with code 0 counts unless a reading has shown that the target served on
+//! zero nor an exit with code 0 counts unless a reading has shown the target still serving
 //! ([`sent_signal`](crate::sent_signal)).
 
 use crate::drain::Drain;

@@ -32,7 +32,7 @@ pub struct Drain {
     pub started_at: Time,
     /// When the budget is used up.
     pub deadline: Time,
-    /// What is kept for its record.
+    /// The data for its record.
     pub record: DrainRecord,
     stage: Stage,
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The id of one drain: the same in every record, and over restarts of the sidecar.
+/// The id of one drain: the same in every record, also after a restart of the sidecar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DrainId(pub u64);
 
@@ -12,7 +12,7 @@ impl fmt::Display for DrainId {
     }
 }
 
-/// The ids of the drains of one process. The seed must differ between processes, of all pods.
+/// Generates the drain ids of one process. Every process in every pod must have a different seed.
 #[derive(Clone, Copy, Debug)]
 pub struct DrainIds {
     next: u64,

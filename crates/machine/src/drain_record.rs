@@ -1,4 +1,4 @@
-//! What a drain keeps for its record, besides its rules.
+//! The data that a drain keeps only for its record.
 
 use crate::drain_id::DrainId;
 use crate::saved_drain::SavedDrain;
@@ -8,7 +8,7 @@ use crate::warnings::{Warning, Warnings};
 /// The part of a drain that only its record depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrainRecord {
-    /// Which drain it is.
+    /// The id of the drain.
     pub id: DrainId,
     /// The streams when it started; `None` while unknown.
     pub streams_at_start: Option<u64>,
@@ -19,13 +19,13 @@ pub struct DrainRecord {
     /// Whether the last hook caller has disconnected: the kubelet then stops the containers itself, and the target's exit
     /// code no longer shows that it has drained.
     pub hook_disconnected: bool,
-    /// The end of the target, if it came before the drain.
+    /// The end of the target, if the target ended before the drain.
     pub ended_before: Option<TargetEnd>,
-    /// How many stragglers have been counted already, in this process.
+    /// How many stragglers this process has already counted.
     pub counted_stragglers: u64,
 }
 
-/// The end of the target outside of a drain.
+/// The end of the target outside a drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TargetEnd {
     /// When it ended.
@@ -69,7 +69,7 @@ impl DrainRecord {
         Self { warnings: saved.warnings, ..Self::new(saved.id, saved.streams_at_start) }
     }
 
-    /// The drain has a target after all, so the end of another one before the drain does not concern it.
+    /// Forgets the end of a target before the drain: another target was found.
     pub fn forget_earlier_end(&mut self) {
         if self.ended_before.is_some() {
             *self =

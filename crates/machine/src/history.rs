@@ -1,4 +1,4 @@
-//! What is kept over drains and incarnations.
+//! State that is kept across drains and incarnations.
 
 use crate::drain_id::{DrainId, DrainIds};
 use crate::drain_record::TargetEnd;
@@ -8,7 +8,7 @@ use crate::io::{Action, Actions, RecordReason};
 use crate::policy::Policy;
 use crate::result::DrainResult;
 
-/// What is kept over drains and incarnations.
+/// State that is kept across drains and incarnations.
 #[derive(Clone, Debug)]
 pub struct History {
     ids: DrainIds,
@@ -18,12 +18,12 @@ pub struct History {
     pub last_result: Option<DrainResult>,
     /// The last written record, provisional or not. `None` while the pod serves, unless a hook is awaited after SIGTERM.
     pub record: Option<DrainResult>,
-    /// The end of the target outside of a drain, until another target is found or a drain has taken it over.
+    /// The end of the target outside a drain, until another target is found or a drain's record includes it.
     pub target_end: Option<TargetEnd>,
 }
 
 impl History {
-    /// Nothing has happened yet.
+    /// An empty history.
     #[must_use]
     pub fn new(policy: &Policy) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl History {
         }
     }
 
-    /// Writes the record of a drain that is not over. If only the count may have changed and has not, writes nothing.
+    /// Writes a provisional record. For [`RecordReason::CountChanged`], writes nothing if the record is unchanged.
     pub fn write_provisional(&mut self, result: DrainResult, reason: RecordReason, actions: &mut Actions) {
         let unchanged = self.record.is_some_and(|last| DrainResult { duration: last.duration, ..result } == last);
         if reason == RecordReason::CountChanged && unchanged {

@@ -21,7 +21,7 @@ use crate::time::Time;
 pub struct IncarnationState {
     /// What the sources answer.
     pub sources: SourceSet,
-    /// Which processes answer for the metrics page.
+    /// Which processes serve the metrics page.
     page: PageIdentity,
     /// Which connections are active.
     pub activity: ActivityTracker,
@@ -197,7 +197,8 @@ impl IncarnationState {
         }
     }
 
-    /// Keeps the page's own limit while a poll does not show it. The limit of one of several processes is not the pod's.
+    /// Keeps the page's own limit if a poll does not show it. With several processes, a page shows the limit of one
+    /// only.
     fn update_capacity(&mut self, shown: Option<u64>) {
         let limit = shown.map_or(self.capacity, |limit| Some(limit).filter(|most| *most > 0));
         self.capacity = limit.filter(|_| !self.page.is_shared());

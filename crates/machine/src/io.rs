@@ -41,7 +41,7 @@ pub enum Input {
     },
     /// A caller has disconnected.
     Hangup(CallerId),
-    /// A user wants to take back the drain that a user has started.
+    /// A user wants to cancel the drain that a user has started.
     Cancel(CallerId),
     /// SIGTERM to the sidecar.
     Sigterm,
@@ -73,7 +73,7 @@ pub struct Poll {
     pub sockets: Option<SocketReading>,
     /// The target's own stream limit, if its page shows one; 0 means no limit.
     pub capacity: Option<u64>,
-    /// What the metrics page says about the process that served it, each time that it was read in this poll.
+    /// What the metrics page says about its process, once for each time that it was read in this poll.
     pub page_processes: Vec<PageProcess>,
     /// Whether that target was exiting, or had ended, when the sources had been read: the readings are then meaningless.
     pub target_exiting: bool,
@@ -122,7 +122,7 @@ pub enum Action {
     StreamEnded(Duration),
     /// Report the result of a finished drain.
     ReportOutcome(DrainResult),
-    /// Write the record of a drain that is not over, in case this process is killed before it is.
+    /// Write the provisional record of a drain, in case this process is killed before the drain is over.
     WriteRecord(DrainResult, RecordReason),
     /// Remove the record of a drain that was cancelled.
     ClearRecord,
@@ -136,7 +136,7 @@ pub enum Action {
     Exit,
 }
 
-/// Why the record of a drain that is not over is written.
+/// Why a provisional record is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RecordReason {
     /// The drain starts, or is resumed.
@@ -154,7 +154,7 @@ pub enum RecordReason {
 /// How the target ended, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TargetEnded {
-    /// Outside of a drain, with this many streams; `None` if unknown.
+    /// Outside a drain, with this many streams; `None` if unknown.
     Serving(Option<u64>),
     /// During a drain, or after it.
     Drain,

@@ -9,8 +9,8 @@
 //! | [`incarnation`] | everything that was read of one incarnation; replaced as a whole when the target is replaced |
 //! | [`drain_state`] | serving, draining or finished; saving and reporting. The rules of one drain: [`drain`] |
 //! | [`account`] | the result of a drain: how many streams were cut |
-//! | [`recorder`] | the record of a drain that is not over, and its warnings |
-//! | [`history`] | what is kept over drains and incarnations: the last result, ids, durations |
+//! | [`recorder`] | the provisional record of a drain, and its warnings |
+//! | [`history`] | what is kept across drains and incarnations: the last result, ids, durations |
 //! | [`hook_callers`] | the callers that wait for the end of a drain, authorized or not |
 //! | [`shutdown`] | when the sidecar itself may exit |
 //! | [`poll_schedule`] | when the sources are polled |

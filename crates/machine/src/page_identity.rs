@@ -1,27 +1,27 @@
 //! Whether one process answers on the port of the metrics page, over the readings of one incarnation.
 //!
 //! Several workers may answer in turn. Each shows its own streams, so the zero of one says nothing about the others.
-//! Two facts on the page tell its process apart from another: the start time, and counters, which never decrease while
-//! one process answers.
+//! Two facts on the page distinguish its process from another: the start time, and counters, which never decrease while
+//! the same process answers.
 //!
-//! A *change* is a start time that differs by more than a second from the one before, or a counter that is less than
-//! before. After a change, the page is in doubt for ten readings: another process may have answered, or
-//! the same worker after a restart, or the clock was set. *Several processes* are proven
+//! A *change* is a start time that differs from the previous one by more than a second, or a counter that has
+//! decreased. After a change, the page is in doubt for ten readings: another process may have answered, or the same
+//! worker after a restart, or the clock was set. *Several processes* are proven
 //!
-//! - by a start time that returns to an earlier one, unless the CPU time has only grown meanwhile: then one process has
-//!   computed its start time anew, from a clock that was set and set back;
-//! - by a CPU time that is less than before, while the start time is the same or earlier: a restart makes it later;
-//! - on a page without a start time, by a counter that falls, rises to the value that it fell from, and falls again,
-//!   within 20 readings: the counters of a restarted process need longer to reach their old values.
+//! - by a start time that returns to an earlier value, unless the CPU time has only grown in the meantime: then one
+//!   process has recomputed its start time, from a clock that was changed and changed back;
+//! - by a CPU time that decreases while the start time does not become later: a restart would make it later;
+//! - on a page without a start time, by a counter that falls, rises to its old value, and falls again within 20
+//!   readings: the counters of a restarted process need longer to reach their old values.
 //!
-//! This holds for the rest of the incarnation. That one process happens to answer several times proves nothing.
+//! The proof holds for the rest of the incarnation, even if the same process answers several times in a row.
 
 use std::time::Duration;
 
 use crate::reading::{Counter, PageProcess, ReadError, ReadErrorKind};
 use crate::time::Time;
 
-/// How much the start time of one process may vary. Some libraries compute it anew for each page from the clock and the
+/// How much the start time of one process may vary. Some libraries recompute it for each page from the clock and the
 /// age of the process, and some round it to seconds.
 const JITTER: Duration = Duration::from_secs(1);
 
@@ -35,22 +35,22 @@ const MAX_READINGS: u32 = 20;
 /// How many earlier start times are remembered.
 const MAX_EARLIER: usize = 8;
 
-/// The processes that answer for the page.
+/// The processes that serve the page.
 #[derive(Clone, Debug, Default)]
 pub struct PageIdentity {
-    /// What the last reading with this fact showed.
+    /// The last known value of each fact.
     last: PageProcess,
     /// The readings since the start time last changed.
     seen: Option<Seen>,
     /// The processes that answered before, newest first.
     earlier: Vec<Earlier>,
-    /// In how many readings a counter was less than before.
+    /// The number of readings in which a counter was lower than before.
     falls: u32,
     fallen: Option<Fallen>,
     doubt: Option<Doubt>,
 }
 
-/// A process when it answered last.
+/// A process as it was when it last answered.
 #[derive(Clone, Debug)]
 struct Earlier {
     started_at: Duration,
@@ -75,7 +75,7 @@ struct Fallen {
     from: Counter,
     /// Whether it has risen to that value again.
     has_returned: bool,
-    /// How many readings there were since.
+    /// The number of readings since then.
     readings: u32,
 }
 
@@ -89,7 +89,7 @@ enum Doubt {
 }
 
 impl PageIdentity {
-    /// Records what a page says about its process, as it was requested at this time.
+    /// Records what a page that was requested at this time says about its process.
     pub fn observe(&mut self, process: &PageProcess, requested_at: Time) {
         if self.is_shared() {
             return;
@@ -129,7 +129,7 @@ impl PageIdentity {
         matches!(self.doubt, Some(Doubt::Several(_)))
     }
 
-    /// Ends what lasts for a number of readings.
+    /// Counts down what lasts for a number of readings.
     fn pass_reading(&mut self) {
         if let Some(Doubt::Changed { readings_left, .. }) = &mut self.doubt {
             *readings_left -= 1;
@@ -225,7 +225,7 @@ impl PageIdentity {
     }
 }
 
-/// Whether a start time is that of another process; not if it is unknown.
+/// Whether a start time belongs to another process; false if it is unknown.
 #[must_use]
 pub fn is_other(started_at: Duration, other: Option<Duration>) -> bool {
     other.is_some_and(|other| started_at.abs_diff(other) > JITTER)

@@ -28,7 +28,7 @@ struct InFlight {
 }
 
 impl PollSchedule {
-    /// A schedule of polls at this interval, the first of which is due.
+    /// A schedule of polls at this interval. The first poll is due at once.
     #[must_use]
     pub const fn new(interval: Duration) -> Self {
         Self { interval, requested_at: None, regular_at: None, in_flight: None }

@@ -76,7 +76,7 @@ impl Count {
 /// What a metrics page says about the process that served it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PageProcess {
-    /// `process_start_time_seconds`, since 1970; `None` if the page does not say it.
+    /// `process_start_time_seconds`, since 1970; `None` if it is not on the page.
     pub started_at: Option<Duration>,
     /// Counters, which never decrease while one process answers.
     pub counters: Vec<Counter>,
@@ -87,9 +87,9 @@ pub struct PageProcess {
 pub struct Counter {
     /// The name of the metric.
     pub name: String,
-    /// A number that is equal for equal series.
+    /// A hash of the series: equal for equal series.
     pub series: u64,
-    /// The value in thousandths, rounded; the greatest number if it does not fit.
+    /// The value in thousandths, rounded; `u64::MAX` if it does not fit.
     pub thousandths: u64,
 }
 

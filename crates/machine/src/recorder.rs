@@ -1,7 +1,7 @@
-//! Writes the record of a drain while it is not over, and what belongs into it besides the result.
+//! Writes the provisional record of a drain, and adds the data that the record has besides the result.
 //!
-//! The kubelet may kill the sidecar at any time: when a grace period is shortened, or ends. So the record is written
-//! before that, and is true as of its writing. The result of the drain replaces it.
+//! The kubelet may kill the sidecar at any time: when a grace period is shortened, or ends. So the record is written in
+//! advance, and is true when it is written. The result of the drain replaces it.
 
 use crate::account::Account;
 use crate::drain::Drain;
@@ -19,7 +19,7 @@ use crate::time::Time;
 use crate::warnings::Warning;
 
 /// The signals by which one process asks another to stop, by their numbers (signal(7)): SIGHUP, SIGINT, SIGQUIT and
-/// SIGTERM. Others are sent by the kernel, or end what does not react.
+/// SIGTERM. Others come from the kernel, or kill a process that does not react.
 const STOP_SIGNALS: [i32; 4] = [1, 2, 3, 15];
 
 /// The parts that a record depends on.
@@ -35,7 +35,7 @@ pub struct Recorder<'a> {
     pub incarnation: &'a IncarnationState,
     /// The drain, if there is one.
     pub drain: &'a mut DrainState,
-    /// What is kept over drains.
+    /// What is kept across drains.
     pub history: &'a mut History,
     /// Where actions are added.
     pub actions: &'a mut Actions,
@@ -66,7 +66,7 @@ impl Recorder<'_> {
         }
     }
 
-    /// Sends the signal if that is permitted. It is written to the record and saved first.
+    /// Sends the signal if that is permitted. Before that, the record is written and the drain saved.
     pub fn send_signal(&mut self) {
         let signal = SentSignal::new(self.now, self.incarnation.sources.streams());
         if let Some(incarnation) = self.target.take_signal(self.policy, signal) {
@@ -77,7 +77,7 @@ impl Recorder<'_> {
         }
     }
 
-    /// Records what a poll shows besides the count, and what the count shows after the signal.
+    /// Records what a poll shows about streams and listeners, and what its count shows after the signal.
     pub fn observe(&mut self, seen: &StreamsSeen) {
         self.history.observe(seen, self.actions);
         let count = self.incarnation.sources.count();
@@ -101,9 +101,8 @@ impl Recorder<'_> {
         }
     }
 
-    /// Takes back a drain that a user has started, as long as nothing has happened that cannot be taken back. Answers
-    /// this caller, and returns whether the others must be answered. `is_stopping` says whether a hook waits, or SIGTERM
-    /// has arrived.
+    /// Cancels a drain that a user has started, if that is still possible. Answers this caller, and returns whether the
+    /// other callers must be answered. `is_stopping` says whether a hook waits, or SIGTERM has arrived.
     pub fn cancel(&mut self, caller: CallerId, is_stopping: bool) -> bool {
         if let Some(refusal) = self.drain.not_cancelled(self.target, is_stopping) {
             self.actions.push(Action::Reply(caller, Reply::NotCancelled(refusal)));
@@ -151,7 +150,8 @@ impl Recorder<'_> {
         }
     }
 
-    /// Writes the record before this process exits, if its end leaves anything unsaid.
+    /// Writes the last record before this process exits. Without a drain, writes one only if the target has ended or
+    /// may still have streams. No drain is saved then: nobody requested one, so a restarted sidecar must not resume it.
     pub fn on_exit(&mut self, may_have_streams: bool) {
         if !self.drain.is_serving() {
             self.write(RecordReason::Exit);

@@ -18,7 +18,8 @@ pub enum Outcome {
     Expired,
     /// The target had never served.
     NeverServed,
-    /// The sidecar had to stop before it knew. Every drain has a provisional record with this outcome until it is over.
+    /// The sidecar stopped before the outcome was known. Until a drain is over, its provisional record has this
+    /// outcome.
     Interrupted,
 }
 
@@ -50,7 +51,7 @@ impl Outcome {
 /// The result of one drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrainResult {
-    /// Which drain it was.
+    /// The id of the drain.
     pub id: DrainId,
     /// How it ended.
     pub outcome: Outcome,
@@ -58,7 +59,7 @@ pub struct DrainResult {
     pub streams_at_start: Option<u64>,
     /// The last count before the signal; `None` if unknown or if no signal was sent.
     pub streams_at_signal: Option<u64>,
-    /// The streams alive at the deadline, or when the target ended; `None` if unknown. While the drain is not over: the
+    /// The streams alive at the deadline, or when the target ended; `None` if unknown. In a provisional record: the
     /// last known count.
     pub stragglers: Option<u64>,
     /// The idle streams that were left.
@@ -67,7 +68,7 @@ pub struct DrainResult {
     pub duration: Duration,
     /// Whether the signal was sent.
     pub signalled: bool,
-    /// What the record must not be read without.
+    /// Caveats that a reader of the record must know.
     pub warnings: Warnings,
 }
 

@@ -10,7 +10,7 @@ use crate::warnings::Warnings;
 /// A drain as it is saved in the state dir.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SavedDrain {
-    /// Which drain it is.
+    /// The id of the drain.
     pub id: DrainId,
     /// The target, if one was found.
     pub incarnation: Option<Incarnation>,

@@ -2,7 +2,7 @@
 //!
 //! An exit with code 0, or a count of zero, right after the signal does not show that the streams ended by themselves:
 //! many servers close every stream on a signal and exit with 0 (Node and Go programs that exit in a handler, `uvicorn`
-//! with web sockets). Only a reading that was requested after the signal and that sees the target serve on shows that it
+//! with web sockets). Only a reading that was requested after the signal and sees the target still serving shows that it
 //! drains.
 
 use std::time::Duration;
@@ -33,9 +33,9 @@ pub struct SentSignal {
 /// What the readings after the signal show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterSignal {
-    /// Nothing yet. The last count, from before the signal or soon after it.
+    /// Nothing yet. Holds the last count, from before the signal or soon after it.
     Unproven(Option<u64>),
-    /// The target serves on, or there was no stream to lose.
+    /// The target is still serving, or there was no stream to lose.
     ServedOn,
     /// All streams, or most of them, ended at once.
     StreamsLost,
@@ -66,13 +66,13 @@ impl SentSignal {
         !matches!(self.after, AfterSignal::Unproven(_))
     }
 
-    /// Whether nothing shows that the target served on.
+    /// Whether no reading has shown the target still serving.
     #[must_use]
     pub const fn is_unproven(&self) -> bool {
         !matches!(self.after, AfterSignal::ServedOn)
     }
 
-    /// The times at which a poll is required, so that little can happen unseen.
+    /// The times at which a poll is required, so that changes soon after the signal are seen.
     pub fn required_polls(&self) -> impl Iterator<Item = Time> {
         let sent_at = self.sent_at;
         let undecided = matches!(self.after, AfterSignal::Unproven(_));
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(after(Some(3), &[(700, 1)]), AfterSignal::StreamsLost);
         assert_eq!(after(Some(2), &[(700, 1)]), AfterSignal::ServedOn);
         assert_eq!(after(Some(4), &[(150, 3), (700, 1)]), AfterSignal::StreamsLost, "two of three after 150 ms");
-        assert_eq!(after(Some(3), &[(700, 3), (701, 0)]), AfterSignal::ServedOn, "it served on before");
+        assert_eq!(after(Some(3), &[(700, 3), (701, 0)]), AfterSignal::ServedOn, "it was still serving before");
         assert_eq!(after(Some(3), &[(700, 0), (800, 3)]), AfterSignal::StreamsLost, "new streams do not replace them");
     }
 

@@ -29,7 +29,7 @@ pub struct SourceState {
     pub requested_at: Option<Time>,
     /// The last count, kept while the source fails.
     last_count: Option<u64>,
-    /// The greatest count so far.
+    /// The largest count so far.
     greatest_count: u64,
     /// For each selector or port, whether it has ever matched something.
     seen: Vec<bool>,

@@ -1,9 +1,9 @@
-//! The warnings of a drain: what its record must not be read without.
+//! The warnings of a drain: caveats that a reader of its record must know.
 
 /// A warning in a record. The names are part of the contract with users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Warning {
-    /// No reading after the signal shows that the target served on: it ended, or its streams did, too soon after it.
+    /// No reading after the signal shows the target still serving: it ended, or its streams did, too soon after it.
     EndedWithSignal,
     /// The target closed a listener, or ended, before lameduck sent its signal: something else stopped it.
     ToldByOthers,

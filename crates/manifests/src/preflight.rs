@@ -26,10 +26,10 @@ use crate::yaml::YamlError;
 use objects::{Documents, PodSpec};
 use pod::PodView;
 
-/// Reads lameduck's settings from its command line and variables, and nothing else.
+/// Reads lameduck's settings from its command line and variables only.
 pub type ReadSettings<'a> = &'a dyn Fn(&Invocation) -> Settings;
 
-/// What the manifests do not say.
+/// What the caller knows and the manifests do not say.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// The main container's name, in pods that have it.

@@ -135,8 +135,8 @@ impl SidecarEnv {
         Sidecar { process: KillOnDrop(child), lines, seen: Vec::new(), address: self.address }
     }
 
-    /// Waits until it is saved that a reading after the signal has seen the target serve on. A count of zero before that
-    /// would not show that the streams ended by themselves.
+    /// Waits until the state file says that a reading after the signal has seen the target still serving. A zero before
+    /// that would not show that the streams ended by themselves.
     pub fn wait_until_served_on(&self) {
         wait_until(|| {
             let files = fs::read_dir(&self.dir).expect("a readable state dir").filter_map(Result::ok);

@@ -1,11 +1,11 @@
-//! What a process in the pod cannot see: the parts of the manifest on which a drain depends.
+//! The parts of the manifest on which a drain depends, and which a process in the pod cannot see.
 
 use humantime::format_duration;
 
 use super::report::Check;
 use crate::settings::Settings;
 
-/// The command that sees them.
+/// The command that checks them.
 const COMMAND: &str = "kubectl get pod POD -o json | lameduck check -f -";
 
 /// Lists the parts of the manifest that were not checked, with the command that checks them.

@@ -51,7 +51,7 @@ impl ManifestArgs {
     }
 }
 
-/// Removes the environment variables of the settings if manifests are checked: the sidecar will not run in this
+/// Ignores the `LAMEDUCK_` variables of this process if manifests are checked: the sidecar will not run in this
 /// environment.
 #[must_use]
 pub fn scope_env_vars(check: Command, typed: &[impl AsRef<std::ffi::OsStr>]) -> Command {
@@ -63,7 +63,7 @@ pub fn scope_env_vars(check: Command, typed: &[impl AsRef<std::ffi::OsStr>]) -> 
     }
 }
 
-/// Refuses typed settings of the sidecar beside manifests, which have their own.
+/// Refuses flags of the sidecar together with `--file`: the manifests have their own settings.
 ///
 /// # Errors
 /// Names the first such flag.
@@ -178,7 +178,7 @@ fn nothing_found(files: &[(String, Preflight)]) -> CommandError {
     let pods: Vec<_> = files.iter().flat_map(|(_, preflight)| &preflight.without_lameduck).collect();
     let others = files.iter().flat_map(|(_, preflight)| &preflight.without_pod).count();
     let found = match (&pods[..], others) {
-        ([], 0) => "they have no objects".to_owned(),
+        ([], 0) => "they contain no objects".to_owned(),
         ([], _) => format!("no object has a pod ({others} without one)"),
         (pods, _) => {
             let more = pods.len().saturating_sub(MAX_LISTED);

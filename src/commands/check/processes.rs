@@ -1,4 +1,4 @@
-//! Whether one process answers for the metrics page. Each worker of a server may answer in turn, with its own streams.
+//! Whether a single process serves the metrics page. Several workers may answer in turn, each with its own streams.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub(super) async fn check(settings: &Settings, url: &Url) -> Check {
             processes.push(process);
         }
     };
-    // What was read in time is compared.
+    // Only readings within the timeout are compared.
     let _ = tokio::time::timeout(settings.times.scrape_timeout, read).await;
     // With the socket table, a drain does not need the page.
     evaluate(url, &processes).required_if(settings.sources.streams_ports.is_empty())

@@ -1,4 +1,4 @@
-//! What a search that found no target could see instead.
+//! What is visible to a search that found no target.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use lameduck_parsers::procfs::listening_ports as parse_listening_ports;
 
 use super::{INIT_PID, Process, own_name, visible_processes};
 
-/// The names of the process that holds the namespaces of a pod: containerd's and CRI-O's. It is the first process if the
+/// The names of the process that holds the namespaces of a pod, in containerd and CRI-O. It is the first process if the
 /// pod shares its PID namespace.
 const SANDBOX_NAMES: [&str; 2] = ["pause", "pod"];
 

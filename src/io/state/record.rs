@@ -32,10 +32,13 @@
 //! - `identity` names the boot, the time namespace and the target. The file is valid only for a process with the same
 //!   identity.
 //! - `id` is the drain's id as a decimal number.
-//! - `pid` and `started` (in clock ticks since boot) are the target's incarnation. Both are null if there was no target.
-//! - `signal` is null if none was sent. `streams` is the last count before it, and null if that was unknown. `served_on`
-//!   says what the readings after it show: that the target served on, that streams were lost, or (null) nothing yet.
-//! - `started_at`, `deadline`, `sent_at` and `ended_at` are times since boot (`CLOCK_MONOTONIC`). `duration` is a duration.
+//! - `pid` and `started` (in clock ticks since boot) are the target's incarnation. Both are null if there was no
+//!   target.
+//! - `signal` is null if none was sent. `streams` is the last count before it, and null if that was unknown.
+//!   `served_on` says what the readings after it show: the target was still serving, streams were lost, or (null)
+//!   nothing yet.
+//! - `started_at`, `deadline`, `sent_at` and `ended_at` are times since boot (`CLOCK_MONOTONIC`). `duration` is a
+//!   duration.
 //! - `result` is null until the drain is finished. `reported` says whether its outcome was logged and written.
 //! - `checksum` is the FNV-1a 64 hash of all bytes before `,"checksum"`, as 16 hexadecimal digits. It is the last field.
 //!
@@ -94,7 +97,7 @@ struct StateRecord {
 struct SignalRecord {
     sent_at: Duration,
     streams: Option<u64>,
-    /// Whether the readings after it show that the target served on; null while they show nothing.
+    /// Whether the readings after it show the target still serving; null while they show nothing.
     served_on: Option<bool>,
 }
 

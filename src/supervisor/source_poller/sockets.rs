@@ -62,8 +62,8 @@ impl Sockets {
         Some(if has_activity { count } else { Count { never_idle: count.streams, ..count } })
     }
 
-    /// The ports that listen instead of the counted ones, until these have been open: a draining target closes its port,
-    /// and it would be a waste to read all of the table at each poll of a drain.
+    /// The listening ports, until all counted ports have been open. After that, a closed port is expected, and reading
+    /// the whole table at each poll of a drain would be a waste.
     pub(super) async fn other_ports(&self, counts: &[Option<Count>]) -> Option<Instead> {
         if !counts.contains(&None) {
             return (!self.ports_opened.swap(true, Ordering::Relaxed)).then(|| Instead::Ports(Vec::new()));
@@ -88,8 +88,8 @@ impl Sockets {
         {
             warn!(
                 %reason,
-                "the socket table is read from /proc/net, which shows no bytes: no stream is known to be idle, and no \
-                 stream durations are recorded"
+                "the socket table is read from /proc/net, which has no byte counts: no stream is known to be idle, and \
+                 no stream durations are recorded"
             );
         }
         // A failure to read the kernel's table says nothing about the server.

@@ -1,4 +1,4 @@
-//! A metrics port that several processes answer in turn.
+//! A metrics port on which several processes answer in turn.
 
 use lameduck_test_support::check::CheckReport;
 use lameduck_test_support::page::PageReply;
@@ -59,7 +59,7 @@ fn check_reports_several_processes() {
 
     let counter =
         |value: u64| PageReply::text(&format!("process_cpu_seconds_total {value}\nengine_active_requests 0\n"));
-    // Eleven readings in each run, so that every run meets the same falls.
+    // Eleven readings in each run, so that the counter falls at the same readings in every run.
     fixture.page.set_reply(PageReply::InTurn((0..11).map(|n| counter(if n % 2 == 0 { 5 } else { 3 })).collect()));
     let report = CheckReport::with_args(&fixture.env, &[]);
     report.assert_failed(&["page_process"], 69);

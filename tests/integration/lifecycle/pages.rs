@@ -134,7 +134,7 @@ fn assert_drain_waits_for_exit(breaks: &str) {
     drop(client);
     assert_eq!(engine.exit_code(), Some(0));
     let outcome = hook.outcome();
-    // No reading after the signal has seen that it served on.
+    // No reading after the signal has seen it still serving.
     assert_eq!((&outcome["outcome"], &outcome["stragglers"]), (&Value::from("exited"), &Value::Null), "{outcome}");
     assert_eq!(outcome["warnings"], json!(["ended_with_signal"]));
 }

@@ -1,4 +1,4 @@
-//! Signals that the kernel refuses for another reason than the user: AppArmor, SELinux, seccomp.
+//! Signals that the kernel refuses although the uids match: AppArmor, SELinux, seccomp.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

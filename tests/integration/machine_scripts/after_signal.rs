@@ -1,4 +1,4 @@
-//! What an exit or a zero soon after the signal shows.
+//! An exit or a count of zero soon after the signal.
 
 use lameduck_machine::reading::ReadErrorKind::NoResponse;
 use lameduck_machine::result::ExitStatus::{self, Code, Killed, Unknown};
@@ -33,25 +33,25 @@ fn clean_exit_proves_nothing_before_a_reading_after_the_signal() {
 }
 
 #[test]
-fn clean_exit_counts_once_a_reading_has_seen_the_target_serve_on() {
+fn clean_exit_after_target_was_seen_serving_leaves_no_stragglers() {
     assert_eq!(exit_after(3, 0.8, Code(0)), (Some(0), vec![]));
     assert_eq!(exit_after(1, 0.8, Code(0)), (Some(0), vec![]));
     assert_eq!(exit_after(3, 20.0, Code(0)), (Some(0), vec![]));
 }
 
 #[test]
-fn target_without_streams_at_the_signal_has_nothing_to_prove() {
+fn exit_without_streams_at_signal_leaves_no_stragglers() {
     assert_eq!(exit_after(0, 0.0, Code(0)), (Some(0), vec![]));
     assert_eq!(exit_after(0, 0.0, Unknown), (Some(0), vec![]));
 }
 
 #[test]
-fn kill_soon_after_the_signal_is_no_end_with_the_signal() {
+fn kill_soon_after_signal_counts_stragglers_without_warning() {
     assert_eq!(exit_after(3, 0.1, Killed(SIGKILL)), (Some(3), vec![]));
 }
 
 #[test]
-fn streams_that_fall_to_zero_with_the_signal_are_not_drained() {
+fn zero_right_after_signal_leaves_stragglers_unknown() {
     let mut pod = Pod::serving(3);
     pod.drain_to_signal().streams(0).at(f64::from(SIGNAL) + 0.15 + f64::from(CONFIRMATION));
     pod.expect([Release(Drained, None)]);
@@ -59,14 +59,14 @@ fn streams_that_fall_to_zero_with_the_signal_are_not_drained() {
 }
 
 #[test]
-fn losing_most_streams_with_the_signal_is_not_forgotten_at_the_deadline() {
+fn stream_loss_after_signal_is_still_reported_at_deadline() {
     let mut pod = Pod::serving(12);
     pod.drain_to_signal().streams(2).at(DEADLINE).expect([Release(Expired, Some(2))]);
     assert_eq!(warnings(&pod), [EndedWithSignal]);
 }
 
 #[test]
-fn loss_with_the_signal_survives_a_restart() {
+fn stream_loss_after_signal_survives_restart() {
     let mut pod = Pod::serving(3);
     pod.drain_to_signal().streams(0).at(18).sidecar_restarts();
     pod.at(18 + CONFIRMATION).expect([Release(Drained, None)]);
@@ -74,7 +74,7 @@ fn loss_with_the_signal_survives_a_restart() {
 }
 
 #[test]
-fn proof_survives_a_restart() {
+fn reading_after_signal_is_remembered_over_restart() {
     let mut pod = Pod::serving(3);
     pod.drain_to_signal().at(18).sidecar_restarts().at(18.1).exits(1, Code(0)).expect([Release(Exited, Some(0))]);
     assert_eq!((result(&pod).streams_at_signal, warnings(&pod)), (Some(3), vec![]));
@@ -97,7 +97,7 @@ fn new_streams_after_a_restart_do_not_hide_a_loss() {
 }
 
 #[test]
-fn unknown_count_at_the_signal_proves_nothing() {
+fn unknown_count_at_signal_leaves_stragglers_unknown() {
     let mut pod = Pod::serving(3);
     pod.at(11).page_fails(NoResponse).at(CALL + 2).call(Hook).at(SIGNAL + 2).expect([Signal(1)]);
     pod.at(30).exits(1, Code(0)).expect([Release(Exited, None)]);

@@ -1,4 +1,4 @@
-//! A user takes back a drain that a user has started.
+//! A user cancels a drain that a user has started.
 
 use lameduck_machine::io::NotCancelled::{Finished, NoDrain, PodIsStopping, Signalled};
 use lameduck_machine::io::Reply::{Cancelled, NotCancelled};
@@ -26,7 +26,7 @@ fn cancelled_drain_can_be_followed_by_another() {
 }
 
 #[test]
-fn signal_cannot_be_taken_back() {
+fn drain_cannot_be_cancelled_after_signal() {
     let mut pod = Pod::serving(0);
     pod.at(CALL).call(Cli).at(SIGNAL).expect([Signal(1)]).cancel();
     assert_eq!(pod.cancellations, [NotCancelled(Signalled)]);
@@ -44,7 +44,7 @@ fn drain_without_signal_is_cancelled_until_it_is_over() {
 }
 
 #[test]
-fn drain_of_a_pod_that_is_stopped_cannot_be_cancelled() {
+fn drain_of_stopping_pod_cannot_be_cancelled() {
     let mut pod = Pod::serving(3);
     pod.at(CALL).cancel();
     pod.call(Hook).cancel();

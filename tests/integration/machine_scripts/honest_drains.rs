@@ -1,7 +1,7 @@
-//! How often a target that drains honestly gets the warning `ended_with_signal`.
+//! How often a target that does drain on the signal still gets the warning `ended_with_signal`.
 //!
-//! The lengths of the streams have a real shape: five minutes on average, and outliers of 20, 35 and 50 minutes. The
-//! machine sees each stream from a random point of its length on, and streams end by themselves.
+//! The lengths of the streams have a realistic distribution: five minutes on average, and outliers of 20, 35 and 50
+//! minutes. The machine sees each stream from a random point of its length on, and streams end by themselves.
 
 use lameduck_machine::result::ExitStatus::Code;
 use lameduck_machine::result::Trigger::Hook;
@@ -12,9 +12,9 @@ use crate::machine_scripts::pod::{CALL, Pod, SIGNAL};
 
 /// The number of drains.
 const DRAINS: u32 = 20_000;
-/// The most streams of a pod when its drain starts.
+/// The maximum number of streams when a drain starts.
 const MAX_STREAMS: u32 = 10;
-/// When a drain is over: whatever happens after the first seconds after the signal changes nothing.
+/// When a drain is over. Only the first seconds after the signal matter.
 const END: f64 = SIGNAL as f64 + 2.0;
 
 /// A sequence of numbers between 0 and 1 (`SplitMix64`).
@@ -50,7 +50,7 @@ impl Random {
     }
 }
 
-/// Whether a drain of streams with these rests, in seconds since the call, gets the warning.
+/// Whether a drain of streams with these remaining times, in seconds from the call, gets the warning.
 fn is_warned(rests: &[f64]) -> bool {
     let mut ends: Vec<f64> = rests.iter().map(|rest| f64::from(CALL) + rest).filter(|end| *end < END).collect();
     ends.sort_by(f64::total_cmp);
@@ -79,13 +79,13 @@ fn is_warned(rests: &[f64]) -> bool {
 }
 
 #[test]
-fn fewer_than_one_in_a_thousand_honest_drains_are_suspected() {
+fn fewer_than_one_in_a_thousand_correct_drains_get_a_warning() {
     let mut random = Random(1);
     let warned = (0..DRAINS).filter(|drain| {
         let rests: Vec<f64> = (0..=drain % MAX_STREAMS).map(|_| random.rest()).collect();
         is_warned(&rests)
     });
     let warned = warned.count();
-    println!("{warned} of {DRAINS} honest drains are suspected");
+    println!("{warned} of {DRAINS} correct drains get the warning");
     assert!(warned * 1000 < DRAINS as usize, "{warned} of {DRAINS}");
 }

@@ -1,4 +1,4 @@
-//! A page that several processes answer in turn, each with its own streams, and what must not be mistaken for that.
+//! A page that several processes serve in turn, each with its own streams, and pages that only look like that.
 
 use std::time::Duration;
 

@@ -57,7 +57,7 @@ pub(crate) enum Effect {
 #[derive(Clone, Debug)]
 enum Page {
     Answers(Vec<(Source, Reading)>),
-    /// Processes that answer in turn: what each says of itself, and its readings.
+    /// Processes that answer in turn: the process facts on the page of each, and its readings.
     Workers(Vec<(PageProcess, Vec<(Source, Reading)>)>),
     Hangs,
 }

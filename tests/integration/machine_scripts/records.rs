@@ -1,4 +1,4 @@
-//! The record of a drain: what it says before the drain is over, and without a hook.
+//! The record of a drain: before the drain is over, and outside a drain.
 
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ fn final_record_is_not_overwritten() {
 }
 
 #[test]
-fn record_and_result_have_one_id_over_a_restart() {
+fn record_and_result_keep_id_after_restart() {
     let mut pod = Pod::serving(3);
     pod.drain_to_signal().at(20).sidecar_restarts().at(DEADLINE).expect([Release(Expired, Some(3))]);
     let id = result(&pod).id;
@@ -90,7 +90,7 @@ fn record_and_result_have_one_id_over_a_restart() {
 }
 
 #[test]
-fn target_that_exits_after_the_hook_was_given_up_has_cut_its_streams() {
+fn exit_after_last_hook_disconnected_counts_streams_as_cut() {
     let mut pod = Pod::serving(3);
     pod.drain_to_signal().at(20).hang_up(Hook).at(20.5).exits(1, Code(0)).expect([Release(Exited, Some(3))]);
     let mut pod = Pod::serving(3);
@@ -134,14 +134,14 @@ fn target_that_never_answered_had_no_streams() {
 }
 
 #[test]
-fn end_of_the_target_in_a_drain_is_no_end_while_serving() {
+fn target_exit_in_drain_is_not_counted_as_exit_while_serving() {
     let mut pod = Pod::serving(3);
     pod.drain_to_signal().at(30).exits(1, Code(0)).expect([Release(Exited, Some(0))]);
     assert_eq!((&pod.target_ends[..], pod.stragglers), (&[TargetEnded::Drain][..], 0));
 }
 
 #[test]
-fn stragglers_are_counted_once_over_a_reopened_drain() {
+fn reopened_drain_counts_stragglers_once() {
     let mut pod = Pod::serving(3);
     pod.drain_to_signal().at(DEADLINE).expect([Release(Expired, Some(3))]).at(70).call(Hook);
     pod.at(70 + DEADLINE - CALL).expect([Release(Expired, Some(3))]);
@@ -149,7 +149,7 @@ fn stragglers_are_counted_once_over_a_reopened_drain() {
 }
 
 #[test]
-fn sigterm_after_the_end_of_the_target_without_hook_is_reported() {
+fn sigterm_after_target_exit_reports_missing_hook() {
     let mut pod = Pod::serving(3);
     pod.at(10).exits(1, Code(0)).at(12).sigterm().expect([Release(Exited, Some(3)), Exit]);
     assert_eq!((warnings(&pod), result(&pod).streams_at_start), (vec![NoHook], Some(3)));
@@ -157,14 +157,14 @@ fn sigterm_after_the_end_of_the_target_without_hook_is_reported() {
 }
 
 #[test]
-fn target_found_again_has_no_missing_hook() {
+fn missing_hook_is_not_reported_after_target_restart() {
     let mut pod = Pod::serving(3);
     pod.at(10).exits(1, Code(1)).at(12).search_finds(found(2, None)).streams(0).at(15).sigterm().expect([Exit]);
     assert!(pod.result.is_none() && pod.records.is_empty());
 }
 
 #[test]
-fn sidecar_that_leaves_open_streams_says_so() {
+fn sidecar_exit_with_open_streams_writes_interrupted_record() {
     let mut pod = Pod::with(3, |policy| policy.on_sigterm = SigtermPolicy::Exit);
     pod.at(CALL).sigterm().expect([Exit]);
     assert_eq!(last_record(&pod), (Interrupted, Some(3), RecordReason::Exit));
@@ -203,14 +203,14 @@ fn missing_hook_is_reported_with_the_id_of_the_earlier_record() {
 }
 
 #[test]
-fn drain_policy_reports_a_missing_hook_after_the_end() {
+fn drain_policy_reports_missing_hook_after_target_exit() {
     let mut pod = Pod::with(3, |policy| policy.on_sigterm = SigtermPolicy::Drain);
     pod.at(10).exits(1, Code(0)).at(12).sigterm().expect([Release(Exited, Some(3)), Exit]);
     assert_eq!((warnings(&pod), pod.stragglers), (vec![NoHook], 3));
 }
 
 #[test]
-fn unproven_wait_for_exit_record_does_not_say_zero() {
+fn wait_for_exit_record_has_unknown_stragglers_at_zero() {
     let mut pod = Pod::with(0, |policy| {
         policy.wait_for_exit = true;
         policy.times.scrape_timeout = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! Something else has stopped the target before lameduck's signal, and sources that disagree.
+//! The warnings about targets that something else stopped before lameduck's signal, and about sources that disagree.
 
 use lameduck_machine::reading::ReadErrorKind::ConnectionRefused;
 use lameduck_machine::reading::Source::{Metrics, Sockets};
@@ -16,7 +16,7 @@ const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 
 #[test]
-fn exit_in_the_lame_duck_was_told_by_others() {
+fn exit_in_lame_duck_warns_told_by_others() {
     for status in [Code(0), Unknown, Killed(SIGTERM)] {
         let mut pod = Pod::serving(3);
         pod.at(CALL).call(Hook).at(12).exits(1, status).expect([Release(Exited, Some(3))]);
@@ -28,14 +28,14 @@ fn exit_in_the_lame_duck_was_told_by_others() {
 }
 
 #[test]
-fn hook_after_the_end_of_the_target_is_on_another_container() {
+fn hook_after_target_exit_warns_told_by_others() {
     let mut pod = Pod::serving(3);
     pod.at(10).exits(1, Code(0)).at(12).call(Hook).expect([Release(Exited, Some(3))]);
     assert_eq!((warnings(&pod), pod.stragglers), (vec![ToldByOthers], 3));
 }
 
 #[test]
-fn user_drain_after_the_end_of_the_target_says_nothing_of_it() {
+fn user_drain_after_target_exit_has_no_warning() {
     let mut pod = Pod::serving(3);
     pod.at(10).exits(1, Code(0)).at(12).call(Cli).expect([Release(NeverServed, Some(0))]);
     assert_eq!(warnings(&pod), []);
@@ -59,7 +59,7 @@ fn with_sockets(streams: u64, flows: &[u64]) -> Pod {
 }
 
 #[test]
-fn listener_closed_in_the_lame_duck_was_told_by_others() {
+fn listener_closed_in_lame_duck_warns_told_by_others() {
     let mut pod = with_sockets(2, &[0, 0]);
     pod.at(CALL).call(Hook).at(12.5).listening(false).at(SIGNAL).expect([Signal(1)]);
     pod.at(20).exits(1, Code(0)).expect([Release(Exited, Some(0))]);
@@ -75,7 +75,7 @@ fn listener_closed_after_the_signal_is_expected() {
 }
 
 #[test]
-fn page_closed_in_the_lame_duck_was_told_by_others() {
+fn page_closed_in_lame_duck_warns_told_by_others() {
     let mut pod = Pod::serving(3);
     pod.at(CALL).call(Hook).at(12.5).page_fails(ConnectionRefused).at(SIGNAL).expect([Signal(1)]);
     pod.at(DEADLINE).expect([Release(Expired, None)]);

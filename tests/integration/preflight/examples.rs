@@ -1,4 +1,4 @@
-//! Manifests that are right: the examples, and what `lameduck inject` writes.
+//! Correct manifests: the examples, and the output of `lameduck inject`.
 
 use std::fs;
 use std::path::PathBuf;

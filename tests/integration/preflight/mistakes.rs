@@ -1,11 +1,11 @@
-//! One mistake in a manifest at a time: the rule that must find it does, and no other complains.
+//! One mistake in a manifest at a time: the rule for it finds it, and no other rule reports anything.
 
 use std::collections::BTreeSet;
 
 use lameduck_manifests::preflight::{Evaluation, Rule};
 
 use super::support::Base::{Classic, Native, Standalone, TwoContainers};
-use super::support::{complaints, findings, is_complaint, of_rule};
+use super::support::{findings, is_problem, of_rule, problems};
 use table::{HOOKS, Mistake, PODS, SIDECAR};
 
 mod table;
@@ -20,8 +20,8 @@ fn mistakes() -> impl Iterator<Item = &'static Mistake> {
 fn manifests_without_mistakes_pass() {
     for base in [Native, Classic, Standalone, TwoContainers] {
         let findings = findings(&base.with(&[]));
-        let complaints: Vec<_> = findings.iter().filter(|finding| is_complaint(finding)).collect();
-        assert!(complaints.is_empty(), "{base:?}: {complaints:#?}");
+        let problems: Vec<_> = findings.iter().filter(|finding| is_problem(finding)).collect();
+        assert!(problems.is_empty(), "{base:?}: {problems:#?}");
     }
 }
 
@@ -31,10 +31,10 @@ fn each_mistake_is_found_by_its_rule_alone() {
     for (rule, base, changes, detail) in mistakes() {
         let findings = findings(&base.with(changes));
         let details = of_rule(&findings, *rule);
-        if complaints(&findings) != BTreeSet::from([*rule])
-            || !details.iter().any(|finding| is_complaint(finding) && finding.detail.contains(detail))
+        if problems(&findings) != BTreeSet::from([*rule])
+            || !details.iter().any(|finding| is_problem(finding) && finding.detail.contains(detail))
         {
-            let found: Vec<_> = findings.iter().filter(|finding| is_complaint(finding)).collect();
+            let found: Vec<_> = findings.iter().filter(|finding| is_problem(finding)).collect();
             wrong.push(format!("{rule:?} {changes:?}: {found:#?}"));
         }
     }
@@ -42,7 +42,7 @@ fn each_mistake_is_found_by_its_rule_alone() {
     assert!(mistakes().count() >= 50);
 }
 
-/// Without the rule, nothing would complain about that mistake.
+/// Without the rule, that mistake would not be reported.
 #[test]
 fn every_rule_finds_a_mistake_that_no_other_rule_finds() {
     let found: BTreeSet<Rule> = mistakes().map(|(rule, ..)| *rule).collect();
@@ -53,7 +53,7 @@ fn every_rule_finds_a_mistake_that_no_other_rule_finds() {
 }
 
 #[test]
-fn every_complaint_has_a_fix() {
+fn every_problem_has_a_fix() {
     for (rule, base, changes, _) in mistakes() {
         for finding in of_rule(&findings(&base.with(changes)), *rule) {
             if let Evaluation::Fail { fix } | Evaluation::Warn { fix } = &finding.evaluation {
@@ -70,7 +70,7 @@ fn hook_on_sidecar_only_is_found_on_both_containers() {
         ("initContainers/lameduck/lifecycle", "{preStop: {httpGet: {path: /prestop, port: 8089}}}"),
     ];
     let findings = findings(&Native.with(&changes));
-    assert_eq!(complaints(&findings), BTreeSet::from([Rule::Hook, Rule::SidecarHook]), "{findings:#?}");
+    assert_eq!(problems(&findings), BTreeSet::from([Rule::Hook, Rule::SidecarHook]), "{findings:#?}");
     let hook = of_rule(&findings, Rule::Hook);
     assert!(hook[0].detail.contains("the hook on lameduck delays only the SIGTERM of lameduck"), "{hook:?}");
 }
@@ -78,7 +78,7 @@ fn hook_on_sidecar_only_is_found_on_both_containers() {
 #[test]
 fn host_network_needs_a_host_in_the_hook() {
     let findings = findings(&Native.with(&[("hostNetwork", "true")]));
-    assert_eq!(complaints(&findings), BTreeSet::from([Rule::HookAddress, Rule::HostNetwork]), "{findings:#?}");
+    assert_eq!(problems(&findings), BTreeSet::from([Rule::HookAddress, Rule::HostNetwork]), "{findings:#?}");
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn misspelt_names_are_corrected() {
         (("initContainers/lameduck/env/1", "{name: LAMEDUCK_WAITFOR, value: x}"), "LAMEDUCK_WAIT_FOR was probably"),
     ] {
         let findings = findings(&Native.with(&[changes]));
-        let finding = findings.iter().find(|finding| is_complaint(finding)).unwrap();
+        let finding = findings.iter().find(|finding| is_problem(finding)).unwrap();
         assert!(format!("{finding:?}").contains(fix), "{finding:?}");
     }
 }

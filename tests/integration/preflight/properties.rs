@@ -9,7 +9,7 @@ use lameduck_manifests::preflight::{Evaluation, Options, Preflight};
 use proptest::prelude::*;
 use serde_norway::Value;
 
-use super::support::{Base, NATIVE, complaints, config, findings, preflight_with};
+use super::support::{Base, NATIVE, config, findings, preflight_with, problems};
 
 /// Values of wrong types and ranges.
 const ODD_VALUES: [&str; 24] = [
@@ -82,7 +82,7 @@ fn disturb(value: &mut Value, choices: &[u8], odd: &str) {
     }
 }
 
-/// Checks a text, and that every finding says something.
+/// Checks a text, and that every finding has a detail.
 fn check(text: &str) -> Option<Preflight> {
     match check_text(text, &Options::default()) {
         Ok(preflight) => {
@@ -176,7 +176,7 @@ fn references_that_double_a_value_are_not_expanded() {
     env += ", {name: LAMEDUCK_TARGET, value: $(V63)}, {name: LAMEDUCK_GRACE_PERIOD, value: '600'}]";
     let mut manifest = Base::Native.manifest();
     manifest["spec"]["template"]["spec"]["initContainers"][0]["env"] = serde_norway::from_str(&env).unwrap();
-    assert!(complaints(&findings(&serde_norway::to_string(&manifest).unwrap())).is_empty());
+    assert!(problems(&findings(&serde_norway::to_string(&manifest).unwrap())).is_empty());
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn huge_scalars_are_read() {
         .replace("/prestop", &format!("/{long}"))
         .replace("args: [sidecar]", &format!("args: [sidecar, --target={long}, --lame-duck={long}]"));
     let findings = findings(&text);
-    assert!(!complaints(&findings).is_empty());
+    assert!(!problems(&findings).is_empty());
     assert!(findings.iter().all(|finding| finding.detail.len() < 1000), "details are short");
 }
 

@@ -6,7 +6,7 @@ use lameduck_manifests::preflight::{Object, Options, Rule};
 use serde_norway::Value;
 
 use super::support::Base::{Classic, Native, Standalone, TwoContainers};
-use super::support::{Change, NATIVE, complaints, findings, findings_with, list_of, of_rule, preflight_with};
+use super::support::{Change, NATIVE, findings, findings_with, list_of, of_rule, preflight_with, problems};
 
 /// The manifest of a kind that has its pod template at a path.
 fn workload(kind: &str, path: &[&str]) -> Value {
@@ -43,7 +43,7 @@ fn every_kind_with_a_pod_template_is_checked() {
         let preflight = preflight_with(&yaml(&workload(kind, path)), &Options::default());
         assert_eq!(preflight.objects.len(), 1, "{kind}");
         assert_eq!(preflight.objects[0].title(), format!("{kind}/speech/x"));
-        assert_eq!(complaints(&preflight.objects[0].findings), BTreeSet::new(), "{kind}");
+        assert_eq!(problems(&preflight.objects[0].findings), BTreeSet::new(), "{kind}");
     }
 }
 
@@ -107,7 +107,7 @@ fn sidecar_is_recognized_by_image_program_or_arguments() {
         let findings = findings(&Native.with(&[change]));
         let sidecar = of_rule(&findings, Rule::Sidecar);
         assert!(sidecar[0].detail.contains("native sidecar"), "{change:?}: {sidecar:?}");
-        assert!(!complaints(&findings).contains(&Rule::RestartPolicy), "{findings:?}");
+        assert!(!problems(&findings).contains(&Rule::RestartPolicy), "{findings:?}");
     }
 }
 
@@ -144,7 +144,7 @@ fn hooks_and_probes_that_a_mesh_has_rewritten_are_skipped() {
         ("initContainers/lameduck/readinessProbe/httpGet", "{path: /app-health/lameduck/readyz, port: 15020}"),
         ("initContainers/lameduck/startupProbe/httpGet", "{path: /app-health/lameduck/startupz, port: 15020}"),
     ]));
-    assert_eq!(complaints(&findings), BTreeSet::new(), "{findings:#?}");
+    assert_eq!(problems(&findings), BTreeSet::new(), "{findings:#?}");
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn hook_without_sidecar_is_found() {
         let text = format!(
             "kind: Pod\nmetadata: {{name: x}}\nspec: {{containers: [{{name: a, lifecycle: {{preStop: {{{hook}}}}}}}]}}\n"
         );
-        assert_eq!(complaints(&findings(&text)), BTreeSet::from([Rule::Sidecar]), "{text}");
+        assert_eq!(problems(&findings(&text)), BTreeSet::from([Rule::Sidecar]), "{text}");
     }
 }
 
@@ -178,7 +178,7 @@ spec:
     readinessProbe: {httpGet: {path: /readyz, port: 8089}, periodSeconds: 1, failureThreshold: 1}
 ";
     let findings = findings(text);
-    assert!(!complaints(&findings).contains(&Rule::Hook), "{findings:#?}");
+    assert!(!problems(&findings).contains(&Rule::Hook), "{findings:#?}");
     let ports = of_rule(&findings, Rule::HookPort);
     assert_eq!(ports.iter().map(|port| port.detail.as_str()).collect::<Vec<_>>(), ["8089, on a", "8089, on b"]);
 }
@@ -189,34 +189,34 @@ fn last_of_duplicate_keys_counts_as_for_the_api_server() {
         "      terminationGracePeriodSeconds: 3600\n",
         "      terminationGracePeriodSeconds: 3600\n      terminationGracePeriodSeconds: 60\n",
     );
-    assert!(complaints(&findings(&text)).contains(&Rule::GracePeriod));
+    assert!(problems(&findings(&text)).contains(&Rule::GracePeriod));
 }
 
 #[test]
 fn job_does_not_complete_with_an_ordinary_sidecar() {
     let text = Classic.with(&[]).replace("kind: Deployment", "kind: Job");
-    assert_eq!(complaints(&findings(&text)), BTreeSet::from([Rule::RestartPolicy]));
+    assert_eq!(problems(&findings(&text)), BTreeSet::from([Rule::RestartPolicy]));
 }
 
 #[test]
 fn also_hook_names_containers_that_must_have_the_hook() {
     let without = TwoContainers.with(&[("containers/proxy/lifecycle", "")]);
     let also = |name: &str| Options { also_hook: vec![name.to_owned()], ..Options::default() };
-    assert_eq!(complaints(&findings(&without)), BTreeSet::new());
+    assert_eq!(problems(&findings(&without)), BTreeSet::new());
     let hint = of_rule(&findings(&without), Rule::Hook);
     assert!(hint.iter().any(|finding| finding.detail.contains("stopped at once: proxy")), "{hint:?}");
-    assert_eq!(complaints(&findings_with(&without, &also("proxy"))), BTreeSet::from([Rule::Hook]));
+    assert_eq!(problems(&findings_with(&without, &also("proxy"))), BTreeSet::from([Rule::Hook]));
     let with = TwoContainers.with(&[]);
-    assert_eq!(complaints(&findings_with(&with, &also("proxy"))), BTreeSet::new());
+    assert_eq!(problems(&findings_with(&with, &also("proxy"))), BTreeSet::new());
     // In a stream, other pods may have it.
-    assert_eq!(complaints(&findings_with(&with, &also("envoy"))), BTreeSet::new());
+    assert_eq!(problems(&findings_with(&with, &also("envoy"))), BTreeSet::new());
 }
 
 #[test]
 fn container_option_names_the_main_container() {
     let text = TwoContainers.with(&[("containers/proxy/lifecycle", "")]);
     let options = Options { container: Some("proxy".into()), ..Options::default() };
-    assert_eq!(complaints(&findings_with(&text, &options)), BTreeSet::from([Rule::Hook]));
+    assert_eq!(problems(&findings_with(&text, &options)), BTreeSet::from([Rule::Hook]));
 }
 
 #[test]
@@ -229,14 +229,14 @@ fn without_a_known_target_the_containers_with_a_hook_are_the_main_ones() {
         ("containers/proxy/lifecycle", ""),
     ];
     let findings = findings(&TwoContainers.with(&generic));
-    assert_eq!(complaints(&findings), BTreeSet::new(), "{findings:#?}");
+    assert_eq!(problems(&findings), BTreeSet::new(), "{findings:#?}");
     let none = [generic[0], generic[1], ("containers/deepgram-engine/lifecycle", "")];
     let findings = self::findings(&TwoContainers.with(&none));
-    assert_eq!(complaints(&findings), BTreeSet::from([Rule::Hook]), "{findings:#?}");
+    assert_eq!(problems(&findings), BTreeSet::from([Rule::Hook]), "{findings:#?}");
 }
 
 #[test]
 fn standalone_hook_in_the_image_needs_no_installer() {
     let changes = [("initContainers", ""), ("volumes", ""), ("containers/deepgram-engine/volumeMounts", "")];
-    assert_eq!(complaints(&findings(&Standalone.with(&changes))), BTreeSet::new());
+    assert_eq!(problems(&findings(&Standalone.with(&changes))), BTreeSet::new());
 }

@@ -149,11 +149,11 @@ pub(crate) fn findings_with(text: &str, options: &Options) -> Vec<Finding> {
 }
 
 /// The rules that failed or warn.
-pub(crate) fn complaints(findings: &[Finding]) -> BTreeSet<Rule> {
-    findings.iter().filter(|finding| is_complaint(finding)).map(|finding| finding.rule).collect()
+pub(crate) fn problems(findings: &[Finding]) -> BTreeSet<Rule> {
+    findings.iter().filter(|finding| is_problem(finding)).map(|finding| finding.rule).collect()
 }
 
-pub(crate) fn is_complaint(finding: &Finding) -> bool {
+pub(crate) fn is_problem(finding: &Finding) -> bool {
     matches!(finding.evaluation, Evaluation::Fail { .. } | Evaluation::Warn { .. })
 }
 

@@ -1,11 +1,11 @@
-//! What a manifest does not say is skipped, never passed and never failed.
+//! A check whose data is not in the manifest is skipped. It never passes or fails.
 
 use std::collections::BTreeSet;
 
 use lameduck_manifests::preflight::{Evaluation, Finding, Rule};
 
 use super::support::Base::{Native, Standalone};
-use super::support::{Change, complaints, findings, of_rule};
+use super::support::{Change, findings, of_rule, problems};
 
 const GRACE_PERIOD: &str = "initContainers/lameduck/env/LAMEDUCK_GRACE_PERIOD";
 const ARGS: &str = "initContainers/lameduck/args";
@@ -17,10 +17,10 @@ fn only(findings: &[Finding], rule: Rule) -> Finding {
     found[0].clone()
 }
 
-/// Checks that nothing complains, and that these rules skip.
+/// Checks that no rule fails or warns, and that these rules are skipped.
 fn assert_skipped(changes: &[Change], rules: &[Rule]) -> Vec<Finding> {
     let findings = findings(&Native.with(changes));
-    assert_eq!(complaints(&findings), BTreeSet::new(), "{changes:?}: {findings:#?}");
+    assert_eq!(problems(&findings), BTreeSet::new(), "{changes:?}: {findings:#?}");
     for rule in rules {
         assert_eq!(only(&findings, *rule).evaluation, Evaluation::Skip, "{changes:?}: {findings:#?}");
     }
@@ -49,7 +49,7 @@ fn references_to_plain_variables_are_followed() {
     let findings = assert_skipped(&[seconds, (ARGS, "[sidecar, --grace-period=$(SECONDS)]")], &[]);
     assert_eq!(only(&findings, Rule::GracePeriod).evaluation, Evaluation::Pass);
     let wrong = Native.with(&[seconds, (ARGS, "[sidecar, --grace-period, $(SECONDS)0]")]);
-    assert_eq!(complaints(&self::findings(&wrong)), BTreeSet::from([Rule::GracePeriod]));
+    assert_eq!(problems(&self::findings(&wrong)), BTreeSet::from([Rule::GracePeriod]));
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn hook_in_a_script_is_skipped() {
         manifest["spec"]["template"]["spec"]["containers"][0]["lifecycle"]["preStop"] =
             serde_norway::from_str(&hook).unwrap();
         let findings = findings(&serde_norway::to_string(&manifest).unwrap());
-        assert_eq!(complaints(&findings), BTreeSet::new());
+        assert_eq!(problems(&findings), BTreeSet::new());
         assert_eq!(only(&findings, Rule::Hook).evaluation, Evaluation::Skip);
     }
 }
@@ -117,7 +117,7 @@ fn unknown_preset_hides_what_depends_on_it() {
 fn broken_setting_does_not_hide_the_others() {
     let changes = [(ARGS, "[sidecar, --signal=SIGFOO]"), ("terminationGracePeriodSeconds", "60")];
     let findings = findings(&Native.with(&changes));
-    assert_eq!(complaints(&findings), BTreeSet::from([Rule::Settings, Rule::GracePeriod]));
+    assert_eq!(problems(&findings), BTreeSet::from([Rule::Settings, Rule::GracePeriod]));
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn root_sidecar_with_cap_kill_may_signal_any_user() {
     assert_skipped(&[("initContainers/lameduck/securityContext", root)], &[]);
     let without =
         Native.with(&[("initContainers/lameduck/securityContext", "{runAsUser: 0, capabilities: {drop: [ALL]}}")]);
-    assert_eq!(complaints(&findings(&without)), BTreeSet::from([Rule::Uid]));
+    assert_eq!(problems(&findings(&without)), BTreeSet::from([Rule::Uid]));
 }
 
 #[test]
@@ -165,5 +165,5 @@ fn standalone_hook_ignores_variables_of_the_sidecar() {
         "[{name: LAMEDUCK_LISTEN, value: nonsense}, {name: LAMEDUCK_SIGNAL, value: SIGTERM}]",
     );
     let findings = findings(&Standalone.with(&[changes]));
-    assert_eq!(complaints(&findings), BTreeSet::new(), "{findings:#?}");
+    assert_eq!(problems(&findings), BTreeSet::new(), "{findings:#?}");
 }

@@ -1,4 +1,4 @@
-//! Readings of a metrics page: one process is never taken for several, whatever it does; several are found.
+//! Readings of a metrics page: a single process is never reported as several, and several processes are detected.
 
 use std::time::Duration;
 

@@ -35,7 +35,7 @@ pub(super) enum Role {
 pub(super) enum Command {
     /// `sidecar` and these words.
     Sidecar(Vec<Word>),
-    /// A script, or a word that only the cluster knows.
+    /// A script, or a word whose value is known only in the cluster.
     Unknown,
     /// Another subcommand or none.
     Invalid(Option<String>),
@@ -53,7 +53,7 @@ pub(super) struct Container<'a> {
 }
 
 impl<'a> Container<'a> {
-    /// The containers of a pod, without those that are no maps.
+    /// The containers of a pod, without entries that are not maps.
     pub(super) fn all(spec: View<'a>) -> Vec<Self> {
         let lists = [("initContainers", List::Init), ("containers", List::Ordinary)];
         let items = lists.into_iter().flat_map(|(key, list)| spec.list(key).into_iter().map(move |item| (list, item)));
@@ -99,7 +99,7 @@ impl<'a> Container<'a> {
         of(self.view).or_else(|| of(spec))
     }
 
-    /// The port that one of its ports has this name for.
+    /// The number of its port with this name.
     pub(super) fn named_port(&self, name: &str) -> Option<u16> {
         let port = self.view.list("ports").into_iter().find(|port| port.text_of("name") == Some(name));
         port.and_then(|port| port.get("containerPort")).and_then(View::port)

@@ -7,7 +7,7 @@ use crate::select::basename;
 pub(super) const PRESTOP_PATH: &str = "/prestop";
 /// The paths to which Istio rewrites hooks (<https://github.com/istio/istio>, `pilot/cmd/pilot-agent/status`).
 const MESH_PATH: &str = "/app-lifecycle/";
-/// The port of a sidecar that sets none.
+/// The sidecar's port if `--listen` is not set.
 pub(super) const DEFAULT_PORT: u16 = 8089;
 
 /// A preStop hook.
@@ -78,7 +78,7 @@ impl<'a> Hook<'a> {
         }
     }
 
-    /// Whether only lameduck can be meant, even if no sidecar is there.
+    /// Whether it can only be meant for lameduck, even if there is no sidecar.
     pub(super) fn requires_sidecar(&self) -> bool {
         match self.action {
             Action::Http(get) => get.is_prestop() && get.port().and_then(View::port) == Some(DEFAULT_PORT),

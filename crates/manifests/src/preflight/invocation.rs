@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::view::View;
 
-/// The longest word, in bytes. References could otherwise double a value with every variable.
+/// The maximum length of a word, in bytes. Otherwise each variable could double the value through references.
 const MAX_WORD_LENGTH: usize = 1 << 16;
 
 /// A word of a command line, or the value of a variable.
@@ -12,8 +12,8 @@ const MAX_WORD_LENGTH: usize = 1 << 16;
 pub enum Word {
     /// The manifest says it.
     Known(String),
-    /// It is known only in the cluster: it comes from `valueFrom`, or refers to a variable that the manifest does not
-    /// set.
+    /// It is known only in the cluster: it comes from `valueFrom`, or refers to a variable that is not set in the
+    /// manifest.
     Unknown {
         /// What precedes the unknown part, such as `--grace-period=`.
         prefix: String,
@@ -36,7 +36,7 @@ pub struct Variable {
 /// How a manifest starts lameduck.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invocation {
-    /// Whether it is a hook that drains without a sidecar.
+    /// Whether it is a standalone hook, which drains without a sidecar.
     pub standalone: bool,
     /// The words after the subcommand; `None` if a script starts lameduck.
     pub args: Option<Vec<Word>>,
@@ -58,7 +58,7 @@ impl Word {
         }
     }
 
-    /// A word of which nothing is known.
+    /// A word that is entirely unknown.
     const fn unknown() -> Self {
         Self::Unknown { prefix: String::new() }
     }

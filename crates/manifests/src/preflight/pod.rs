@@ -84,7 +84,7 @@ impl<'a> PodView<'a> {
         field.map_or(Some(DEFAULT_GRACE_PERIOD), |field| field.integer()?.try_into().ok())
     }
 
-    /// The ordinary containers of others than lameduck.
+    /// The ordinary containers that do not run lameduck.
     pub(super) fn others(&self) -> Vec<&Container<'a>> {
         let is_other = |container: &&Container| container.list == List::Ordinary && container.role == Role::Other;
         self.containers.iter().filter(is_other).collect()

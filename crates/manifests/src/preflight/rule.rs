@@ -1,13 +1,13 @@
 //! The rules of a preflight check, and what they find.
 
-/// One rule. Each looks for one kind of mistake, and no other rule looks for the same.
+/// One rule. Each looks for one kind of mistake that no other rule looks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Rule {
     /// Exactly one container runs the sidecar.
     Sidecar,
-    /// A native sidecar always restarts, and nothing else of lameduck does.
+    /// A native sidecar has `restartPolicy: Always`, and no other container of lameduck has it.
     RestartPolicy,
-    /// The image has a version.
+    /// The image has a version tag or a digest.
     Image,
     /// The sidecar accepts its settings.
     Settings,
@@ -53,7 +53,7 @@ pub enum Rule {
     Port,
     /// The kubelet can call the hook although the pod has no address of its own.
     HostNetwork,
-    /// The sidecar does not lower the pod's quality of service.
+    /// The sidecar does not lower the pod's `QoS` class.
     Resources,
     /// `kubectl describe` shows why the sidecar refused a setting.
     TerminationMessage,

@@ -1,19 +1,19 @@
-//! What the rules must know of lameduck's settings.
+//! What the rules must know about lameduck's settings.
 
 use std::time::Duration;
 
 /// The settings of an invocation, as far as the manifest says. `None` means that it does not say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// The settings that are refused.
+    /// The settings that lameduck refuses.
     pub refused: Vec<Problem>,
-    /// The variables that are no settings.
+    /// The variables that are not settings.
     pub unknown_variables: Vec<Problem>,
     /// What is known only in the cluster: flags, or a description.
     pub unknown: Vec<String>,
     /// The grace period.
     pub grace_period: Option<GracePeriod>,
-    /// The time from being unready to the signal.
+    /// The time between turning unready and the signal.
     pub lame_duck: Option<Duration>,
     /// Where the sidecar listens.
     pub listen: Option<Listen>,
@@ -66,6 +66,6 @@ pub enum Target {
     },
     /// By the port on which it listens.
     Port(u16),
-    /// There is none: streams are only counted.
+    /// There is no target: streams are only counted.
     None,
 }

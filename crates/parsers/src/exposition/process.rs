@@ -1,4 +1,4 @@
-//! What a page says about the process that served it, to notice several processes behind one port.
+//! What a page says about the process that served it, to detect several processes behind one port.
 //!
 //! Client libraries describe their process by `process_start_time_seconds` and `process_cpu_seconds_total`
 //! (<https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics>). A page without these may still have
@@ -50,8 +50,8 @@ pub(super) struct ProcessReader {
     families: u8,
 }
 
-/// A series that a page should have once. One without labels is the page's own process, whatever others there are: an
-/// aggregated page may list further processes by label.
+/// A series that a page should have once. The series without labels describes the page's own process: an aggregated
+/// page may list further processes by label.
 #[derive(Debug, Default)]
 struct Single {
     unlabelled: Option<Counter>,

@@ -38,7 +38,7 @@ pub(super) fn read(invocation: &Invocation) -> Settings {
     settings
 }
 
-/// Fills in what the settings mean, as far as the manifest gives what they depend on.
+/// Fills in the derived settings, as far as the manifest gives the values on which they depend.
 fn fill(settings: &mut Settings, given: &Given, args: &SidecarArgs, pod_grace_period: Option<u64>) {
     let known = |flags: &[&str]| flags.iter().all(|flag| given.is_known(flag));
     let grace_period = args.grace_period.map_or(GracePeriod::NotSet, GracePeriod::Set);
@@ -55,7 +55,7 @@ fn fill(settings: &mut Settings, given: &Given, args: &SidecarArgs, pod_grace_pe
             settings.sends_signal = known(&["preset", "signal"]).then_some(own.signal.is_some());
             settings.target = known(&["preset", "target", "target-port"]).then(|| target(args, own.matcher.as_ref()));
         }
-        // With a broken or unknown setting, what they mean together is not known.
+        // If one setting is invalid or unknown, the derived values are unknown.
         Err(_) if !settings.refused.is_empty() || !settings.unknown.is_empty() => {}
         Err(error) => settings.refused.push(Problem { cause: error.problem(), fix: error.fix }),
     }
@@ -76,7 +76,7 @@ fn target(args: &SidecarArgs, matcher: Option<&Matcher>) -> Target {
     }
 }
 
-/// The variables that are no settings, each with the one that was probably meant.
+/// The variables that are not settings, each with the one that was probably meant.
 fn unknown_variables(environment: &[Variable]) -> Vec<Problem> {
     let known = known_variables();
     let unknown = environment.iter().filter(|variable| !known.contains(&variable.name));
@@ -85,7 +85,7 @@ fn unknown_variables(environment: &[Variable]) -> Vec<Problem> {
             Some(closest) => format!("{closest} was probably intended"),
             None => "correct or remove it; lameduck sidecar --help lists all settings".to_owned(),
         };
-        Problem { cause: format!("line {line}: {name} is no setting, so lameduck ignores it"), fix }
+        Problem { cause: format!("line {line}: {name} is not a setting, so lameduck ignores it"), fix }
     };
     unknown.map(problem).collect()
 }

@@ -24,14 +24,14 @@ impl Pod {
         self
     }
 
-    /// Processes answer for the page in turn, each with what it says of itself and this many streams.
+    /// Processes serve the page in turn, each with its own process facts and this many streams.
     pub(crate) fn workers(&mut self, workers: &[(PageProcess, u64)]) -> &mut Self {
         let readings = |streams| vec![(Source::Metrics, count(streams))];
         let workers: Vec<_> = workers.iter().map(|(process, streams)| (process.clone(), readings(*streams))).collect();
         self.page_of_workers(&workers)
     }
 
-    /// Processes answer for the page in turn, each with what it says of itself and these readings.
+    /// Processes serve the page in turn, each with its own process facts and these readings.
     pub(crate) fn page_of_workers(&mut self, workers: &[(PageProcess, Vec<(Source, Reading)>)]) -> &mut Self {
         self.page = Page::Workers(workers.to_vec());
         self

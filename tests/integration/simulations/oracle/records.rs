@@ -1,4 +1,4 @@
-//! Checks the records of drains that are not over, and what a result says about the time after the signal.
+//! Checks provisional records, and what a result says about the time after the signal.
 
 use lameduck_machine::drain_id::DrainId;
 use lameduck_machine::io::{RecordReason, TargetEnded};
@@ -24,7 +24,7 @@ pub(super) struct Records {
     /// When the signal was sent, by its result.
     pub(super) sent_at: Option<Time>,
     streams_at_signal: Option<u64>,
-    /// Whether an earlier sidecar has seen the target serve on after the signal.
+    /// Whether an earlier sidecar has seen the target still serving after the signal.
     seen_before: bool,
     /// Whether the last hook caller has disconnected from the active drain.
     pub(super) hook_disconnected: bool,
@@ -105,7 +105,7 @@ impl Oracle {
         assert_eq!(self.drain.is_none(), matches!(ended, TargetEnded::Serving(_)), "{ended:?}");
     }
 
-    /// Nothing was cut only if a reading that was requested after the signal has seen the target serve on.
+    /// A result may say that nothing was cut only if a reading after the signal has seen the target still serving.
     pub(super) fn assert_proven(&self, result: &DrainResult) {
         let Some(sent_at) = self.records.sent_at.filter(|_| result.signalled) else { return };
         let nothing_to_lose = result.streams_at_signal == Some(0) || result.outcome == Outcome::NeverServed;

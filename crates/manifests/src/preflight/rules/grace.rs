@@ -9,7 +9,7 @@ const FIELD: &str = "terminationGracePeriodSeconds";
 /// The default of the cluster autoscaler's `--max-graceful-termination-sec`, in seconds.
 const AUTOSCALER_LIMIT: u64 = 600;
 
-/// The grace period of the pod is that of lameduck.
+/// The pod and lameduck have the same grace period.
 pub(super) fn equality(pod: &PodView) -> Vec<Evaluated> {
     if pod.invocation.is_none() {
         return Vec::new();
@@ -24,9 +24,9 @@ pub(super) fn equality(pod: &PodView) -> Vec<Evaluated> {
     };
     let source = if field.is_none() { " (Kubernetes' default: the manifest sets none)" } else { "" };
     vec![match pod.settings.grace_period {
-        None => skip(format!("the pod's is {of_pod} s{source}; that of lameduck is not known from the manifest")),
+        None => skip(format!("the pod's is {of_pod} s{source}; lameduck's is not known from the manifest")),
         Some(GracePeriod::NotSet) => {
-            skip(format!("the pod's is {of_pod} s{source}; that of lameduck is not set (see settings)"))
+            skip(format!("the pod's is {of_pod} s{source}; lameduck's is not set (see settings)"))
         }
         Some(GracePeriod::Set(own)) if own.as_secs() == of_pod && own.subsec_nanos() == 0 => {
             pass(format!("{of_pod} s, for the pod and for lameduck"))
@@ -42,7 +42,7 @@ fn mismatch_fix(own: u64, of_pod: u64) -> String {
     let consequence = if own > of_pod {
         "the kubelet would end the pod before lameduck's deadline"
     } else {
-        "lameduck would end the drain before it must"
+        "lameduck would end the drain earlier than necessary"
     };
     format!("set both to the duration of the longest stream: {consequence}")
 }

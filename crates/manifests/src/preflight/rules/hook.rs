@@ -69,7 +69,7 @@ fn drain_hook(pod: &PodView, name: &str, drain: Drain, line: usize) -> Evaluated
     if drain.standalone && pod.sidecar().is_some() {
         return fail(
             format!(
-                "line {line}: the hook of {name} drains by itself (--standalone) beside the sidecar, so the target would be signalled twice"
+                "line {line}: the hook of {name} drains by itself (--standalone), but there is a sidecar too, so the target would be signalled twice"
             ),
             "remove --standalone, or the sidecar",
         );
@@ -77,7 +77,7 @@ fn drain_hook(pod: &PodView, name: &str, drain: Drain, line: usize) -> Evaluated
     if !drain.has_flag("--hook") {
         return warn(
             format!(
-                "line {line}: the hook of {name} runs `lameduck drain` without --hook, as a person would: if the kubelet calls it again, the deadline stays"
+                "line {line}: the hook of {name} runs `lameduck drain` without --hook: if the kubelet calls it again, the deadline does not move"
             ),
             "add --hook",
         );

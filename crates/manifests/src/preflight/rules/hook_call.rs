@@ -148,12 +148,12 @@ pub(super) fn token(pod: &PodView) -> Vec<Evaluated> {
         match pod.settings.needs_token {
             Some(false) => None,
             _ if get.has_header("Authorization") => {
-                Some(pass(format!("the hook of {name} has a header Authorization")))
+                Some(pass(format!("the hook of {name} has an Authorization header")))
             }
             None => Some(skip("whether --token-file is set is not known from the manifest")),
             Some(true) => Some(fail(
                 format!(
-                    "--token-file is set, but the hook of {name} has no header Authorization, so its call would start no drain"
+                    "--token-file is set, but the hook of {name} has no Authorization header, so its call would start no drain"
                 ),
                 "add httpHeaders: [{name: Authorization, value: Bearer TOKEN}] to the hook; or use an exec hook (`lameduck drain --hook`)",
             )),

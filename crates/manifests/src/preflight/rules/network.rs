@@ -3,7 +3,7 @@
 use crate::preflight::pod::PodView;
 use crate::preflight::rule::{Evaluated, fail, pass, skip, warn};
 
-/// The port is reachable, declared as it is, and no other container has it.
+/// The port is reachable, matches the declared port, and is used by no other container.
 pub(super) fn port(pod: &PodView) -> Vec<Evaluated> {
     let Some(sidecar) = pod.sidecar() else { return Vec::new() };
     let Some(listen) = pod.settings.listen else { return vec![skip("--listen is not known from the manifest")] };
@@ -23,7 +23,7 @@ pub(super) fn port(pod: &PodView) -> Vec<Evaluated> {
         )];
     }
     if port == 0 {
-        return vec![fail("--listen: port 0 is another port at each start", "set --listen [::]:8089")];
+        return vec![fail("--listen: port 0 means a different port at each start", "set --listen [::]:8089")];
     }
     let declared: Vec<_> = sidecar.ports().collect();
     vec![if declared.is_empty() || declared.contains(&port) {

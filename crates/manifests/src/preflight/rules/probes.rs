@@ -67,7 +67,7 @@ pub(super) fn startup(pod: &PodView) -> Vec<Evaluated> {
         let effect = if is_native {
             "which starts only after this probe: the pod stays in Init"
         } else {
-            "and restarts the sidecar while that loads"
+            "so the sidecar is restarted while the main container loads"
         };
         fail(format!("line {}: {what} waits for the main container, {effect}", view.line()), FIX)
     };
@@ -210,7 +210,7 @@ pub(super) fn grace_period(pod: &PodView) -> Vec<Evaluated> {
         })
         .collect();
     if found.is_empty() && !hooked.is_empty() {
-        found.push(pass("no probe of the main container has another grace period"));
+        found.push(pass("no probe of the main container has its own grace period"));
     }
     found
 }

@@ -113,7 +113,7 @@ fn unknown_id(key: &str, ids: [(&Container, Id); 2]) -> Evaluated {
     let invalid = names(|id| matches!(id, Id::Invalid));
     if invalid.is_empty() {
         let missing = names(|id| matches!(id, Id::Missing));
-        return skip(format!("the manifest gives no {key} for {missing}: it is that of the image, or the namespace's"));
+        return skip(format!("the manifest sets no {key} for {missing}: it comes from the image or the namespace"));
     }
     fail(format!("{key} of {invalid} is not a whole number"), "write it like 1000, without quotes")
 }

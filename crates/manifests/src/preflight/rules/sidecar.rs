@@ -1,4 +1,4 @@
-//! Whether the sidecar is there, and stays.
+//! Whether there is a sidecar, and whether it keeps running.
 
 use crate::preflight::container::{Container, List, Role};
 use crate::preflight::pod::PodView;
@@ -41,20 +41,20 @@ fn restart_policy_of(pod: &PodView, container: &Container) -> Evaluated {
         }
         (Role::Installer, List::Init, true) => fail(
             format!(
-                "line {line}: init container {name} only copies the binary, but restartPolicy: Always repeats it for ever"
+                "line {line}: init container {name} only copies the binary, but restartPolicy: Always repeats it forever"
             ),
             "remove its restartPolicy",
         ),
         (Role::Installer, List::Ordinary, _) => fail(
             format!(
-                "line {line}: container {name} copies the binary while the main container already runs, and restarts for ever"
+                "line {line}: container {name} copies the binary while the main container already runs, and restarts forever"
             ),
             "move it to initContainers",
         ),
-        (_, List::Init, true) => pass(format!("Always: {name} runs beside the main container")),
+        (_, List::Init, true) => pass(format!("Always: {name} runs next to the main container")),
         (_, List::Init, false) => fail(
             format!(
-                "line {line}: init container {name} does not have restartPolicy: Always, so the pod waits for its end for ever"
+                "line {line}: init container {name} does not have restartPolicy: Always, so the pod waits forever for it to exit"
             ),
             "set restartPolicy: Always on it (Kubernetes 1.29 or later), or move it to containers",
         ),
@@ -85,7 +85,7 @@ fn image_of(container: &Container) -> Evaluated {
     match last.split_once(':') {
         Some((_, "latest")) => fail(
             format!(
-                "line {line}: {image}: what latest means changes, so pods of one workload may run different versions"
+                "line {line}: {image}: the tag latest can point to another image later, so pods of one workload may run different versions"
             ),
             FIX,
         ),

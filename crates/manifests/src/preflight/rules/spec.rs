@@ -1,4 +1,4 @@
-//! The resources of the sidecar, and where its last message goes.
+//! The resources of the sidecar, and its termination message.
 
 use super::quantity;
 use crate::preflight::container::Container;
@@ -6,14 +6,14 @@ use crate::preflight::pod::PodView;
 use crate::preflight::rule::{Evaluated, fail, pass, skip, warn};
 use crate::preflight::view::View;
 
-/// The resources that decide the quality of service
+/// The resources that decide the `QoS` class
 /// (<https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/>).
 const RESOURCES: [&str; 2] = ["cpu", "memory"];
 
 /// A pod is Guaranteed only if requests equal limits in every container.
 pub(super) fn resources(pod: &PodView) -> Vec<Evaluated> {
     if pod.spec.get("resources").is_some() {
-        return vec![skip("the pod as a whole has resources, and these decide its quality of service")];
+        return vec![skip("the pod has pod-level resources, which decide its QoS class")];
     }
     let others = pod.containers.iter().filter(|container| !is_own(pod, container));
     let would_be_guaranteed = others.map(is_guaranteed).reduce(|one, other| one && other).unwrap_or(false);
@@ -49,7 +49,7 @@ fn resources_of(container: &Container, would_be_guaranteed: bool) -> Evaluated {
     }
 }
 
-/// Whether requests equal limits for all that decides the quality of service.
+/// Whether requests equal limits for every resource that decides the `QoS` class.
 fn is_guaranteed(container: &Container) -> bool {
     let of = |list, resource| container.view.at(&["resources", list, resource]).and_then(View::text);
     RESOURCES.into_iter().all(|resource| {
