@@ -103,7 +103,7 @@ impl<'a> Run<'a> {
             let is_unscraped = allowed == expected.metrics && text == UNSCRAPED;
             assert!(is_unscraped || allowed.contains(&text.as_str()), "expected {allowed:?}, found {found}");
         }
-        let cells = columns.map(|allowed| allowed.join(" or "));
+        let cells = columns.map(|allowed| allowed.join(" *or* "));
         let cells = [expected.scenario.to_owned()].into_iter().chain(cells).collect();
         matrix::add(Row { position: expected::position(expected), cells });
         let cause = endings.failures.first().map(|failure| format!("; {failure}"));
