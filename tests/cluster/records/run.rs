@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::expected;
 use crate::support::client::{Client, Endings};
-use crate::support::clock::{TIMEOUT, poll};
+use crate::support::clock::{TIMEOUT, now, poll, since};
 use crate::support::log::Log;
 use crate::support::manifest::{LAMEDUCK, Manifest};
 use crate::support::matrix::{self, Row};
@@ -57,9 +57,11 @@ impl<'a> Run<'a> {
     /// Deletes the pod, and waits until its object and its processes are gone.
     pub(super) fn delete_and_wait(&self, args: &[&str]) {
         let sidecar = self.pod.process("lameduck");
+        let deleted = now();
         self.pod.delete(args);
         self.pod.wait_gone();
         node::wait_until_ended(sidecar);
+        println!("         {} was gone after {} s", self.pod.name, since(deleted).as_secs());
     }
 
     /// Reads the log of the sidecar's second run as well. Its file disappears with the pod.
@@ -101,10 +103,11 @@ impl<'a> Run<'a> {
             let is_unscraped = allowed == expected.metrics && text == UNSCRAPED;
             assert!(is_unscraped || allowed.contains(&text.as_str()), "expected {allowed:?}, found {found}");
         }
-        let cells = columns.map(|allowed| allowed.join(" or "));
+        let cells = columns.map(|allowed| allowed.join(" *or* "));
         let cells = [expected.scenario.to_owned()].into_iter().chain(cells).collect();
         matrix::add(Row { position: expected::position(expected), cells });
-        found
+        let cause = endings.failures.first().map(|failure| format!("; {failure}"));
+        found + cause.as_deref().unwrap_or_default()
     }
 
     /// The last record, or what else the log says about streams.

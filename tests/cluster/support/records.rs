@@ -63,13 +63,10 @@ pub(crate) fn last_record(log: &Log) -> Option<Value> {
     records.rfind(|line| line["id"].is_string() && line["outcome"].is_string())
 }
 
-/// The warnings of a record: a list in a message, text in a log line.
+/// The codes of the warnings of a record.
 pub(crate) fn warnings(record: &Value) -> Vec<String> {
-    let names: Vec<&str> = match record["warnings"].as_array() {
-        Some(list) => list.iter().filter_map(Value::as_str).collect(),
-        None => record["warnings"].as_str().expect("a text").split(',').filter(|name| !name.is_empty()).collect(),
-    };
-    names.into_iter().map(str::to_owned).collect()
+    let codes = record["warnings"].as_array().expect("a list of warnings").iter();
+    codes.map(|code| code.as_str().expect("a code").to_owned()).collect()
 }
 
 /// What matters in a record, as text for a table.
@@ -134,12 +131,15 @@ impl Drop for Scraper {
     }
 }
 
-/// A page that was sent to its end, or nothing.
+/// A page that was sent to its end; `None` if there is none.
 fn scrape(address: SocketAddr) -> Option<String> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
     stream.write_all(request("GET", "/metrics", "").as_bytes()).ok()?;
     let mut response = String::new();
     stream.read_to_string(&mut response).ok()?;
-    response.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).filter(|body| !body.is_empty())
+    let (head, body) = response.split_once("\r\n\r\n")?;
+    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    // A sidecar that exits answers with an error, or closes the connection early.
+    (head.contains(" 200 ") && length == Some(body.len())).then(|| body.to_owned())
 }
