@@ -1,13 +1,14 @@
 //! An exit or a count of zero soon after the signal.
 
 use lameduck_machine::reading::ReadErrorKind::NoResponse;
+use lameduck_machine::reading::Source::Metrics;
 use lameduck_machine::result::ExitStatus::{self, Code, Killed, Unknown};
 use lameduck_machine::result::Outcome::{Drained, Exited, Expired};
 use lameduck_machine::result::Trigger::Hook;
 use lameduck_machine::warnings::Warning::{self, EndedWithSignal};
 
 use crate::machine_scripts::pod::Effect::{Release, Signal};
-use crate::machine_scripts::pod::{CALL, CONFIRMATION, DEADLINE, Pod, SIGNAL};
+use crate::machine_scripts::pod::{CALL, CONFIRMATION, DEADLINE, Pod, SIGNAL, count};
 use crate::machine_scripts::records::{result, warnings};
 
 const SIGKILL: i32 = 9;
@@ -66,6 +67,14 @@ fn stream_loss_after_signal_is_still_reported_at_deadline() {
 }
 
 #[test]
+fn zero_at_the_deadline_does_not_hide_a_loss_with_the_signal() {
+    let mut pod = Pod::serving(3);
+    pod.drain_to_signal().streams(0).at(17).streams(1).at(DEADLINE - 1).streams(0).at(DEADLINE);
+    pod.expect([Release(Expired, None)]);
+    assert_eq!(warnings(&pod), [EndedWithSignal]);
+}
+
+#[test]
 fn stream_loss_after_signal_survives_restart() {
     let mut pod = Pod::serving(3);
     pod.drain_to_signal().streams(0).at(18).sidecar_restarts();
@@ -115,6 +124,18 @@ fn unsignalled_drain_has_no_count_at_the_signal() {
     let mut pod = Pod::with(0, |policy| policy.signal = None);
     pod.at(CALL).call(Hook).at(SIGNAL + 2).expect([Release(Drained, Some(0))]);
     assert_eq!((result(&pod).streams_at_signal, warnings(&pod)), (None, vec![]));
+}
+
+#[test]
+fn signal_waits_for_the_first_count_after_a_restart() {
+    let mut pod = Pod::serving(3);
+    pod.at(CALL).call(Hook).at(14);
+    let saved = pod.saved;
+    let mut pod = Pod::serving(3);
+    pod.saved = saved;
+    pod.at(20).polls_hang().sidecar_restarts().at(20.5).answer_newest_poll(&[(Metrics, count(3))]);
+    pod.expect([Signal(1)]).streams(3).at(DEADLINE).expect([Release(Expired, Some(3))]);
+    assert_eq!(result(&pod).streams_at_signal, Some(3));
 }
 
 #[test]

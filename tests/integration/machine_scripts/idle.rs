@@ -11,9 +11,11 @@ use lameduck_machine::result::ExitStatus;
 use lameduck_machine::result::Outcome::{Drained, Expired, Idle};
 use lameduck_machine::result::Trigger::{Cli, Hook};
 use lameduck_machine::socket_table::{Connection, SocketTable};
+use lameduck_machine::warnings::Warning::EndedWithSignal;
 
 use crate::machine_scripts::pod::Effect::{Kill, Release, ReleaseUnauthorized, Signal};
 use crate::machine_scripts::pod::{BUDGET, CONFIRMATION, EXIT_MARGIN, LAME_DUCK, PORT, Pod, found, second};
+use crate::machine_scripts::records::warnings;
 
 /// When these scripts call: after enough time for streams to become idle.
 const CALL: u32 = 40;
@@ -57,6 +59,14 @@ fn idle_drain_kills_lingering_target_after_exit_margin() {
         .expect([Signal(1), Release(Idle, Some(0))]);
     assert_eq!(pod.result.map(|result| result.idle_streams), Some(2));
     pod.at(SIGNAL + EXIT_MARGIN).expect([Kill(1)]).at(110);
+}
+
+#[test]
+fn idle_streams_do_not_hide_a_loss_with_the_signal() {
+    let mut pod = Pod::with(4, idle_ends_drain);
+    pod.traffic(&[SILENT, ACTIVE, ACTIVE, ACTIVE]).at(CALL).call(Hook).at(SIGNAL).expect([Signal(1)]);
+    pod.streams(1).traffic(&[SILENT]).at(SIGNAL + 1).expect([Release(Idle, None)]);
+    assert_eq!(warnings(&pod), [EndedWithSignal]);
 }
 
 #[test]

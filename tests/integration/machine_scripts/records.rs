@@ -13,7 +13,7 @@ use lameduck_machine::result::{DrainResult, Outcome};
 use lameduck_machine::warnings::Warning::{self, EndedWithSignal, NoHook};
 
 use crate::machine_scripts::pod::Effect::{Exit, Release, Signal};
-use crate::machine_scripts::pod::{CALL, CONFIRMATION, DEADLINE, Pod, SIGNAL, found};
+use crate::machine_scripts::pod::{CALL, CONFIRMATION, DEADLINE, Pod, SIGNAL, found, second};
 
 const SIGKILL: i32 = 9;
 
@@ -139,14 +139,66 @@ fn zero_just_before_target_exit_leaves_streams_unknown() {
 }
 
 #[test]
+fn hook_is_not_given_up_while_another_waits() {
+    let mut pod = Pod::serving(3);
+    pod.drain_to_signal().at(20).call(Hook).hang_up(Hook).at(30).exits(1, Code(0)).expect([Release(Exited, Some(0))]);
+}
+
+#[test]
+fn exit_after_the_hook_was_given_up_is_no_end_with_the_signal() {
+    let mut pod = Pod::serving(3);
+    pod.drain_to_signal().hang_up(Hook).at(15.1).exits(1, Code(0)).expect([Release(Exited, Some(3))]);
+    assert_eq!(warnings(&pod), []);
+}
+
+#[test]
+fn record_does_not_say_that_a_refused_signal_was_sent() {
+    let mut pod = Pod::serving(3);
+    pod.signals_fail(true).at(CALL).call(Hook).at(14.8).polls_hang().at(SIGNAL);
+    let (record, _) = *pod.records.last().expect("a record");
+    assert_eq!((record.signalled, record.streams_at_signal), (false, None));
+}
+
+#[test]
+fn reopened_drain_has_a_record_and_no_result() {
+    let mut pod = Pod::serving(3);
+    pod.drain_to_signal().at(DEADLINE).expect([Release(Expired, Some(3))]).at(70).call(Hook);
+    assert_eq!(last_record(&pod), (Interrupted, Some(3), Started));
+    assert_eq!(pod.controller.snapshot(second(70)).result, None);
+}
+
+#[test]
+fn restarted_sidecar_writes_the_record_again() {
+    let mut pod = Pod::serving(3);
+    pod.drain_to_signal().at(20).sidecar_restarts();
+    assert_eq!(pod.records.iter().filter(|(_, reason)| *reason == Started).count(), 2);
+    pod.at(DEADLINE).expect([Release(Expired, Some(3))]);
+    assert_eq!(pod.stragglers, 3);
+}
+
+#[test]
+fn status_keeps_the_result_over_a_restart() {
+    let mut pod = Pod::serving(3);
+    pod.drain_to_signal().at(30).exits(1, Code(0)).expect([Release(Exited, Some(0))]).at(31).sidecar_restarts();
+    assert_eq!(pod.controller.snapshot(second(31)).result, pod.result);
+}
+
+#[test]
+fn sidecar_that_leaves_a_drain_says_so() {
+    let mut pod = Pod::with(3, |policy| policy.on_sigterm = SigtermPolicy::Exit);
+    pod.at(CALL).call(Hook).at(12).sigterm().expect([Exit]);
+    assert_eq!(last_record(&pod), (Interrupted, Some(3), RecordReason::Exit));
+}
+
+#[test]
 fn status_keeps_the_last_result_until_the_next_drain() {
     let mut pod = Pod::serving(3);
     pod.drain_to_signal().at(30).exits(1, Code(0)).expect([Release(Exited, Some(0))]);
     pod.at(32).search_finds(found(2, None)).streams(1).at(35).ready();
-    let snapshot = pod.controller.snapshot(lameduck_test_support::machine::second(35));
+    let snapshot = pod.controller.snapshot(second(35));
     assert_eq!((snapshot.result, snapshot.record), (pod.result, None));
     pod.at(40).call(Hook);
-    let snapshot = pod.controller.snapshot(lameduck_test_support::machine::second(40));
+    let snapshot = pod.controller.snapshot(second(40));
     assert_eq!(snapshot.result, None);
 }
 

@@ -49,6 +49,16 @@ fn target_found_in_a_drain_replaces_the_earlier_end() {
     assert_eq!(warnings(&pod), []);
 }
 
+#[test]
+fn target_found_in_a_drain_has_its_own_streams() {
+    let mut pod = Pod::serving(3);
+    pod.at(10).exits(1, Code(0)).searches_hang().at(12).call(Hook);
+    pod.streams(2).search_finds(found(2, None)).at(SIGNAL + 2).expect([Signal(2)]);
+    pod.at(DEADLINE + 2).expect([Release(Expired, Some(2))]);
+    let result = pod.result.expect("a result");
+    assert_eq!((result.streams_at_start, pod.stragglers), (Some(2), 3 + 2));
+}
+
 /// A pod with a page and connections to a port.
 fn with_sockets(streams: u64, flows: &[u64]) -> Pod {
     let mut policy = policy();
@@ -106,4 +116,11 @@ fn streams_lost_in_lame_duck_are_unknown() {
     pod.at(CALL).call(Hook).at(12.5).streams(0).at(SIGNAL).expect([Signal(1)]);
     pod.at(20).exits(1, Code(0)).expect([Release(Drained, None)]);
     assert_eq!(warnings(&pod), [ToldByOthers]);
+}
+
+#[test]
+fn short_disagreement_of_sources_is_not_reported() {
+    let mut pod = with_sockets(2, &[0, 0]);
+    pod.drain_to_signal().at(20.5).streams(3).at(22.5).streams(2).at(DEADLINE).expect([Release(Expired, Some(2))]);
+    assert_eq!(warnings(&pod), []);
 }
