@@ -149,7 +149,8 @@ impl<'a> Account<'a> {
         let record = &drain.record;
         let told = record.warnings.contains(Warning::ToldByOthers) && record.streams_at_start != Some(0);
         // Streams that were left at the signal are judged by the readings after it.
-        let before_signal = told && !self.sent_signal().is_some_and(|signal| signal.streams > Some(0));
+        let before_signal =
+            told && self.sent_signal().is_none_or(|signal| signal.streams.is_none_or(|streams| streams == 0));
         let hook_gone = matches!(record.hook, HookState::Disconnected(streams) if streams != Some(0));
         before_signal || hook_gone
     }

@@ -17,6 +17,7 @@ use crate::io::http::Url;
 use crate::io::report::StatusReport;
 use crate::io::signals;
 use crate::sanitize::sanitize;
+use lameduck_machine::snapshot::Phase;
 use lameduck_machine::time::Time;
 
 /// The signals that the live view handles. Others have their default effect.
@@ -54,7 +55,7 @@ async fn print_json(first: Fetched, mut answers: Receiver<Answer>) -> io::Result
         match &current {
             Ok(Fetched { text, report }) => {
                 print(&text.trim_end().replace(['\r', '\n'], " "))?;
-                finished = report.outcome.is_some();
+                finished = has_finished(report);
             }
             Err(_) if finished => return Ok(()),
             Err(error) if !failed => eprint_line(&error.message),
@@ -75,8 +76,9 @@ async fn print_changes(first: Fetched, mut answers: Receiver<Answer>) -> io::Res
             Ok(Fetched { report, .. }) => {
                 changes.print_state(&describe_change(report), &time_left(report))?;
                 changes.print_outcome(report)?;
+                changes.is_finished = has_finished(report);
             }
-            Err(_) if changes.outcome.is_some() => return changes.repeat_outcome(),
+            Err(_) if changes.is_finished => return changes.repeat_outcome(),
             // The reason may vary while the sidecar does not answer. That is not a change.
             Err(error) => changes.print_state("", &error.message)?,
         }
@@ -93,6 +95,13 @@ struct Changes {
     outcome: Option<String>,
     /// Whether a state was printed after the outcome.
     outcome_is_buried: bool,
+    /// Whether the last status was that of a finished drain.
+    is_finished: bool,
+}
+
+/// Whether the drain has finished, so that the sidecar may exit. The outcome of an earlier drain is kept while serving.
+fn has_finished(report: &StatusReport) -> bool {
+    report.outcome.is_some() && report.phase == Phase::Done.name()
 }
 
 impl Changes {

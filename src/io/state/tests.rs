@@ -168,7 +168,7 @@ fn content_and_name_are_the_same_in_every_build() {
         r#""hook_joined":true,"warnings":["ended_with_signal","no_hook"],"result":{"ended_at":{"secs":130,"nanos":0},"#,
         r#""outcome":"expired","streams_at_signal":2,"stragglers":null,"idle_streams":0,"#,
         r#""duration":{"secs":0,"nanos":7000000},"signalled":true,"warnings":["ended_with_signal","no_hook"],"#,
-        r#""reported":false},"checksum":"3b71a069d5f43a51"}"#
+        r#""reported":false},"checksum":"25026ff21fe19032"}"#
     );
     assert_eq!(String::from_utf8(text).unwrap(), expected);
     let path = StateFile::for_pid_namespace(Path::new("/dir"), "foobar").path;
