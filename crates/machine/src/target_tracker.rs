@@ -279,6 +279,17 @@ mod tests {
     }
 
     #[test]
+    fn readings_are_compared_from_when_the_signal_was_sent() {
+        let mut tracker = tracker(None);
+        assert_eq!(tracker.take_signal(&policy(), SIGNAL), Some(TARGET));
+        let sent_at = AT + Duration::from_secs(1);
+        assert!(tracker.on_signal_result(TARGET, true, sent_at));
+        assert_eq!(tracker.target().and_then(Target::sent_signal).map(|signal| signal.sent_at), Some(sent_at));
+        assert!(!tracker.observe_after_signal(0, sent_at), "requested before the signal was sent");
+        assert!(tracker.observe_after_signal(0, sent_at + Duration::from_millis(150)));
+    }
+
+    #[test]
     fn target_is_killed_once() {
         let mut tracker = tracker(None);
         assert_eq!([tracker.take_kill(), tracker.take_kill()], [Some(TARGET), None]);
