@@ -148,9 +148,9 @@ impl<'a> Account<'a> {
     fn was_stopped(&self, drain: &Drain) -> bool {
         let record = &drain.record;
         let told = record.warnings.contains(Warning::ToldByOthers) && record.streams_at_start != Some(0);
-        // Streams that were left at the signal are judged by the readings after it.
-        let before_signal =
-            told && self.sent_signal().is_none_or(|signal| signal.streams.is_none_or(|streams| streams == 0));
+        // Streams that a reading after the signal has seen are judged by the readings after it.
+        let unseen_later = self.sent_signal().is_none_or(|signal| signal.streams == Some(0) || signal.is_unproven());
+        let before_signal = told && unseen_later;
         let hook_gone = matches!(record.hook, HookState::Disconnected(streams) if streams != Some(0));
         before_signal || hook_gone
     }

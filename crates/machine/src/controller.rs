@@ -5,7 +5,7 @@
 
 use crate::account::Account;
 use crate::drain::Drain;
-use crate::drain_record::DrainRecord;
+use crate::drain_record::{DrainRecord, TargetEnd};
 use crate::drain_state::{DrainState, FinishedDrain};
 use crate::history::History;
 use crate::hook_callers::HookCallers;
@@ -193,8 +193,9 @@ impl Controller {
 
     fn start_drain(&mut self, trigger: Trigger, at: Time) {
         let id = self.history.drain_id();
-        // A user's drain has nothing to do with the end of the target before it.
-        let record = match self.history.target_end.take_if(|_| trigger != Trigger::Cli) {
+        // The end of the target before a user's drain has nothing to do with it, and one without streams cut none.
+        let concerns = |end: &mut TargetEnd| trigger != Trigger::Cli && end.streams != Some(0);
+        let record = match self.history.target_end.take_if(concerns) {
             None => DrainRecord::new(id, self.incarnation.sources.streams()),
             Some(end) => DrainRecord::of_ended_target(id, end),
         };

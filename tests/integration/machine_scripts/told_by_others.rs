@@ -124,3 +124,10 @@ fn short_disagreement_of_sources_is_not_reported() {
     pod.drain_to_signal().at(20.5).streams(3).at(22.5).streams(2).at(DEADLINE).expect([Release(Expired, Some(2))]);
     assert_eq!(warnings(&pod), []);
 }
+
+#[test]
+fn hook_after_exit_without_streams_has_nothing_to_report() {
+    let mut pod = Pod::serving(0);
+    pod.at(10).exits(1, Code(0)).at(12).call(Hook).expect([Release(NeverServed, Some(0))]);
+    assert_eq!(warnings(&pod), []);
+}
