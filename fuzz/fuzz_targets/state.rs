@@ -13,14 +13,14 @@ use std::time::Duration;
 
 use lameduck::io::state::StateFile;
 use lameduck_machine::controller::Controller;
-use lameduck_machine::io::{Action, CallKind, CallerId, Input};
 use lameduck_machine::drain_id::DrainId;
-use lameduck_machine::sent_signal::{AfterSignal, SentSignal};
-use lameduck_machine::warnings::{Warning, Warnings};
+use lameduck_machine::io::{Action, CallKind, CallerId, Input};
 use lameduck_machine::result::{DrainResult, Outcome, Trigger};
 use lameduck_machine::saved_drain::{SavedDrain, SavedResult};
+use lameduck_machine::sent_signal::{AfterSignal, SentSignal};
 use lameduck_machine::target::Incarnation;
 use lameduck_machine::time::Time;
+use lameduck_machine::warnings::{Warning, Warnings};
 use lameduck_test_support::machine;
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::Value;
