@@ -32,7 +32,7 @@ const TIMEOUT: Duration = Duration::from_secs(8);
 /// error; this input just does not observe it.
 const MAX_IDLE_YIELDS: usize = 30;
 /// How the response to a released hook call begins.
-const OUTCOME: &[u8] = br#"{"outcome":"drained""#;
+const OUTCOME: &[u8] = br#"{"id":"0000000000000001","outcome":"drained""#;
 
 struct Host {
     runtime: Runtime,
