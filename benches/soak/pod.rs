@@ -215,7 +215,7 @@ impl Pod {
         let mut hook = send(&self.address, "/prestop")?;
         hook.set_read_timeout(Some(Duration::from_secs(60)))?;
         hook.read_to_string(&mut answer)?;
-        let outcome = answer.split_once("{\"outcome\":\"").and_then(|(_, rest)| rest.split('"').next());
+        let outcome = answer.split_once("\"outcome\":\"").and_then(|(_, rest)| rest.split('"').next());
         *self.drains.entry(outcome.ok_or("no outcome")?.to_owned()).or_default() += 1;
         Ok(())
     }
