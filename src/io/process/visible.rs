@@ -1,6 +1,7 @@
 //! What is visible to a search that found no target.
 
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
 
 use lameduck_parsers::procfs::listening_ports as parse_listening_ports;
 
@@ -9,6 +10,9 @@ use super::{INIT_PID, Process, own_name, visible_processes};
 /// The names of the process that holds the namespaces of a pod, in containerd and CRI-O. It is the first process if the
 /// pod shares its PID namespace.
 const SANDBOX_NAMES: [&str; 2] = ["pause", "pod"];
+
+/// How much of a socket table is read, in bytes. A line has 150.
+const MAX_TABLE_BYTES: u64 = 64 * 1024;
 
 /// What is visible from this process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,11 +59,20 @@ impl Process {
 /// The ports on which any process in this network namespace listens, in ascending order.
 #[must_use]
 pub fn listening_ports() -> Vec<u16> {
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| beginning_of(path).unwrap_or_default());
     let mut ports: Vec<u16> = tables.iter().flat_map(|table| parse_listening_ports(table)).collect();
     ports.sort_unstable();
     ports.dedup();
     ports
+}
+
+/// The whole lines at the beginning of a socket table. It lists listeners first, and connections, of which there may be
+/// many thousands, after them (`Documentation/networking/proc_net_tcp.rst`).
+fn beginning_of(path: &str) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(MAX_TABLE_BYTES).read_to_string(&mut text)?;
+    text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
+    Ok(text)
 }
 
 #[cfg(test)]
