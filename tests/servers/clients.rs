@@ -1,4 +1,4 @@
-//! The clients: each opens one stream and stays until it is told to leave, or until the server ends the stream.
+//! The clients: each opens one stream and stays until the test asks it to leave, or until the server ends the stream.
 
 use std::fmt::{self, Display, Formatter};
 use std::io;

@@ -17,7 +17,7 @@ const MAX_TABLE_BYTES: u64 = 64 * 1024;
 /// What is visible from this process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Visible {
-    /// The processes that may be a target: all but lameduck's own and the one that holds the pod's namespaces.
+    /// The processes that may be a target: all but lameduck's own and the process that holds the pod's namespaces.
     pub processes: Vec<Process>,
     /// The ports on which any process in this network namespace listens, in ascending order.
     pub ports: Vec<u16>,

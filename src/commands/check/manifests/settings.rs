@@ -76,7 +76,7 @@ fn target(args: &SidecarArgs, matcher: Option<&Matcher>) -> Target {
     }
 }
 
-/// The variables that are not settings, each with the one that was probably meant.
+/// The variables that are not settings, each with the setting that was probably meant.
 fn unknown_variables(environment: &[Variable]) -> Vec<Problem> {
     let known = known_variables();
     let unknown = environment.iter().filter(|variable| !known.contains(&variable.name));
