@@ -103,10 +103,10 @@ fn every_test_named_in_documents_exists() {
     assert!(named > 100, "only {named} names were found");
 }
 
-/// The table rows whose first cell is a mark of at most two characters.
+/// The table rows whose first cell is a mark of at most three characters.
 fn rows(text: &str) -> Vec<(&str, &str)> {
     let cells = |line| str::split_once(str::strip_prefix(line, "| ")?, " | ");
-    text.lines().filter_map(cells).filter(|(mark, _)| mark.len() <= 2 && *mark != "#").collect()
+    text.lines().filter_map(cells).filter(|(mark, _)| mark.len() <= 3 && *mark != "#").collect()
 }
 
 #[test]
@@ -119,6 +119,15 @@ fn every_row_of_the_test_matrix_names_a_test() {
     for (mark, row) in rows(&text) {
         let last = row.rsplit(" | ").next().unwrap();
         assert!(names(last).next().is_some(), "row {mark} names no test");
+    }
+}
+
+#[test]
+fn every_public_report_names_a_test_or_the_reason_for_none() {
+    let text = read("docs/public-reports.md");
+    for (mark, row) in rows(&text) {
+        let last = row.rsplit(" | ").next().unwrap();
+        assert!(names(last).next().is_some() || last.contains("*not tested*"), "row {mark} names no test");
     }
 }
 
