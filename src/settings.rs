@@ -120,6 +120,7 @@ fn times(args: &SidecarArgs) -> Result<DrainTimes, SettingError> {
         grace_period,
         exit_margin: args.exit_margin,
         lame_duck: args.lame_duck,
+        unready_after: args.unready_after,
         quiet_period: args.quiet_period,
         exit_wait: args.exit_wait,
         poll_interval: args.poll_interval,
@@ -150,6 +151,7 @@ fn times_error(error: &DrainTimesError) -> SettingError {
             "it is out of range",
             "set at least 1ms and at most a year, e.g. 1s",
         ),
+        DrainTimesError::UnreadyTooLate { unready_after, lame_duck } => unready_too_late(*unready_after, *lame_duck),
         DrainTimesError::NothingLeft { setting: TimeSetting::ExitMargin, times } => SettingError::new(
             "--exit-margin",
             debug(&times.exit_margin),
@@ -157,7 +159,7 @@ fn times_error(error: &DrainTimesError) -> SettingError {
             "set it shorter than --grace-period",
         ),
         DrainTimesError::NothingLeft { setting, times } => {
-            let DrainTimes { grace_period, exit_margin, lame_duck, quiet_period, .. } = times;
+            let DrainTimes { grace_period, exit_margin, lame_duck, quiet_period, .. } = &**times;
             let value = if *setting == TimeSetting::LameDuck { lame_duck } else { quiet_period };
             SettingError::new(
                 time_flag(*setting),
@@ -170,6 +172,15 @@ fn times_error(error: &DrainTimesError) -> SettingError {
             )
         }
     }
+}
+
+fn unready_too_late(unready_after: Duration, lame_duck: Duration) -> SettingError {
+    SettingError::new(
+        "--unready-after",
+        format!("{unready_after:?}"),
+        format!("it is longer than --lame-duck {lame_duck:?}, so the pod would still be ready when the signal is sent"),
+        "shorten it, or lengthen --lame-duck, whose default is 5s and at most a tenth of the grace period",
+    )
 }
 
 const fn time_flag(setting: TimeSetting) -> &'static str {

@@ -80,6 +80,10 @@ pub struct SidecarArgs {
     #[arg(long, env = "LAMEDUCK_LAME_DUCK", help_heading = TIMES, value_name = "DURATION", value_parser = values::duration)]
     pub lame_duck: Option<Duration>,
 
+    /// In a drain that a preStop hook starts: how long /readyz still answers 200, at most --lame-duck. For pods without another ready endpoint, e.g. behind externalTrafficPolicy: Local
+    #[arg(long, env = "LAMEDUCK_UNREADY_AFTER", help_heading = TIMES, value_name = "DURATION", default_value = "0s", value_parser = values::duration)]
+    pub unready_after: Duration,
+
     /// How long the count must stay at zero before the drain is complete [default: 2s, at most a tenth of the grace period]
     #[arg(long, env = "LAMEDUCK_QUIET_PERIOD", help_heading = TIMES, value_name = "DURATION", value_parser = values::duration)]
     pub quiet_period: Option<Duration>,

@@ -10,7 +10,7 @@ use crate::settings::error::SettingError;
 use crate::settings::values;
 
 /// The settings that have no meaning without a sidecar.
-const SIDECAR_ONLY: [&str; 4] = ["listen", "token_file", "on_sigterm", "accept_below"];
+const SIDECAR_ONLY: [&str; 5] = ["listen", "token_file", "on_sigterm", "accept_below", "unready_after"];
 /// The setting that needs a process which outlives the hook.
 const IDLE_AFTER: &str = "idle_after";
 /// The settings of a client.

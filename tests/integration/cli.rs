@@ -157,7 +157,8 @@ fn standalone_drain_refuses_the_same_settings_as_sidecar() {
 
 /// A hook that fails cuts every stream, so an invalid state directory is only logged.
 const NEVER_REFUSED: &str = "--state-dir";
-const UNSUPPORTED: [&str; 5] = ["--listen", "--token-file", "--on-sigterm", "--accept-below", "--idle-after"];
+const UNSUPPORTED: [&str; 6] =
+    ["--listen", "--token-file", "--on-sigterm", "--accept-below", "--idle-after", "--unready-after"];
 
 #[test]
 fn clients_ignore_invalid_variables_of_sidecar() {

@@ -19,3 +19,4 @@ mod sigterm;
 mod sockets;
 mod told_by_others;
 mod unauthorized;
+mod unready_after;

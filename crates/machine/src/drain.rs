@@ -105,6 +105,16 @@ impl Drain {
         matches!(self.stage, Stage::LameDuck { .. })
     }
 
+    /// When readiness starts to show this drain; `None` if it has done so from the start, or since the lame duck ended.
+    ///
+    /// Only a hook means that the pod may be terminating. A terminating pod that is ready is still used if no other pod
+    /// is; readiness is all that keeps new streams from a pod that somebody else drains.
+    #[must_use]
+    pub fn unready_at(&self, times: &DrainTimes) -> Option<Time> {
+        let delayed = self.is_lame_duck() && self.trigger == Trigger::Hook;
+        delayed.then(|| self.started_at + times.unready_after)
+    }
+
     /// When the lame duck ended, after which the signal may be sent; `None` before that.
     #[must_use]
     pub const fn draining_since(&self) -> Option<Time> {

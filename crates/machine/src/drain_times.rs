@@ -18,6 +18,8 @@ pub struct TimeArgs {
     pub exit_margin: Option<Duration>,
     /// See [`DrainTimes::lame_duck`].
     pub lame_duck: Option<Duration>,
+    /// See [`DrainTimes::unready_after`].
+    pub unready_after: Duration,
     /// See [`DrainTimes::quiet_period`].
     pub quiet_period: Option<Duration>,
     /// See [`DrainTimes::exit_wait`].
@@ -35,8 +37,10 @@ pub struct DrainTimes {
     pub grace_period: Duration,
     /// The end of the grace period, reserved so that the target can exit after SIGTERM.
     pub exit_margin: Duration,
-    /// How long the pod is not ready but still accepting, before the signal.
+    /// How long the pod is out of rotation but still accepting, before the signal.
     pub lame_duck: Duration,
+    /// How long readiness does not show a drain that a hook has started: at most the lame duck.
+    pub unready_after: Duration,
     /// How long the count must stay at zero before the drain is complete.
     pub quiet_period: Duration,
     /// How long a signalled target may take, after zero, to exit by itself.
@@ -61,6 +65,7 @@ impl DrainTimes {
             grace_period: args.grace_period,
             exit_margin: or(args.exit_margin, 5),
             lame_duck: or(args.lame_duck, 5),
+            unready_after: args.unready_after,
             quiet_period: or(args.quiet_period, 2),
             exit_wait: or(args.exit_wait, 10),
             poll_interval: args.poll_interval,
@@ -89,7 +94,7 @@ impl DrainTimes {
     }
 
     fn check(&self) -> Result<(), DrainTimesError> {
-        use DrainTimesError::{GracePeriodZero, NothingLeft, OutOfRange, TooLong};
+        use DrainTimesError::{GracePeriodZero, NothingLeft, OutOfRange, TooLong, UnreadyTooLate};
         if self.grace_period.is_zero() {
             return Err(GracePeriodZero);
         }
@@ -103,13 +108,16 @@ impl DrainTimes {
             return Err(OutOfRange { setting, value });
         }
         if self.exit_margin >= self.grace_period {
-            return Err(NothingLeft { setting: TimeSetting::ExitMargin, times: self.clone() });
+            return Err(NothingLeft { setting: TimeSetting::ExitMargin, times: Box::new(self.clone()) });
         }
         let needed = self.lame_duck.saturating_add(self.quiet_period).saturating_add(self.exit_margin);
         if needed >= self.grace_period {
             let longer = self.lame_duck >= self.quiet_period;
             let setting = if longer { TimeSetting::LameDuck } else { TimeSetting::QuietPeriod };
-            return Err(NothingLeft { setting, times: self.clone() });
+            return Err(NothingLeft { setting, times: Box::new(self.clone()) });
+        }
+        if self.unready_after > self.lame_duck {
+            return Err(UnreadyTooLate { unready_after: self.unready_after, lame_duck: self.lame_duck });
         }
         Ok(())
     }
@@ -149,7 +157,14 @@ pub enum DrainTimesError {
         /// The longest part that can be shortened.
         setting: TimeSetting,
         /// All times.
-        times: DrainTimes,
+        times: Box<DrainTimes>,
+    },
+    /// The pod would still be ready when the signal is sent.
+    UnreadyTooLate {
+        /// See [`DrainTimes::unready_after`].
+        unready_after: Duration,
+        /// See [`DrainTimes::lame_duck`].
+        lame_duck: Duration,
     },
 }
 
@@ -160,6 +175,9 @@ impl fmt::Display for DrainTimesError {
             Self::TooLong(value) => write!(f, "the grace period of {value:?} is longer than a year"),
             Self::OutOfRange { setting, value } => write!(f, "{setting:?} of {value:?} is out of range"),
             Self::NothingLeft { setting, .. } => write!(f, "{setting:?} leaves nothing of the grace period"),
+            Self::UnreadyTooLate { unready_after, lame_duck } => {
+                write!(f, "{unready_after:?} is longer than the lame duck of {lame_duck:?}")
+            }
         }
     }
 }
@@ -175,6 +193,7 @@ pub(crate) mod tests {
             grace_period: Duration::from_secs(grace_period),
             exit_margin: None,
             lame_duck: None,
+            unready_after: Duration::ZERO,
             quiet_period: None,
             exit_wait: None,
             poll_interval: Duration::from_secs(1),
@@ -192,7 +211,9 @@ pub(crate) mod tests {
     fn refused(args: &TimeArgs) -> TimeSetting {
         match DrainTimes::new(args).unwrap_err() {
             DrainTimesError::OutOfRange { setting, .. } | DrainTimesError::NothingLeft { setting, .. } => setting,
-            other @ (DrainTimesError::GracePeriodZero | DrainTimesError::TooLong(_)) => panic!("{other}"),
+            other @ (DrainTimesError::GracePeriodZero
+            | DrainTimesError::TooLong(_)
+            | DrainTimesError::UnreadyTooLate { .. }) => panic!("{other}"),
         }
     }
 
@@ -204,9 +225,16 @@ pub(crate) mod tests {
             DrainTimesError::GracePeriodZero.to_string(),
             DrainTimesError::TooLong(value).to_string(),
             DrainTimesError::OutOfRange { setting, value }.to_string(),
-            DrainTimesError::NothingLeft { setting, times: times(60) }.to_string(),
+            DrainTimesError::NothingLeft { setting, times: Box::new(times(60)) }.to_string(),
+            DrainTimesError::UnreadyTooLate { unready_after: value, lame_duck: times(60).lame_duck }.to_string(),
         ];
-        let words = ["zero", "9s", "PollInterval of 9s", "PollInterval leaves nothing"];
+        let words = [
+            "zero",
+            "9s",
+            "PollInterval of 9s",
+            "PollInterval leaves nothing",
+            "9s is longer than the lame duck of 5s",
+        ];
         for (text, word) in texts.iter().zip(words) {
             assert!(text.contains(word), "{text}");
         }
@@ -244,6 +272,15 @@ pub(crate) mod tests {
         assert_eq!(refused(&TimeArgs { exit_margin: set(30), ..args(30) }), TimeSetting::ExitMargin);
         let tight = TimeArgs { lame_duck: set(24), quiet_period: set(2), exit_margin: set(3), ..args(30) };
         assert!(DrainTimes::new(&tight).is_ok());
+    }
+
+    #[test]
+    fn unready_after_is_refused_above_lame_duck() {
+        let after = |secs| TimeArgs { unready_after: Duration::from_secs(secs), ..args(30) };
+        assert_eq!(DrainTimes::new(&after(3)).unwrap().unready_after, Duration::from_secs(3));
+        assert!(matches!(DrainTimes::new(&after(4)), Err(DrainTimesError::UnreadyTooLate { .. })));
+        let lame_duck = Some(Duration::from_secs(4));
+        assert!(DrainTimes::new(&TimeArgs { lame_duck, ..after(4) }).is_ok());
     }
 
     #[test]

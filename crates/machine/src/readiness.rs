@@ -73,27 +73,23 @@ impl Readiness<'_> {
     /// incarnation.
     #[must_use]
     pub fn not_ready_reason(&self) -> Option<NotReady> {
-        match self.drain {
-            DrainState::Active(drain) if drain.is_lame_duck() => Some(NotReady::LameDuck),
-            DrainState::Active(_) => Some(NotReady::Draining),
-            DrainState::Finished(_) => Some(NotReady::Done),
-            DrainState::Serving if self.incarnation.ready_once => self.ambiguous_for_long(),
-            // If nothing else is missing, the first poll is still in flight.
-            DrainState::Serving => self.blocker().or_else(|| self.no_reading()).or(Some(NotReady::FirstPoll)),
-        }
+        let drain = self.drain_reason().filter(|_| !self.ignores_drain());
+        drain.or_else(|| self.not_serving_reason())
     }
 
     /// Why the pod should get no new streams; `None` if it may.
     #[must_use]
     pub fn not_accepting_reason(&self) -> Option<NotReady> {
         let limit = self.incarnation.limit(self.policy).unwrap_or(0);
-        self.not_ready_reason().or_else(|| self.incarnation.at_capacity.then_some(NotReady::AtCapacity { limit }))
+        let at_capacity = || self.incarnation.at_capacity.then_some(NotReady::AtCapacity { limit });
+        self.drain_reason().or_else(|| self.not_serving_reason()).or_else(at_capacity)
     }
 
     /// Whether everything that readiness requires is known.
     #[must_use]
     pub fn is_reached(&self) -> bool {
-        self.drain.is_serving() && !self.is_polling && self.blocker().is_none() && self.no_reading().is_none()
+        let may_be_ready = self.drain.is_serving() || self.ignores_drain();
+        may_be_ready && !self.is_polling && self.blocker().is_none() && self.no_reading().is_none()
     }
 
     /// Why the signal could not be sent now; `None` if it could, or if no signal is configured.
@@ -110,6 +106,29 @@ impl Readiness<'_> {
                 Some(NotReady::CannotSignal { pid: incarnation.pid, signal, blocker })
             }
         }
+    }
+
+    const fn drain_reason(&self) -> Option<NotReady> {
+        match self.drain {
+            DrainState::Serving => None,
+            DrainState::Active(drain) if drain.is_lame_duck() => Some(NotReady::LameDuck),
+            DrainState::Active(_) => Some(NotReady::Draining),
+            DrainState::Finished(_) => Some(NotReady::Done),
+        }
+    }
+
+    /// Whether readiness does not show the drain yet.
+    fn ignores_drain(&self) -> bool {
+        let unready_at = self.drain.active().and_then(|drain| drain.unready_at(&self.policy.times));
+        unready_at.is_some_and(|at| self.now < at)
+    }
+
+    fn not_serving_reason(&self) -> Option<NotReady> {
+        if self.incarnation.ready_once {
+            return self.ambiguous_for_long();
+        }
+        // If nothing else is missing, the first poll is still in flight.
+        self.blocker().or_else(|| self.no_reading()).or(Some(NotReady::FirstPoll))
     }
 
     /// A permanent second match would prevent the signal; a temporary one, such as an exec probe, would not.

@@ -30,6 +30,7 @@ pub fn policy() -> Policy {
             grace_period: seconds(GRACE_PERIOD),
             exit_margin: seconds(EXIT_MARGIN),
             lame_duck: seconds(LAME_DUCK),
+            unready_after: seconds(0),
             quiet_period: seconds(QUIET_PERIOD),
             exit_wait: seconds(EXIT_WAIT),
             poll_interval: seconds(1),

@@ -10,6 +10,7 @@ pub(super) const REFUSED: &[(&str, &str, &[&str], &[&str])] = &[
     ("--exit-margin", "30s", G, &["30s", "--grace-period"]),
     ("--exit-margin", "x", G, &["'x'", "30m"]),
     ("--lame-duck", "28s", G, &["28s", "--exit-margin", "shorten"]),
+    ("--unready-after", "4s", G, &["4s", "--lame-duck 3s", "shorten"]),
     ("--quiet-period", "1h", G, &["3600s", "shorten"]),
     ("--exit-wait", "1 parsec", G, &["'1 parsec'", "30m"]),
     ("--poll-interval", "0", G, &["at least 1ms"]),

@@ -97,6 +97,34 @@ fn pod_is_not_ready_before_signal() {
 }
 
 #[test]
+fn pod_stays_ready_but_does_not_accept_with_unready_after() {
+    let fixture = Fixture::with_streams(0);
+    let sidecar = fixture.start_ready(&[&HOUR_OF_LAME_DUCK[..], &["--unready-after", "30m"]].concat());
+    let hook = sidecar.call_hook();
+    sidecar.wait_for_status("/phase", "lame_duck");
+    sidecar.wait_for_readings(3);
+    assert_eq!(sidecar.get("/readyz").body, "ready\n");
+    assert_eq!(fixture.env.run_client(&["status", "--ready"]).0, Some(0));
+    let accepting = sidecar.get("/accepting");
+    assert_eq!((accepting.status, accepting.body.as_str()), (503, "lame duck\n"));
+    assert!(sidecar.get("/metrics").body.contains("lameduck_phase{phase=\"lame_duck\"} 1"));
+    assert!(hook.is_pending());
+    assert_eq!(fixture.target.into_signal_count(), 0);
+}
+
+#[test]
+fn pod_turns_unready_before_signal_with_unready_after() {
+    let mut fixture = Fixture::with_streams(1);
+    let times = ["--grace-period", "10m", "--lame-duck", "2s", "--unready-after", "1s"];
+    let sidecar = fixture.start_ready(&times);
+    let elapsed = stopwatch();
+    let _hook = sidecar.call_hook();
+    assert_eq!(sidecar.wait_for_not_ready(""), "lame duck\n");
+    assert!(elapsed() >= Duration::from_secs(1), "unready after {:?}", elapsed());
+    fixture.target.wait_for("INT");
+}
+
+#[test]
 fn signal_waits_for_lame_duck() {
     let mut fixture = Fixture::with_streams(1);
     let sidecar = fixture.start_ready(&["--grace-period", "10m", "--lame-duck", "700ms"]);

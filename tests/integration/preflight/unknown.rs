@@ -156,6 +156,7 @@ fn token_in_the_hook_passes() {
 fn short_lame_duck_that_no_probe_can_beat_is_skipped() {
     assert_skipped(&[(ARGS, "[sidecar, --lame-duck=500ms]")], &[Rule::ReadinessDelay]);
     assert_skipped(&[(ARGS, "[sidecar, --lame-duck=0s]")], &[Rule::ReadinessDelay]);
+    assert_skipped(&[(ARGS, "[sidecar, --unready-after=5s]")], &[Rule::ReadinessDelay]);
 }
 
 #[test]

@@ -26,6 +26,7 @@ fn policy() -> Policy {
             grace_period: seconds(20),
             exit_margin: seconds(2),
             lame_duck: seconds(2),
+            unready_after: seconds(1),
             quiet_period: seconds(1),
             exit_wait: seconds(2),
             poll_interval: seconds(1),

@@ -190,14 +190,16 @@ fn idle() -> impl Strategy<Value = IdlePolicy> {
 /// Random times that fit into the grace period.
 pub(crate) fn times() -> impl Strategy<Value = DrainTimes> {
     let per_mille = || 0..330_u32;
-    (millis(60_000), per_mille(), per_mille(), per_mille(), millis(12_000), millis(5_000), millis(6_000)).prop_map(
-        |(grace, margin, lame_duck, quiet, exit_wait, poll, timeout)| {
+    let lame_duck = (per_mille(), prop_oneof![Just(0), 0..=1000_u32]);
+    (millis(60_000), per_mille(), lame_duck, per_mille(), millis(12_000), millis(5_000), millis(6_000)).prop_map(
+        |(grace, margin, (lame_duck, unready_after), quiet, exit_wait, poll, timeout)| {
             let grace_period = grace + Duration::from_secs(1);
             let share = |per_mille: u32| grace_period * per_mille / 1000;
             DrainTimes {
                 grace_period,
                 exit_margin: share(margin),
                 lame_duck: share(lame_duck),
+                unready_after: share(lame_duck) * unready_after / 1000,
                 quiet_period: share(quiet),
                 exit_wait,
                 poll_interval: poll + Duration::from_millis(200),

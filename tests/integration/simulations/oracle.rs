@@ -30,6 +30,8 @@ struct Drain {
     deadline: Time,
     /// The start of the readings that may show zero, and of the searches that may permit the signal.
     evaluated_from: Time,
+    /// From when on the pod must be unready.
+    unready_from: Time,
     finished: Option<(Time, DrainResult)>,
     /// Whether the result was reported, or is saved as reported.
     reported: bool,
@@ -95,7 +97,9 @@ impl Oracle {
     pub(crate) fn resume(&mut self, now: Time, observed_since: ObservationStart, saved: Option<SavedDrain>) {
         let policy = Policy { observed_since, ..self.policy.clone() };
         let lame_duck = self.policy.times.lame_duck;
+        let ended = |saved: &SavedDrain| saved.signal.is_some() || saved.finished.is_some();
         let drain = saved.map(|saved| Drain {
+            unready_from: if ended(&saved) { now } else { self.unready_from(saved.started_at, saved.trigger) },
             started_at: saved.started_at,
             deadline: saved.deadline,
             evaluated_from: if saved.signal.is_some() { now } else { now.max(saved.started_at + lame_duck) },
@@ -121,13 +125,20 @@ impl Oracle {
         let hook = trigger == Trigger::Hook;
         let reopens = hook && self.can_reopen();
         match &mut self.drain {
-            None => self.start_drain(now),
+            None => self.start_drain(now, trigger),
             Some(drain @ Drain { finished: None, .. }) if hook && hooks == 0 => {
                 drain.deadline = deadline;
                 self.records.hook_disconnected = false;
             }
             Some(drain @ Drain { finished: Some(_), .. }) if reopens => {
-                *drain = Drain { deadline, evaluated_from: now, finished: None, reported: false, ..drain.clone() };
+                *drain = Drain {
+                    deadline,
+                    evaluated_from: now,
+                    unready_from: now,
+                    finished: None,
+                    reported: false,
+                    ..drain.clone()
+                };
             }
             Some(_) => {}
         }
@@ -144,10 +155,18 @@ impl Oracle {
         may_wait && self.exit_status.is_none()
     }
 
-    fn start_drain(&mut self, now: Time) {
+    fn unready_from(&self, started_at: Time, trigger: Trigger) -> Time {
+        let delay = if trigger == Trigger::Hook { self.policy.times.unready_after } else { Duration::ZERO };
+        started_at + delay
+    }
+
+    fn start_drain(&mut self, now: Time, trigger: Trigger) {
+        let unready_from = self.unready_from(now, trigger);
         let times = &self.policy.times;
         let (deadline, evaluated_from) = (now + times.budget(), now + times.lame_duck);
-        self.drain = Some(Drain { started_at: now, deadline, evaluated_from, finished: None, reported: false });
+        let started_at = now;
+        self.drain =
+            Some(Drain { started_at, deadline, evaluated_from, unready_from, finished: None, reported: false });
         self.records.start_drain();
         self.drained_after_sigterm = self.sigterm_at.is_some();
     }
@@ -162,7 +181,7 @@ impl Oracle {
         self.sigterm_at = self.sigterm_at.or(Some(now));
         self.drained_after_sigterm |= self.drain.is_some();
         if self.drain.is_none() && self.policy.on_sigterm == SigtermPolicy::Drain {
-            self.start_drain(now);
+            self.start_drain(now, Trigger::Sigterm);
         }
     }
 

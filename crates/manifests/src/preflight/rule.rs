@@ -37,7 +37,7 @@ pub enum Rule {
     StartupProbe,
     /// The readiness probe takes the pod out of rotation.
     ReadinessProbe,
-    /// The kubelet notices within the lame duck period that the pod is unready.
+    /// The kubelet notices before the signal that the pod is unready.
     ReadinessDelay,
     /// Nothing restarts the sidecar during a drain.
     LivenessProbe,

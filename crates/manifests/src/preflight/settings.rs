@@ -14,7 +14,7 @@ pub struct Settings {
     /// The grace period.
     pub grace_period: Option<GracePeriod>,
     /// The time between turning unready and the signal.
-    pub lame_duck: Option<Duration>,
+    pub unready_lead: Option<Duration>,
     /// Where the sidecar listens.
     pub listen: Option<Listen>,
     /// Which process is the target.

@@ -51,7 +51,8 @@ fn fill(settings: &mut Settings, given: &Given, args: &SidecarArgs, pod_grace_pe
     let grace_period = if known(&["grace-period"]) { args.grace_period } else { Some(assumed) };
     match OwnSettings::new(&SidecarArgs { grace_period, ..args.clone() }) {
         Ok(own) => {
-            settings.lame_duck = known(&["lame-duck"]).then_some(own.times.lame_duck);
+            let unready_lead = own.times.lame_duck.saturating_sub(own.times.unready_after);
+            settings.unready_lead = known(&["lame-duck", "unready-after"]).then_some(unready_lead);
             settings.sends_signal = known(&["preset", "signal"]).then_some(own.signal.is_some());
             settings.target = known(&["preset", "target", "target-port"]).then(|| target(args, own.matcher.as_ref()));
         }

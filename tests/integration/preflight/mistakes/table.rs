@@ -264,6 +264,15 @@ pub(super) const PODS: &[Mistake] = &[
     (Rule::ReadinessDelay, Native, &[("initContainers/lameduck/readinessProbe/periodSeconds", "")], "is 10 s"),
     (Rule::ReadinessDelay, Native, &[("initContainers/lameduck/readinessProbe/periodSeconds", "5")], "is 5 s"),
     (
+        Rule::ReadinessDelay,
+        Native,
+        &[
+            ("initContainers/lameduck/args", "[sidecar, --unready-after=3s]"),
+            ("initContainers/lameduck/readinessProbe/periodSeconds", "2"),
+        ],
+        "the signal is sent 2s after the pod turns unready",
+    ),
+    (
         Rule::LivenessProbe,
         Native,
         &[("initContainers/lameduck/livenessProbe", "{httpGet: {path: /livez, port: 8089}}")],

@@ -33,7 +33,10 @@ impl Oracle {
                 assert_eq!(snapshot.phase == Phase::LameDuck, now < drain.evaluated_from, "{:?}", snapshot.phase);
             }
         }
-        assert!(self.drain.is_none() || snapshot.not_ready.is_some(), "ready during a drain");
+        let may_be_ready = self.drain.as_ref().is_none_or(|drain| now < drain.unready_from);
+        assert!(may_be_ready || snapshot.not_ready.is_some(), "ready during a drain");
+        let accepting = controller.readiness(now).not_accepting_reason().is_none();
+        assert!(self.drain.is_none() || !accepting, "accepting during a drain");
         assert!(!self.signalled_early, "a signal in the lame duck");
         if std::mem::take(&mut self.new_incarnation) {
             assert!(

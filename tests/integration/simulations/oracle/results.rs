@@ -43,11 +43,10 @@ impl Oracle {
             Some(_) | None => {}
         }
         assert_eq!(result.duration, now.since(called_at));
-        self.assert_true(
-            now,
-            &Drain { started_at: called_at, deadline, evaluated_from: called_at, finished: None, reported: false },
-            result,
-        );
+        let (evaluated_from, unready_from) = (called_at, called_at);
+        let drain =
+            Drain { started_at: called_at, deadline, evaluated_from, unready_from, finished: None, reported: false };
+        self.assert_true(now, &drain, result);
     }
 
     /// A result without a drain: the target had ended, and no hook was called.

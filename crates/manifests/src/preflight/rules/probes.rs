@@ -135,7 +135,7 @@ fn probe_port(pod: &PodView, sidecar: &Container, what: &str, port: Option<View>
     }
 }
 
-/// The kubelet notices within the lame duck period that the pod is unready.
+/// The kubelet notices before the signal that the pod is unready.
 pub(super) fn readiness_delay(pod: &PodView) -> Vec<Evaluated> {
     let Some(probe) = pod.sidecar().and_then(|sidecar| sidecar.view.get("readinessProbe")) else { return Vec::new() };
     let number = |key, default| match probe.integer_or(key, default) {
@@ -152,18 +152,18 @@ pub(super) fn readiness_delay(pod: &PodView) -> Vec<Evaluated> {
     };
     let seconds = u64::try_from(period.saturating_mul(failures)).unwrap_or(u64::MAX);
     let detail = format!("periodSeconds {period} × failureThreshold {failures} is {seconds} s");
-    vec![match pod.settings.lame_duck {
+    vec![match pod.settings.unready_lead {
         None => skip(format!("{detail}; the lame duck period is not known from the manifest")),
-        Some(Duration::ZERO) => skip(format!("{detail}; there is no lame duck period")),
-        Some(lame_duck) if Duration::from_secs(seconds) < lame_duck => {
-            pass(format!("{detail}, less than the lame duck period of {lame_duck:?}"))
+        Some(Duration::ZERO) => skip(format!("{detail}; the signal is sent as soon as the pod is unready")),
+        Some(unready) if Duration::from_secs(seconds) < unready => {
+            pass(format!("{detail}, less than the {unready:?} between unready and the signal"))
         }
-        Some(lame_duck) if seconds == 1 => {
-            skip(format!("{detail}, the fastest possible; the lame duck period is {lame_duck:?}"))
+        Some(unready) if seconds == 1 => {
+            skip(format!("{detail}, the fastest possible; the signal is sent {unready:?} after the pod turns unready"))
         }
-        Some(lame_duck) => fail(
+        Some(unready) => fail(
             format!(
-                "{detail}, but the signal is sent after a lame duck period of {lame_duck:?}: the pod may still be ready then"
+                "{detail}, but the signal is sent {unready:?} after the pod turns unready: the kubelet may not know it by then"
             ),
             "set periodSeconds: 1 and failureThreshold: 1, or lengthen --lame-duck",
         ),
