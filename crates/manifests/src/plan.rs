@@ -9,6 +9,7 @@ use crate::yaml::{Kind, Layout, Lookup, Node};
 use crate::yaml_value::{YamlStyle, YamlValue};
 
 mod hook;
+mod probes;
 mod refuse;
 mod spec;
 
@@ -95,6 +96,7 @@ impl<'a> Planner<'a> {
         let Changes { edits, spec_entries, mut messages } = changes;
         messages.extend(edits.take_changed());
         messages.extend(self.kept_fields());
+        messages.extend(self.probe_grace_periods(grace_period));
         let Lookup::Own(before_containers, _) = self.lookup(self.pod.spec, "containers") else { return Ok(messages) };
         edits.insert(self.pod.spec, before_containers, &spec_entries)?;
         messages.push(self.summary(edits.len() > edits_before, grace_period));

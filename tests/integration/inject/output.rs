@@ -285,3 +285,21 @@ fn whitespace_in_brackets_stays() {
     };
     assert!(injected(&pod("null"), &[USER]).contains(&pod("{httpGet: {path: /prestop, port: 8089}}")[25..]));
 }
+
+#[test]
+fn grace_period_of_a_probe_is_reported() {
+    let manifest = |seconds| {
+        format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: e\nspec:\n  template:\n    spec:\n      terminationGracePeriodSeconds: 1800\n      containers:\n        - name: engine\n          image: app:1\n          command: [impeller]\n          livenessProbe:\n            terminationGracePeriodSeconds: {seconds}\n            httpGet: {{path: /, port: 80}}\n          startupProbe: {{terminationGracePeriodSeconds: 1800, httpGet: {{path: /, port: 80}}}}\n"
+        )
+    };
+    let Output { code, stdout, stderr } = inject(manifest(20).as_bytes(), &[IMAGE, USER], &[]);
+    assert_eq!(code, Some(0), "{stderr}");
+    for part in ["Deployment/e: line 14", "livenessProbe of container engine", "only 20 s instead of 1800 s"] {
+        assert!(stderr.contains(part), "no {part:?} in {stderr}");
+    }
+    assert!(!stderr.contains("startupProbe"), "an equal one does no harm: {stderr}");
+    assert!(stdout.contains("            terminationGracePeriodSeconds: 20\n"), "the probe is not changed");
+    let Output { stderr, .. } = inject(manifest(1800).as_bytes(), &[IMAGE, USER], &[]);
+    assert!(!stderr.contains("livenessProbe"), "{stderr}");
+}
