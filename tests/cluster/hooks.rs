@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::parallel;
 use crate::support::manifest::{ENGINE, LAMEDUCK, Manifest};
 use crate::support::namespace::Namespace;
 use crate::support::pod::Pod;
 use crate::support::runner::Scenario;
+use crate::{parallel, serial};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     parallel("hooks: a hook only on the sidecar does not delay the engine's SIGTERM", only_on_the_sidecar),
@@ -14,6 +14,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     parallel("hooks: the kubelet retries a TLS call in plain text, and there is one drain", over_tls),
     parallel("hooks: a port name of the sidecar passes validation, but the call fails", port_name_of_the_sidecar),
     parallel("hooks: with hostNetwork the kubelet's call fails", with_host_network),
+    // Both pods use the ports of the node.
+    serial("hooks: with hostNetwork, a hook with host 127.0.0.1 holds the drain", with_host_network_and_host),
 ];
 
 fn hook(manifest: &mut Manifest) -> &mut Value {
@@ -101,4 +103,18 @@ fn with_host_network() -> String {
     let failure = namespace.wait_for_event("FailedPreStopHook");
     assert_not_held(&pod);
     format!("SIGTERM at once ({failure})")
+}
+
+fn with_host_network_and_host() -> String {
+    let namespace = Namespace::new("hooks-network-host", "privileged");
+    let mut manifest = Manifest::native("hooks-network-host", 60);
+    manifest.spec()["hostNetwork"] = json!(true);
+    hook(&mut manifest)["host"] = json!("127.0.0.1");
+    let pod = delete_with_streams(&namespace, &manifest);
+
+    assert_eq!((pod.engine.count("SIGINT received"), pod.engine.count("SIGTERM received")), (1, 0));
+    assert_eq!(pod.lameduck.count("drain started"), 1);
+    assert_eq!(pod.termination_message()["stragglers"], 0);
+    namespace.assert_hooks_succeeded();
+    "the drain held the hook; 2 streams clean, one SIGINT".to_owned()
 }
