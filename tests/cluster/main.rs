@@ -9,6 +9,7 @@ mod support;
 mod classic;
 mod delete;
 mod edge_cases;
+mod endpoints;
 mod examples;
 mod hooks;
 mod idle;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         delete::SCENARIOS,
         edge_cases::SCENARIOS,
         hooks::SCENARIOS,
+        endpoints::SCENARIOS,
         unready::SCENARIOS,
         restarts::SCENARIOS,
         classic::SCENARIOS,
