@@ -1,20 +1,28 @@
 //! A Deployment behind a Service is updated while new streams keep arriving.
 
+use std::collections::HashMap;
 use std::net::TcpStream;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::serial;
 use crate::support::client::{Client, Endings};
 use crate::support::clock::{TIMEOUT, poll};
 use crate::support::manifest::Manifest;
-use crate::support::namespace::Namespace;
+use crate::support::namespace::{Namespace, text};
+use crate::support::pod::{Pod, is_ready, is_terminating};
 use crate::support::runner::Scenario;
+use crate::{parallel, serial};
 
-pub(crate) const SCENARIOS: &[Scenario] = &[serial(
-    "rollout: at 40 new streams a second, none is refused or cut with lameduck, some are without",
-    update_under_load,
-)];
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    parallel("rollout: four replicas that drain slowly become eight pods", pods_at_once),
+    serial(
+        "rollout: at 40 new streams a second, none is refused or cut with lameduck, some are without",
+        update_under_load,
+    ),
+];
+
+/// Number of replicas whose update is measured.
+const REPLICAS: u32 = 4;
 
 /// Number of streams opened to each of the two Services, one every 25 ms.
 const STREAMS: u32 = 1600;
@@ -40,6 +48,57 @@ fn update_under_load() -> String {
     assert!(plain.refused > 0, "without lameduck no stream was refused: this load proves nothing");
     namespace.assert_hooks_succeeded();
     format!("without: {}; with: {}", summary(&plain), summary(&drained))
+}
+
+/// How many pods exist at once while all replicas are replaced, and every old pod has a stream that does not end.
+fn pods_at_once() -> String {
+    let strategies = [("surge", 1, 0), ("no-surge", 0, 1)];
+    let totals = strategies.map(|(name, surge, unavailable)| {
+        let namespace = Namespace::new(&format!("rollout-{name}"), "restricted");
+        let mut deployment = Manifest::example("native-sidecar.yaml").grace(600).deployment(name, REPLICAS);
+        let limits = json!({"maxSurge": surge, "maxUnavailable": unavailable});
+        deployment.0["spec"]["strategy"] = json!({"type": "RollingUpdate", "rollingUpdate": limits});
+        namespace.apply(&deployment);
+        namespace.kubectl(&["rollout", "status", "deployment", name, "--timeout=120s"]);
+        let pods = namespace.pods();
+        let clients: Vec<Client> = pods.iter().map(|pod| pod.open_streams("3600s")).collect();
+        namespace.kubectl(&["rollout", "restart", "deployment", name]);
+        namespace.kubectl(&["rollout", "status", "deployment", name, "--timeout=180s"]);
+        assert!(pods.iter().all(|pod| pod.was_ever(is_terminating) && !pod.is_gone()), "the old pods still drain");
+        drop(clients);
+        pods.iter().for_each(Pod::wait_gone);
+        max_pods(&namespace.history())
+    });
+    let all = REPLICAS as usize;
+    assert_eq!(totals, [Pods { total: 2 * all, ready: all, terminating: all }; 2]);
+    "4 ready and 4 terminating at once, with maxSurge 1 and with maxSurge 0".to_owned()
+}
+
+/// The state with the most pods in a watch, and of these the last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Pods {
+    total: usize,
+    /// Ready, and not terminating.
+    ready: usize,
+    terminating: usize,
+}
+
+fn max_pods(history: &[Value]) -> Pods {
+    let (mut current, mut max) = (HashMap::new(), Pods::default());
+    for event in history {
+        let (uid, pod) = (text(&event["object"]["metadata"]["uid"]), event["object"].clone());
+        if event["type"] == "DELETED" {
+            current.remove(&uid)
+        } else {
+            current.insert(uid, pod)
+        };
+        let terminating = current.values().filter(|pod| is_terminating(pod)).count();
+        let ready = current.values().filter(|pod| is_ready(pod) && !is_terminating(pod)).count();
+        if current.len() >= max.total {
+            max = Pods { total: current.len(), ready, terminating };
+        }
+    }
+    max
 }
 
 fn service(name: &str) -> Manifest {
