@@ -47,8 +47,11 @@ impl BalancedPods {
         let sidecars =
             [&pods[0], &pods[1]].map(|(_, env)| env.start(&[&QUICK_TIMES[..], &["--accept-below", LIMIT]].concat()));
         let front = free_address();
-        let mut config =
-            config.replace("bind :8000", &format!("bind {front}")).replace("listen 8000", &format!("listen {front}"));
+        let listens = ["bind :8000", "listen 8000", "Listen 8000", "VirtualHost *:8000"];
+        let mut config = listens.iter().fold(config.to_owned(), |config, listen| {
+            let directive = listen.split(' ').next().unwrap();
+            config.replace(listen, &format!("{directive} {front}"))
+        });
         for (number, (engine, env)) in (1..).zip(&pods) {
             let host = format!("10.0.0.1{number}");
             config = config
@@ -145,5 +148,46 @@ fn nginx_skips_pod_that_does_not_accept() {
         },
     );
     pods.assert_full_pod_gets_no_streams(|_| {});
+    let _ = fs::remove_dir_all(&logs);
+}
+
+/// What Debian's own configuration does: modules, user and files. `User` has no effect unless root starts it.
+fn apache_preamble(dir: &Path) -> String {
+    const MODULES: &str = "/usr/lib/apache2/modules";
+    let names = [
+        "mpm_event",
+        "authz_core",
+        "proxy",
+        "proxy_http",
+        "proxy_balancer",
+        "proxy_hcheck",
+        "slotmem_shm",
+        "lbmethod_bybusyness",
+    ];
+    let modules = names.map(|name| format!("LoadModule {name}_module {MODULES}/mod_{name}.so\n")).concat();
+    let dir = dir.display();
+    format!(
+        "ServerRoot {dir}\nServerName balancer\nDefaultRuntimeDir {dir}\nPidFile {dir}/pid\nErrorLog {dir}/error\nUser www-data\nGroup www-data\nLogLevel proxy_hcheck:info\n{modules}"
+    )
+}
+
+#[test]
+fn apache_sends_new_streams_only_to_accepting_pods() {
+    let Some(apache) = installed("apache2") else { return };
+    let logs = std::env::temp_dir().join(format!("lameduck-apache-{}", std::process::id()));
+    fs::create_dir_all(&logs).unwrap();
+    let config = include_str!("../../../k8s-examples/load-balancers/apache.conf");
+    let pods = BalancedPods::start(
+        &apache,
+        &format!("{}{config}", apache_preamble(&logs)),
+        |engine, _| engine.ws.clone(),
+        |command, path| {
+            command.arg("-D").arg("FOREGROUND").arg("-f").arg(path);
+        },
+    );
+    let errors = logs.join("error");
+    pods.assert_full_pod_gets_no_streams(|_| {
+        wait_until(|| fs::read_to_string(&errors).unwrap().contains("Health check DISABLING"));
+    });
     let _ = fs::remove_dir_all(&logs);
 }
