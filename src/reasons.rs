@@ -21,6 +21,10 @@ pub mod refusal;
 use self::missing_target::MissingTarget;
 use self::refusal::Refusal;
 
+/// What to do if the kernel does not show which signals the target catches.
+pub const CAUGHT_UNKNOWN_FIX: &str = "set --signal none: then the kubelet's SIGTERM after the hook is the signal; or, if \
+    you know that the target catches the signal, set --assume-signal-caught";
+
 /// The longest message, in characters: probes and events show it.
 const MAX_CHARS: usize = 1000;
 
@@ -149,6 +153,10 @@ impl Reasons {
                      set --signal {fix}, or to none"
                 )
             }
+            SignalBlocker::CaughtUnknown => format!(
+                "cannot see here which signals the target catches (no SigCgt in /proc/{pid}/status, as in gVisor), and \
+                 {signal} kills a process that does not catch it; {CAUGHT_UNKNOWN_FIX}"
+            ),
         }
     }
 

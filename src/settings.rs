@@ -34,6 +34,8 @@ pub struct Settings {
     pub matcher: Option<Matcher>,
     /// The signal for the target; `None` only counts and waits.
     pub signal: Option<Signal>,
+    /// Whether the target may be signalled if the kernel does not show which signals it catches.
+    pub assume_signal_caught: bool,
     /// What ends a drain.
     pub wait_for: WaitFor,
     /// The address to listen on.
@@ -61,6 +63,7 @@ impl Settings {
             sources: Sources::new(args, &preset, wait_for)?,
             matcher: matcher(args, &preset)?,
             signal: args.signal.clone().map_or(preset.signal, |OrNone(signal)| signal),
+            assume_signal_caught: args.assume_signal_caught,
             wait_for,
             listen: args.listen.0,
             token_file: args.token_file.clone().and_then(|OrNone(path)| path),

@@ -15,7 +15,7 @@ use crate::io::hook::connection_slots::ConnectionSlots;
 use crate::io::hook::token::{TokenFile, is_loopback};
 use crate::io::hook::{self, ServerState};
 use crate::io::log::Nullable;
-use crate::io::process::{TargetFinder, own_age, own_start_ticks};
+use crate::io::process::{own_age, own_start_ticks};
 use crate::io::signals;
 use crate::io::state::StateFile;
 use crate::queue::Event;
@@ -51,8 +51,7 @@ async fn supervise(settings: &Settings) -> Result<Exit, CommandError> {
         .map_err(|error| startup_error(&error))?;
     let state = state_file(settings, &listener);
     let saved = state.as_ref().and_then(|state| startup::load_saved_drain(state, clock.now()));
-    let finder =
-        TargetFinder { matcher: settings.matcher.clone(), signal: settings.signal, ignore_exec_sessions: false };
+    let finder = startup::target_finder(settings, false);
     let mut effects = startup::effects(settings, clock, queue.clone(), finder, state)?;
     let slots = connection_slots();
     let server = tokio::spawn(hook::serve(listener, ServerState { queue, token }, slots.clone()));

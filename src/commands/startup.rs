@@ -62,6 +62,16 @@ pub(super) fn policy(settings: &Settings, observed_since: ObservationStart) -> P
     }
 }
 
+/// Finds the target of these settings.
+pub(super) fn target_finder(settings: &Settings, ignore_exec_sessions: bool) -> TargetFinder {
+    TargetFinder {
+        matcher: settings.matcher.clone(),
+        signal: settings.signal,
+        assume_signal_caught: settings.assume_signal_caught,
+        ignore_exec_sessions,
+    }
+}
+
 /// Collects the names from the settings that messages use.
 pub(super) fn wanted(settings: &Settings) -> Wanted {
     let text = |selectors: &[Selector]| selectors.iter().map(ToString::to_string).collect();

@@ -1,6 +1,8 @@
 //! Finds the target among the visible processes, and whether it can be signalled.
 
 use std::collections::{HashMap, HashSet};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 use std::{fmt, fs};
 
@@ -11,7 +13,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::io::liveness::stat_of;
 use lameduck_machine::target::{CLOCK_TICK, Found, Incarnation, SearchResult, SignalBlocker};
-use lameduck_parsers::procfs::{Stat, Status, basename, listeners, socket_inode};
+use lameduck_parsers::procfs::{SignalMasks, Stat, Status, basename, listeners, socket_inode};
 
 pub mod visible;
 
@@ -74,6 +76,8 @@ pub struct TargetFinder {
     pub matcher: Option<Matcher>,
     /// The signal that will be sent to it, if any.
     pub signal: Option<Signal>,
+    /// Whether the target may be signalled if the kernel does not show which signals it catches.
+    pub assume_signal_caught: bool,
     /// Whether to ignore processes that were started by `kubectl exec`, by a probe or by another hook. This is possible
     /// only if the container has its own PID namespace. In a shared one, such a process looks like the first process of
     /// another container: neither has a visible parent.
@@ -125,17 +129,20 @@ impl TargetFinder {
     fn inspect(&self, table: &HashMap<u32, Stat>, pid: u32) -> Option<Found> {
         let incarnation = Incarnation { pid, started: table.get(&pid)?.started };
         let status = status_of(pid)?;
-        let blocker = self.signal.and_then(|signal| signal_blocker(pid, &status, signal));
+        let blocker = self.signal.and_then(|signal| self.signal_blocker(pid, &status, signal));
         Some(Found { incarnation, name: name_of(pid).unwrap_or_default(), blocker })
     }
-}
 
-fn signal_blocker(pid: u32, status: &Status, signal: Signal) -> Option<SignalBlocker> {
-    if let Err(errno) = may_signal(pid) {
-        let ours = rustix::process::geteuid().as_raw();
-        return Some(SignalBlocker::NotPermitted { errno: errno as i32, theirs: status.uid, ours });
+    fn signal_blocker(&self, pid: u32, status: &Status, signal: Signal) -> Option<SignalBlocker> {
+        if let Err(errno) = may_signal(pid) {
+            let ours = rustix::process::geteuid().as_raw();
+            return Some(SignalBlocker::NotPermitted { errno: errno as i32, theirs: status.uid, ours });
+        }
+        match status.signals {
+            Some(masks) => (!masks.catches(signal as i32)).then_some(SignalBlocker::NotCaught),
+            None => (!self.assume_signal_caught).then_some(SignalBlocker::CaughtUnknown),
+        }
     }
-    (!status.catches(signal as i32)).then_some(SignalBlocker::NotCaught)
 }
 
 /// Checks that this process is permitted to signal another one. Signal 0 only checks the permission (kill(2)).
@@ -159,10 +166,10 @@ pub fn visible_processes() -> Vec<Process> {
 
 /// The signals that a process catches, among those on which programs usually drain.
 #[must_use]
-pub fn caught_signals(status: &Status) -> Vec<&'static str> {
+pub fn caught_signals(masks: &SignalMasks) -> Vec<&'static str> {
     const COMMON: [Signal; 6] =
         [Signal::SIGINT, Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2];
-    COMMON.into_iter().filter(|signal| status.catches(*signal as i32)).map(Signal::as_str).collect()
+    COMMON.into_iter().filter(|signal| masks.catches(*signal as i32)).map(Signal::as_str).collect()
 }
 
 /// The name of this process.
@@ -171,13 +178,18 @@ pub fn own_name() -> Option<String> {
     name_of(std::process::id())
 }
 
-/// Reads a process's user and signal dispositions from `/proc/pid/status`; `None` if the process is gone or the file
-/// cannot be read.
+/// Reads a process's user and signal dispositions from `/proc/pid/status`; `None` if the process is gone.
 #[must_use]
 pub fn status_of(pid: u32) -> Option<Status> {
+    let owner = fs::metadata(format!("/proc/{pid}")).ok()?.uid();
+    let text = match fs::read(format!("/proc/{pid}/status")) {
+        Ok(text) => text,
+        // A security module may forbid reading this file of another process.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Vec::new(),
+        Err(_) => return None,
+    };
     // The process name in it may be any bytes.
-    let status = fs::read(format!("/proc/{pid}/status")).ok()?;
-    Status::parse(&String::from_utf8_lossy(&status))
+    Some(Status::parse(&String::from_utf8_lossy(&text), owner))
 }
 
 fn with_names(pids: impl IntoIterator<Item = u32>) -> Vec<Process> {

@@ -63,6 +63,15 @@ fn uncaught_signal_names_the_caught_ones() {
 }
 
 #[test]
+fn unknown_caught_signals_are_not_a_missing_target() {
+    let blocker = SignalBlocker::CaughtUnknown;
+    let text = reasons().not_ready(&NotReady::CannotSignal { pid: 7, signal: "SIGINT".into(), blocker });
+    let parts = ["cannot see here which signals the target catches", "no SigCgt in /proc/7/status", "SIGINT"];
+    assert_parts(&text, &[&parts[..], &["--signal none", "--assume-signal-caught"]].concat());
+    assert!(!text.contains("not found") && !text.contains("does not catch SIGINT"), "{text}");
+}
+
+#[test]
 fn absent_series_are_named_with_the_gauges_of_the_page() {
     let mut reasons = reasons();
     let text = reasons.not_ready(&absent(Source::Metrics, &[1]));

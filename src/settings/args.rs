@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use nix::sys::signal::Signal;
 use tracing::level_filters::LevelFilter;
 
@@ -67,6 +67,10 @@ pub struct SidecarArgs {
     /// The signal that tells the target to accept no new streams and to finish the open ones. none: send no signal, only count and wait [preset: SIGINT]
     #[arg(long, env = "LAMEDUCK_SIGNAL", help_heading = TARGET, value_name = "SIGNAL", value_parser = values::signal)]
     pub signal: Option<OrNone<Signal>>,
+
+    /// Send the signal even if the kernel does not show which signals the target catches, as in gVisor. A signal that it does not catch kills it, and cuts its streams
+    #[arg(long, env = "LAMEDUCK_ASSUME_SIGNAL_CAUGHT", help_heading = TARGET, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = values::switch)]
+    pub assume_signal_caught: bool,
 
     /// What ends a drain [preset: zero]
     #[arg(long, env = "LAMEDUCK_WAIT_FOR", help_heading = TARGET, value_name = "WHAT")]

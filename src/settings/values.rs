@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use nix::sys::signal::Signal;
 use rustix::fs::{Access, access};
 use tracing::level_filters::LevelFilter;
 
@@ -16,6 +15,10 @@ use crate::io::http::Url;
 use crate::suggest::closest;
 use lameduck_machine::policy::{AcceptLimit, SigtermPolicy};
 use lameduck_parsers::selector::Selector;
+
+pub use self::signal::signal;
+
+mod signal;
 
 /// A value, or `none`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,34 +177,16 @@ pub fn sigterm_policy() -> impl TypedValueParser<Value = SigtermPolicy> {
     })
 }
 
-/// Parses a signal by its name or number, or `none`.
+/// Parses whether a switch is on.
 ///
 /// # Errors
-/// Says what is wrong with it.
-pub fn signal(text: &str) -> Result<OrNone<Signal>, String> {
-    if text.eq_ignore_ascii_case("none") {
-        return Ok(OrNone(None));
+/// Says how to write it.
+pub fn switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err("write true or false".into()),
     }
-    let upper = text.to_ascii_uppercase();
-    let name = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
-    let number = text.parse::<i32>().ok().and_then(|number| Signal::try_from(number).ok());
-    let signal = number.or_else(|| Signal::from_str(&name).ok());
-    let signal = signal.ok_or_else(|| {
-        let fix = "write e.g. SIGINT, SIGTERM, SIGUSR1, or none to only count and wait";
-        format!("no such signal; {}{fix}", intended_signal(&name))
-    })?;
-    if matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) {
-        return Err("no process can catch it, so it would cut every stream; write e.g. SIGINT or SIGTERM".into());
-    }
-    Ok(OrNone(Some(signal)))
-}
-
-/// Names the signal that was probably meant; empty if no name is similar. The common prefix would make all similar.
-fn intended_signal(name: &str) -> String {
-    let bare = |signal: Signal| signal.as_str().trim_start_matches("SIG");
-    let typed = name.trim_start_matches("SIG");
-    let intended = closest(typed, Signal::iterator().map(bare));
-    intended.map_or_else(String::new, |intended| format!("SIG{intended} was probably intended; or "))
 }
 
 /// Parses the path of the termination message.
@@ -298,18 +283,13 @@ mod tests {
     }
 
     #[test]
-    fn signal_accepts_names_numbers_and_none() {
-        for text in ["SIGINT", "INT", "int", "2"] {
-            assert_eq!(signal(text), Ok(OrNone(Some(Signal::SIGINT))), "{text}");
+    fn switch_is_on_or_off() {
+        for (texts, on) in [(["true", "TRUE", "yes", "on", "1"], true), (["false", "False", "no", "off", "0"], false)] {
+            assert!(texts.iter().all(|text| switch(text) == Ok(on)), "{texts:?}");
         }
-        assert_eq!(signal("none"), Ok(OrNone(None)));
-        assert!(signal("SIGKILL").unwrap_err().contains("no process can catch it"));
-        assert!(signal("SIGFOO").unwrap_err().contains("no such signal; write"));
-        for (text, intended) in [("SIGINTT", "SIGINT"), ("trem", "SIGTERM"), ("USR11", "SIGUSR1")] {
-            let error = signal(text).unwrap_err();
-            assert!(error.contains(&format!("{intended} was probably intended")), "{text}: {error}");
+        for text in ["", "maybe", "2"] {
+            assert!(switch(text).unwrap_err().contains("write true or false"), "{text}");
         }
-        assert!(signal("0").unwrap_err().contains("no such signal"));
     }
 
     #[test]

@@ -219,7 +219,8 @@ fn instead(finder: &TargetFinder, result: &SearchResult) -> Option<Instead> {
     match result {
         SearchResult::NotFound => finder.matcher.is_some().then(|| Instead::Processes(Visible::read())),
         SearchResult::Found(Found { incarnation, blocker: Some(SignalBlocker::NotCaught), .. }) => {
-            status_of(incarnation.pid).map(|status| Instead::CaughtSignals(caught_signals(&status)))
+            let masks = status_of(incarnation.pid)?.signals?;
+            Some(Instead::CaughtSignals(caught_signals(&masks)))
         }
         SearchResult::Found(_) | SearchResult::Ambiguous(_) => None,
     }
@@ -240,7 +241,12 @@ mod tests {
 
     fn effects() -> Effects {
         let (queue, _) = mpsc::channel(16);
-        let finder = TargetFinder { matcher: None, signal: Some(Signal::SIGINT), ignore_exec_sessions: false };
+        let finder = TargetFinder {
+            matcher: None,
+            signal: Some(Signal::SIGINT),
+            assume_signal_caught: false,
+            ignore_exec_sessions: false,
+        };
         let rule = IdleRule { window: Duration::from_secs(60), rate: 256 };
         let idle = IdlePolicy { ports: Vec::new(), rule, ends_drain: false };
         let sources = Sources { page: None, status: None, streams_ports: Vec::new(), idle, accept_below: None };

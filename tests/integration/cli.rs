@@ -32,7 +32,7 @@ fn lameduck(args: &[&str], env: &[(&str, &str)]) -> Output {
 /// The names of the settings in a help text. Wrapped lines of descriptions are indented further.
 fn settings_in(help: &str) -> Vec<String> {
     let lines = help.lines().filter_map(|line| line.strip_prefix("      --"));
-    lines.map(|line| line.split(' ').next().unwrap().to_owned()).collect()
+    lines.map(|line| line.split([' ', '[']).next().unwrap().to_owned()).collect()
 }
 
 fn assert_refused(args: &[&str], env: &[(&str, &str)], parts: &[&str]) {

@@ -6,6 +6,7 @@ mod accounting;
 mod check;
 mod clients;
 mod concurrent_standalone;
+mod container;
 mod crash_points;
 mod deadline;
 mod exit;
@@ -29,6 +30,7 @@ mod standalone;
 mod state_dir;
 mod target;
 mod token;
+mod unseen_signals;
 mod watch;
 
 use std::thread;

@@ -49,7 +49,7 @@ fn in_help() -> Settings {
     let mut heading = "";
     let mut settings = Settings::new();
     for part in help.split("\n      --") {
-        if let Some(flag) = part.split([' ', '\n']).next().filter(|_| !heading.is_empty()) {
+        if let Some(flag) = part.split([' ', '\n', '[']).next().filter(|_| !heading.is_empty()) {
             // Long lines are wrapped.
             let option = part.split_whitespace().collect::<Vec<_>>().join(" ");
             let required = option.contains("[required]").then_some("required");

@@ -68,6 +68,8 @@ pub enum SignalBlocker {
     },
     /// The target does not catch it: it would be killed by it, or ignore it.
     NotCaught,
+    /// The kernel does not show which signals the target catches.
+    CaughtUnknown,
 }
 
 /// What a search for the target found.

@@ -37,11 +37,18 @@ impl Stat {
     }
 }
 
-/// The fields of `/proc/pid/status` that show how a process handles signals.
+/// The fields of `/proc/pid/status` about the user of a process and its signals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status {
     /// The real user id.
     pub uid: u32,
+    /// How the process handles signals; `None` if the file does not show it, as in gVisor.
+    pub signals: Option<SignalMasks>,
+}
+
+/// How a process handles signals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignalMasks {
     /// Mask of the caught signals: bit n − 1 is signal n.
     pub caught: u64,
     /// Mask of the ignored signals.
@@ -64,15 +71,19 @@ pub enum Disposition {
 }
 
 impl Status {
-    /// Parses `/proc/pid/status`; `None` if a required line is missing.
+    /// Parses `/proc/pid/status`. The user is `owner`, the owner of the file, if the text has no user, as in gVisor.
     #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str, owner: u32) -> Self {
         let line = |key: &str| text.lines().find_map(|line| line.strip_prefix(key));
-        let uid = line("Uid:")?.split_ascii_whitespace().next()?.parse().ok()?;
+        let uid = line("Uid:").and_then(|uids| uids.split_ascii_whitespace().next()?.parse().ok());
         let mask = |key: &str| u64::from_str_radix(line(key)?.trim(), 16).ok();
-        Some(Self { uid, caught: mask("SigCgt:")?, ignored: mask("SigIgn:")?, blocked: mask("SigBlk:")? })
+        let signals =
+            || Some(SignalMasks { caught: mask("SigCgt:")?, ignored: mask("SigIgn:")?, blocked: mask("SigBlk:")? });
+        Self { uid: uid.unwrap_or(owner), signals: signals() }
     }
+}
 
+impl SignalMasks {
     /// Returns whether the process has a handler for this signal.
     #[must_use]
     pub const fn catches(&self, signal: i32) -> bool {
@@ -166,17 +177,20 @@ mod tests {
     const STATUS: &str = "Name:\tx\nUid:\t1000\t1001\t1000\t1000\nSigBlk:\t0000000000014000\n\
         SigIgn:\t0000000000000005\nSigCgt:\t0000000000004002\n";
 
+    fn masks() -> SignalMasks {
+        Status::parse(STATUS, 7).signals.unwrap()
+    }
+
     #[test]
     fn caught_signals_are_read_from_mask() {
-        let status = Status::parse(STATUS).unwrap();
-        assert_eq!(status.uid, 1000);
-        assert!(status.catches(2) && status.catches(15));
-        assert!(!status.catches(1) && !status.catches(0) && !status.catches(65));
+        assert_eq!(Status::parse(STATUS, 7).uid, 1000);
+        let masks = masks();
+        assert!(masks.catches(2) && masks.catches(15));
+        assert!(!masks.catches(1) && !masks.catches(0) && !masks.catches(65));
     }
 
     #[test]
     fn disposition_follows_masks() {
-        let status = Status::parse(STATUS).unwrap();
         let expected = [
             (1, Disposition::Ignored),
             (2, Disposition::Caught),
@@ -187,13 +201,20 @@ mod tests {
             (65, Disposition::Default),
         ];
         for (signal, disposition) in expected {
-            assert_eq!(status.disposition(signal), disposition, "{signal}");
+            assert_eq!(masks().disposition(signal), disposition, "{signal}");
         }
     }
 
     #[test]
-    fn status_without_masks_is_rejected() {
-        assert_eq!(Status::parse("Uid:\t0\t0\t0\t0\n"), None);
+    fn status_without_user_and_masks_has_its_owner_and_no_signals() {
+        // What gVisor shows.
+        let text = "Name:\timpeller\nState:\tS (sleeping)\nTgid:\t4\nPid:\t4\nPPid:\t0\nTracerPid:\t0\nFDSize:\t64\n\
+            VmSize:\t900 kB\nThreads:\t3\nCapInh:\t0000000000000000\nSeccomp:\t0\nMems_allowed:\t1\n";
+        assert_eq!(Status::parse(text, 1000), Status { uid: 1000, signals: None });
+        for line in ["SigBlk:", "SigIgn:", "SigCgt:"] {
+            let partial = STATUS.replace(line, "X:");
+            assert_eq!(Status::parse(&partial, 7), Status { uid: 1000, signals: None }, "without {line}");
+        }
     }
 
     #[test]

@@ -4,15 +4,17 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
 use super::report::{Cause, Check};
+use crate::commands::startup::target_finder;
 use crate::io::process::visible::Visible;
 use crate::io::process::{self, Matcher, Process, TargetFinder};
+use crate::reasons::CAUGHT_UNKNOWN_FIX;
 use crate::reasons::missing_target::MissingTarget;
 use crate::reasons::refusal::Refusal;
 use crate::settings::Settings;
 use crate::settings::values::WaitFor;
 use crate::suggest::list;
 use lameduck_machine::target::{Found, SearchResult};
-use lameduck_parsers::procfs::{Disposition, Status};
+use lameduck_parsers::procfs::{Disposition, SignalMasks, Status};
 
 /// What was found out about the processes.
 struct Observed {
@@ -30,6 +32,8 @@ struct Observed {
 struct Requirements<'a> {
     matcher: &'a Matcher,
     signal: Option<Signal>,
+    /// Whether the signal is sent even if the kernel does not show whether the target catches it.
+    assume_signal_caught: bool,
     /// Whether a drain needs a target: for its signal, or for its exit.
     required: bool,
 }
@@ -40,13 +44,16 @@ pub(super) async fn check(settings: &Settings) -> Vec<Check> {
         return vec![Check::skip("target", "none is set: lameduck only counts and waits")];
     };
     let signal = settings.signal;
-    let finder = TargetFinder { matcher: Some(matcher.clone()), signal, ignore_exec_sessions: false };
+    let finder = target_finder(settings, false);
     let required = signal.is_some() || settings.wait_for == WaitFor::Exit;
     let timeout = settings.times.scrape_timeout;
     // This can block: the name of a process is read from its memory, which it may have locked.
     let observation = tokio::task::spawn_blocking(move || observe(&finder));
     match tokio::time::timeout(timeout, observation).await {
-        Ok(Ok(observed)) => evaluate(&Requirements { matcher, signal, required }, &observed),
+        Ok(Ok(observed)) => {
+            let assume_signal_caught = settings.assume_signal_caught;
+            evaluate(&Requirements { matcher, signal, assume_signal_caught, required }, &observed)
+        }
         Ok(Err(_)) | Err(_) => vec![Check::fail(
             "target",
             Cause::Environment,
@@ -87,7 +94,10 @@ fn evaluate(requirements: &Requirements<'_>, observed: &Observed) -> Vec<Check> 
     let refusal = observed.permission.err().map(|errno| Refusal::new(errno as i32, status.uid, own_uid));
     checks.push(uid(own_uid, status.uid, observed.permission));
     checks.push(signal_permitted(found, signal, refusal));
-    checks.push(signal_caught(found, &status, signal));
+    checks.push(match status.signals {
+        Some(masks) => signal_caught(found, &masks, signal),
+        None => caught_unknown(found, signal, requirements.assume_signal_caught),
+    });
     checks
 }
 
@@ -179,9 +189,24 @@ fn signal_permitted(found: &Found, signal: Signal, refusal: Option<Refusal>) -> 
     }
 }
 
-fn signal_caught(found: &Found, status: &Status, signal: Signal) -> Check {
+/// The kernel does not show which signals the target catches.
+fn caught_unknown(found: &Found, signal: Signal, assume_caught: bool) -> Check {
+    const NAME: &str = "signal_caught";
+    let pid = found.incarnation.pid;
+    let detail = format!(
+        "cannot see here which signals the target catches (no SigCgt in /proc/{pid}/status, as in gVisor), and {signal} \
+         kills a process that does not catch it"
+    );
+    if assume_caught {
+        Check::skip(NAME, format!("{detail}; it is sent nevertheless, because of --assume-signal-caught"))
+    } else {
+        Check::fail(NAME, Cause::Environment, format!("{detail}; so the signal is not sent"), CAUGHT_UNKNOWN_FIX)
+    }
+}
+
+fn signal_caught(found: &Found, masks: &SignalMasks, signal: Signal) -> Check {
     let mask = |name: &str| format!("{name} in /proc/{}/status", found.incarnation.pid);
-    let (reason, fix) = match status.disposition(signal as i32) {
+    let (reason, fix) = match masks.disposition(signal as i32) {
         Disposition::Caught => {
             return Check::pass("signal_caught", format!("the target has a handler for {signal} ({})", mask("SigCgt")));
         }
@@ -205,12 +230,12 @@ fn signal_caught(found: &Found, status: &Status, signal: Signal) -> Check {
         ),
     };
     let detail = format!("{reason}; so the signal is not sent");
-    Check::fail("signal_caught", Cause::Environment, detail, format!("{fix}; {}", caught_signals_hint(status)))
+    Check::fail("signal_caught", Cause::Environment, detail, format!("{fix}; {}", caught_signals_hint(masks)))
 }
 
 /// Suggests the signals that the target does catch, among those on which programs usually drain.
-fn caught_signals_hint(status: &Status) -> String {
-    let caught = process::caught_signals(status);
+fn caught_signals_hint(masks: &SignalMasks) -> String {
+    let caught = process::caught_signals(masks);
     if caught.is_empty() {
         "or set --signal none".to_owned()
     } else {

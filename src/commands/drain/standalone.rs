@@ -134,11 +134,7 @@ fn observed_since_ticks(age: Duration) -> u64 {
 }
 
 fn target_finder(settings: &Settings) -> TargetFinder {
-    TargetFinder {
-        matcher: settings.matcher.clone(),
-        signal: settings.signal,
-        ignore_exec_sessions: !shares_pid_namespace(),
-    }
+    startup::target_finder(settings, !shares_pid_namespace())
 }
 
 /// Whether a saved drain may belong to the current incarnation of the target. If its incarnation has ended and there is

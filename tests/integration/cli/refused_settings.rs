@@ -58,6 +58,7 @@ pub(super) const REFUSED: &[(&str, &str, &[&str], &[&str])] = &[
     ("--signal", "SIGKILL", G, &["'SIGKILL'", "SIGTERM"]),
     ("--signal", "0", G, &["'0'", "none"]),
     ("--signal", "SIGINT", PAGE, &["SIGINT", "--target"]),
+    ("--assume-signal-caught", "maybe", G, &["'maybe'", "true"]),
     ("--wait-for", "ever", G, &["'ever'", "zero", "exit"]),
     ("--wait-for", "exit", PAGE, &["exit", "--target"]),
     ("--listen", "8089", G, &["'8089'", "[::]:8089"]),

@@ -156,8 +156,14 @@ fn container_uid_overrides_pod_and_flag() {
 
 #[test]
 fn settings_become_sidecar_env_vars() {
-    let settings =
-        ["--streams=a{b=\"c\"}", "--streams=d", "--lame-duck=10s", "--log-level=debug", "--state-dir=/no/where"];
+    let settings = [
+        "--streams=a{b=\"c\"}",
+        "--streams=d",
+        "--lame-duck=10s",
+        "--log-level=debug",
+        "--state-dir=/no/where",
+        "--assume-signal-caught",
+    ];
     let spec = pod_spec(&injected(CHART, &[&[USER], &settings[..]].concat()));
     let env = container(&spec, "initContainers", "lameduck")["env"].as_sequence().unwrap();
     let env: Vec<_> =
@@ -167,6 +173,7 @@ fn settings_become_sidecar_env_vars() {
         [
             ("LAMEDUCK_GRACE_PERIOD", "1800"),
             ("LAMEDUCK_STREAMS", "a{b=\"c\"}\nd"),
+            ("LAMEDUCK_ASSUME_SIGNAL_CAUGHT", "true"),
             ("LAMEDUCK_LAME_DUCK", "10s"),
             ("LAMEDUCK_STATE_DIR", "/no/where"),
             ("LAMEDUCK_LOG_LEVEL", "debug"),

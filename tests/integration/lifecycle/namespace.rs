@@ -1,66 +1,15 @@
 //! A container with its own PID namespace, in which the target is the init process.
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 
+use crate::lifecycle::container::{Container, SCRIPT};
 use crate::lifecycle::standalone::StandaloneHook;
 use lameduck_test_support::page::PageServer;
-use lameduck_test_support::process::{Program, binary, wait_until};
-use lameduck_test_support::sidecar::{QUICK_TIMES, SidecarEnv};
-use lameduck_test_support::skip::skip;
-
-/// Prints a line for each SIGINT and runs until it is killed. Its stdin is a pipe that stays open.
-const SCRIPT: &str = "trap 'echo INT' INT; echo ready; while :; do read -r -t 1 _; done";
-
-/// A PID namespace. Its processes end with its init process, which is killed on drop.
-struct Container {
-    init: Program,
-    pid: u32,
-}
-
-impl Container {
-    /// Starts a container whose init process is a shell of this name that runs this script; `None`, and the skip is
-    /// reported, where this user may not make namespaces.
-    fn start(name: &str, script: &str) -> Option<Self> {
-        let mut probe = unshare();
-        if !probe.arg("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
-            skip("no user namespaces");
-            return None;
-        }
-        let mut command = unshare();
-        command.args(["bash", "-c", r#"exec -a "$0" bash -c "$1""#, name, script]).stdin(Stdio::piped());
-        let mut init = Program::start(command);
-        init.wait_for("ready");
-        let outer = init.pid();
-        let children = fs::read_to_string(format!("/proc/{outer}/task/{outer}/children")).unwrap();
-        Some(Self { init, pid: children.trim().parse().unwrap() })
-    }
-
-    /// Runs a command in the container as `kubectl exec` and the kubelet do: without a parent process there.
-    fn exec(&self) -> Command {
-        let mut nsenter = Command::new("nsenter");
-        nsenter.args(["--preserve-credentials", "-U", "-m", "-p", "-t", &self.pid.to_string()]);
-        nsenter
-    }
-
-    fn hook(&self, env: &SidecarEnv) -> StandaloneHook {
-        self.hook_with_args(env, &QUICK_TIMES)
-    }
-
-    fn hook_with_args(&self, env: &SidecarEnv, args: &[&str]) -> StandaloneHook {
-        let mut command = env.with_env(self.exec(), &[binary(), "drain", "--standalone", "--hook"]);
-        command.args(args);
-        StandaloneHook::spawn(env, command)
-    }
-}
-
-fn unshare() -> Command {
-    let mut unshare = Command::new("unshare");
-    unshare.args(["-Urpf", "--mount-proc", "--kill-child"]);
-    unshare
-}
+use lameduck_test_support::process::{Program, wait_until};
+use lameduck_test_support::sidecar::SidecarEnv;
 
 #[test]
 fn init_process_is_target_but_exec_session_is_not() {

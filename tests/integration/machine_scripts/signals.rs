@@ -17,10 +17,12 @@ use crate::machine_scripts::pod::{
 };
 
 #[test]
-fn uncaught_signal_is_not_sent() {
-    let mut pod = Pod::start(policy(), Some(found(1, Some(SignalBlocker::NotCaught))), &[(Metrics, count(3))]);
-    pod.at(CALL).call(Hook).at(19.5).streams(0).at(20 + QUIET_PERIOD).expect([Release(Drained, Some(0))]);
-    assert!(!pod.result.expect("a result").signalled);
+fn signal_that_may_not_be_caught_is_not_sent() {
+    for blocker in [SignalBlocker::NotCaught, SignalBlocker::CaughtUnknown] {
+        let mut pod = Pod::start(policy(), Some(found(1, Some(blocker))), &[(Metrics, count(3))]);
+        pod.at(CALL).call(Hook).at(19.5).streams(0).at(20 + QUIET_PERIOD).expect([Release(Drained, Some(0))]);
+        assert!(!pod.result.expect("a result").signalled);
+    }
 }
 
 #[test]
@@ -122,10 +124,11 @@ fn signal_none_drains_with_or_without_target() {
 
 #[test]
 fn pod_is_not_ready_while_signal_is_blocked() {
-    let mut pod = Pod::start(policy(), Some(found(1, Some(SignalBlocker::NotCaught))), &[(Metrics, count(3))]);
-    let signal = "SIGINT".to_owned();
-    pod.not_ready(NotReady::CannotSignal { pid: 1, signal, blocker: SignalBlocker::NotCaught });
-    pod.at(0.5).search_finds(found(1, None)).at(1).ready();
+    for blocker in [SignalBlocker::NotCaught, SignalBlocker::CaughtUnknown] {
+        let mut pod = Pod::start(policy(), Some(found(1, Some(blocker.clone()))), &[(Metrics, count(3))]);
+        pod.not_ready(NotReady::CannotSignal { pid: 1, signal: "SIGINT".to_owned(), blocker });
+        pod.at(0.5).search_finds(found(1, None)).at(1).ready();
+    }
 }
 
 #[test]

@@ -198,3 +198,19 @@ fn names_from_manifests_are_sanitized() {
     let output = check(&["-f", "-"], &text);
     assert!(output.stdout.starts_with("Deployment/a\u{fffd}[2J\u{fffd} ("), "{}", output.stdout);
 }
+
+#[test]
+fn switch_does_not_take_the_next_argument_as_its_value() {
+    let check_with = |args: &'static str| check(&["-f", "-"], &Native.with(&[("initContainers/lameduck/args", args)]));
+    for args in
+        ["[sidecar, --assume-signal-caught, --signal=none]", "[sidecar, --assume-signal-caught=yes, --signal=none]"]
+    {
+        let output = check_with(args);
+        assert_eq!(output.code, Some(0), "{}", output.stdout);
+        assert!(output.stdout.contains("no signal is sent"), "{}", output.stdout);
+    }
+    for args in ["[sidecar, --assume-signal-caught, maybe]", "[sidecar, --assume-signal-caught=maybe]"] {
+        let output = check_with(args);
+        assert!(output.code != Some(0) && output.stdout.contains("maybe"), "{}", output.stdout);
+    }
+}

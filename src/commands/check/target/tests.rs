@@ -23,8 +23,8 @@ fn found() -> Found {
     Found { incarnation: Incarnation { pid: 17, started: 1 }, name: "impeller".to_owned(), blocker: None }
 }
 
-fn status(caught: u64, ignored: u64, blocked: u64) -> Status {
-    Status { uid: 1000, caught, ignored, blocked }
+fn masks(caught: u64, ignored: u64, blocked: u64) -> SignalMasks {
+    SignalMasks { caught, ignored, blocked }
 }
 
 /// The fields of a check in one string.
@@ -105,13 +105,24 @@ fn different_uids_fail_only_if_kernel_refuses() {
 fn signal_dispositions_are_distinguished() {
     let int = 1 << (Signal::SIGINT as i32 - 1);
     let term = 1 << (Signal::SIGTERM as i32 - 1);
-    let evaluate = |status: Status| signal_caught(&found(), &status, Signal::SIGINT);
-    assert!(text(&evaluate(status(int, 0, int))).contains("Pass"));
+    let evaluate = |masks: SignalMasks| signal_caught(&found(), &masks, Signal::SIGINT);
+    assert!(text(&evaluate(masks(int, 0, int))).contains("Pass"));
     assert_failed(
-        &evaluate(status(term, int, 0)),
+        &evaluate(masks(term, int, 0)),
         Cause::Environment,
         &["ignores SIGINT", "background", "it catches SIGTERM"],
     );
-    assert_failed(&evaluate(status(term, 0, int)), Cause::Environment, &["blocks SIGINT", "it catches SIGTERM"]);
-    assert_failed(&evaluate(status(0, 0, 0)), Cause::Environment, &["would be killed", "or set --signal none"]);
+    assert_failed(&evaluate(masks(term, 0, int)), Cause::Environment, &["blocks SIGINT", "it catches SIGTERM"]);
+    assert_failed(&evaluate(masks(0, 0, 0)), Cause::Environment, &["would be killed", "or set --signal none"]);
+}
+
+#[test]
+fn unknown_caught_signals_fail_or_are_skipped_if_assumed() {
+    let parts = ["cannot see here which signals the target catches", "SigCgt in /proc/17/status"];
+    let fixes = ["not sent", "--signal none", "--assume-signal-caught"];
+    let check = caught_unknown(&found(), Signal::SIGINT, false);
+    assert_failed(&check, Cause::Environment, &[&parts[..], &fixes].concat());
+    let check = text(&caught_unknown(&found(), Signal::SIGINT, true));
+    assert!(check.contains("Skip") && parts.iter().all(|part| check.contains(part)), "{check}");
+    assert!(check.contains("because of --assume-signal-caught"), "{check}");
 }

@@ -14,6 +14,9 @@ use lameduck_manifests::preflight::{Invocation, Problem, Word};
 /// The flags of `lameduck drain` without a value that a standalone hook may have.
 const STANDALONE_FLAGS: [&str; 2] = ["standalone", "hook"];
 
+/// The value of a switch that is given alone.
+const SWITCHED_ON: &str = "true";
+
 /// The flags of the sidecar.
 pub(super) struct Flags {
     /// A parser for them, which reads no variables.
@@ -62,6 +65,11 @@ impl Flags {
 
     fn has(&self, flag: &str) -> bool {
         self.variables.iter().any(|(name, _)| name == flag)
+    }
+
+    /// Whether the next word is never the value of this flag: it is given alone, or as `--flag=value`.
+    fn is_switch(&self, flag: &str) -> bool {
+        self.command.get_arguments().any(|arg| arg.get_long() == Some(flag) && arg.is_require_equals_set())
     }
 
     fn check(&self, word: &str) -> Result<(), Problem> {
@@ -125,6 +133,7 @@ impl Given {
             (Some(error), _) => self.problems.push(Problem { cause: error.problem(), fix: error.fix }),
             (None, None) if flags.standalone && STANDALONE_FLAGS.contains(&flag) => {}
             (None, Some(value)) if flags.has(flag) => self.add_value(flag, is_known.then_some(value), "", flags),
+            (None, None) if is_known && flags.is_switch(flag) => self.add_value(flag, Some(SWITCHED_ON), "", flags),
             (None, None) if flags.has(flag) && is_known => match rest.next() {
                 Some(value) => self.add_value(flag, value.known(), "", flags),
                 None => self.problems.extend(flags.check(text).err()),
