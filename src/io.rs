@@ -23,7 +23,8 @@
 //! | [`report`] | – | the JSON of `/status` and of the outcome |
 //!
 //! Helpers: [`http`] (the client of [`page`] and [`api_status`]), [`private_file`] (files that only this user can access),
-//! [`nonblocking`] (opening files of any type), [`rounding`] (durations in output).
+//! [`nonblocking`] (opening files of any type), [`rounding`] (durations in output),
+//! [`target_signal`] (signals by name).
 
 pub mod api_status;
 pub mod clock;
@@ -43,5 +44,6 @@ pub mod rounding;
 pub mod signals;
 pub mod sockets;
 pub mod state;
+pub mod target_signal;
 pub mod termination;
 pub mod watch;

@@ -4,9 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
-
 use crate::io::process::Matcher;
+use crate::io::target_signal::TargetSignal;
 use crate::settings::args::SidecarArgs;
 use crate::settings::error::SettingError;
 use crate::settings::preset::Defaults;
@@ -33,7 +32,7 @@ pub struct Settings {
     /// Which process is the target.
     pub matcher: Option<Matcher>,
     /// The signal for the target; `None` only counts and waits.
-    pub signal: Option<Signal>,
+    pub signal: Option<TargetSignal>,
     /// Whether the target may be signalled if the kernel does not show which signals it catches.
     pub assume_signal_caught: bool,
     /// What ends a drain.
@@ -99,7 +98,7 @@ impl Settings {
     /// The signal's name.
     #[must_use]
     pub fn signal_name(&self) -> Option<&'static str> {
-        self.signal.map(Signal::as_str)
+        self.signal.map(TargetSignal::as_str)
     }
 
     /// Identifies what is drained, and how: two sets of settings with the same identity may share the state of a drain.

@@ -52,7 +52,7 @@ pub(super) fn policy(settings: &Settings, observed_since: ObservationStart) -> P
     Policy {
         times: settings.times.clone(),
         sources: settings.sources.list(),
-        signal: settings.signal.map(|signal| (signal.as_str().to_owned(), signal as i32)),
+        signal: settings.signal.map(|signal| (signal.as_str().to_owned(), signal.number())),
         wait_for_exit: settings.wait_for == WaitFor::Exit,
         idle: settings.sources.idle.clone(),
         accept_below: settings.sources.accept_below,

@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::io::liveness::stat_of;
+use crate::io::target_signal::TargetSignal;
 use lameduck_machine::target::{CLOCK_TICK, Found, Incarnation, SearchResult, SignalBlocker};
 use lameduck_parsers::procfs::{SignalMasks, Stat, Status, basename, listeners, socket_inode};
 
@@ -75,7 +76,7 @@ pub struct TargetFinder {
     /// How the target is recognized; `None` finds no process.
     pub matcher: Option<Matcher>,
     /// The signal that will be sent to it, if any.
-    pub signal: Option<Signal>,
+    pub signal: Option<TargetSignal>,
     /// Whether the target may be signalled if the kernel does not show which signals it catches.
     pub assume_signal_caught: bool,
     /// Whether to ignore processes that were started by `kubectl exec`, by a probe or by another hook. This is possible
@@ -133,13 +134,13 @@ impl TargetFinder {
         Some(Found { incarnation, name: name_of(pid).unwrap_or_default(), blocker })
     }
 
-    fn signal_blocker(&self, pid: u32, status: &Status, signal: Signal) -> Option<SignalBlocker> {
+    fn signal_blocker(&self, pid: u32, status: &Status, signal: TargetSignal) -> Option<SignalBlocker> {
         if let Err(errno) = may_signal(pid) {
             let ours = rustix::process::geteuid().as_raw();
             return Some(SignalBlocker::NotPermitted { errno: errno as i32, theirs: status.uid, ours });
         }
         match status.signals {
-            Some(masks) => (!masks.catches(signal as i32)).then_some(SignalBlocker::NotCaught),
+            Some(masks) => (!masks.catches(signal.number())).then_some(SignalBlocker::NotCaught),
             None => (!self.assume_signal_caught).then_some(SignalBlocker::CaughtUnknown),
         }
     }

@@ -6,12 +6,11 @@ use std::thread;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, kill_process, pidfd_open, pidfd_send_signal};
 
 use crate::io::liveness::{is_alive, stat_of};
+use crate::io::target_signal::TargetSignal;
 use lameduck_machine::result::ExitStatus;
 use lameduck_machine::target::Incarnation;
 
@@ -62,30 +61,36 @@ impl Watch {
     ///
     /// # Errors
     /// The kernel's error: `EPERM` if this is not permitted, `ESRCH` if the target has ended.
-    pub fn signal(&self, signal: Signal) -> Result<(), Errno> {
+    pub fn signal(&self, signal: TargetSignal) -> Result<(), Errno> {
         if !is_alive(self.incarnation).unwrap_or(false) {
             return Err(Errno::ESRCH);
         }
         match self.pidfd.as_deref().map(|pidfd| send(pidfd, signal)) {
             Some(Ok(())) => Ok(()),
             Some(Err(Errno::ESRCH)) => Err(Errno::ESRCH),
-            Some(Err(_)) | None => kill(raw(self.incarnation.pid)?, signal),
+            Some(Err(_)) | None => kill(self.incarnation.pid, signal),
         }
     }
 }
 
-fn raw(pid: u32) -> Result<Pid, Errno> {
-    i32::try_from(pid).map(Pid::from_raw).map_err(|_| Errno::ESRCH)
+fn raw(pid: u32) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(pid).ok()?)
 }
 
 fn open(pid: u32) -> Option<OwnedFd> {
-    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)?;
-    pidfd_open(pid, PidfdFlags::empty()).ok()
+    pidfd_open(raw(pid)?, PidfdFlags::empty()).ok()
 }
 
-fn send(pidfd: &OwnedFd, signal: Signal) -> Result<(), Errno> {
-    let signal = rustix::process::Signal::from_named_raw(signal as i32).ok_or(Errno::EINVAL)?;
-    pidfd_send_signal(pidfd, signal).map_err(|error| Errno::from_raw(error.raw_os_error()))
+fn kill(pid: u32, signal: TargetSignal) -> Result<(), Errno> {
+    kill_process(raw(pid).ok_or(Errno::ESRCH)?, signal.raw()).map_err(errno)
+}
+
+fn send(pidfd: &OwnedFd, signal: TargetSignal) -> Result<(), Errno> {
+    pidfd_send_signal(pidfd, signal.raw()).map_err(errno)
+}
+
+fn errno(error: rustix::io::Errno) -> Errno {
+    Errno::from_raw(error.raw_os_error())
 }
 
 /// Waits for the exit. A pidfd becomes readable when the process has ended, reaped or not (`pidfd_open(2)`).

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
-use nix::sys::signal::Signal;
 use tracing::level_filters::LevelFilter;
 
 use crate::io::http::Url;
 use crate::io::log;
+use crate::io::target_signal::TargetSignal;
 use crate::settings::preset::Preset;
 use crate::settings::values::{self, Level, Listen, LogFormat, OrNone, Ports, Selectors, WaitFor};
 use lameduck_machine::policy::{AcceptLimit, SigtermPolicy};
@@ -66,7 +66,7 @@ pub struct SidecarArgs {
 
     /// The signal that tells the target to accept no new streams and to finish the open ones. none: send no signal, only count and wait [preset: SIGINT]
     #[arg(long, env = "LAMEDUCK_SIGNAL", help_heading = TARGET, value_name = "SIGNAL", value_parser = values::signal)]
-    pub signal: Option<OrNone<Signal>>,
+    pub signal: Option<OrNone<TargetSignal>>,
 
     /// Send the signal even if the kernel does not show which signals the target catches, as in gVisor. A signal that it does not catch kills it, and cuts its streams
     #[arg(long, env = "LAMEDUCK_ASSUME_SIGNAL_CAUGHT", help_heading = TARGET, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = values::switch)]

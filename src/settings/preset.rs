@@ -1,7 +1,7 @@
 //! The presets: default settings for one kind of target, and how to recognise its container in a manifest.
 
+use crate::io::target_signal::TargetSignal;
 use clap::ValueEnum;
-use nix::sys::signal::Signal;
 
 use crate::io::http::Url;
 use crate::settings::values::WaitFor;
@@ -33,7 +33,7 @@ pub(super) struct Defaults {
     /// The path of a JSON status page on the first of the streams ports.
     pub(super) status_path: Option<&'static str>,
     pub(super) target: Option<&'static str>,
-    pub(super) signal: Option<Signal>,
+    pub(super) signal: Option<TargetSignal>,
     pub(super) wait_for: WaitFor,
 }
 
@@ -86,7 +86,7 @@ fn engine() -> Defaults {
         lazy_streams: selectors(&["engine_flux_used_streams", "flux_used_streams"]),
         idle_streams: selectors(&["engine_active_requests{kind=\"stream\"}"]),
         activity_ports: vec![DEEPGRAM_PORT],
-        signal: Some(Signal::SIGINT),
+        signal: Some(TargetSignal::INT),
         ..generic()
     }
 }
@@ -98,7 +98,7 @@ fn api() -> Defaults {
         streams_ports: vec![DEEPGRAM_PORT],
         activity_ports: vec![DEEPGRAM_PORT],
         status_path: Some("/v1/status"),
-        signal: Some(Signal::SIGINT),
+        signal: Some(TargetSignal::INT),
         wait_for: WaitFor::Exit,
         ..generic()
     }

@@ -9,7 +9,6 @@ use lameduck_machine::result::{DrainResult, ExitStatus, Outcome};
 use lameduck_machine::target::{Found, Incarnation, SearchResult, SignalBlocker};
 use lameduck_machine::time::Time;
 use nix::errno::Errno;
-use nix::sys::signal::Signal;
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 
@@ -19,6 +18,7 @@ use crate::io::process::visible::Visible;
 use crate::io::process::{TargetFinder, caught_signals, status_of};
 use crate::io::report::OutcomeReport;
 use crate::io::state::StateFile;
+use crate::io::target_signal::TargetSignal;
 use crate::io::termination::TerminationLog;
 use crate::io::watch::Watch;
 use crate::queue::Event;
@@ -38,7 +38,7 @@ pub struct Effects {
     queue: mpsc::Sender<Event>,
     searches: SyncSender<Search>,
     poller: SourcePoller,
-    signal: Option<Signal>,
+    signal: Option<TargetSignal>,
     watch: Option<Watch>,
     /// The last refusal of the signal. It is logged once, although the machine tries again at each poll.
     refused: Option<(Incarnation, Errno)>,
@@ -130,7 +130,7 @@ impl Effects {
     }
 
     fn kill(&self, incarnation: Incarnation) -> ActionResult {
-        let sent = self.send(incarnation, Signal::SIGKILL);
+        let sent = self.send(incarnation, TargetSignal::KILL);
         match sent {
             Ok(()) => debug!(pid = incarnation.pid, "killed the target, which only idle streams kept alive"),
             Err(error) => {
@@ -140,7 +140,7 @@ impl Effects {
         ActionResult::Killed(sent.is_ok())
     }
 
-    fn send(&self, incarnation: Incarnation, signal: Signal) -> Result<(), Errno> {
+    fn send(&self, incarnation: Incarnation, signal: TargetSignal) -> Result<(), Errno> {
         let watch = self.watch.as_ref().filter(|watch| watch.incarnation() == incarnation);
         watch.ok_or(Errno::ESRCH)?.signal(signal)
     }
@@ -154,7 +154,7 @@ impl Effects {
     }
 
     fn report_outcome(&self, result: &DrainResult) {
-        let report = OutcomeReport::new(result, self.signal.map(Signal::as_str));
+        let report = OutcomeReport::new(result, self.signal.map(TargetSignal::as_str));
         self.warn_if_unwritten(self.termination.write(&report.to_json()));
         if result.outcome == Outcome::Idle {
             info!("if idle streams keep the target alive, it will be killed one exit margin from now");
@@ -163,7 +163,7 @@ impl Effects {
     }
 
     fn write_record(&self, result: &DrainResult, reason: RecordReason) {
-        let report = OutcomeReport::new(result, self.signal.map(Signal::as_str));
+        let report = OutcomeReport::new(result, self.signal.map(TargetSignal::as_str));
         let written = self.termination.write(&report.to_json());
         // Log it once: writing the outcome later fails in the same way.
         if reason == RecordReason::Started {
@@ -180,13 +180,13 @@ impl Effects {
 }
 
 /// The kernel allowed signal 0, or it was not tried in between, but it refuses the signal itself.
-fn log_refusal(pid: u32, errno: Errno, signal: Option<Signal>) {
+fn log_refusal(pid: u32, errno: Errno, signal: Option<TargetSignal>) {
     let ours = rustix::process::geteuid().as_raw();
     let theirs = status_of(pid).map_or(ours, |status| status.uid);
     let Refusal { error, cause, fix } = Refusal::new(errno as i32, theirs, ours);
     error!(
         pid,
-        signal = ?Nullable(signal.map(Signal::as_str)),
+        signal = ?Nullable(signal.map(TargetSignal::as_str)),
         error,
         cause,
         fix,
@@ -243,7 +243,7 @@ mod tests {
         let (queue, _) = mpsc::channel(16);
         let finder = TargetFinder {
             matcher: None,
-            signal: Some(Signal::SIGINT),
+            signal: Some(TargetSignal::INT),
             assume_signal_caught: false,
             ignore_exec_sessions: false,
         };

@@ -16,10 +16,12 @@ const SCRIPT: &str = "
 trap 'echo INT' INT
 trap 'echo bye; exit 0' TERM
 trap 'exit 3' USR1
+trap 'exit 4' 37
 echo ready
 while read -r _ || [ -d /proc/$PPID ]; do :; done";
 
-/// A shell that waits for signals: it prints a line on SIGINT, and exits with 0 on SIGTERM, with 3 on SIGUSR1.
+/// A shell that waits for signals: it prints a line on SIGINT, and exits with 0 on SIGTERM, with 3 on SIGUSR1, with 4 on
+/// SIGRTMIN+3.
 pub struct ShellTarget {
     program: Program,
     pub pid: i32,

@@ -1,12 +1,12 @@
 //! The target: whether it is visible, whether it can be signalled, and what the signal would do.
 
 use nix::errno::Errno;
-use nix::sys::signal::Signal;
 
 use super::report::{Cause, Check};
 use crate::commands::startup::target_finder;
 use crate::io::process::visible::Visible;
 use crate::io::process::{self, Matcher, Process, TargetFinder};
+use crate::io::target_signal::TargetSignal;
 use crate::reasons::CAUGHT_UNKNOWN_FIX;
 use crate::reasons::missing_target::MissingTarget;
 use crate::reasons::refusal::Refusal;
@@ -31,7 +31,7 @@ struct Observed {
 /// What a drain needs from the target.
 struct Requirements<'a> {
     matcher: &'a Matcher,
-    signal: Option<Signal>,
+    signal: Option<TargetSignal>,
     /// Whether the signal is sent even if the kernel does not show whether the target catches it.
     assume_signal_caught: bool,
     /// Whether a drain needs a target: for its signal, or for its exit.
@@ -177,7 +177,7 @@ fn uid(own: u32, target: u32, permission: Result<(), Errno>) -> Check {
     }
 }
 
-fn signal_permitted(found: &Found, signal: Signal, refusal: Option<Refusal>) -> Check {
+fn signal_permitted(found: &Found, signal: TargetSignal, refusal: Option<Refusal>) -> Check {
     const NAME: &str = "signal_permitted";
     let pid = found.incarnation.pid;
     match refusal {
@@ -190,7 +190,7 @@ fn signal_permitted(found: &Found, signal: Signal, refusal: Option<Refusal>) -> 
 }
 
 /// The kernel does not show which signals the target catches.
-fn caught_unknown(found: &Found, signal: Signal, assume_caught: bool) -> Check {
+fn caught_unknown(found: &Found, signal: TargetSignal, assume_caught: bool) -> Check {
     const NAME: &str = "signal_caught";
     let pid = found.incarnation.pid;
     let detail = format!(
@@ -204,9 +204,9 @@ fn caught_unknown(found: &Found, signal: Signal, assume_caught: bool) -> Check {
     }
 }
 
-fn signal_caught(found: &Found, masks: &SignalMasks, signal: Signal) -> Check {
+fn signal_caught(found: &Found, masks: &SignalMasks, signal: TargetSignal) -> Check {
     let mask = |name: &str| format!("{name} in /proc/{}/status", found.incarnation.pid);
-    let (reason, fix) = match masks.disposition(signal as i32) {
+    let (reason, fix) = match masks.disposition(signal.number()) {
         Disposition::Caught => {
             return Check::pass("signal_caught", format!("the target has a handler for {signal} ({})", mask("SigCgt")));
         }

@@ -7,12 +7,13 @@ use super::brackets::closing;
 
 /// The folder of each crate, its name in `use`, and its module path here. The main crate has no name of its own here,
 /// so that `crate::io` is `io`.
-pub(super) const CRATES: [(&str, &str, &str); 6] = [
+pub(super) const CRATES: [(&str, &str, &str); 7] = [
     ("src/", "lameduck", ""),
     ("crates/machine/src/", "lameduck_machine", "machine"),
     ("crates/manifests/src/", "lameduck_manifests", "manifests"),
     ("crates/parsers/src/", "lameduck_parsers", "parsers"),
     ("crates/pidfd-exit/src/", "pidfd_exit", "pidfd_exit"),
+    ("crates/rt-signal/src/", "rt_signal", "rt_signal"),
     ("crates/test-support/src/", "lameduck_test_support", "test_support"),
 ];
 

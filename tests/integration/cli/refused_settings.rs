@@ -57,6 +57,8 @@ pub(super) const REFUSED: &[(&str, &str, &[&str], &[&str])] = &[
     ("--signal", "SIGFOO", G, &["'SIGFOO'", "SIGINT"]),
     ("--signal", "SIGKILL", G, &["'SIGKILL'", "SIGTERM"]),
     ("--signal", "0", G, &["'0'", "none"]),
+    ("--signal", "SIGRTMIN+31", G, &["'SIGRTMIN+31'", "SIGRTMIN to SIGRTMIN+30", "34 to 64"]),
+    ("--signal", "32", G, &["'32'", "C library", "SIGRTMIN"]),
     ("--signal", "SIGINT", PAGE, &["SIGINT", "--target"]),
     ("--assume-signal-caught", "maybe", G, &["'maybe'", "true"]),
     ("--wait-for", "ever", G, &["'ever'", "zero", "exit"]),

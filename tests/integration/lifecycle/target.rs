@@ -130,6 +130,28 @@ fn another_signal_can_be_chosen() {
 }
 
 #[test]
+fn real_time_signal_can_be_chosen() {
+    for written in ["SIGRTMIN+3", "rtmax-27", "37"] {
+        let fixture = Fixture::with_streams(1);
+        let mut sidecar = fixture.start_ready(&[&QUICK_TIMES[..], &["--signal", written]].concat());
+        let outcome = sidecar.call_hook().outcome();
+        assert_eq!((&outcome["outcome"], &outcome["signal"]), (&json!("exited"), &json!("SIGRTMIN+3")), "{written}");
+        assert_eq!(sidecar.wait_for_log("signal sent")["signal"], "SIGRTMIN+3");
+        assert_eq!(sidecar.metric(r#"lameduck_signals_total{signal="SIGRTMIN+3",result="sent"}"#), Some(1.0));
+        assert_eq!(fixture.env.termination_message().unwrap()["signal"], "SIGRTMIN+3");
+    }
+}
+
+#[test]
+fn real_time_signal_without_handler_is_not_sent() {
+    let fixture = Fixture::with_streams(0);
+    let sidecar = fixture.env.start(&[&QUICK_TIMES[..], &["--signal", "SIGRTMIN+4"]].concat());
+    sidecar.wait_for_not_ready("target does not catch SIGRTMIN+4");
+    assert_eq!(sidecar.call_hook().outcome()["signal"], Value::Null);
+    assert_eq!(fixture.target.into_signal_count(), 0);
+}
+
+#[test]
 fn target_is_signalled_with_zero_quiet_period() {
     let fixture = Fixture::with_streams(0);
     let times = ["--grace-period", "10m", "--lame-duck", "0s", "--quiet-period", "0s", "--exit-wait", "0s"];

@@ -214,3 +214,12 @@ fn switch_does_not_take_the_next_argument_as_its_value() {
         assert!(output.code != Some(0) && output.stdout.contains("maybe"), "{}", output.stdout);
     }
 }
+
+#[test]
+fn real_time_signal_in_a_manifest_is_a_setting_like_any_other() {
+    let check_with = |args: &'static str| check(&["-f", "-"], &Native.with(&[("initContainers/lameduck/args", args)]));
+    let output = check_with("[sidecar, --signal, SIGRTMIN+3]");
+    assert_eq!(output.code, Some(0), "{}", output.stdout);
+    let output = check_with("[sidecar, --signal, SIGRTMIN+31]");
+    assert!(output.code != Some(0) && output.stdout.contains("SIGRTMIN to SIGRTMIN+30"), "{}", output.stdout);
+}

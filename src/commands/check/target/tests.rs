@@ -96,16 +96,16 @@ fn different_uids_fail_only_if_kernel_refuses() {
     assert!(text(&uid(65532, 1000, Err(Errno::EACCES))).contains("Skip"), "the users are not the cause");
     for (errno, part) in [(Errno::EPERM, "seccomp"), (Errno::EACCES, "AppArmor")] {
         let refusal = Refusal::new(errno as i32, 1000, 1000);
-        let check = signal_permitted(&found(), Signal::SIGINT, Some(refusal));
+        let check = signal_permitted(&found(), TargetSignal::INT, Some(refusal));
         assert_failed(&check, Cause::NotPermitted, &[&format!("{errno:?}"), part]);
     }
 }
 
 #[test]
 fn signal_dispositions_are_distinguished() {
-    let int = 1 << (Signal::SIGINT as i32 - 1);
-    let term = 1 << (Signal::SIGTERM as i32 - 1);
-    let evaluate = |masks: SignalMasks| signal_caught(&found(), &masks, Signal::SIGINT);
+    let int = 1 << (TargetSignal::INT.number() - 1);
+    let term = 1 << (15 - 1);
+    let evaluate = |masks: SignalMasks| signal_caught(&found(), &masks, TargetSignal::INT);
     assert!(text(&evaluate(masks(int, 0, int))).contains("Pass"));
     assert_failed(
         &evaluate(masks(term, int, 0)),
@@ -120,9 +120,9 @@ fn signal_dispositions_are_distinguished() {
 fn unknown_caught_signals_fail_or_are_skipped_if_assumed() {
     let parts = ["cannot see here which signals the target catches", "SigCgt in /proc/17/status"];
     let fixes = ["not sent", "--signal none", "--assume-signal-caught"];
-    let check = caught_unknown(&found(), Signal::SIGINT, false);
+    let check = caught_unknown(&found(), TargetSignal::INT, false);
     assert_failed(&check, Cause::Environment, &[&parts[..], &fixes].concat());
-    let check = text(&caught_unknown(&found(), Signal::SIGINT, true));
+    let check = text(&caught_unknown(&found(), TargetSignal::INT, true));
     assert!(check.contains("Skip") && parts.iter().all(|part| check.contains(part)), "{check}");
     assert!(check.contains("because of --assume-signal-caught"), "{check}");
 }
