@@ -9,14 +9,15 @@ use lameduck_machine::reading::Source;
 use lameduck_machine::source_state::SourceState;
 use lameduck_machine::target::SignalBlocker;
 
-use crate::io::process::Matcher;
 use crate::io::process::visible::Visible;
+use crate::io::process::{Matcher, Process};
 use crate::sanitize::sanitize;
 use crate::suggest::gauges::Suggestion;
 use crate::suggest::list;
 
 pub mod missing_target;
 pub mod refusal;
+pub mod several_targets;
 
 use self::missing_target::MissingTarget;
 use self::refusal::Refusal;
@@ -50,6 +51,8 @@ pub struct Wanted {
 pub enum Instead {
     /// No process matches, but these are visible.
     Processes(Visible),
+    /// Several processes match; this is their parent, if they have one in common.
+    Parent(Option<Process>),
     /// The target does not catch the signal, but these.
     CaughtSignals(Vec<&'static str>),
     /// A selector of `--streams` matches nothing, but the page has other gauges.
@@ -63,6 +66,7 @@ pub enum Instead {
 pub struct Reasons {
     wanted: Wanted,
     visible: Visible,
+    parent: Option<Process>,
     caught_signals: Vec<&'static str>,
     gauges: Option<Suggestion>,
     ports: Vec<u16>,
@@ -79,6 +83,7 @@ impl Reasons {
     pub fn update(&mut self, instead: Instead) {
         match instead {
             Instead::Processes(visible) => self.visible = visible,
+            Instead::Parent(parent) => self.parent = parent,
             Instead::CaughtSignals(signals) => self.caught_signals = signals,
             Instead::Gauges(suggestion) => self.gauges = Some(suggestion),
             Instead::Ports(ports) => self.ports = ports,
@@ -127,12 +132,9 @@ impl Reasons {
     }
 
     fn ambiguous(&self, pids: &[u32]) -> String {
-        let wanted = self.wanted.target.as_ref().map_or_else(String::new, |matcher| format!(" {matcher}"));
-        let fix = match self.wanted.target {
-            Some(Matcher::Port(_)) => "let only one process listen there, or name the target with --target",
-            Some(Matcher::Name(_)) | None => "set --target to a unique name, or use --target-port",
-        };
-        format!("several targets: processes {pids:?} match{wanted}; {fix}")
+        let Some(matcher) = &self.wanted.target else { return format!("several targets: processes {pids:?}") };
+        let fix = several_targets::fix(matcher, self.parent.as_ref());
+        format!("several targets: processes {pids:?} match {matcher}; {fix}")
     }
 
     fn cannot_signal(&self, pid: u32, signal: &str, blocker: &SignalBlocker) -> String {

@@ -16,6 +16,7 @@ use crate::io::target_signal::TargetSignal;
 use lameduck_machine::target::{CLOCK_TICK, Found, Incarnation, SearchResult, SignalBlocker};
 use lameduck_parsers::procfs::{SignalMasks, Stat, Status, basename, listeners, socket_inode};
 
+pub mod container;
 pub mod visible;
 
 /// How the target is recognized.
@@ -165,6 +166,15 @@ pub fn visible_processes() -> Vec<Process> {
     with_names(process_table().into_keys())
 }
 
+/// The parent of all these processes; `None` if they have different parents, or if it is not visible.
+#[must_use]
+pub fn common_parent(pids: &[u32]) -> Option<Process> {
+    let mut parents: Vec<u32> = pids.iter().filter_map(|pid| Some(stat_of(*pid)?.parent)).collect();
+    parents.dedup();
+    let [pid] = parents[..] else { return None };
+    Some(Process { pid, name: name_of(pid)? })
+}
+
 /// The signals that a process catches, among those on which programs usually drain.
 #[must_use]
 pub fn caught_signals(masks: &SignalMasks) -> Vec<&'static str> {
@@ -218,13 +228,6 @@ fn now_in_ticks() -> u64 {
     let now = clock_gettime(ClockId::Boottime);
     let millis = u128::try_from(now.tv_sec).unwrap_or(0) * 1000 + u128::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000;
     u64::try_from(millis / CLOCK_TICK.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Whether this container shares its PID namespace with the other containers of its pod. The first process is then the
-/// pod sandbox's.
-#[must_use]
-pub fn shares_pid_namespace() -> bool {
-    fs::read_to_string("/proc/1/comm").is_ok_and(|name| name.trim_end() == "pause")
 }
 
 /// Every visible process that has not ended, except this one.

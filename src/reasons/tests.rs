@@ -44,6 +44,10 @@ fn several_targets_get_the_advice_that_fits() {
     let text = reasons.not_ready(&NotReady::Ambiguous(vec![7, 8]));
     assert_parts(&text, &["[7, 8]", "port 8080", "name the target with --target"]);
     assert!(!text.contains("--target-port"), "{text}");
+    reasons.update(Instead::Parent(Some(Process { pid: 5, name: "gunicorn".into() })));
+    assert_parts(&reasons.not_ready(&NotReady::Ambiguous(vec![7, 8])), &["parent gunicorn (5)", "--target gunicorn"]);
+    reasons.update(Instead::Parent(None));
+    assert!(!reasons.not_ready(&NotReady::Ambiguous(vec![7, 8])).contains("gunicorn"));
 }
 
 #[test]

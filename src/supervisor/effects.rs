@@ -15,7 +15,7 @@ use tracing::{debug, error, info, warn};
 use crate::io::liveness::is_alive;
 use crate::io::log::Nullable;
 use crate::io::process::visible::Visible;
-use crate::io::process::{TargetFinder, caught_signals, status_of};
+use crate::io::process::{TargetFinder, caught_signals, common_parent, status_of};
 use crate::io::report::OutcomeReport;
 use crate::io::state::StateFile;
 use crate::io::target_signal::TargetSignal;
@@ -222,7 +222,8 @@ fn instead(finder: &TargetFinder, result: &SearchResult) -> Option<Instead> {
             let masks = status_of(incarnation.pid)?.signals?;
             Some(Instead::CaughtSignals(caught_signals(&masks)))
         }
-        SearchResult::Found(_) | SearchResult::Ambiguous(_) => None,
+        SearchResult::Ambiguous(pids) => Some(Instead::Parent(common_parent(pids))),
+        SearchResult::Found(_) => None,
     }
 }
 

@@ -29,6 +29,7 @@ mod sockets;
 mod standalone;
 mod state_dir;
 mod target;
+mod target_advice;
 mod token;
 mod unseen_signals;
 mod watch;

@@ -109,6 +109,35 @@ const fn contains(mask: u64, signal: i32) -> bool {
     1 <= signal && signal <= 64 && mask & (1 << (signal - 1)) != 0
 }
 
+/// Returns whether two processes belong to different containers, from the text of their `/proc/pid/cgroup` (cgroups(7)):
+/// a container has a cgroup, and what runs in it is in that cgroup or below it. `None` if the texts do not show it.
+///
+/// Paths are relative to the cgroup namespace of the reading process: there, a process of another container is in a
+/// path that leads upwards, such as `/../other`.
+#[must_use]
+pub fn are_in_different_containers(one: &str, other: &str) -> Option<bool> {
+    let path_in = |hierarchy: &str| other.lines().filter_map(cgroup).find(|(other, _)| *other == hierarchy);
+    let pairs = one.lines().filter_map(cgroup).filter_map(|(hierarchy, path)| Some((path, path_in(hierarchy)?.1)));
+    pairs.map(|(one, other)| are_unrelated(one, other)).reduce(|some, other| some || other)
+}
+
+/// The hierarchy and the path in a line such as `0::/kubepods/pod1` or `4:memory:/`.
+fn cgroup(line: &str) -> Option<(&str, &str)> {
+    let (hierarchy, path) = line.split_once(":/")?;
+    Some((hierarchy, path))
+}
+
+/// Whether neither cgroup is the other one or above it.
+fn are_unrelated(one: &str, other: &str) -> bool {
+    let mut one = one.split('/').filter(|part| !part.is_empty()).peekable();
+    let mut other = other.split('/').filter(|part| !part.is_empty()).peekable();
+    while one.peek().is_some() && one.peek() == other.peek() {
+        (one.next(), other.next());
+    }
+    let is_above_or_same = matches!((one.peek(), other.peek()), (None, rest) | (rest, None) if rest != Some(&".."));
+    !is_above_or_same
+}
+
 /// Returns the last component of a path.
 #[must_use]
 pub fn basename(path: &str) -> &str {
@@ -127,12 +156,23 @@ pub fn listeners(table: &str, port: u16) -> impl Iterator<Item = u64> {
     })
 }
 
-/// Returns the ports on which sockets listen, from the text of `/proc/net/tcp` or `/proc/net/tcp6`.
-pub fn listening_ports(table: &str) -> impl Iterator<Item = u16> {
+/// A socket that listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listener {
+    /// The port.
+    pub port: u16,
+    /// The user that created it.
+    pub uid: u32,
+}
+
+/// Returns the sockets that listen, from the text of `/proc/net/tcp` or `/proc/net/tcp6`.
+pub fn all_listeners(table: &str) -> impl Iterator<Item = Listener> {
     table.lines().skip(1).filter_map(|line| {
         let mut fields = line.split_ascii_whitespace();
-        let (_, local_port) = fields.nth(1)?.rsplit_once(':')?;
-        (fields.nth(1)? == "0A").then(|| u16::from_str_radix(local_port, 16).ok())?
+        let (_, port) = fields.nth(1)?.rsplit_once(':')?;
+        let is_listening = fields.nth(1)? == "0A";
+        let uid = fields.nth(3)?.parse().ok()?;
+        is_listening.then(|| Some(Listener { port: u16::from_str_radix(port, 16).ok()?, uid }))?
     })
 }
 
@@ -218,6 +258,35 @@ mod tests {
     }
 
     #[test]
+    fn containers_are_told_apart_by_their_cgroups() {
+        let different = |one: &str, other: &str| {
+            let forth = are_in_different_containers(one, other);
+            assert_eq!(forth, are_in_different_containers(other, one), "{one} {other}");
+            forth
+        };
+        // In a cgroup namespace of its own (cgroup v2).
+        assert_eq!(different("0::/\n", "0::/\n"), Some(false));
+        assert_eq!(different("0::/\n", "0::/init.scope\n"), Some(false), "systemd in the container");
+        assert_eq!(different("0::/\n", "0::/../cri-containerd-1a.scope\n"), Some(true));
+        assert_eq!(different("0::/\n", "0::/../../pod2/crio-1a.scope\n"), Some(true));
+        // In the host's cgroup namespace.
+        let [one, other] = ["a", "b"].map(|id| format!("0::/kubepods.slice/pod1.slice/crio-{id}.scope\n"));
+        assert_eq!([different(&one, &one), different(&one, &other)], [Some(false), Some(true)]);
+        assert_eq!(different("0::/pod1/a\n", "0::/pod1/ab\n"), Some(true), "a name is not a folder");
+        // Version 1: in some hierarchies, all containers may share a cgroup.
+        let of = |memory: &str| format!("5:cpu,cpuacct:/\n4:memory:{memory}\n0::/\n");
+        assert_eq!(different(&of("/docker/a"), &of("/docker/b")), Some(true));
+        assert_eq!(different(&of("/docker/a"), &of("/")), Some(false));
+    }
+
+    #[test]
+    fn containers_without_common_hierarchy_are_not_told_apart() {
+        for other in ["", "\n", "4:memory:/a\n", "garbage", "::"] {
+            assert_eq!(are_in_different_containers("0::/\n", other), None, "{other}");
+        }
+    }
+
+    #[test]
     fn basename_is_last_path_component() {
         assert_eq!(basename("/usr/bin/impeller"), "impeller");
         assert_eq!(basename("impeller"), "impeller");
@@ -230,6 +299,7 @@ mod tests {
             \u{20}  1: 0100007F:1F90 0100007F:9999 01 00000000:00000000 00:00000000 00000000  1000        0 4712 1 0 100 0 0 10 0\n";
         assert_eq!(listeners(table, 8080).collect::<Vec<_>>(), [4711]);
         assert_eq!(listeners(table, 8081).count(), 0);
+        assert_eq!(all_listeners(table).collect::<Vec<_>>(), [Listener { port: 8080, uid: 1000 }]);
         assert_eq!(socket_inode("socket:[4711]"), Some(4711));
         assert_eq!(socket_inode("/dev/null"), None);
     }

@@ -29,7 +29,8 @@ pub(super) async fn check(settings: &Settings, url: &Url) -> Check {
     // Only readings within the timeout are compared.
     let _ = tokio::time::timeout(settings.times.scrape_timeout, read).await;
     // With the socket table, a drain does not need the page.
-    evaluate(url, &processes).required_if(settings.sources.streams_ports.is_empty())
+    let counts_connections = !settings.sources.streams_ports.is_empty();
+    evaluate(url, &processes, counts_connections).required_if(!counts_connections)
 }
 
 async fn read(url: &Url) -> Result<PageProcess, ReadError> {
@@ -43,7 +44,7 @@ async fn read(url: &Url) -> Result<PageProcess, ReadError> {
     Ok(page_process(&process))
 }
 
-fn evaluate(url: &Url, processes: &[PageProcess]) -> Check {
+fn evaluate(url: &Url, processes: &[PageProcess], counts_connections: bool) -> Check {
     let readings = processes.len();
     if readings < 2 {
         return Check::skip(NAME, format!("{url} was not read a second time"));
@@ -57,10 +58,8 @@ fn evaluate(url: &Url, processes: &[PageProcess]) -> Check {
         return several(url, readings, &format!("{counter} fell {times}×, which it never does in one process"));
     }
     if starts.is_empty() && !has_grown(processes) {
-        return Check::skip(
-            NAME,
-            format!("{url} does not show which process answers; if several do, use --streams-port"),
-        );
+        let fix = if counts_connections { "" } else { "; if several do, use --streams-port" };
+        return Check::skip(NAME, format!("{url} does not show which process answers{fix}"));
     }
     let start = if starts.is_empty() { "" } else { "start times at most a second apart, and " };
     Check::pass(NAME, format!("{readings} readings on new connections: {start}no counter fell"))

@@ -10,6 +10,7 @@ use crate::io::target_signal::TargetSignal;
 use crate::reasons::CAUGHT_UNKNOWN_FIX;
 use crate::reasons::missing_target::MissingTarget;
 use crate::reasons::refusal::Refusal;
+use crate::reasons::several_targets;
 use crate::settings::Settings;
 use crate::settings::values::WaitFor;
 use crate::suggest::list;
@@ -107,8 +108,8 @@ fn namespace(observed: &Observed) -> Check {
     match (&observed.result, &observed.visible.first) {
         (SearchResult::Found(_) | SearchResult::Ambiguous(_), _) => Check::pass(NAME, "shared: the target is visible"),
         (SearchResult::NotFound, _) if observed.visible.is_alone => not_shared(),
-        (SearchResult::NotFound, Some(first)) if first.holds_namespaces() => {
-            Check::pass(NAME, format!("shared: process 1 is the pod's {}", first.name))
+        (SearchResult::NotFound, Some(first)) if observed.visible.is_shared => {
+            Check::pass(NAME, format!("shared: process 1, {}, belongs to another container", first.name))
         }
         (SearchResult::NotFound, Some(first)) => Check::skip(
             NAME,
@@ -139,7 +140,7 @@ fn target(requirements: &Requirements<'_>, observed: &Observed) -> Check {
                 NAME,
                 Cause::Environment,
                 format!("several processes match {}: {}; none is signalled", requirements.matcher, list(&matches)),
-                "leave only one of them, or name a port on which only one listens with --target-port",
+                several_targets::fix(requirements.matcher, process::common_parent(pids).as_ref()),
             )
         }
         SearchResult::NotFound => target_missing(requirements.matcher, observed),
@@ -155,7 +156,7 @@ fn describe(found: &Found, matching: &[Process]) -> String {
 
 fn target_missing(matcher: &Matcher, observed: &Observed) -> Check {
     let missing = MissingTarget::new(matcher, &observed.visible);
-    let cause = if missing.hidden_listener().is_some() { Cause::NotPermitted } else { Cause::Environment };
+    let cause = if missing.is_hidden() { Cause::NotPermitted } else { Cause::Environment };
     Check::fail("target", cause, missing.detail(), missing.fix())
 }
 

@@ -3,13 +3,11 @@
 use std::fs::File;
 use std::io::{self, Read};
 
-use lameduck_parsers::procfs::listening_ports as parse_listening_ports;
+pub use lameduck_parsers::procfs::Listener;
+use lameduck_parsers::procfs::all_listeners;
 
+use super::container::{is_sandbox_name, shares_pid_namespace};
 use super::{INIT_PID, Process, own_name, visible_processes};
-
-/// The names of the process that holds the namespaces of a pod, in containerd and CRI-O. It is the first process if the
-/// pod shares its PID namespace.
-const SANDBOX_NAMES: [&str; 2] = ["pause", "pod"];
 
 /// How much of a socket table is read, in bytes. A line has 150.
 const MAX_TABLE_BYTES: u64 = 64 * 1024;
@@ -19,14 +17,16 @@ const MAX_TABLE_BYTES: u64 = 64 * 1024;
 pub struct Visible {
     /// The processes that may be a target: all but lameduck's own and the process that holds the pod's namespaces.
     pub processes: Vec<Process>,
-    /// The ports on which any process in this network namespace listens, in ascending order.
-    pub ports: Vec<u16>,
+    /// The sockets on which any process in this network namespace listens, in ascending order.
+    pub listeners: Vec<Listener>,
     /// The user that this process runs as.
     pub uid: u32,
     /// The first process of the PID namespace, if it is visible and not this one.
     pub first: Option<Process>,
     /// Whether lameduck is the first process of its PID namespace, so that it sees no other container.
     pub is_alone: bool,
+    /// Whether the first process belongs to another container, so that the PID namespace is shared.
+    pub is_shared: bool,
 }
 
 impl Visible {
@@ -35,35 +35,45 @@ impl Visible {
     pub fn read() -> Self {
         let own_name = own_name();
         let is_own = |process: &Process| Some(&process.name) == own_name.as_ref();
+        let is_shared = shares_pid_namespace();
+        let is_sandbox = |process: &Process| is_shared && process.pid == INIT_PID && is_sandbox_name(&process.name);
         let mut processes = visible_processes();
         let first = processes.iter().find(|process| process.pid == INIT_PID).cloned();
-        processes.retain(|process| !is_own(process) && !process.holds_namespaces());
+        processes.retain(|process| !is_own(process) && !is_sandbox(process));
         Self {
             processes,
-            ports: listening_ports(),
+            listeners: listening_sockets(),
             uid: rustix::process::geteuid().as_raw(),
             is_alone: std::process::id() == INIT_PID || first.as_ref().is_some_and(is_own),
             first,
+            is_shared,
         }
     }
-}
 
-impl Process {
-    /// Whether it holds the namespaces of its pod.
+    /// The ports of the listeners.
     #[must_use]
-    pub fn holds_namespaces(&self) -> bool {
-        self.pid == INIT_PID && SANDBOX_NAMES.contains(&self.name.as_str())
+    pub fn ports(&self) -> Vec<u16> {
+        ports_of(&self.listeners)
     }
 }
 
 /// The ports on which any process in this network namespace listens, in ascending order.
 #[must_use]
 pub fn listening_ports() -> Vec<u16> {
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| beginning_of(path).unwrap_or_default());
-    let mut ports: Vec<u16> = tables.iter().flat_map(|table| parse_listening_ports(table)).collect();
-    ports.sort_unstable();
+    ports_of(&listening_sockets())
+}
+
+fn ports_of(listeners: &[Listener]) -> Vec<u16> {
+    let mut ports: Vec<u16> = listeners.iter().map(|listener| listener.port).collect();
     ports.dedup();
     ports
+}
+
+fn listening_sockets() -> Vec<Listener> {
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| beginning_of(path).unwrap_or_default());
+    let mut listeners: Vec<Listener> = tables.iter().flat_map(|table| all_listeners(table)).collect();
+    listeners.sort_unstable();
+    listeners
 }
 
 /// The whole lines at the beginning of a socket table. It lists listeners first, and connections, of which there may be
@@ -82,17 +92,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_first_process_holds_namespaces() {
-        let process = |pid, name: &str| Process { pid, name: name.into() };
-        assert!(process(1, "pause").holds_namespaces() && process(1, "pod").holds_namespaces());
-        assert!(!process(7, "pod").holds_namespaces() && !process(1, "impeller").holds_namespaces());
-    }
-
-    #[test]
     fn open_port_is_listed_once() {
         let one = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = one.local_addr().unwrap().port();
         let _other = TcpListener::bind(("::1", port));
         assert_eq!(listening_ports().into_iter().filter(|other| *other == port).count(), 1);
+        let uid = rustix::process::geteuid().as_raw();
+        assert!(Visible::read().listeners.contains(&Listener { port, uid }));
     }
 }

@@ -7,20 +7,27 @@ use serde_json::{Value, json};
 
 use crate::lifecycle::container::{Container, SCRIPT};
 use crate::lifecycle::standalone::StandaloneHook;
+use lameduck_test_support::check::CheckReport;
 use lameduck_test_support::page::PageServer;
-use lameduck_test_support::process::{Program, wait_until};
+use lameduck_test_support::process::{Program, binary, wait_until};
 use lameduck_test_support::sidecar::SidecarEnv;
+
+/// A process with the target's name and no parent in the container: a session of `kubectl exec` or, in a shared PID
+/// namespace, the first process of another container.
+fn session(container: &Container, env: &SidecarEnv) -> Program {
+    let mut session = container.exec();
+    session.args(["bash", "-c", r#"exec -a "$0" bash -c "$1""#, &env.target_name, SCRIPT]).stdin(Stdio::piped());
+    let mut session = Program::start(session);
+    session.wait_for("ready");
+    session
+}
 
 #[test]
 fn init_process_is_target_but_exec_session_is_not() {
     let page = PageServer::with_streams(2);
     let env = SidecarEnv::new(&page.url());
     let Some(mut container) = Container::start(&env.target_name, SCRIPT) else { return };
-    let mut session = container.exec();
-    session.args(["bash", "-c", r#"exec -a "$0" bash -c "$1""#, &env.target_name, SCRIPT]).stdin(Stdio::piped());
-    let mut session = Program::start(session);
-    session.wait_for("ready");
-
+    let mut session = session(&container, &env);
     let mut hooks = [container.hook(&env), container.hook(&env)];
     container.init.wait_for("INT");
     env.wait_until_served_on();
@@ -35,19 +42,48 @@ fn init_process_is_target_but_exec_session_is_not() {
 
 #[test]
 fn exec_session_alone_is_never_the_target() {
+    // Not even if the container's own process is named like that of a pod's sandbox.
+    for name in ["another", "pod"] {
+        let page = PageServer::with_streams(1);
+        let env = SidecarEnv::new(&page.url());
+        let Some(container) = Container::start(name, SCRIPT) else { return };
+        let mut session = session(&container, &env);
+        let mut hook = container.hook(&env);
+        let reason = hook.process.wait_for_log("count alone")["reason"].take();
+        assert!(reason.as_str().unwrap().contains("target not found"), "{name}: {reason}");
+        page.set_streams(0);
+        assert_eq!(hook.finish().1["signal"], Value::Null);
+        assert!(session.is_running());
+    }
+}
+
+#[test]
+fn target_in_shared_namespace_is_signalled_whatever_the_first_process_is_called() {
+    for name in ["pod", "pause", "another"] {
+        let page = PageServer::with_streams(1);
+        let env = SidecarEnv::new(&page.url());
+        let Some(container) = Container::start(name, SCRIPT) else { return };
+        // The first process is in another container.
+        container.replace_in_proc(&env, "/proc/1/cgroup", "sed 's|:/.*|:/../other|' /proc/1/cgroup");
+        let mut target = session(&container, &env);
+        let mut hook = container.hook(&env);
+        target.wait_for("INT");
+        env.wait_until_served_on();
+        page.set_streams(0);
+        let (code, outcome) = hook.finish();
+        assert_eq!((code, &outcome["outcome"], &outcome["signal"]), (Some(0), &json!("drained"), &json!("SIGINT")));
+    }
+}
+
+#[test]
+fn check_knows_a_shared_namespace_whatever_the_first_process_is_called() {
     let page = PageServer::with_streams(1);
     let env = SidecarEnv::new(&page.url());
     let Some(container) = Container::start("another", SCRIPT) else { return };
-    let mut session = container.exec();
-    session.args(["bash", "-c", r#"exec -a "$0" bash -c "$1""#, &env.target_name, SCRIPT]).stdin(Stdio::piped());
-    let mut session = Program::start(session);
-    session.wait_for("ready");
-    let mut hook = container.hook(&env);
-    let reason = hook.process.wait_for_log("count alone")["reason"].take();
-    assert!(reason.as_str().unwrap().contains("target not found"), "{reason}");
-    page.set_streams(0);
-    assert_eq!(hook.finish().1["signal"], Value::Null);
-    assert!(session.is_running());
+    let check = || CheckReport::run(&|| env.with_env(container.exec(), &[binary(), "check"]));
+    check().assert("pid_namespace", Value::Null, &["it is unknown"]);
+    container.replace_in_proc(&env, "/proc/1/cgroup", "sed 's|:/.*|:/../other|' /proc/1/cgroup");
+    check().assert("pid_namespace", true, &["process 1, another, belongs to another container"]);
 }
 
 #[test]

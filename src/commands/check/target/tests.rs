@@ -1,5 +1,6 @@
 use super::*;
 use lameduck_machine::target::Incarnation;
+use lameduck_parsers::procfs::Listener;
 
 const PORT: Matcher = Matcher::Port(8080);
 
@@ -11,10 +12,11 @@ fn process(pid: u32, name: &str) -> Process {
 fn not_found_among(first: Option<&str>, others: &[(u32, &str)]) -> Observed {
     let visible = Visible {
         processes: others.iter().map(|(pid, name)| process(*pid, name)).collect(),
-        ports: vec![9991],
+        listeners: vec![Listener { port: 9991, uid: 0 }],
         uid: 1000,
         first: first.map(|name| process(1, name)),
         is_alone: first == Some("lameduck"),
+        is_shared: first == Some("pause"),
     };
     Observed { result: SearchResult::NotFound, matching: Vec::new(), visible, status: None, permission: Ok(()) }
 }
