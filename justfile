@@ -63,7 +63,7 @@ mutation crate="machine" *options:
 fuzz seconds="20":
     fuzz/run all {{seconds}}
 
-# Drains real servers of Node, Python and Go. `just servers node` runs those with that word in their names.
+# Drains real servers of Node, Python, Go and Java. `just servers node` runs those with that word in their names.
 servers *words:
     tests/servers/run {{words}}
 

@@ -1,13 +1,15 @@
-//! Drains real servers of Node, Python and Go, and compares every record with what their clients saw.
+//! Drains real servers of Node, Python, Go and Java, and compares every record with what their clients saw.
 //! `tests/servers/run` installs them and runs this.
 
 mod clients;
 mod go;
+mod java;
 mod matrix;
 mod node;
 mod python;
 mod records;
 mod runner;
+mod runtimes;
 mod scenario;
 mod server;
 
@@ -21,6 +23,9 @@ use crate::scenario::Scenario;
 
 /// The first Linux on which lameduck can read the exit code of a target that has been reaped (`pidfd_exit`).
 const MIN_LINUX: (u32, u32) = (6, 15);
+
+/// The argument that selects the table of the runtimes alone.
+const RUNTIMES_WORD: &str = "runtimes";
 
 /// What is done with the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +50,23 @@ fn main() -> ExitCode {
             return ExitCode::from(64);
         }
     };
-    if passes(mode, &words) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let runtimes = words.is_empty() || words == [RUNTIMES_WORD];
+    let passed = (words == [RUNTIMES_WORD] || passes(mode, &words)) && (!runtimes || runtimes_pass(mode));
+    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Reads which signals the runtimes catch, and how they end.
+fn runtimes_pass(mode: Mode) -> bool {
+    let Some(table) = runtimes::table() else { return false };
+    println!("\n{table}");
+    match mode {
+        Mode::Print => true,
+        Mode::Check => matrix::RUNTIMES.has(&table),
+        Mode::WriteDocs => {
+            matrix::RUNTIMES.write(&table);
+            true
+        }
+    }
 }
 
 /// Runs the scenarios whose names contain one of the words, or all if there is none.
@@ -54,7 +75,7 @@ fn passes(mode: Mode, words: &[&str]) -> bool {
         let name = scenario.name().to_lowercase();
         words.is_empty() || words.iter().any(|word| name.contains(&word.to_lowercase()))
     };
-    let all = [node::SCENARIOS, python::SCENARIOS, go::SCENARIOS].concat();
+    let all = [node::SCENARIOS, python::SCENARIOS, go::SCENARIOS, java::SCENARIOS].concat();
     let selected: Vec<Scenario> = all.into_iter().filter(is_selected).collect();
     let results = runner::run(&selected);
     let passed: Vec<_> = results.iter().filter_map(|(scenario, report)| Some((*scenario, report.as_ref()?))).collect();
@@ -66,9 +87,9 @@ fn passes(mode: Mode, words: &[&str]) -> bool {
     }
     match mode {
         Mode::Print => true,
-        Mode::Check => matrix::are_documented(&tables),
+        Mode::Check => matrix::RECORDS.has(&tables),
         Mode::WriteDocs => {
-            matrix::write(&tables);
+            matrix::RECORDS.write(&tables);
             true
         }
     }

@@ -1,4 +1,4 @@
-//! The tables of all scenarios, and their copy in docs/records.md.
+//! The tables of all scenarios and runtimes, and their copies in documents.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -72,34 +72,50 @@ fn describe(message: &Value) -> String {
     format!("`{}`, {} stragglers", message["outcome"].as_str().unwrap_or_default(), message["stragglers"])
 }
 
-fn document() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/records.md")
-}
+/// A document with generated tables.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Document(pub(crate) &'static str);
 
-/// The document's text before the tables, the tables, and the text after them.
-fn split(text: &str) -> (&str, &str, &str) {
-    let (before, rest) = text.split_once(BEGIN).expect("docs/records.md has the line that begins the tables");
-    let (tables, after) = rest.split_once(END).expect("docs/records.md has the line that ends the tables");
-    (before, tables.trim(), after)
-}
+/// The document with the tables of all scenarios.
+pub(crate) const RECORDS: Document = Document("docs/records.md");
+/// The document with the table of all runtimes.
+pub(crate) const RUNTIMES: Document = Document("docs/runtimes.md");
 
-/// Whether the document has these tables; prints the lines that differ.
-pub(crate) fn are_documented(tables: &str) -> bool {
-    let text = fs::read_to_string(document()).expect("docs/records.md is readable");
-    let (_, documented, _) = split(&text);
-    let print_missing = |from: &str, other: &str, place: &str| {
-        from.lines()
-            .filter(|line| !other.lines().any(|found| found == *line))
-            .for_each(|line| println!("{place}: {line}"));
-    };
-    print_missing(tables, documented, "not in docs/records.md");
-    print_missing(documented, tables, "only in docs/records.md");
-    documented == tables.trim()
-}
+impl Document {
+    fn path(self) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(self.0)
+    }
 
-/// Writes the tables into the document.
-pub(crate) fn write(tables: &str) {
-    let text = fs::read_to_string(document()).expect("docs/records.md is readable");
-    let (before, _, after) = split(&text);
-    fs::write(document(), format!("{before}{BEGIN}\n{tables}\n{END}{after}")).expect("docs/records.md is writable");
+    fn read(self) -> String {
+        fs::read_to_string(self.path()).unwrap_or_else(|error| panic!("{}: {error}", self.0))
+    }
+
+    /// Whether the document has these tables; prints the lines that differ.
+    pub(crate) fn has(self, tables: &str) -> bool {
+        let text = self.read();
+        let (_, documented, _) = self.split(&text);
+        let print_missing = |from: &str, other: &str, place: &str| {
+            from.lines()
+                .filter(|line| !other.lines().any(|found| found == *line))
+                .for_each(|line| println!("{place} {}: {line}", self.0));
+        };
+        print_missing(tables, documented, "not in");
+        print_missing(documented, tables, "only in");
+        documented == tables.trim()
+    }
+
+    /// Writes the tables into the document.
+    pub(crate) fn write(self, tables: &str) {
+        let text = self.read();
+        let (before, _, after) = self.split(&text);
+        let text = format!("{before}{BEGIN}\n{tables}\n{END}{after}");
+        fs::write(self.path(), text).unwrap_or_else(|error| panic!("{}: {error}", self.0));
+    }
+
+    /// The document's text before the tables, the tables, and the text after them.
+    fn split(self, text: &str) -> (&str, &str, &str) {
+        let parts = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?)));
+        let (before, (tables, after)) = parts.unwrap_or_else(|| panic!("{} has no lines around its tables", self.0));
+        (before, tables.trim(), after)
+    }
 }

@@ -68,7 +68,7 @@ pub(crate) enum Behavior {
     Drains,
     /// The same, but nothing can be counted after the signal.
     DrainsUncounted,
-    /// The same, but it then dies of the signal.
+    /// The same, but it then dies of the signal, or with an exit code that says so.
     DrainsAndDies,
     /// It serves them for a while, then ends them and exits with code 0.
     GivesUp,

@@ -76,11 +76,21 @@ impl Server {
         assert!(self.end.get().is_none(), "the server ended");
     }
 
+    /// The text of `/proc/PID/status`.
+    pub(crate) fn status(&self) -> String {
+        fs::read_to_string(format!("/proc/{}/status", self.pid)).expect("the server runs")
+    }
+
     /// Sends SIGTERM, as the kubelet does after the hook, if it still runs; waits until it has ended.
     pub(crate) fn terminate(&self) -> End {
+        self.end_on(Signal::SIGTERM)
+    }
+
+    /// Sends this signal, if the server still runs; waits until it has ended.
+    pub(crate) fn end_on(&self, signal: Signal) -> End {
         if self.end.get().is_none() {
             // It may end meanwhile.
-            let _ = kill(self.pid, Signal::SIGTERM);
+            let _ = kill(self.pid, signal);
         }
         wait_until(|| self.end.get().is_some());
         *self.end.get().expect("it has ended")

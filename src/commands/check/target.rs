@@ -209,7 +209,8 @@ fn signal_caught(found: &Found, masks: &SignalMasks, signal: TargetSignal) -> Ch
     let mask = |name: &str| format!("{name} in /proc/{}/status", found.incarnation.pid);
     let (reason, fix) = match masks.disposition(signal.number()) {
         Disposition::Caught => {
-            return Check::pass("signal_caught", format!("the target has a handler for {signal} ({})", mask("SigCgt")));
+            let detail = format!("the target has a handler for {signal} ({})", mask("SigCgt"));
+            return Check::pass("signal_caught", format!("{detail}, which does not show that it drains on it"));
         }
         Disposition::Ignored => (
             format!(
