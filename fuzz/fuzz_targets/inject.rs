@@ -4,7 +4,7 @@
 //! generated.
 #![no_main]
 
-use lameduck_manifests::{ContainerSelector, Mode, Request, Setting, inject, remove};
+use lameduck_manifests::{ContainerSelector, Mode, Request, RunAsUser, Setting, inject, remove};
 use lameduck_test_support::manifests::{self, libyaml};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_norway::Value;
@@ -28,8 +28,10 @@ fn request(mode: Mode, grace_period: Option<u64>) -> Request {
         image: "registry.example.com/lameduck:0.1.0".into(),
         settings: Vec::from_iter(grace_period.map(|_| streams)),
         grace_period,
-        run_as_user: Some(1000),
+        run_as_user: Some(RunAsUser::Uid(1000)),
         port: 8089,
+        signal: Some("SIGINT".into()),
+        replace_hook: false,
     }
 }
 
@@ -37,7 +39,7 @@ fn request(mode: Mode, grace_period: Option<u64>) -> Request {
 fn try_inject(text: &str, request: &Request) -> Option<String> {
     match inject(text, request, &|_| Ok(())) {
         Ok(done) => {
-            assert!(!done.messages.iter().any(String::is_empty));
+            assert!(!done.messages.iter().any(|message| message.to_string().is_empty()));
             Some(done.text)
         }
         Err(error) => {

@@ -12,7 +12,7 @@ use crate::settings::Settings;
 use crate::settings::args::SidecarArgs;
 use crate::settings::drain::unsupported_standalone;
 use crate::settings::values::{self, OrNone};
-use lameduck_manifests::{self, ContainerSelector, Edited, MAX_UID, Mode, Request, Setting};
+use lameduck_manifests::{self, ContainerSelector, Edited, MAX_UID, Message, Mode, Request, RunAsUser, Setting};
 
 /// Why a token is not injected.
 const NO_TOKEN: &str = "inject cannot write the Secret's volume, its mount in the sidecar and the hook's httpHeaders, \
@@ -33,8 +33,8 @@ pub struct InjectArgs {
     #[arg(long, value_name = "IMAGE", conflicts_with = "remove")]
     image: Option<String>,
 
-    /// Change only this workload, e.g. Deployment/deepgram-engine; repeatable [default: all that match the preset]
-    #[arg(long, value_name = "KIND/NAME", value_parser = workload)]
+    /// Change only this workload of any kind, e.g. Deployment/deepgram-engine or speech/Rollout/api; repeatable [default: all that match the preset]
+    #[arg(long, value_name = "[NAMESPACE/]KIND/NAME", value_parser = workload)]
     workload: Vec<String>,
 
     /// The main container [default: the container that runs the target or, with a vendor's preset, has its image]
@@ -45,9 +45,13 @@ pub struct InjectArgs {
     #[arg(long, value_name = "NAME", conflicts_with = "remove")]
     also_hook: Vec<String>,
 
-    /// The main container's uid if the manifest does not set it: only the same user may signal it
-    #[arg(long, value_name = "UID", conflicts_with = "remove")]
-    run_as_user: Option<u32>,
+    /// Replace a preStop hook that does something else; --remove restores it
+    #[arg(long, conflicts_with = "remove")]
+    replace_hook: bool,
+
+    /// The main container's uid if the manifest does not set it: only the same user may signal it. none: write no uid, if the cluster assigns one to the pod, as OpenShift does
+    #[arg(long, value_name = "UID", value_parser = run_as_user, conflicts_with = "remove")]
+    run_as_user: Option<RunAsUser>,
 
     /// Add an ordinary container instead of a native sidecar, for Kubernetes before 1.29
     #[arg(long, conflicts_with_all = ["standalone", "remove"])]
@@ -60,6 +64,10 @@ pub struct InjectArgs {
     /// Remove everything that was injected
     #[arg(long)]
     remove: bool,
+
+    /// Fail if there is a warning: pods without lameduck, no grace period, and others. Helm hides warnings
+    #[arg(long)]
+    strict: bool,
 
     /// The sidecar's settings
     #[command(flatten)]
@@ -139,14 +147,26 @@ pub fn run(args: &InjectArgs) -> Result<Exit, CommandError> {
         ),
     }
     .map_err(usage)?;
-    for line in &messages {
-        eprint_line(line);
+    for message in &messages {
+        eprint_line(&message.to_string());
+    }
+    if args.strict {
+        refuse_warnings(&messages).map_err(usage)?;
     }
     let mut stdout = std::io::stdout().lock();
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     written
         .map_err(|error| CommandError::new(Exit::Internal, format!("the manifests could not be written: {error}")))?;
     Ok(Exit::Success)
+}
+
+/// Rejects messages with warnings.
+fn refuse_warnings(messages: &[Message]) -> Result<(), String> {
+    match messages.iter().filter(|message| message.is_warning()).count() {
+        0 => Ok(()),
+        1 => Err("--strict: there is a warning, so nothing is written".to_owned()),
+        count => Err(format!("--strict: there are {count} warnings, so nothing is written")),
+    }
 }
 
 /// Rejects settings with `--remove`.
@@ -191,9 +211,6 @@ fn request(args: &InjectArgs) -> Result<Request, String> {
         (false, true) => Mode::Standalone,
         (false, false) => Mode::Native,
     };
-    if let Some(uid) = args.run_as_user.filter(|uid| *uid > MAX_UID) {
-        return Err(format!("--run-as-user {uid}: Kubernetes accepts uids up to {MAX_UID}"));
-    }
     if let Some(OrNone(Some(path))) = &settings.token_file
         && !args.standalone
     {
@@ -204,6 +221,7 @@ fn request(args: &InjectArgs) -> Result<Request, String> {
             unsupported_standalone(flag).map_or(Ok(()), |error| Err(error.to_string()))?;
         }
     }
+    let signal = settings.signal.clone().map_or(settings.preset.signal(), |OrNone(signal)| signal);
     Ok(Request {
         selector: selector(args),
         mode,
@@ -212,6 +230,8 @@ fn request(args: &InjectArgs) -> Result<Request, String> {
         grace_period: settings.grace_period.map(whole_seconds).transpose()?,
         run_as_user: args.run_as_user,
         port: port(args)?,
+        signal: signal.map(|signal| signal.to_string()),
+        replace_hook: args.replace_hook,
     })
 }
 
@@ -263,10 +283,21 @@ fn check(args: &SidecarArgs, grace_period: u64) -> Result<(), String> {
 }
 
 fn workload(text: &str) -> Result<String, String> {
-    match text.split_once('/') {
-        Some((kind, name)) if !kind.is_empty() && !name.is_empty() => Ok(text.to_owned()),
-        _ => Err("write KIND/NAME, e.g. Deployment/deepgram-engine".into()),
+    let parts: Vec<_> = text.split('/').collect();
+    if matches!(parts.len(), 2 | 3) && !parts.contains(&"") {
+        return Ok(text.to_owned());
     }
+    Err("write KIND/NAME or NAMESPACE/KIND/NAME, e.g. Deployment/deepgram-engine".into())
+}
+
+fn run_as_user(text: &str) -> Result<RunAsUser, String> {
+    if text.eq_ignore_ascii_case("none") {
+        return Ok(RunAsUser::Assigned);
+    }
+    let uid = text.parse().ok().filter(|uid| *uid <= MAX_UID);
+    uid.map(RunAsUser::Uid).ok_or_else(|| {
+        format!("Kubernetes accepts uids up to {MAX_UID}; write one, e.g. 1000, or none if the cluster assigns it")
+    })
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the signature of a value parser")]

@@ -58,6 +58,12 @@ impl Preset {
         }
     }
 
+    /// The default of `--signal`.
+    #[must_use]
+    pub fn signal(self) -> Option<TargetSignal> {
+        self.defaults().signal
+    }
+
     /// The last path component of the image that the vendor publishes.
     #[must_use]
     pub const fn image(self) -> Option<&'static str> {

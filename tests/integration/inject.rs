@@ -1,9 +1,13 @@
 //! `lameduck inject`: what it writes, what it keeps, and what it refuses.
 mod additions;
+mod hooks;
 mod hostile;
+mod kinds;
 mod output;
 mod properties;
 mod refusals;
 mod shared_processes;
 mod spellings;
-mod support;
+pub(crate) mod support;
+mod users;
+mod values;

@@ -4,5 +4,5 @@ mod examples;
 mod mistakes;
 mod properties;
 mod recognition;
-mod support;
+pub(crate) mod support;
 mod unknown;

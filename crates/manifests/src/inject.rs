@@ -1,9 +1,9 @@
 //! Adding the sidecar.
 
 use crate::plan::Planner;
-use crate::pods::{Container, Pod};
+use crate::pods::{Manifests, Other, Pod};
 use crate::remove::remove_from_pod;
-use crate::request::{ContainerSelector, Edited, Request, SettingsCheck};
+use crate::request::{ContainerSelector, Edited, Message, Request, SettingsCheck};
 use crate::select::names;
 use crate::stream::{self, Parsed};
 use crate::text_edit::TextEdits;
@@ -17,16 +17,15 @@ pub fn inject(text: &str, request: &Request, check: SettingsCheck) -> Result<Edi
     let Parsed { documents, skipped } = stream::parse(text)?;
     let manifests = stream::find_pods(&documents, &request.selector)?;
     let mut planners = Vec::new();
-    let mut unselected = manifests.others;
+    let mut unselected = Vec::new();
     for pod in &manifests.pods {
         match request.selector.select(pod)? {
             Some(selection) => planners.push(Planner::new(pod, selection, request, text)?),
-            None => unselected.push(pod.title()),
+            None => unselected.push(pod),
         }
     }
     if planners.is_empty() {
-        let containers: Vec<_> = manifests.pods.iter().flat_map(|pod| pod.containers("containers")).collect();
-        return Err(nothing_selected(&request.selector, &unselected, &containers));
+        return Err(nothing_selected(&request.selector, &manifests));
     }
     let outdated: Vec<_> = planners.iter().filter(|planner| planner.mode_differs()).map(Planner::pod).collect();
     if !outdated.is_empty() {
@@ -37,7 +36,7 @@ pub fn inject(text: &str, request: &Request, check: SettingsCheck) -> Result<Edi
     for planner in planners {
         messages.extend(planner.plan(&mut edits, check)?);
     }
-    messages.extend((!unselected.is_empty()).then(|| format!("left unchanged: {}", unselected.join(", "))));
+    messages.extend(unchanged(&request.selector, &unselected, &manifests.others));
     Ok(Edited { text: edits.apply(), messages })
 }
 
@@ -53,14 +52,39 @@ fn change_mode(text: &str, pods: &[&Pod], request: &Request, check: SettingsChec
     Ok(Edited { text: injected.text, messages })
 }
 
-fn nothing_selected(selector: &ContainerSelector, unselected: &[String], containers: &[Container]) -> String {
+/// Messages about what was left unchanged. Pods without lameduck are worth a warning, unless the workloads were named.
+fn unchanged(selector: &ContainerSelector, pods: &[&Pod], others: &[Other]) -> Vec<Message> {
+    let titles = |has_containers: bool| {
+        let others = others.iter().filter(|other| other.has_containers == has_containers);
+        others.map(|other| other.title.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let pods = pods.iter().map(|pod| pod.title()).collect::<Vec<_>>().join(", ");
+    let message = if selector.workloads.is_empty() { Message::Warning } else { Message::Note };
+    let messages = [
+        (titles(false), Message::Note as fn(String) -> Message, "left unchanged", ""),
+        (pods, message, "left unchanged, although they create pods", "; --workload selects workloads by their names"),
+        (
+            titles(true),
+            message,
+            "left unchanged, although containers occur in them",
+            ": their pod templates are not at spec.template, so add the sidecar by hand where it is needed",
+        ),
+    ];
+    let messages = messages.into_iter().filter(|(titles, ..)| !titles.is_empty());
+    messages.map(|(titles, message, what, advice)| message(format!("{what}: {titles}{advice}"))).collect()
+}
+
+fn nothing_selected(selector: &ContainerSelector, manifests: &Manifests) -> String {
     let cause = match (&selector.container, &selector.program) {
         (Some(name), _) => format!("no workload has a container named {name}"),
         (None, Some(program)) => format!("no container runs {program}"),
         (None, None) => "no option says which container to drain".to_owned(),
     };
-    let found = if unselected.is_empty() { "no manifests".to_owned() } else { unselected.join(", ") };
-    let containers = match containers {
+    let others = manifests.others.iter().map(|other| other.title.clone());
+    let found: Vec<_> = others.chain(manifests.pods.iter().map(Pod::title)).collect();
+    let found = if found.is_empty() { "no manifests".to_owned() } else { found.join(", ") };
+    let containers: Vec<_> = manifests.pods.iter().flat_map(|pod| pod.containers("containers")).collect();
+    let containers = match &containers[..] {
         [] => String::new(),
         some => format!("; their containers: {}", names(some)),
     };

@@ -30,4 +30,6 @@ pub mod yaml_value;
 
 pub use inject::inject;
 pub use remove::remove;
-pub use request::{ContainerSelector, Edited, MAX_UID, Mode, Request, SIDECAR_NAME, Setting, SettingsCheck};
+pub use request::{
+    ContainerSelector, Edited, MAX_UID, Message, Mode, Request, RunAsUser, SIDECAR_NAME, Setting, SettingsCheck,
+};

@@ -1,15 +1,17 @@
 //! What has to change in a pod so that lameduck runs in it.
 
 use crate::pods::{Container, Pod};
-use crate::request::{Mode, Request, SIDECAR_NAME, SettingsCheck};
+use crate::request::{Message, Mode, Request, SIDECAR_NAME, SettingsCheck};
 use crate::select::Selection;
 use crate::sidecar_spec::{self, Existing};
 use crate::text_edit::TextEdits;
 use crate::yaml::{Kind, Layout, Lookup, Node};
 use crate::yaml_value::{YamlStyle, YamlValue};
 
+mod annotations;
 mod hook;
 mod probes;
+mod profile;
 mod refuse;
 mod spec;
 
@@ -23,6 +25,9 @@ pub struct Planner<'a> {
     style: YamlStyle,
 }
 
+/// What users must know about pods on the node's network.
+const HOST_NETWORK: &str = "hostNetwork: the hook calls 127.0.0.1, and lameduck's port is the node's, so two such pods cannot run on one node; Pod Security's levels baseline and restricted forbid both hostNetwork and, from Kubernetes 1.34 on, host in a hook";
+
 /// An entry that a map does not have yet.
 type NewEntry = (&'static str, YamlValue);
 
@@ -31,7 +36,21 @@ struct Changes<'e, 't> {
     edits: &'e mut TextEdits<'t>,
     /// Missing entries of the pod spec, all inserted in front of `containers`.
     spec_entries: Vec<NewEntry>,
-    messages: Vec<String>,
+    /// Annotations of the pod template.
+    annotations: Vec<NewEntry>,
+    /// The preStop hooks that lameduck takes over: the container's name, and the original text of the entry.
+    original_hooks: Vec<(String, String)>,
+    messages: Vec<Message>,
+}
+
+impl Changes<'_, '_> {
+    fn note(&mut self, text: impl Into<String>) {
+        self.messages.push(Message::Note(text.into()));
+    }
+
+    fn warn(&mut self, text: impl Into<String>) {
+        self.messages.push(Message::Warning(text.into()));
+    }
 }
 
 impl<'a> Planner<'a> {
@@ -61,26 +80,36 @@ impl<'a> Planner<'a> {
     ///
     /// # Errors
     /// Names the cause and the fix.
-    pub fn plan(&self, edits: &mut TextEdits, check: SettingsCheck) -> Result<Vec<String>, String> {
+    pub fn plan(&self, edits: &mut TextEdits, check: SettingsCheck) -> Result<Vec<Message>, String> {
         let messages = self.change(edits, check).map_err(|error| self.prefixed(&error))?;
-        Ok(messages.iter().map(|message| self.prefixed(message)).collect())
+        Ok(messages.iter().map(|message| message.prefixed(&self.pod.title())).collect())
     }
 
     fn prefixed(&self, message: &str) -> String {
         format!("{}: {message}", self.pod.title())
     }
 
-    fn change(&self, edits: &mut TextEdits, check: SettingsCheck) -> Result<Vec<String>, String> {
+    fn change(&self, edits: &mut TextEdits, check: SettingsCheck) -> Result<Vec<Message>, String> {
         let edits_before = edits.len();
         edits.set_style(self.style);
-        let mut changes = Changes { edits, spec_entries: Vec::new(), messages: Vec::new() };
+        let mut changes = Changes {
+            edits,
+            spec_entries: Vec::new(),
+            annotations: Vec::new(),
+            original_hooks: Vec::new(),
+            messages: Vec::new(),
+        };
         let grace_period = self.grace_period(&mut changes)?;
         check(grace_period)?;
+        self.compare_stop_signal(&mut changes);
         let hook = match self.request.mode {
             Mode::Native | Mode::Classic => {
                 self.share_processes(&mut changes)?;
                 self.sidecar(grace_period, &mut changes)?;
-                sidecar_spec::http_hook(self.request.port)
+                if self.is_host_network() {
+                    changes.note(HOST_NETWORK);
+                }
+                sidecar_spec::http_hook(self.request.port, self.is_host_network())
             }
             Mode::Standalone => {
                 self.spec_item("initContainers", &sidecar_spec::installer(self.request), &mut changes)?;
@@ -89,17 +118,18 @@ impl<'a> Planner<'a> {
             }
         };
         for container in self.selection.containers() {
-            self.hook(container, &hook, changes.edits)
+            self.hook(container, &hook, &mut changes)
                 .map_err(|error| format!("container {}: {error}", container.name))?;
         }
-        self.remove_stale_hooks(&mut changes);
-        let Changes { edits, spec_entries, mut messages } = changes;
-        messages.extend(edits.take_changed());
-        messages.extend(self.kept_fields());
-        messages.extend(self.probe_grace_periods(grace_period));
+        self.remove_stale_hooks(&mut changes)?;
+        self.annotate(&mut changes)?;
+        let Changes { edits, spec_entries, mut messages, .. } = changes;
+        messages.extend(edits.take_changed().into_iter().map(Message::Note));
+        messages.extend(self.kept_fields().map(Message::Note));
+        messages.extend(self.probe_grace_periods(grace_period).into_iter().map(Message::Warning));
         let Lookup::Own(before_containers, _) = self.lookup(self.pod.spec, "containers") else { return Ok(messages) };
         edits.insert(self.pod.spec, before_containers, &spec_entries)?;
-        messages.push(self.summary(edits.len() > edits_before, grace_period));
+        messages.push(Message::Note(self.summary(edits.len() > edits_before, grace_period)));
         Ok(messages)
     }
 
@@ -127,13 +157,20 @@ impl<'a> Planner<'a> {
         (!kept.is_empty()).then(|| format!("kept in container {SIDECAR_NAME}: {}", kept.join(", ")))
     }
 
+    fn is_host_network(&self) -> bool {
+        self.pod.document.get(self.pod.spec, "hostNetwork").is_some_and(Node::is_true)
+    }
+
     fn lookup(&self, map: &'a Node, key: &str) -> Lookup<'a> {
         self.pod.document.lookup(map, key)
     }
 
     fn sidecar(&self, grace_period: u64, changes: &mut Changes) -> Result<(), String> {
-        let user = self.user(&mut changes.messages)?;
-        let sidecar = sidecar_spec::sidecar(self.request, grace_period, user);
+        let user = self.user(changes)?;
+        if user.uid.is_none() {
+            self.remove_uid(changes);
+        }
+        let sidecar = sidecar_spec::sidecar(self.request, grace_period, user, self.app_armor(changes));
         if self.request.mode == Mode::Native {
             // As the first init container: it starts before all other containers and stops after them.
             return self.spec_item("initContainers", &sidecar, changes);
@@ -146,6 +183,17 @@ impl<'a> Planner<'a> {
             }
             // As the last container: `kubectl logs` and `kubectl exec` select the first by default.
             None => changes.edits.append(&entry.value, &sidecar),
+        }
+    }
+
+    /// Removes the uid that an earlier run gave the sidecar.
+    fn remove_uid(&self, changes: &mut Changes) {
+        let Some((_, Container { node, .. })) = self.existing.container else { return };
+        let Lookup::Own(_, context) = self.lookup(node, "securityContext") else { return };
+        let Lookup::Own(index, uid) = self.lookup(&context.value, "runAsUser") else { return };
+        if !self.pod.document.is_aliased(&context.value) && context.value.entries().len() > 1 {
+            changes.note(format!("line {}: runAsUser is removed from container {SIDECAR_NAME}", uid.key.line));
+            changes.edits.remove_entries(&context.value, &[index]);
         }
     }
 
@@ -206,11 +254,8 @@ fn detect_style(pod: &Pod, text: &str) -> YamlStyle {
     let first = root.entries().first().or_else(|| root.items().first()?.entries().first());
     let compact = json && first.is_some_and(|entry| &text[entry.key.span.end..entry.value.span.start] == ":");
     let column = |map: &Node| map.entries().first().map_or(0, |entry| entry.key.column);
-    let depth = match pod.kind {
-        "Pod" => 1,
-        "CronJob" => 5,
-        _ => 3,
-    };
+    // Each key of the path and `spec` indent once.
+    let depth = pod.path.len() + 1;
     let step = (column(pod.spec).saturating_sub(column(pod.manifest)) / depth).max(1);
     let Lookup::Own(_, containers) = pod.document.lookup(pod.spec, "containers") else {
         return YamlStyle { step, dash: step, json, compact };

@@ -1,9 +1,33 @@
 //! The pods that a stream of manifests describes.
 
-use crate::yaml::{Document, Kind, Lookup, Node};
+use crate::yaml::{Document, Entry, Kind, Lookup, Node};
 
-/// The kinds whose pods are found.
-pub const KINDS: &str = "Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, Job and CronJob";
+/// The path from a workload to the map that holds its pod's metadata and spec.
+type TemplatePath = &'static [&'static str];
+
+/// Where most kinds have their pod template.
+const TEMPLATE: TemplatePath = &["spec", "template"];
+/// Where kinds that create Jobs have it.
+const JOB_TEMPLATE: TemplatePath = &["spec", "jobTemplate", "spec", "template"];
+/// The field of the pod spec that lists the containers.
+const CONTAINERS: &str = "containers";
+
+/// The kinds that are recognized without being named: their API groups and the path of their pod template.
+const KNOWN_KINDS: [(&str, &[&str], TemplatePath); 11] = [
+    ("Pod", &["v1"], &[]),
+    ("Deployment", &["apps", "extensions"], TEMPLATE),
+    ("StatefulSet", &["apps", "apps.kruise.io"], TEMPLATE),
+    ("DaemonSet", &["apps", "extensions", "apps.kruise.io"], TEMPLATE),
+    ("ReplicaSet", &["apps", "extensions"], TEMPLATE),
+    ("ReplicationController", &["v1"], TEMPLATE),
+    ("Job", &["batch"], TEMPLATE),
+    ("CronJob", &["batch"], JOB_TEMPLATE),
+    ("Rollout", &["argoproj.io"], TEMPLATE),
+    ("DeploymentConfig", &["apps.openshift.io", "v1"], TEMPLATE),
+    ("CloneSet", &["apps.kruise.io"], TEMPLATE),
+];
+/// Kinds whose text may mention containers although they create no pods.
+const TEXT_KINDS: [&str; 3] = ["ConfigMap", "CustomResourceDefinition", "Secret"];
 
 /// A pod or pod template.
 #[derive(Debug)]
@@ -16,6 +40,12 @@ pub struct Pod<'a> {
     pub kind: &'a str,
     /// The name of the workload.
     pub name: &'a str,
+    /// Its namespace, if the manifest gives one.
+    pub namespace: Option<&'a str>,
+    /// Whether the kind is known to create pods from this template. Otherwise it only looks like it.
+    pub is_known: bool,
+    /// The path from the manifest to `template`.
+    pub path: &'static [&'static str],
     /// The map that holds the pod's metadata and spec.
     pub template: &'a Node,
     /// The pod spec.
@@ -29,8 +59,17 @@ pub struct Pod<'a> {
 pub struct Manifests<'a> {
     /// The pods.
     pub pods: Vec<Pod<'a>>,
-    /// Every other manifest, as KIND/NAME.
-    pub others: Vec<String>,
+    /// Every other manifest.
+    pub others: Vec<Other>,
+}
+
+/// A manifest without a pod template at a known place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Other {
+    /// KIND/NAME, with the namespace in front if the manifest gives one.
+    pub title: String,
+    /// Whether there are containers somewhere in it.
+    pub has_containers: bool,
 }
 
 /// A container of a pod.
@@ -80,17 +119,32 @@ impl<'a> Manifests<'a> {
             return;
         }
         let name = text(&["metadata", "name"]).or_else(|| text(&["metadata", "generateName"])).unwrap_or("(no name)");
-        let template = template_path(kind, version).and_then(|path| Some((path, document.get_path(manifest, path)?)));
+        let namespace = text(&["metadata", "namespace"]);
+        let known = known_path(kind, version);
+        let path = known.or_else(|| unknown_path(document, manifest));
+        let template = path.and_then(|path| Some((path, document.get_path(manifest, path)?)));
         let spec = template.and_then(|(path, template)| Some((path, template, document.get(template, "spec")?)));
         match spec {
             Some((path, template, spec)) if !spec.entries().is_empty() => {
-                let path = path.iter().copied().chain(["spec"]);
-                let not_editable = not_editable(document, manifest, path, is_aliased);
-                self.pods.push(Pod { document, manifest, kind, name, template, spec, not_editable });
+                let keys = path.iter().copied().chain(["spec"]);
+                let not_editable = not_editable(document, manifest, keys, is_aliased);
+                let is_known = known.is_some();
+                let pod =
+                    Pod { document, manifest, kind, name, namespace, is_known, path, template, spec, not_editable };
+                self.pods.push(pod);
             }
-            _ => self.others.push(format!("{kind}/{name}")),
+            _ => {
+                let has_containers = has_containers(document, manifest);
+                self.others.push(Other { title: title(namespace, kind, name), has_containers });
+            }
         }
     }
+}
+
+/// KIND/NAME, with the namespace in front if there is one.
+fn title(namespace: Option<&str>, kind: &str, name: &str) -> String {
+    let namespace = namespace.map(|namespace| format!("{namespace}/")).unwrap_or_default();
+    format!("{namespace}{kind}/{name}")
 }
 
 /// The kind of an unreadable document if its text shows that it cannot contain pods.
@@ -104,22 +158,41 @@ pub fn non_pod_kind(text: &str) -> Option<&str> {
     let mut kinds = lines.by_ref().filter_map(|line| line.strip_prefix("kind:"));
     let (kind, None) = (kinds.next()?, kinds.next()) else { return None };
     let kind = kind.split('#').next()?.trim();
-    let is_other = !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_alphanumeric()) && !KINDS.contains(kind);
-    (is_other && !kind.ends_with("List")).then_some(kind)
+    let is_word = !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_known = KNOWN_KINDS.iter().any(|(known, _, _)| *known == kind);
+    let is_other = TEXT_KINDS.contains(&kind) || !is_known && !text.contains(CONTAINERS);
+    (is_word && is_other && !kind.ends_with("List")).then_some(kind)
 }
 
-/// The path from a workload to the map that holds its pod's metadata and spec.
-fn template_path(kind: &str, version: Option<&str>) -> Option<&'static [&'static str]> {
-    let (groups, path): (&[&str], &'static [&'static str]) = match kind {
-        "Pod" => (&["v1"], &[]),
-        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" => (&["apps", "extensions"], &["spec", "template"]),
-        "Job" => (&["batch"], &["spec", "template"]),
-        "CronJob" => (&["batch"], &["spec", "jobTemplate", "spec", "template"]),
-        _ => return None,
-    };
+/// Where a known kind has its pod template.
+fn known_path(kind: &str, version: Option<&str>) -> Option<TemplatePath> {
     // Another API group may define a kind of the same name with other fields.
     let group = version.map(|version| version.split('/').next().unwrap_or(version));
-    group.is_none_or(|group| groups.contains(&group)).then_some(path)
+    let is_it = |known: &str, groups: &[&str]| known == kind && group.is_none_or(|group| groups.contains(&group));
+    KNOWN_KINDS.iter().find(|(known, groups, _)| is_it(known, groups)).map(|(_, _, path)| *path)
+}
+
+/// Where another kind has its pod template: at the usual places.
+fn unknown_path(document: &Document, manifest: &Node) -> Option<TemplatePath> {
+    let is_pod_spec = |path: &&TemplatePath| {
+        let template = document.get_path(manifest, path);
+        let containers = template.and_then(|template| document.get_path(template, &["spec", CONTAINERS]));
+        containers.is_some_and(|containers| is_container_list(document, containers))
+    };
+    [TEMPLATE, JOB_TEMPLATE].iter().find(is_pod_spec).copied()
+}
+
+/// Whether a node is a list of containers.
+fn is_container_list(document: &Document, node: &Node) -> bool {
+    let keys = |item| document.resolve(item).entries().iter().filter_map(|entry| entry.key.text());
+    let is_container = |item| keys(item).any(|key| ["name", "image"].contains(&key));
+    document.resolve(node).items().iter().any(is_container)
+}
+
+/// Whether there are containers somewhere in a node.
+fn has_containers(document: &Document, node: &Node) -> bool {
+    let lists = |entry: &Entry| entry.key.text() == Some(CONTAINERS) && is_container_list(document, &entry.value);
+    node.entries().iter().any(lists) || node.children().any(|child| has_containers(document, child))
 }
 
 /// Why the node at a path cannot be edited: an anchor or a merge shares it or a map above it.
@@ -150,10 +223,22 @@ fn not_editable<'p>(
 }
 
 impl<'a> Pod<'a> {
-    /// Its name on the command line: KIND/NAME.
+    /// Its name on the command line: NAMESPACE/KIND/NAME, or KIND/NAME if the manifest gives no namespace.
     #[must_use]
     pub fn title(&self) -> String {
-        format!("{}/{}", self.kind, self.name)
+        title(self.namespace, self.kind, self.name)
+    }
+
+    /// Whether a name on the command line means it, with or without its namespace.
+    #[must_use]
+    pub fn is_named(&self, name: &str) -> bool {
+        name.eq_ignore_ascii_case(&self.title()) || name.eq_ignore_ascii_case(&title(None, self.kind, self.name))
+    }
+
+    /// Whether its pods end when their work is done.
+    #[must_use]
+    pub fn is_job(&self) -> bool {
+        self.kind.ends_with("Job") || self.path == JOB_TEMPLATE
     }
 
     /// The containers of a list: `containers` or `initContainers`.

@@ -1,11 +1,11 @@
 //! Removing lameduck again: the inverse of [`crate::inject()`].
 
 use crate::pods::{Container, Pod};
-use crate::request::{ContainerSelector, Edited, Mode, SIDECAR_NAME};
-use crate::sidecar_spec::{self, Existing};
+use crate::request::{ContainerSelector, Edited, Message, Mode, SIDECAR_NAME};
+use crate::sidecar_spec::{self, Existing, OWN_ANNOTATIONS};
 use crate::stream::{self, Parsed};
 use crate::text_edit::TextEdits;
-use crate::yaml::{Layout, Lookup, Node};
+use crate::yaml::{Entry, Layout, Lookup, Node};
 
 /// The field that lets the sidecar see the target.
 const SHARED: &str = "shareProcessNamespace";
@@ -23,12 +23,15 @@ pub fn remove(text: &str, selector: &ContainerSelector) -> Result<Edited, String
         let title = pod.title();
         if let Some(foreign) = Existing::find(pod).foreign {
             let line = foreign.node.line;
-            messages.push(format!("{title}: line {line}: container {SIDECAR_NAME} is user-defined and was kept"));
+            let message = format!("{title}: line {line}: container {SIDECAR_NAME} is user-defined and was kept");
+            messages.push(Message::Note(message));
         }
         if let Some(message) = remove_from_pod(pod, &mut edits)? {
             messages.push(message);
             messages.extend(pod.text(&["terminationGracePeriodSeconds"]).map(|seconds| {
-                format!("{title}: terminationGracePeriodSeconds stays {seconds}: its earlier value is unknown")
+                let message =
+                    format!("{title}: terminationGracePeriodSeconds stays {seconds}: its earlier value is unknown");
+                Message::Note(message)
             }));
         }
     }
@@ -42,7 +45,7 @@ pub fn remove(text: &str, selector: &ContainerSelector) -> Result<Edited, String
 ///
 /// # Errors
 /// Names the cause and the fix if an edit would change more than this pod.
-pub(crate) fn remove_from_pod(pod: &Pod, edits: &mut TextEdits) -> Result<Option<String>, String> {
+pub(crate) fn remove_from_pod(pod: &Pod, edits: &mut TextEdits) -> Result<Option<Message>, String> {
     let existing = Existing::find(pod);
     let Some((list, sidecar)) = existing.container else { return Ok(None) };
     let title = pod.title();
@@ -55,25 +58,35 @@ pub(crate) fn remove_from_pod(pod: &Pod, edits: &mut TextEdits) -> Result<Option
     }
     let mut parts = vec![format!("the sidecar{}", with(&existing.additions(pod)))];
     for container in pod.containers("containers").iter().filter(|container| container.name != SIDECAR_NAME) {
-        parts.extend(remove_hook(pod, &existing, None, container, edits));
+        parts.extend(remove_hook(pod, &existing, None, container, edits).map_err(|error| format!("{title}: {error}"))?);
     }
     let mut removed = Vec::new();
     if existing.mode == Some(Mode::Standalone) {
         removed.extend(remove_named(pod, pod.spec, "volumes", sidecar_spec::is_our_volume, edits));
     }
     removed.extend(remove_named(pod, pod.spec, list, |_, _| true, edits));
-    let shared_before = remove_annotation(pod, edits);
-    if existing.mode != Some(Mode::Standalone)
-        && let Lookup::Own(index, entry) = pod.document.lookup(pod.spec, SHARED)
-    {
-        let is_ours = !shared_before && entry.value.plain() == Some("true") && is_where_we_insert(pod, index, &removed);
-        let kept = || format!("but not {SHARED}, which may have been there before");
-        parts.push(if is_ours { SHARED.to_owned() } else { kept() });
-        removed.extend(is_ours.then_some(index));
+    if existing.mode != Some(Mode::Standalone) {
+        let (removed_index, part) = remove_shared(pod, &removed, edits);
+        parts.extend(part);
+        removed.extend(removed_index);
     }
+    remove_annotations(pod, &OWN_ANNOTATIONS, edits);
     removed.sort_unstable();
     edits.remove_entries(pod.spec, &removed);
-    Ok(Some(format!("{title}: removed: {}", parts.join(", "))))
+    Ok(Some(Message::Note(format!("{title}: removed: {}", parts.join(", ")))))
+}
+
+/// Removes or restores `shareProcessNamespace`. Returns its index, for the caller to remove, and a description.
+fn remove_shared(pod: &Pod, removed: &[usize], edits: &mut TextEdits) -> (Option<usize>, Option<String>) {
+    let Lookup::Own(index, entry) = pod.document.lookup(pod.spec, SHARED) else { return (None, None) };
+    if entry.value.plain() == Some("true") {
+        match sidecar_spec::namespace_before(pod) {
+            Some(spelling) if edits.write_null(entry, spelling) => return (None, Some(SHARED.to_owned())),
+            None if is_where_we_insert(pod, index, removed) => return (Some(index), Some(SHARED.to_owned())),
+            Some(_) | None => {}
+        }
+    }
+    (None, Some(format!("but not {SHARED}, which may have been there before")))
 }
 
 /// Removes lameduck's item from a list. If lameduck wrote the whole list, returns the index of its entry instead, for the
@@ -89,8 +102,13 @@ fn remove_named(
     let items = entry.value.items();
     let named = sidecar_spec::find_named(pod, map, key).filter(|item| is_ours(pod, item))?;
     let index = items.iter().position(|item| std::ptr::eq(item, named))?;
-    if items.len() == 1 && wrote_collection(map, &entry.value, edits) {
-        return Some(entry_index);
+    if items.len() == 1 {
+        if edits.restore_null(entry) {
+            return None;
+        }
+        if wrote_collection(map, &entry.value, edits) {
+            return Some(entry_index);
+        }
     }
     edits.remove_item(&entry.value, index);
     None
@@ -114,36 +132,40 @@ fn is_where_we_insert(pod: &Pod, index: usize, removed: &[usize]) -> bool {
     removed.contains(&(index + 1)) || is_before_containers || is_at_front
 }
 
-/// Removes the annotation that the processes were shared before lameduck came, with the maps that lameduck wrote for it.
-/// Returns whether there was one.
-fn remove_annotation(pod: &Pod, edits: &mut TextEdits) -> bool {
+/// Removes annotations, with the maps that lameduck wrote for them.
+pub(crate) fn remove_annotations(pod: &Pod, keys: &[&str], edits: &mut TextEdits) {
     let document = pod.document;
-    let Some(node) = document.get_path(pod.template, &["metadata", "annotations"]) else { return false };
-    let found = sidecar_spec::find_was_shared(pod, node);
-    if matches!(found, Lookup::Absent) {
-        return false;
-    }
-    let (Lookup::Own(metadata_index, metadata), Lookup::Own(index, _)) =
-        (document.lookup(pod.template, "metadata"), found)
-    else {
-        return true;
-    };
-    let metadata = &metadata.value;
-    let Lookup::Own(annotations_index, annotations) = document.lookup(metadata, "annotations") else { return true };
-    let annotations = &annotations.value;
+    let Lookup::Own(metadata_index, metadata) = document.lookup(pod.template, "metadata") else { return };
+    let Lookup::Own(annotations_index, annotations) = document.lookup(&metadata.value, "annotations") else { return };
     // Shared with other places, which must not change.
-    if document.is_aliased(metadata) || document.is_aliased(annotations) {
-        return true;
+    if document.is_aliased(&metadata.value) || document.is_aliased(&annotations.value) {
+        return;
     }
-    let is_single = |map: &Node| map.entries().len() == 1;
-    if !is_single(annotations) || !wrote_collection(metadata, annotations, edits) {
-        edits.remove_entries(annotations, &[index]);
-    } else if !is_single(metadata) || !wrote_collection(pod.template, metadata, edits) {
-        edits.remove_entries(metadata, &[annotations_index]);
-    } else {
+    let is_ours = |entry: &Entry| entry.key.text().is_some_and(|key| keys.contains(&key));
+    let entries = annotations.value.entries().iter().enumerate();
+    let removed: Vec<_> = entries.filter(|(_, entry)| is_ours(entry)).map(|(index, _)| index).collect();
+    if removed.is_empty() || !remove_from(&metadata.value, annotations, &removed, edits) {
+        return;
+    }
+    if remove_from(pod.template, metadata, &[annotations_index], edits) {
         edits.remove_entries(pod.template, &[metadata_index]);
     }
-    true
+}
+
+/// Removes entries from the map under a key. If it would be empty and lameduck wrote it, returns true instead, for the
+/// caller to remove the key.
+fn remove_from(parent: &Node, entry: &Entry, removed: &[usize], edits: &mut TextEdits) -> bool {
+    let map = &entry.value;
+    if removed.len() == map.entries().len() {
+        if edits.restore_null(entry) {
+            return false;
+        }
+        if wrote_collection(parent, map, edits) {
+            return true;
+        }
+    }
+    edits.remove_entries(map, removed);
+    false
 }
 
 /// Names what is removed together with something else although lameduck did not write it.
@@ -151,28 +173,37 @@ fn with(additions: &[String]) -> String {
     if additions.is_empty() { String::new() } else { format!(" (with {})", additions.join(", ")) }
 }
 
-/// Removes lameduck's hook, and the mount that it needs, from a container. Returns a description if there was one.
+/// Removes lameduck's hook, and the mount that it needs, from a container, and restores the hook that it has replaced.
+/// Returns a description if there was one.
+///
+/// # Errors
+/// Fails if the original hook no longer fits.
 pub(crate) fn remove_hook(
     pod: &Pod,
     existing: &Existing,
     port: Option<u16>,
     container: &Container,
     edits: &mut TextEdits,
-) -> Option<String> {
-    let Lookup::Own(lifecycle_index, lifecycle) = pod.document.lookup(container.node, "lifecycle") else { return None };
-    let Lookup::Own(index, hook) = pod.document.lookup(&lifecycle.value, "preStop") else { return None };
+) -> Result<Option<String>, String> {
+    let found = pod.document.lookup(container.node, "lifecycle");
+    let Lookup::Own(lifecycle_index, lifecycle) = found else { return Ok(None) };
+    let Lookup::Own(index, hook) = pod.document.lookup(&lifecycle.value, "preStop") else { return Ok(None) };
     if container.is_alias || !existing.is_our_hook(pod, &hook.value, port) {
-        return None;
+        return Ok(None);
     }
-    let additions = sidecar_spec::hook_additions(pod, &hook.value);
+    let additions = with(&sidecar_spec::hook_additions(pod, &hook.value));
     let mut removed: Vec<_> =
         remove_named(pod, container.node, "volumeMounts", sidecar_spec::is_our_mount, edits).into_iter().collect();
-    if lifecycle.value.entries().len() == 1 && wrote_collection(container.node, &lifecycle.value, edits) {
-        removed.push(lifecycle_index);
-    } else {
-        edits.remove_entries(&lifecycle.value, &[index]);
+    let originals = sidecar_spec::original_hooks(pod);
+    let original = originals.iter().find(|(name, _)| name == container.name);
+    match original {
+        Some((_, text)) => edits.replace_entry(hook, text)?,
+        None if edits.restore_null(hook) => {}
+        None if remove_from(container.node, lifecycle, &[index], edits) => removed.push(lifecycle_index),
+        None => {}
     }
     removed.sort_unstable();
     edits.remove_entries(container.node, &removed);
-    Some(format!("the hook of container {}{}", container.name, with(&additions)))
+    let restored = original.map_or("", |_| " (its original hook is restored)");
+    Ok(Some(format!("the hook of container {}{additions}{restored}", container.name)))
 }

@@ -24,13 +24,13 @@ impl ContainerSelector {
     /// Whether this workload is selected.
     #[must_use]
     pub fn includes(&self, pod: &Pod) -> bool {
-        self.workloads.is_empty() || self.workloads.iter().any(|title| title.eq_ignore_ascii_case(&pod.title()))
+        self.workloads.is_empty() || self.workloads.iter().any(|name| pod.is_named(name))
     }
 
     /// The workloads that were named but do not exist.
     pub fn missing_workloads<'a>(&'a self, pods: &'a [Pod]) -> impl Iterator<Item = &'a str> {
-        let exists = |title: &&String| pods.iter().any(|pod| title.eq_ignore_ascii_case(&pod.title()));
-        self.workloads.iter().filter(move |title| !exists(title)).map(String::as_str)
+        let exists = |name: &&String| pods.iter().any(|pod| pod.is_named(name));
+        self.workloads.iter().filter(move |name| !exists(name)).map(String::as_str)
     }
 
     /// Selects the containers of a pod; `None` if the pod is not selected.
@@ -38,7 +38,8 @@ impl ContainerSelector {
     /// # Errors
     /// Fails if several containers match, or a named container does not exist.
     pub fn select<'a>(&self, pod: &Pod<'a>) -> Result<Option<Selection<'a>>, String> {
-        if !self.includes(pod) {
+        let is_chosen = pod.is_known || !self.workloads.is_empty();
+        if !is_chosen || !self.includes(pod) {
             return Ok(None);
         }
         let mut containers = pod.containers("containers");

@@ -1,15 +1,18 @@
 //! The fields that lameduck writes into a pod, and how it recognizes them later.
 
 use crate::pods::Pod;
-use crate::request::{Mode, Request, SIDECAR_NAME, Setting};
+use crate::request::{Mode, Request, RunAsUser, SIDECAR_NAME, Setting};
 use crate::yaml::Node;
-use crate::yaml_value::YamlValue;
+use crate::yaml_value::{YamlValue, quote};
 
+mod annotations;
 mod existing;
 
-pub use existing::{
-    Existing, find_named, find_was_shared, hook_additions, is_drain_hook, is_our_mount, is_our_volume, ports,
-};
+mod user_hook;
+
+pub use annotations::{app_armor_annotation, namespace_before, original_hooks};
+pub use existing::{Existing, find_named, hook_additions, is_our_mount, is_our_volume, ports};
+pub use user_hook::{UserHook, runs_missing_program};
 
 /// The directory where a standalone drain's binary is mounted in the main container.
 pub const BINARY_DIR: &str = "/lameduck";
@@ -21,9 +24,17 @@ const BINARY: &str = "/lameduck/lameduck";
 const STANDALONE: &str = "--standalone";
 /// The setting of the sidecar's grace period.
 const GRACE_PERIOD: &str = "LAMEDUCK_GRACE_PERIOD";
-/// The annotation on a pod template whose processes were shared before lameduck was injected; removal then leaves
-/// `shareProcessNamespace` alone.
-const WAS_SHARED: &str = "lameduck/process-namespace-was-shared";
+/// The annotation with the value of `shareProcessNamespace` before lameduck was injected, if there was one: true, or the
+/// text of a null. Removal restores it.
+const NAMESPACE_BEFORE: &str = "lameduck/process-namespace-was-shared";
+/// The annotation with the preStop hooks that lameduck has replaced or taken over. Removal restores them.
+pub const ORIGINAL_HOOKS: &str = "lameduck/original-hooks";
+/// The annotations with the AppArmor profiles of containers, before Kubernetes 1.30.
+const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
+/// The one of the sidecar.
+const OWN_APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/lameduck";
+/// The annotations that lameduck writes.
+pub const OWN_ANNOTATIONS: [&str; 3] = [NAMESPACE_BEFORE, ORIGINAL_HOOKS, OWN_APP_ARMOR];
 /// The fields of the sidecar's container that lameduck writes.
 const MANAGED_KEYS: [&str; 11] = [
     "name",
@@ -47,23 +58,38 @@ const FALLBACK_TO_LOGS: &str = "FallbackToLogsOnError";
 const MOUNTS: &str = "volumeMounts";
 /// The path of the HTTP hook.
 const PRESTOP_PATH: &str = "/prestop";
+/// The field of an HTTP hook that replaces the pod's address.
+pub const HOST: &str = "host";
+/// The node's loopback address, which is the pod's own with `hostNetwork`.
+const LOOPBACK: &str = "127.0.0.1";
 /// A user other than root, for a container that sends no signals.
 pub const NON_ROOT_UID: u32 = 65532;
 
 /// The user that the sidecar runs as: the target's, because only the same user may signal it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct User {
-    /// Its uid.
-    pub uid: u32,
+    /// Its uid; `None` if the cluster assigns it.
+    pub uid: Option<u32>,
     /// Its gid, if the manifest sets it.
     pub gid: Option<u32>,
 }
 
+/// An AppArmor profile in a security context.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppArmorProfile {
+    /// Its type.
+    pub kind: String,
+    /// The name of a profile on the node.
+    pub localhost: Option<String>,
+}
+
 /// The hook of a container that waits for the sidecar.
 #[must_use]
-pub fn http_hook(port: u16) -> YamlValue {
+pub fn http_hook(port: u16, is_host_network: bool) -> YamlValue {
     // The port as a number: the kubelet looks a name up in the container that declares the hook.
-    let get = vec![("path", YamlValue::text(PRESTOP_PATH)), ("port", YamlValue::bare(port))];
+    let mut get = vec![("path", YamlValue::text(PRESTOP_PATH)), ("port", YamlValue::bare(port))];
+    // On the node's network, the kubelet knows no address of the pod (kubernetes/kubernetes#134285).
+    get.extend(is_host_network.then(|| (HOST, YamlValue::text(LOOPBACK))));
     YamlValue::Map(vec![("httpGet", YamlValue::Map(get))])
 }
 
@@ -82,7 +108,7 @@ pub fn standalone_hook(request: &Request, grace_period: u64) -> YamlValue {
 
 /// The sidecar's container.
 #[must_use]
-pub fn sidecar(request: &Request, grace_period: u64, user: User) -> YamlValue {
+pub fn sidecar(request: &Request, grace_period: u64, user: User, app_armor: Option<AppArmorProfile>) -> YamlValue {
     let probe = |path, failures: u32| {
         let get = YamlValue::Map(vec![("path", YamlValue::text(path)), ("port", YamlValue::bare(request.port))]);
         YamlValue::Map(vec![
@@ -105,7 +131,7 @@ pub fn sidecar(request: &Request, grace_period: u64, user: User) -> YamlValue {
         ("startupProbe", probe("/livez", 30)),
         ("readinessProbe", probe("/readyz", 1)),
         (TERMINATION_POLICY, YamlValue::text(FALLBACK_TO_LOGS)),
-        ("securityContext", restricted_context(user)),
+        ("securityContext", restricted_context(user, app_armor)),
         ("resources", resources()),
     ]);
     YamlValue::Map(entries)
@@ -114,21 +140,35 @@ pub fn sidecar(request: &Request, grace_period: u64, user: User) -> YamlValue {
 /// The init container that installs the binary of a standalone drain.
 #[must_use]
 pub fn installer(request: &Request) -> YamlValue {
+    let uid = (request.run_as_user != Some(RunAsUser::Assigned)).then_some(NON_ROOT_UID);
     YamlValue::Map(vec![
         ("name", YamlValue::text(SIDECAR_NAME)),
         ("image", YamlValue::text(&request.image)),
         ("args", YamlValue::texts(["install", INSTALL_DIR])),
         (MOUNTS, YamlValue::List(vec![mount(INSTALL_DIR, false)])),
         (TERMINATION_POLICY, YamlValue::text(FALLBACK_TO_LOGS)),
-        ("securityContext", restricted_context(User { uid: NON_ROOT_UID, gid: None })),
+        ("securityContext", restricted_context(User { uid, gid: None }, None)),
         ("resources", resources()),
     ])
 }
 
-/// The annotation that marks processes as shared before lameduck was injected.
+/// The annotation with the value of `shareProcessNamespace` before lameduck was injected.
 #[must_use]
-pub fn was_shared_annotation() -> (&'static str, YamlValue) {
-    (WAS_SHARED, YamlValue::text("true"))
+pub fn namespace_annotation(value: &str) -> (&'static str, YamlValue) {
+    (NAMESPACE_BEFORE, YamlValue::text(value))
+}
+
+/// The annotation with original hooks: the text of each entry, by the name of its container.
+#[must_use]
+pub fn original_hooks_annotation(hooks: &[(String, String)]) -> (&'static str, YamlValue) {
+    let entries: Vec<_> = hooks.iter().map(|(name, text)| format!("{}: {}", quote(name), quote(text))).collect();
+    (ORIGINAL_HOOKS, YamlValue::text(format!("{{{}}}", entries.join(", "))))
+}
+
+/// The annotation with the sidecar's AppArmor profile.
+#[must_use]
+pub fn own_app_armor_annotation(profile: &str) -> (&'static str, YamlValue) {
+    (OWN_APP_ARMOR, YamlValue::text(profile))
 }
 
 /// The volume that holds the binary.
@@ -158,17 +198,22 @@ fn environment(settings: &[Setting], grace_period: u64) -> YamlValue {
 }
 
 /// The security context that the Pod Security level "restricted" requires.
-fn restricted_context(user: User) -> YamlValue {
-    let mut entries = vec![("runAsUser", YamlValue::bare(user.uid))];
+fn restricted_context(user: User, app_armor: Option<AppArmorProfile>) -> YamlValue {
+    let mut entries: Vec<_> = user.uid.map(|uid| ("runAsUser", YamlValue::bare(uid))).into_iter().collect();
     entries.extend(user.gid.map(|gid| ("runAsGroup", YamlValue::bare(gid))));
     // Also written for root: otherwise the pod's own runAsNonRoot would apply.
-    entries.push(("runAsNonRoot", YamlValue::bare(user.uid != 0)));
+    entries.push(("runAsNonRoot", YamlValue::bare(user.uid != Some(0))));
     entries.extend([
         ("readOnlyRootFilesystem", YamlValue::bare(true)),
         ("allowPrivilegeEscalation", YamlValue::bare(false)),
         ("capabilities", YamlValue::Map(vec![("drop", YamlValue::texts(["ALL"]))])),
         ("seccompProfile", YamlValue::Map(vec![("type", YamlValue::text("RuntimeDefault"))])),
     ]);
+    entries.extend(app_armor.map(|AppArmorProfile { kind, localhost }| {
+        let localhost = localhost.map(|profile| ("localhostProfile", YamlValue::text(profile)));
+        let profile = [("type", YamlValue::text(kind))].into_iter().chain(localhost);
+        ("appArmorProfile", YamlValue::Map(profile.collect()))
+    }));
     YamlValue::Map(entries)
 }
 

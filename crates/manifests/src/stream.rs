@@ -1,14 +1,14 @@
 //! A stream of manifests: its documents, and the pods that they describe.
 
 use crate::pods::{self, Manifests, Pod};
-use crate::request::ContainerSelector;
+use crate::request::{ContainerSelector, Message};
 use crate::yaml;
 
 /// The documents of a stream.
 pub(crate) struct Parsed {
     pub(crate) documents: Vec<yaml::Document>,
     /// One message for each unreadable document that certainly is not a workload.
-    pub(crate) skipped: Vec<String>,
+    pub(crate) skipped: Vec<Message>,
 }
 
 /// Parses all documents.
@@ -21,7 +21,10 @@ pub(crate) fn parse(text: &str) -> Result<Parsed, String> {
         match yaml::read(text, &document) {
             Ok(documents) => parsed.documents.extend(documents),
             Err(error) => match pods::non_pod_kind(&text[document.range]) {
-                Some(kind) => parsed.skipped.push(format!("a {kind} cannot be read and is left unchanged: {error}")),
+                Some(kind) => {
+                    let message = format!("a {kind} cannot be read and is left unchanged: {error}");
+                    parsed.skipped.push(Message::Note(message));
+                }
                 None => {
                     return Err(format!("the manifests cannot be read: {error}; fix that line, or render them again"));
                 }
@@ -44,11 +47,10 @@ pub(crate) fn find_pods<'a>(
     if missing.is_empty() {
         return Ok(manifests);
     }
-    let is_other = |title: &&&str| manifests.others.iter().any(|other| other.eq_ignore_ascii_case(title));
-    if let Some(title) = missing.iter().find(is_other) {
+    let is_other = |name: &&&str| manifests.others.iter().any(|other| other.title.eq_ignore_ascii_case(name));
+    if let Some(name) = missing.iter().find(is_other) {
         return Err(format!(
-            "--workload {title}: the location of the pod template in this kind is unknown; supported kinds are {}; add the sidecar by hand",
-            pods::KINDS
+            "--workload {name}: there are no containers at spec.template.spec, where most kinds have them; add the sidecar by hand"
         ));
     }
     let titles: Vec<_> = manifests.pods.iter().map(Pod::title).collect();

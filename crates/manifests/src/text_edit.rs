@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::yaml::{Kind, Layout, Node, Style};
+use crate::yaml::{Entry, Kind, Layout, Node, Style};
 use crate::yaml_value::{self, YamlStyle, YamlValue};
 
 mod remove;
@@ -21,6 +21,10 @@ pub struct TextEdits<'a> {
 /// Written before the first entry of brackets that were empty. [`TextEdits::remove_entries`] then keeps the
 /// brackets when it removes that entry.
 const WAS_EMPTY_MARK: &str = " ";
+
+/// The spellings of null. Brackets that take the place of a null begin with as many spaces as the mark for empty brackets
+/// has, and one more for each spelling up to the right one. [`TextEdits::restore_null`] then restores it.
+const NULL_SPELLINGS: [&str; 5] = ["", "~", "null", "Null", "NULL"];
 
 /// Why a place cannot be edited without touching something else, and the fix.
 pub type EditError = String;
@@ -64,13 +68,6 @@ impl<'a> TextEdits<'a> {
         }
         result.push_str(&self.text[at..]);
         result
-    }
-
-    /// Replaces a range if its text differs.
-    pub fn replace(&mut self, range: Range<usize>, new: String) {
-        if self.text[range.clone()] != new {
-            self.edits.push((range, new));
-        }
     }
 
     /// Inserts entries into a map: before the entry at an index in block style, at the front in flow style.
@@ -227,8 +224,60 @@ impl<'a> TextEdits<'a> {
             return Err(format!("line {}: a key without a colon; write `key:`", null.line));
         }
         let space = if is_missing { " " } else { "" };
+        let spelling = NULL_SPELLINGS.iter().position(|spelling| null.text() == Some(spelling)).unwrap_or_default();
+        let mut flow = value.flow(self.style);
+        if matches!(value, YamlValue::List(_) | YamlValue::Map(_)) {
+            flow.insert_str(1, &WAS_EMPTY_MARK.repeat(spelling + 2));
+        }
         // First: at the end of the text, lines may already have been inserted at the same place, and they follow it.
-        self.edits.insert(0, (null.span.clone(), format!("{space}{}", value.flow(self.style))));
+        self.edits.insert(0, (null.span.clone(), format!("{space}{flow}")));
+        Ok(())
+    }
+
+    /// Restores the null that brackets have replaced. Returns whether they have.
+    pub fn restore_null(&mut self, entry: &Entry) -> bool {
+        let Some(Layout::Flow(open)) = entry.value.layout() else { return false };
+        let text = &self.text[open..];
+        let spaces = text.len() - text.trim_start_matches(WAS_EMPTY_MARK).len();
+        let Some(spelling) = spaces.checked_sub(2).and_then(|index| NULL_SPELLINGS.get(index)) else { return false };
+        self.write_null(entry, spelling);
+        true
+    }
+
+    /// Replaces a value by a null in this spelling. Returns whether it is one.
+    pub fn write_null(&mut self, entry: &Entry, spelling: &str) -> bool {
+        if !NULL_SPELLINGS.contains(&spelling) {
+            return false;
+        }
+        let (key, value) = (entry.key.span.end, &entry.value.span);
+        let colon = self.text[key..value.start].find(':').map_or(value.start, |colon| key + colon + 1);
+        let start = if spelling.is_empty() { colon } else { value.start };
+        self.edits.push((start..value.end, spelling.to_owned()));
+        true
+    }
+
+    /// The text of an entry: its key and its value.
+    #[must_use]
+    pub fn entry_text(&self, entry: &Entry) -> &'a str {
+        self.text[entry.key.span.start..entry.value.span.end].trim_end()
+    }
+
+    /// Replaces an entry by another text.
+    ///
+    /// # Errors
+    /// Fails if the text has lines that are not indented deeper than the entry.
+    pub fn replace_entry(&mut self, entry: &Entry, text: &str) -> Result<(), EditError> {
+        let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
+        let mut lines = text.lines().skip(1).filter(|line| !line.trim().is_empty());
+        if lines.any(|line| indent(line) <= entry.key.column) {
+            return Err(format!(
+                "line {}: the manifest was indented again since lameduck was added, so the original text of this entry no longer fits; restore it by hand from its annotation",
+                entry.key.line
+            ));
+        }
+        let start = entry.key.span.start;
+        let end = start + self.entry_text(entry).len();
+        self.edits.push((start..end, text.to_owned()));
         Ok(())
     }
 

@@ -15,9 +15,11 @@ mod build;
 mod reindent;
 mod scan;
 mod split;
+mod typed;
 
 pub use build::read;
 pub use split::{DocumentText, split_documents};
+pub use typed::is_typed;
 
 /// How many aliases of aliases are followed.
 const MAX_ALIAS_DEPTH: usize = 16;
@@ -195,16 +197,25 @@ impl Node {
         }
     }
 
-    /// The first duplicate key in this node. Kubernetes uses the last of the two, or rejects the manifest.
+    /// The first of these keys that occurs more than once in the map.
     #[must_use]
-    pub fn duplicate_key(&self) -> Option<&Self> {
+    pub fn duplicate_key(&self, keys: &[&str]) -> Option<&Self> {
         let mut seen = HashSet::new();
-        let keys = self.entries().iter().map(|entry| &entry.key);
-        let mut named = keys.filter(|key| key.text().is_some_and(|text| text != "<<"));
-        named.find(|key| !seen.insert(key.text())).or_else(|| self.children().find_map(Self::duplicate_key))
+        let wanted = self.entries().iter().map(|entry| &entry.key);
+        let mut wanted = wanted.filter(|key| key.text().is_some_and(|text| keys.contains(&text)));
+        wanted.find(|key| !seen.insert(key.text()))
     }
 
-    fn children(&self) -> impl Iterator<Item = &Self> {
+    /// The first key that occurs more than once in a map of this node.
+    #[must_use]
+    pub fn duplicate_key_within(&self) -> Option<&Self> {
+        let keys: Vec<_> = self.entries().iter().filter_map(|entry| entry.key.text()).collect();
+        let named: Vec<_> = keys.into_iter().filter(|key| *key != "<<").collect();
+        self.duplicate_key(&named).or_else(|| self.children().find_map(Self::duplicate_key_within))
+    }
+
+    /// Its items, or its keys and values.
+    pub(crate) fn children(&self) -> impl Iterator<Item = &Self> {
         self.items().iter().chain(self.entries().iter().flat_map(|entry| [&entry.key, &entry.value]))
     }
 
@@ -223,6 +234,15 @@ impl Document {
         matches!(node.kind, Kind::Alias(_)) || self.aliased.contains(&node.anchor)
     }
 
+    /// The first part of a node that has an alias elsewhere. The node cannot be replaced without breaking the alias.
+    #[must_use]
+    pub fn shared_part<'a>(&self, node: &'a Node) -> Option<&'a Node> {
+        if node.anchor != 0 && self.aliased.contains(&node.anchor) {
+            return Some(node);
+        }
+        node.children().find_map(|child| self.shared_part(child))
+    }
+
     /// The node that an alias refers to; any other node is returned as it is.
     #[must_use]
     pub fn resolve<'a>(&'a self, node: &'a Node) -> &'a Node {
@@ -236,12 +256,12 @@ impl Document {
         node
     }
 
-    /// Looks up a key in a map, also in merged maps.
+    /// Looks up a key in a map, also in merged maps. Of duplicate keys, the last one counts, as for the API server.
     #[must_use]
     pub fn lookup<'a>(&'a self, map: &'a Node, key: &str) -> Lookup<'a> {
         let map = self.resolve(map);
         let is_it = |entry: &Entry| entry.key.text() == Some(key);
-        if let Some((index, entry)) = map.entries().iter().enumerate().find(|(_, entry)| is_it(entry)) {
+        if let Some((index, entry)) = map.entries().iter().enumerate().rev().find(|(_, entry)| is_it(entry)) {
             return Lookup::Own(index, entry);
         }
         self.merged(map, key, &mut HashSet::new()).map_or(Lookup::Absent, Lookup::Merged)

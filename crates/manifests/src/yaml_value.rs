@@ -135,7 +135,7 @@ fn is_reserved(text: &str) -> bool {
 }
 
 /// Quotes a string so that JSON and YAML parsers both read it.
-fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     let mut quoted = String::from('"');
     for letter in text.chars() {
         match letter {

@@ -138,7 +138,7 @@ fn deep_nesting_is_refused() {
 fn missing_value_at_end_of_text_is_filled_in_place() {
     let text = "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - name: engine\n    command: [impeller]\n    lifecycle:\n      preStop:";
     let out = inject(text, &request(Mode::Classic), &|_| Ok(())).unwrap().text;
-    assert!(out.contains("      preStop: {httpGet: {path: /prestop, port: 8089}}\n  - name: lameduck\n"), "{out}");
+    assert!(out.contains("      preStop: {  httpGet: {path: /prestop, port: 8089}}\n  - name: lameduck\n"), "{out}");
     assert_eq!(without_lameduck(&out), without_lameduck(text), "{out}");
 }
 

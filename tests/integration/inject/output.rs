@@ -201,7 +201,8 @@ fn unchanged_workloads_are_listed() {
     let Output { stderr, .. } = inject(CHART.as_bytes(), &[IMAGE, USER], &[]);
     for part in [
         "Deployment/deepgram-engine: lameduck added (native sidecar, grace period 1800 s)",
-        "left unchanged: ConfigMap/deepgram-engine, Service/deepgram-engine-internal, Deployment/deepgram-api",
+        "left unchanged: ConfigMap/deepgram-engine, Service/deepgram-engine-internal\n",
+        "warning: left unchanged, although they create pods: Deployment/deepgram-api; --workload",
     ] {
         assert!(stderr.contains(part), "{stderr}");
     }
@@ -290,7 +291,7 @@ fn whitespace_in_brackets_stays() {
             "kind: Pod\nspec:\n  containers:\n  - name: a\n    image: b\n    lifecycle: {{ preStop: {hook} }} # c\n    command: [impeller]\n"
         )
     };
-    assert!(injected(&pod("null"), &[USER]).contains(&pod("{httpGet: {path: /prestop, port: 8089}}")[25..]));
+    assert!(injected(&pod("null"), &[USER]).contains(&pod("{    httpGet: {path: /prestop, port: 8089}}")[25..]));
 }
 
 #[test]

@@ -40,7 +40,9 @@ fn unknown_uid_is_refused() {
     let parts = ["Deployment/web", "--run-as-user", "kubectl exec POD -c app -- id -u"];
     assert_refused(&deployment("", ""), &[IMAGE], &parts);
     assert_refused(&deployment("securityContext: {}", "securityContext:"), &[IMAGE], &parts);
-    assert_manifest_refused(&deployment("securityContext: {runAsUser: \"7\"}", ""), &["line 8", "runAsUser", "1000"]);
+    let quoted = deployment("securityContext: {runAsUser: \"7\"}", "");
+    assert_refused(&quoted, &[IMAGE], &["line 8", "runAsUser", "1000"]);
+    assert!(injected(&quoted, &[USER]).contains("          runAsUser: 1000\n"));
 }
 
 #[test]
@@ -96,7 +98,6 @@ fn existing_hook_is_not_replaced() {
 #[test]
 fn unsupported_pods_are_refused() {
     for (spec, parts) in [
-        ("hostNetwork: true", ["hostNetwork", "kubelet", "--standalone"]),
         ("hostPID: true", ["hostPID", "shareProcessNamespace", "--standalone"]),
         ("shareProcessNamespace: false", ["shareProcessNamespace", "line 8", "--standalone"]),
         ("os: {name: windows}", ["Windows", "Linux", "--workload"]),
@@ -104,7 +105,7 @@ fn unsupported_pods_are_refused() {
     ] {
         assert_manifest_refused(&deployment(spec, ""), &parts);
     }
-    for spec in ["hostNetwork: true", "hostPID: true", "shareProcessNamespace: false"] {
+    for spec in ["hostPID: true", "shareProcessNamespace: false"] {
         injected(&deployment(spec, ""), &["--standalone"]);
     }
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use lameduck_manifests::{ContainerSelector, Mode, Request, Setting};
+use lameduck_manifests::{ContainerSelector, Mode, Request, RunAsUser, Setting};
 
 pub(crate) const CHART: &str = include_str!("../../fixtures/manifests/engine-chart.yaml");
 pub(crate) const IMAGE: &str = "--image=registry.example.com/lameduck:0.1.0";
@@ -57,8 +57,10 @@ pub(crate) fn request(mode: Mode) -> Request {
         image: "registry.example.com/lameduck:0.1.0".into(),
         settings: Vec::new(),
         grace_period: None,
-        run_as_user: Some(1000),
+        run_as_user: Some(RunAsUser::Uid(1000)),
         port: 8089,
+        signal: Some("SIGINT".into()),
+        replace_hook: false,
     }
 }
 

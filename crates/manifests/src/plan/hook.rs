@@ -1,12 +1,11 @@
 //! The preStop hook of each selected container.
 
 use super::{Changes, Planner, shared};
-use crate::pods::Container;
+use crate::pods::{Container, Pod};
 use crate::remove::remove_hook;
-use crate::request::Mode;
-use crate::sidecar_spec;
-use crate::text_edit::TextEdits;
-use crate::yaml::{Kind, Lookup, Node};
+use crate::request::{Message, Mode};
+use crate::sidecar_spec::{self, HOST, UserHook};
+use crate::yaml::{Entry, Kind, Lookup, Node};
 use crate::yaml_value::YamlValue;
 
 impl<'a> Planner<'a> {
@@ -15,55 +14,140 @@ impl<'a> Planner<'a> {
         &self,
         container: &Container<'a>,
         hook: &YamlValue,
-        edits: &mut TextEdits,
+        changes: &mut Changes,
     ) -> Result<(), String> {
         let mut new_entries = Vec::new();
         if self.request.mode == Mode::Standalone {
             let mount = sidecar_spec::binary_mount();
-            new_entries.extend(self.write_item(container.node, "volumeMounts", &mount, edits)?);
+            new_entries.extend(self.write_item(container.node, "volumeMounts", &mount, changes.edits)?);
         }
         let lifecycle = YamlValue::Map(vec![("preStop", hook.clone())]);
         match self.lookup(container.node, "lifecycle") {
             Lookup::Absent => new_entries.push(("lifecycle", lifecycle)),
             Lookup::Merged(value) => return Err(shared(value)),
             Lookup::Own(_, entry) if self.pod.document.is_aliased(&entry.value) => return Err(shared(&entry.value)),
-            Lookup::Own(_, entry) if entry.value.is_null() => edits.fill(&entry.value, &lifecycle)?,
-            Lookup::Own(_, entry) => self.pre_stop(&entry.value, hook, edits)?,
+            Lookup::Own(_, entry) if entry.value.is_null() => changes.edits.fill(&entry.value, &lifecycle)?,
+            Lookup::Own(_, entry) => self.pre_stop(container, &entry.value, hook, changes)?,
         }
-        edits.insert(container.node, hook_position(container.node), &new_entries)
+        changes.edits.insert(container.node, hook_position(container.node), &new_entries)
     }
 
-    fn pre_stop(&self, lifecycle: &'a Node, hook: &YamlValue, edits: &mut TextEdits) -> Result<(), String> {
+    fn pre_stop(
+        &self,
+        container: &Container<'a>,
+        lifecycle: &'a Node,
+        hook: &YamlValue,
+        changes: &mut Changes,
+    ) -> Result<(), String> {
         if !matches!(lifecycle.kind, Kind::Map { .. }) {
             return Err(format!("line {}: lifecycle is not a map; fix that first", lifecycle.line));
         }
-        let port = Some(self.request.port);
-        let is_sidecar = self.request.mode != Mode::Standalone;
-        let existing = match self.lookup(lifecycle, "preStop") {
-            Lookup::Absent => return edits.insert(lifecycle, 0, &[("preStop", hook.clone())]),
-            Lookup::Own(_, entry) if entry.value.is_null() => return edits.fill(&entry.value, hook),
-            Lookup::Own(_, entry) if self.existing.is_our_hook(self.pod, &entry.value, port) => {
-                return edits.update(self.pod.document, &entry.value, hook.entries());
+        let entry = match self.lookup(lifecycle, "preStop") {
+            Lookup::Absent => return changes.edits.insert(lifecycle, 0, &[("preStop", hook.clone())]),
+            Lookup::Own(_, entry) if entry.value.is_null() => return changes.edits.fill(&entry.value, hook),
+            Lookup::Own(_, entry) => entry,
+            // An entry of the map itself overrides a merged one.
+            Lookup::Merged(_) if self.request.replace_hook => {
+                return changes.edits.insert(lifecycle, 0, &[("preStop", hook.clone())]);
             }
-            Lookup::Own(_, entry) if is_sidecar && sidecar_spec::is_drain_hook(self.pod, &entry.value) => {
-                return Ok(());
-            }
-            Lookup::Own(_, entry) => &entry.key,
-            Lookup::Merged(value) => value,
+            Lookup::Merged(value) => return Err(not_replaced(value.line)),
         };
-        Err(format!(
-            "line {}: it already has a preStop hook, which is not replaced; remove it (lameduck waits for the streams itself), or run `lameduck drain --hook` at its end",
-            existing.line
-        ))
+        match self.existing_hook(&entry.value) {
+            ExistingHook::Ours => self.update_hook(&entry.value, hook, changes),
+            ExistingHook::CallsSidecar => {
+                self.save_hook(container, entry, changes)?;
+                self.update_hook(&entry.value, hook, changes)
+            }
+            ExistingHook::Users(user_hook) => {
+                warn_of_missing_program(self.pod, container, user_hook, changes);
+                Ok(())
+            }
+            ExistingHook::Other if self.request.replace_hook => {
+                self.save_hook(container, entry, changes)?;
+                changes.edits.rewrite_entry(lifecycle, entry, "preStop", hook);
+                Ok(())
+            }
+            ExistingHook::Other => Err(not_replaced(entry.key.line)),
+        }
+    }
+
+    /// Updates a hook that calls the sidecar. Only with `hostNetwork` does the kubelet reach the pod at the node's loopback
+    /// address.
+    fn update_hook(&self, existing: &'a Node, hook: &YamlValue, changes: &mut Changes) -> Result<(), String> {
+        changes.edits.update(self.pod.document, existing, hook.entries())?;
+        let Lookup::Own(_, get) = self.lookup(existing, "httpGet") else { return Ok(()) };
+        if let (Lookup::Own(index, host), false) = (self.lookup(&get.value, HOST), self.is_host_network()) {
+            changes.note(format!("line {}: host is removed from the hook", host.key.line));
+            changes.edits.remove_entries(&get.value, &[index]);
+        }
+        Ok(())
+    }
+
+    fn existing_hook(&self, hook: &'a Node) -> ExistingHook<'a> {
+        let port = self.request.port;
+        if self.existing.is_our_hook(self.pod, hook, Some(port)) {
+            return ExistingHook::Ours;
+        }
+        if self.request.mode == Mode::Standalone {
+            return ExistingHook::Other;
+        }
+        if self.existing.calls_sidecar(self.pod, hook, Some(port)) {
+            return ExistingHook::CallsSidecar;
+        }
+        match UserHook::find(self.pod, hook) {
+            Some(UserHook::Call(other)) if other != port => ExistingHook::Other,
+            Some(user_hook) => ExistingHook::Users(user_hook),
+            None => ExistingHook::Other,
+        }
+    }
+
+    /// Saves a hook, so that removal restores it.
+    fn save_hook(&self, container: &Container<'a>, entry: &Entry, changes: &mut Changes) -> Result<(), String> {
+        if let Some(node) = self.pod.document.shared_part(&entry.value) {
+            return Err(shared(node));
+        }
+        let text = changes.edits.entry_text(entry).to_owned();
+        changes.original_hooks.push((container.name.to_owned(), text));
+        Ok(())
     }
 
     /// Removes the hook from containers that are no longer selected.
-    pub(super) fn remove_stale_hooks(&self, changes: &mut Changes) {
+    pub(super) fn remove_stale_hooks(&self, changes: &mut Changes) -> Result<(), String> {
         let is_selected = |name| self.selection.containers().any(|container| container.name == name);
         for container in self.pod.containers("containers").iter().filter(|container| !is_selected(container.name)) {
-            let removed = remove_hook(self.pod, &self.existing, Some(self.request.port), container, changes.edits);
-            changes.messages.extend(removed.map(|hook| format!("removed: {hook}")));
+            let removed = remove_hook(self.pod, &self.existing, Some(self.request.port), container, changes.edits)?;
+            changes.messages.extend(removed.map(|hook| Message::Note(format!("removed: {hook}"))));
         }
+        Ok(())
+    }
+}
+
+/// A preStop hook that a container already has.
+enum ExistingHook<'a> {
+    /// Lameduck wrote it.
+    Ours,
+    /// It is like lameduck's, but was there before the sidecar.
+    CallsSidecar,
+    /// A command of a user that waits for the sidecar.
+    Users(UserHook<'a>),
+    /// Anything else.
+    Other,
+}
+
+fn not_replaced(line: usize) -> String {
+    format!(
+        "line {line}: it already has a preStop hook, which is not replaced; remove it (lameduck waits for the streams itself), replace it with --replace-hook, or run `lameduck drain --hook` at its end"
+    )
+}
+
+/// Warns of a hook whose program is probably not in its container.
+fn warn_of_missing_program(pod: &Pod, container: &Container, hook: UserHook, changes: &mut Changes) {
+    let UserHook::Drain(program) = hook else { return };
+    if sidecar_spec::runs_missing_program(pod, container, program) {
+        changes.warn(format!(
+            "container {0}: its hook runs {program}, which its image must contain: otherwise the hook fails and SIGTERM follows at once. An init container can bring it (args: [install, /DIR], with a volume that {0} mounts too; the hook then runs {1}); or use --replace-hook",
+            container.name, "/DIR/lameduck"
+        ));
     }
 }
 

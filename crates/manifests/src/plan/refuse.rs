@@ -1,16 +1,36 @@
 //! Pods that lameduck cannot be added to, and why.
 
 use super::{Planner, shared};
+use crate::pods::Container;
 use crate::request::{Mode, SIDECAR_NAME};
-use crate::sidecar_spec;
-use crate::yaml::{Kind, Lookup, Node};
+use crate::sidecar_spec::{self, OWN_ANNOTATIONS};
+use crate::yaml::{Document, Kind, Lookup, Node};
+
+/// The fields of a pod spec that are read or edited.
+const SPEC_KEYS: [&str; 10] = [
+    "containers",
+    "hostNetwork",
+    "hostPID",
+    "initContainers",
+    "nodeSelector",
+    "os",
+    "securityContext",
+    "shareProcessNamespace",
+    "terminationGracePeriodSeconds",
+    "volumes",
+];
+/// The fields of a container that are read or edited.
+const CONTAINER_KEYS: [&str; 8] =
+    ["args", "command", "image", "lifecycle", "name", "ports", "securityContext", "volumeMounts"];
+/// The fields of a security context that are read.
+const CONTEXT_KEYS: [&str; 4] = ["appArmorProfile", "privileged", "runAsGroup", "runAsUser"];
 
 impl Planner<'_> {
     pub(super) fn refuse(&self) -> Result<(), String> {
         if let Some(reason) = &self.pod.not_editable {
             return Err(reason.clone());
         }
-        if let Some(key) = self.pod.manifest.duplicate_key() {
+        if let Some(key) = self.duplicate_key() {
             let name = key.text().unwrap_or_default();
             return Err(format!("line {}: duplicate key `{name}`; remove one", key.line));
         }
@@ -19,6 +39,29 @@ impl Planner<'_> {
         self.refuse_network()?;
         self.refuse_mode()?;
         self.refuse_containers()
+    }
+
+    /// A duplicate key whose value is read or edited. Others do not matter here: the API server uses the last.
+    fn duplicate_key(&self) -> Option<&Node> {
+        let (document, pod) = (self.pod.document, self.pod);
+        let within = |map, path: &[&str], keys: &[&str]| document.get_path(map, path)?.duplicate_key(keys);
+        let mut path = pod.manifest;
+        for key in pod.path {
+            if let Some(duplicate) = path.duplicate_key(&[key]) {
+                return Some(duplicate);
+            }
+            path = document.get(path, key)?;
+        }
+        let sidecar = self.existing.container.as_ref().map(|(_, container)| container.node);
+        (pod.manifest.duplicate_key(&["apiVersion", "kind", "metadata"]))
+            .or_else(|| within(pod.manifest, &["metadata"], &["name", "namespace"]))
+            .or_else(|| pod.template.duplicate_key(&["metadata", "spec"]))
+            .or_else(|| within(pod.template, &["metadata"], &["annotations"]))
+            .or_else(|| within(pod.template, &["metadata", "annotations"], &OWN_ANNOTATIONS))
+            .or_else(|| pod.spec.duplicate_key(&SPEC_KEYS))
+            .or_else(|| within(pod.spec, &["securityContext"], &CONTEXT_KEYS))
+            .or_else(|| self.selection.containers().find_map(|container| duplicate_key_of(document, container)))
+            .or_else(|| sidecar?.duplicate_key_within())
     }
 
     /// Refuses objects that use lameduck's name but were not added by it: a later run would change or remove them.
@@ -61,11 +104,8 @@ impl Planner<'_> {
             return Ok(());
         }
         let is_set = |key| self.pod.document.get(self.pod.spec, key).is_some_and(Node::is_true);
-        if is_set("hostNetwork") {
-            return Err("hostNetwork: true: the kubelet finds no pod address to call the hook at; remove that field, or use --standalone".into());
-        }
-        if is_set("hostPID") && self.request.sends_signal() {
-            return Err("hostPID: true: Kubernetes does not allow shareProcessNamespace with it; remove that field, or use --standalone".into());
+        if is_set("hostPID") && self.signal().is_some() {
+            return Err("hostPID: true: Kubernetes does not allow shareProcessNamespace with it; remove that field, or use --signal none or --standalone".into());
         }
         let port = self.request.port;
         let lists = ["containers", "initContainers"].into_iter();
@@ -82,7 +122,7 @@ impl Planner<'_> {
 
     fn refuse_mode(&self) -> Result<(), String> {
         match self.request.mode {
-            Mode::Classic if matches!(self.pod.kind, "Job" | "CronJob") => {
+            Mode::Classic if self.pod.is_job() => {
                 Err("a Job's pod would never complete with an ordinary container that keeps running; remove --classic"
                     .into())
             }
@@ -112,4 +152,14 @@ impl Planner<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// The same for a container that gets the hook.
+fn duplicate_key_of<'a>(document: &'a Document, container: &Container<'a>) -> Option<&'a Node> {
+    let within = |path: &[&str], keys: &[&str]| document.get_path(container.node, path)?.duplicate_key(keys);
+    let hook = document.get_path(container.node, &["lifecycle", "preStop"]);
+    (container.node.duplicate_key(&CONTAINER_KEYS))
+        .or_else(|| within(&["securityContext"], &CONTEXT_KEYS))
+        .or_else(|| within(&["lifecycle"], &["preStop", "stopSignal"]))
+        .or_else(|| hook?.duplicate_key_within())
 }

@@ -1,6 +1,6 @@
 //! Values of a manifest as the API server reads them: aliases, merges and nulls are resolved, and types are known.
 
-use crate::yaml::{Document, Kind, Lookup, Node, Style};
+use crate::yaml::{Document, Kind, Lookup, Node, Style, is_typed};
 
 /// A node of a document.
 #[derive(Clone, Copy, Debug)]
@@ -106,33 +106,5 @@ impl<'a> View<'a> {
     /// The integer under a key, or a default if there is none; `None` if there is something else.
     pub(super) fn integer_or(self, key: &str, default: i64) -> Option<i64> {
         self.get(key).map_or(Some(default), Self::integer)
-    }
-}
-
-/// Whether a plain scalar is a boolean, null or a number, in YAML 1.1 or 1.2.
-fn is_typed(text: &str) -> bool {
-    let word = text.to_ascii_lowercase();
-    let words = ["", "~", "null", "true", "false", "yes", "no", "on", "off", "y", "n", ".inf", "-.inf", ".nan"];
-    let starts_number = text.starts_with(|first: char| first.is_ascii_digit() || "+-.".contains(first));
-    let number = word.replace('_', "");
-    let is_radix = ["0x", "0o", "0b"].iter().any(|prefix| {
-        let digits = number.strip_prefix(prefix).unwrap_or_default();
-        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
-    });
-    words.contains(&word.as_str()) || starts_number && (is_radix || number.parse::<f64>().is_ok())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_typed;
-
-    #[test]
-    fn numbers_and_booleans_are_no_strings() {
-        for text in ["3600", "-1", "1.5", "1e3", "0x1F", "0644", "1_000", "true", "Yes", "null", "~", ".5"] {
-            assert!(is_typed(text), "{text}");
-        }
-        for text in ["60s", "30m", "sidecar", "--grace-period=3600", "-v", "1.2.3", "0xg", "nano", "inf", "."] {
-            assert!(!is_typed(text), "{text}");
-        }
     }
 }

@@ -1,12 +1,12 @@
 //! Recognizing lameduck's own work in a pod.
 
 use super::{
-    BINARY, BINARY_DIR, FALLBACK_TO_LOGS, GRACE_PERIOD, MANAGED_KEYS, MOUNTS, PRESTOP_PATH, STANDALONE,
-    TERMINATION_POLICY, WAS_SHARED,
+    BINARY, BINARY_DIR, FALLBACK_TO_LOGS, GRACE_PERIOD, HOST, LOOPBACK, MANAGED_KEYS, MOUNTS, PRESTOP_PATH, STANDALONE,
+    TERMINATION_POLICY,
 };
 use crate::pods::{Container, Pod};
 use crate::request::{Mode, SIDECAR_NAME};
-use crate::yaml::{Lookup, Node};
+use crate::yaml::Node;
 
 /// What is already in a pod under lameduck's name.
 #[derive(Debug)]
@@ -45,16 +45,30 @@ impl<'a> Existing<'a> {
     /// drain.
     #[must_use]
     pub fn is_our_hook(&self, pod: &Pod, hook: &Node, port: Option<u16>) -> bool {
-        let text = |path: &[&str]| pod.document.get_path(hook, path).and_then(Node::text);
-        let hook_port = pod.document.get_path(hook, &["httpGet", "port"]).and_then(port_number);
-        let is_our_port = hook_port.is_some() && (hook_port == port || hook_port == self.port);
-        let is_this_pod =
-            text(&["httpGet", "host"]).is_none() && text(&["httpGet", "scheme"]).is_none_or(|scheme| scheme == "HTTP");
-        let calls_sidecar = is_our_port && is_this_pod && text(&["httpGet", "path"]) == Some(PRESTOP_PATH);
         let command = pod.document.get_path(hook, &["exec", "command"]).map_or(&[][..], Node::items);
         let runs_drain = command.first().and_then(Node::text) == Some(BINARY)
             && command.iter().any(|word| word.text() == Some(STANDALONE));
-        self.container.is_some() && (calls_sidecar || runs_drain)
+        self.container.is_some() && (self.calls_sidecar(pod, hook, port) || runs_drain)
+    }
+
+    /// Whether a hook calls the sidecar, on its port or the given one.
+    #[must_use]
+    pub fn calls_sidecar(&self, pod: &Pod, hook: &Node, port: Option<u16>) -> bool {
+        let text = |path: &[&str]| pod.document.get_path(hook, path).and_then(Node::text);
+        let hook_port = pod.document.get_path(hook, &["httpGet", "port"]).and_then(port_number);
+        let is_our_port = hook_port.is_some() && (hook_port == port || hook_port == self.port);
+        let is_this_pod = text(&["httpGet", HOST]).is_none_or(|host| host == LOOPBACK)
+            && text(&["httpGet", "scheme"]).is_none_or(|scheme| scheme == "HTTP");
+        is_our_port && is_this_pod && text(&["httpGet", "path"]) == Some(PRESTOP_PATH)
+    }
+
+    /// The value of a variable of lameduck's container.
+    #[must_use]
+    pub fn variable(&self, pod: &Pod<'a>, name: &str) -> Option<&'a str> {
+        let (_, container) = self.container.as_ref()?;
+        let env = pod.document.get(container.node, "env").map_or(&[][..], Node::items);
+        let is_it = |variable: &&Node| pod.document.get(variable, "name").and_then(Node::text) == Some(name);
+        pod.document.get(env.iter().find(is_it)?, "value")?.text()
     }
 
     /// Fields and environment variables of lameduck's container that `inject` may not have written.
@@ -74,25 +88,12 @@ impl<'a> Existing<'a> {
     }
 }
 
-/// Where an annotations map says that processes were shared before lameduck was injected.
-#[must_use]
-pub fn find_was_shared<'a>(pod: &Pod<'a>, annotations: &'a Node) -> Lookup<'a> {
-    pod.document.lookup(annotations, WAS_SHARED)
-}
-
-/// Whether a hook that users wrote waits for the sidecar: it runs `lameduck drain --hook`, directly or in a script.
-#[must_use]
-pub fn is_drain_hook(pod: &Pod, hook: &Node) -> bool {
-    let command = pod.document.get_path(hook, &["exec", "command"]).map_or(&[][..], Node::items);
-    let line = command.iter().filter_map(Node::text).collect::<Vec<_>>().join(" ");
-    line.contains("lameduck drain") && line.contains("--hook") && !line.contains(STANDALONE)
-}
-
 /// Fields and flags of one of lameduck's hooks that `inject` may not have written.
 #[must_use]
 pub fn hook_additions(pod: &Pod, hook: &Node) -> Vec<String> {
     let get = pod.document.get(hook, "httpGet").map_or(&[][..], Node::entries);
-    let keys = get.iter().filter_map(|entry| entry.key.text()).filter(|key| !["path", "port", "scheme"].contains(key));
+    let keys =
+        get.iter().filter_map(|entry| entry.key.text()).filter(|key| !["path", "port", "scheme", HOST].contains(key));
     let command = pod.document.get_path(hook, &["exec", "command"]).map_or(&[][..], Node::items);
     let words = command.iter().skip(4).filter_map(Node::text).filter(|word| !word.starts_with("--grace-period"));
     keys.chain(words).map(str::to_owned).collect()

@@ -2,11 +2,15 @@
 //! wrote next to them stay.
 
 use super::{EditError, TextEdits};
-use crate::yaml::{Document, Entry, Kind, Layout, Node, Style};
+use crate::yaml::{self, Document, Entry, Kind, Layout, Node, Style};
 use crate::yaml_value::{self, YamlValue};
 
 /// The key that identifies an item of a list.
 const NAME: &str = "name";
+
+/// The spellings that are booleans in YAML 1.1 and 1.2.
+const TRUE: [&str; 3] = ["true", "True", "TRUE"];
+const FALSE: [&str; 3] = ["false", "False", "FALSE"];
 
 impl TextEdits<'_> {
     /// Updates a map, and records a message for each value that changes.
@@ -20,7 +24,7 @@ impl TextEdits<'_> {
         new: &[(&'static str, YamlValue)],
     ) -> Result<(), EditError> {
         let entries = map.entries();
-        let find = |key: &str| entries.iter().find(|entry| entry.key.text() == Some(key));
+        let find = |key: &str| entries.iter().rfind(|entry| entry.key.text() == Some(key));
         if document.is_aliased(map) || find("<<").is_some() {
             return Err(shared(map));
         }
@@ -67,7 +71,7 @@ impl TextEdits<'_> {
     }
 
     /// Rewrites an entry unless its value is already equal.
-    fn rewrite_entry(&mut self, map: &Node, entry: &Entry, key: &'static str, value: &YamlValue) {
+    pub fn rewrite_entry(&mut self, map: &Node, entry: &Entry, key: &'static str, value: &YamlValue) {
         if value.equals_node(&entry.value) {
             return;
         }
@@ -115,7 +119,9 @@ impl YamlValue {
     /// Whether a node has the same meaning, in whatever style.
     fn equals_node(&self, node: &Node) -> bool {
         match self {
-            Self::Text(text) => node.text() == Some(text) && (node.plain().is_none() || yaml_value::is_plain(text)),
+            Self::Text(text) => node.text() == Some(text) && (node.plain().is_none() || !yaml::is_typed(text)),
+            Self::Bare(text) if text == "true" => node.plain().is_some_and(|word| TRUE.contains(&word)),
+            Self::Bare(text) if text == "false" => node.plain().is_some_and(|word| FALSE.contains(&word)),
             Self::Bare(text) => node.plain() == Some(text),
             Self::List(items) => {
                 items.len() == node.items().len()

@@ -7,17 +7,27 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 
 use super::reindent::{Offsets, ReindentedText};
 use super::scan::{self, PROPERTIES};
-use super::split::DocumentText;
+use super::split::{DocumentText, split_json};
 use super::{Document, Entry, Kind, Layout, Node, Style, YamlError};
 
 /// The largest nesting depth; manifests of Kubernetes stay below 50.
 const MAX_DEPTH: usize = 500;
 
-/// Reads the documents of one piece of a stream.
+/// Reads the documents of one piece of a stream. JSON objects may follow one another without a separator.
 ///
 /// # Errors
 /// Returns the place and cause of the first syntax error.
 pub fn read(text: &str, document: &DocumentText) -> Result<Vec<Document>, YamlError> {
+    let read = read_piece(text, document);
+    let pieces = if read.is_err() { split_json(text, document) } else { Vec::new() };
+    if pieces.len() < 2 {
+        return read;
+    }
+    let documents: Result<Vec<_>, _> = pieces.iter().map(|piece| read_piece(text, piece)).collect();
+    Ok(documents?.into_iter().flatten().collect())
+}
+
+fn read_piece(text: &str, document: &DocumentText) -> Result<Vec<Document>, YamlError> {
     let piece = &text[document.range.clone()];
     reject_bare_cr(piece, document.line)?;
     let mut input = ReindentedText::new(piece);
