@@ -23,6 +23,7 @@ const NO_TOKEN: &str = "inject cannot write the Secret's volume, its mount in th
 pub(super) const STDIN: &str = "-";
 
 /// The arguments of `lameduck inject`.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 #[derive(Args, Clone, Debug)]
 pub struct InjectArgs {
     /// The manifests; - or nothing reads them from stdin
@@ -49,7 +50,7 @@ pub struct InjectArgs {
     #[arg(long, conflicts_with = "remove")]
     replace_hook: bool,
 
-    /// The main container's uid if the manifest does not set it: only the same user may signal it. none: write no uid, if the cluster assigns one to the pod, as OpenShift does
+    /// The main container's uid if the manifest does not set it: only the same user may signal it. none: write no uid, because the cluster assigns one to the whole pod
     #[arg(long, value_name = "UID", value_parser = run_as_user, conflicts_with = "remove")]
     run_as_user: Option<RunAsUser>,
 

@@ -8,6 +8,6 @@ mod properties;
 mod refusals;
 mod shared_processes;
 mod spellings;
-pub(crate) mod support;
+mod support;
 mod users;
 mod values;

@@ -4,5 +4,5 @@ mod examples;
 mod mistakes;
 mod properties;
 mod recognition;
-pub(crate) mod support;
+mod support;
 mod unknown;

@@ -256,28 +256,31 @@ impl<'a> TextEdits<'a> {
         true
     }
 
-    /// The text of an entry: its key and its value.
+    /// The text of an entry: its key and its value. If it has several lines in block style, its own indentation is in front.
     #[must_use]
-    pub fn entry_text(&self, entry: &Entry) -> &'a str {
-        self.text[entry.key.span.start..entry.value.span.end].trim_end()
+    pub fn entry_text(&self, map: &Node, entry: &Entry) -> String {
+        let text = self.text[entry.key.span.start..entry.value.span.end].trim_end();
+        let is_indented = map.layout() == Some(Layout::Block) && text.contains('\n');
+        format!("{:1$}{text}", "", if is_indented { entry.key.column } else { 0 })
     }
 
-    /// Replaces an entry by another text.
+    /// Replaces an entry by the text of an earlier one.
     ///
     /// # Errors
-    /// Fails if the text has lines that are not indented deeper than the entry.
+    /// Fails if the text was indented differently, and has lines that would not belong to the entry.
     pub fn replace_entry(&mut self, entry: &Entry, text: &str) -> Result<(), EditError> {
         let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
+        let was_moved = ![0, entry.key.column].contains(&indent(text));
         let mut lines = text.lines().skip(1).filter(|line| !line.trim().is_empty());
-        if lines.any(|line| indent(line) <= entry.key.column) {
+        if was_moved && lines.any(|line| indent(line) <= entry.key.column) {
             return Err(format!(
                 "line {}: the manifest was indented again since lameduck was added, so the original text of this entry no longer fits; restore it by hand from its annotation",
                 entry.key.line
             ));
         }
         let start = entry.key.span.start;
-        let end = start + self.entry_text(entry).len();
-        self.edits.push((start..end, text.to_owned()));
+        let end = start + self.text[start..entry.value.span.end].trim_end().len();
+        self.edits.push((start..end, text.trim_start_matches(' ').to_owned()));
         Ok(())
     }
 

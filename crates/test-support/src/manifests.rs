@@ -57,16 +57,64 @@ fn text(text: &str) -> Tree {
 /// A stream of manifests with one workload that runs the Engine.
 pub fn stream(tape: &mut Tape) -> String {
     let workload = workload(tape);
-    match tape.pick(8) {
+    match tape.pick(9) {
         6 => json(&workload, tape, None),
         7 => json(&workload, tape, Some(0)),
+        8 => json_objects(&workload, tape),
         style => {
-            let list =
-                Map(vec![("apiVersion", text("v1")), ("kind", text("List")), ("items", List(vec![workload.clone()]))]);
-            let tree = if style == 5 { list } else { workload };
+            let tree = if style == 5 { list(workload, tape) } else { workload };
             finish(&yaml_stream(&tree, tape), tape)
         }
     }
+}
+
+/// A stream like that of [`stream`] whose Engine has a preStop hook of its own.
+pub fn stream_with_hook(tape: &mut Tape) -> String {
+    let mut workload = workload(tape);
+    let command = List(vec![text("sh"), text("-c"), Lines("sleep 5\n# done\n\necho \"$0\"\n")]);
+    let sleep = Map(vec![("sleep", Map(vec![("seconds", Bare("5"))]))]);
+    let exec = Map(vec![("exec", Map(vec![("command", command)]))]);
+    let mut lifecycle = vec![("preStop", if tape.one_in(2) { sleep } else { exec })];
+    if tape.one_in(2) {
+        lifecycle.push(("postStart", Map(vec![("sleep", Map(vec![("seconds", Bare("1"))]))])));
+    }
+    tape.shuffle(&mut lifecycle);
+    set_lifecycle(&mut workload, &Map(lifecycle));
+    if tape.one_in(4) { json(&workload, tape, Some(0)) } else { finish(&yaml_stream(&workload, tape), tape) }
+}
+
+/// Sets the lifecycle of the Engine's container, wherever it is.
+fn set_lifecycle(tree: &mut Tree, lifecycle: &Tree) {
+    match tree {
+        Map(entries)
+            if entries.iter().any(|(_, value)| matches!(value, Text(name) if name.contains("self-hosted-engine"))) =>
+        {
+            entries.retain(|(key, _)| *key != "lifecycle");
+            entries.push(("lifecycle", lifecycle.clone()));
+        }
+        Map(entries) => entries.iter_mut().for_each(|(_, value)| set_lifecycle(value, lifecycle)),
+        List(items) => items.iter_mut().for_each(|item| set_lifecycle(item, lifecycle)),
+        Bare(_) | Text(_) | Lines(_) => {}
+    }
+}
+
+/// A list of one workload: one of `kubectl`, or one that is passed to a function of Kustomize.
+fn list(workload: Tree, tape: &mut Tape) -> Tree {
+    let items = ("items", List(vec![workload]));
+    if tape.one_in(2) {
+        return Map(vec![("apiVersion", text("v1")), ("kind", text("List")), items]);
+    }
+    let function = Map(vec![("kind", text("Inject")), ("spec", Map(vec![("containers", List(Vec::new()))]))]);
+    let kind = [("apiVersion", text("config.kubernetes.io/v1")), ("kind", text("ResourceList"))];
+    Map(kind.into_iter().chain([("functionConfig", function), items]).collect())
+}
+
+/// JSON objects, one after the other.
+fn json_objects(workload: &Tree, tape: &mut Tape) -> String {
+    let indent = [None, Some(0)][tape.pick(2)];
+    let mut objects = vec![json(workload, tape, indent), json(&config(), tape, None)];
+    tape.shuffle(&mut objects);
+    objects.concat()
 }
 
 /// A `ConfigMap` whose text looks like a workload.
@@ -76,7 +124,7 @@ pub fn config() -> Tree {
     Map(vec![("apiVersion", text("v1")), ("kind", text("ConfigMap")), ("data", data)])
 }
 
-const KINDS: [(&str, &str); 7] = [
+const KINDS: [(&str, &str); 11] = [
     ("Deployment", "apps/v1"),
     ("StatefulSet", "apps/v1"),
     ("DaemonSet", "apps/v1"),
@@ -84,6 +132,10 @@ const KINDS: [(&str, &str); 7] = [
     ("Job", "batch/v1"),
     ("CronJob", "batch/v1"),
     ("Pod", "v1"),
+    ("ReplicationController", "v1"),
+    ("Rollout", "argoproj.io/v1alpha1"),
+    ("DeploymentConfig", "apps.openshift.io/v1"),
+    ("CloneSet", "apps.kruise.io/v1alpha1"),
 ];
 
 fn workload(tape: &mut Tape) -> Tree {
@@ -125,7 +177,7 @@ fn template_metadata(tape: &mut Tape) -> Option<Tree> {
         0 => return None,
         1 => return Some(Bare("null")),
         2 => return Some(Map(Vec::new())),
-        3 => entries.push(("labels", Map(vec![("app", text("engine"))]))),
+        3 => entries.push(("labels", Map(duplicated(("app", text("engine")), tape)))),
         _ => {}
     }
     entries.extend(annotations(tape).map(|annotations| ("annotations", annotations)));
@@ -141,6 +193,11 @@ fn annotations(tape: &mut Tape) -> Option<Tree> {
         6 => Some(Bare("null")),
         count => Some(Map(all.into_iter().take(count).collect())),
     }
+}
+
+/// An entry, which by chance occurs twice, as in charts that merge maps.
+fn duplicated(entry: (&'static str, Tree), tape: &mut Tape) -> Vec<(&'static str, Tree)> {
+    vec![entry; 1 + tape.pick(2)]
 }
 
 fn pod_spec(tape: &mut Tape) -> Tree {
@@ -171,10 +228,10 @@ fn pod_spec(tape: &mut Tape) -> Tree {
         _ => {}
     }
     if tape.one_in(3) {
-        entries.push(("schedulerName", text("default")));
+        entries.extend(duplicated(("schedulerName", text("default")), tape));
     }
     if tape.one_in(3) {
-        entries.push(("shareProcessNamespace", Bare("true")));
+        entries.push(("shareProcessNamespace", Bare(["true", "null"][tape.pick(2)])));
     }
     tape.shuffle(&mut entries);
     Map(entries)
@@ -214,6 +271,9 @@ fn engine(tape: &mut Tape) -> Tree {
     }
     if tape.one_in(2) {
         entries.push(("securityContext", Map(Vec::new())));
+    }
+    if tape.one_in(3) {
+        entries.extend(duplicated(("imagePullPolicy", text("Always")), tape));
     }
     if tape.one_in(2) {
         let mount = Map(vec![("name", text("v")), ("mountPath", text("/v"))]);

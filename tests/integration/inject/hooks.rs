@@ -113,7 +113,8 @@ fn hook_of_a_container_that_is_no_longer_selected_is_restored() {
 #[test]
 fn original_hook_that_no_longer_fits_is_not_restored() {
     let once = with(FIXED.split("---\n").next().unwrap(), &["--replace-hook"]);
-    let deeper: String = once.lines().map(|line| format!("            {line}\n")).collect();
+    let deeper: Vec<_> = once.lines().map(|line| format!("            {line}\n")).collect();
+    let deeper = deeper.concat();
     let Output { code, stdout, stderr } =
         inject(format!("items:\n          -\n{deeper}kind: List\n").as_bytes(), &["--remove"], &[]);
     assert_eq!((code, stdout.as_str()), (Some(64), ""), "{stderr}");

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use crate::inject::support::{request, upgraded};
 use lameduck_test_support::manifests::libyaml::{container, parse, pod_spec, pod_template, without_lameduck};
-use lameduck_test_support::manifests::{Tape, stream};
+use lameduck_test_support::manifests::{Tape, stream, stream_with_hook};
 
 /// The number of generated manifests.
 pub(crate) fn config() -> ProptestConfig {
@@ -44,19 +44,19 @@ fn is_possible(text: &str, mode: Mode) -> bool {
     !refused.is_some_and(|error| error.contains("never complete") || error.contains("block scalar"))
 }
 
-/// Whether no null is filled by injection; removal cannot restore such a null.
+/// Whether no null is filled by injection, which replaces its spelling.
 fn has_no_fillable_null(text: &str) -> bool {
     let template = pod_template(text);
     let spec = &template["spec"];
     let containers = spec["containers"].as_sequence().unwrap();
     let is_null = |value: &serde_norway::Value, key: &str| value.get(key).is_some_and(serde_norway::Value::is_null);
     let annotations = is_null(&template, "metadata") || is_null(&template["metadata"], "annotations");
-    let lists = ["initContainers", "volumes"].iter().any(|key| is_null(spec, key));
+    let fields = ["initContainers", "shareProcessNamespace", "volumes"].iter().any(|key| is_null(spec, key));
     let lifecycle = |container: &serde_norway::Value| {
         is_null(container, "lifecycle")
             || container.get("lifecycle").is_some_and(|lifecycle| is_null(lifecycle, "preStop"))
     };
-    !annotations && !lists && !containers.iter().any(lifecycle)
+    !annotations && !fields && !containers.iter().any(lifecycle)
 }
 
 proptest! {
@@ -84,10 +84,14 @@ proptest! {
         let sidecar = container(&spec, list, "lameduck");
         prop_assert_eq!(&sidecar["image"], "registry.example.com/lameduck:0.1.0");
         prop_assert!(container(&spec, "containers", "engine")["lifecycle"]["preStop"].get(key).is_some(), "{out}");
-        let was_shared = pod_spec(&text).get("shareProcessNamespace").is_some();
-        prop_assert_eq!(spec.get("shareProcessNamespace").is_some(), was_shared || mode != Mode::Standalone);
+        let before = pod_spec(&text).get("shareProcessNamespace").cloned();
+        let is_shared = spec.get("shareProcessNamespace").and_then(serde_norway::Value::as_bool) == Some(true);
+        let was_shared = before.as_ref().and_then(serde_norway::Value::as_bool) == Some(true);
+        prop_assert_eq!(is_shared, was_shared || mode != Mode::Standalone);
         let annotation = &pod_template(&out)["metadata"]["annotations"]["lameduck/process-namespace-was-shared"];
-        prop_assert_eq!(annotation.as_str(), (was_shared && mode != Mode::Standalone).then_some("true"), "{}", out);
+        let has_annotation = before.is_some() && mode != Mode::Standalone;
+        prop_assert_eq!(annotation.as_str().is_some(), has_annotation, "{}", out);
+        prop_assert_eq!(annotation == "true", was_shared && has_annotation, "{}", out);
     }
 
     #[test]
@@ -109,16 +113,30 @@ proptest! {
         prop_assume!(is_possible(&text, mode));
         let out = with(&text, &request(mode)).unwrap();
         let back = remove(&out, &ContainerSelector::default()).unwrap().text;
-        prop_assert_eq!(without_lameduck(&back), without_lameduck(&text), "{}", back);
-        if has_no_fillable_null(&text) {
-            prop_assert_eq!(back, text);
-        }
+        prop_assert_eq!(back, text, "{}", out);
     }
 
     #[test]
     fn mode_change_equals_fresh_injection(text in manifests(), first in mode(), second in mode()) {
-        prop_assume!(is_possible(&text, first) && is_possible(&text, second) && has_no_fillable_null(&text));
+        prop_assume!(is_possible(&text, first) && is_possible(&text, second));
         let once = with(&text, &request(first)).unwrap();
         prop_assert_eq!(with(&once, &request(second)).unwrap(), with(&text, &request(second)).unwrap());
+    }
+
+    #[test]
+    fn replaced_hooks_are_restored(bytes in prop::collection::vec(any::<u8>(), 0..500), mode in mode()) {
+        let text = stream_with_hook(&mut Tape::new(bytes));
+        prop_assume!(is_possible(&text, mode));
+        prop_assert!(with(&text, &request(mode)).unwrap_err().contains("not replaced"), "{text}");
+        let replacing = Request { replace_hook: true, ..request(mode) };
+        let once = with(&text, &replacing).unwrap();
+        let spec = pod_spec(&once);
+        let hook = &container(&spec, "containers", "engine")["lifecycle"]["preStop"];
+        prop_assert_eq!(hook.get("httpGet").is_some(), mode != Mode::Standalone, "{}", once);
+        prop_assert_eq!(&with(&once, &replacing).unwrap(), &once);
+        let later = with(&once, &upgraded(mode)).unwrap();
+        for out in [once, later] {
+            prop_assert_eq!(&remove(&out, &ContainerSelector::default()).unwrap().text, &text, "{}", out);
+        }
     }
 }

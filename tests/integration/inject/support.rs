@@ -17,8 +17,17 @@ pub(crate) struct Output {
 
 /// Runs `lameduck inject` with these manifests on stdin.
 pub(crate) fn inject(manifests: &[u8], args: &[&str], env: &[(&str, &str)]) -> Output {
+    run(manifests, &[&["inject"], args].concat(), env)
+}
+
+/// Runs `lameduck check -f -` with these manifests on stdin.
+pub(crate) fn check(manifests: &str) -> Output {
+    run(manifests.as_bytes(), &["check", "-f", "-"], &[])
+}
+
+fn run(manifests: &[u8], args: &[&str], env: &[(&str, &str)]) -> Output {
     let mut command = Command::new(lameduck_test_support::process::binary());
-    command.arg("inject").args(args).env_clear().envs(env.iter().copied());
+    command.args(args).env_clear().envs(env.iter().copied());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();

@@ -1,7 +1,6 @@
 //! What the sidecar takes from the main container: its user, its AppArmor profile; and what it warns of.
 
-use crate::inject::support::{IMAGE, Output, inject, injected, removed};
-use crate::preflight::support::lameduck;
+use crate::inject::support::{IMAGE, Output, check, inject, injected, removed};
 use lameduck_test_support::manifests::libyaml::{container, pod_spec, pod_template};
 
 const USER: &str = "--run-as-user=1000";
@@ -46,7 +45,7 @@ fn uid_can_be_left_to_the_cluster() {
         assert!(!once.contains("runAsUser"), "{once}");
         assert_eq!(injected(&once, &args), once);
         assert_eq!(removed(&once), OPENSHIFT);
-        let check = lameduck(&["check", "-f", "-"], &once, &[]);
+        let check = check(&once);
         assert_eq!(check.code, Some(0), "{}", check.stdout);
     }
     let before = injected(OPENSHIFT, &[USER]);
@@ -69,7 +68,7 @@ fn hook_calls_loopback_with_host_network() {
     assert!(stderr.contains("hostNetwork: the hook calls 127.0.0.1") && stderr.contains("baseline"), "{stderr}");
     assert_eq!(injected(&stdout, &args), stdout);
     assert_eq!(removed(&stdout), HOST_NETWORK);
-    let check = lameduck(&["check", "-f", "-"], &stdout, &[]);
+    let check = check(&stdout);
     assert!(check.stdout.contains("✓ hook address"), "{}", check.stdout);
     assert!(!check.stdout.contains('✗'), "{}", check.stdout);
     // Without it, the address would be the node's.

@@ -4,12 +4,11 @@ use std::fs;
 use std::path::PathBuf;
 
 use lameduck_manifests::preflight::{Evaluation, Options};
-use lameduck_manifests::{Mode, inject};
+use lameduck_manifests::{ContainerSelector, Mode, Request, RunAsUser, inject};
 use lameduck_test_support::manifests::{Tape, stream};
 use proptest::prelude::*;
 
 use super::support::{config, failures, findings, lameduck, preflight_with};
-use crate::inject::support::request;
 
 const CHART: &str = include_str!("../../fixtures/manifests/engine-chart.yaml");
 const IMAGE: &str = "registry.example.com/lameduck:0.1.0";
@@ -58,6 +57,25 @@ fn injected_chart_has_no_failure() {
         let mut failures = findings(&output.stdout);
         failures.retain(|finding| matches!(finding.evaluation, Evaluation::Fail { .. }));
         assert!(failures.is_empty(), "{args:?}: {failures:#?}");
+    }
+}
+
+fn request(mode: Mode) -> Request {
+    let selector = ContainerSelector {
+        program: Some("impeller".into()),
+        image: Some("self-hosted-engine"),
+        ..ContainerSelector::default()
+    };
+    Request {
+        selector,
+        mode,
+        image: IMAGE.to_owned(),
+        settings: Vec::new(),
+        grace_period: None,
+        run_as_user: Some(RunAsUser::Uid(1000)),
+        port: 8089,
+        signal: Some("SIGINT".into()),
+        replace_hook: false,
     }
 }
 

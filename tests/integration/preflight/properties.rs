@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use lameduck::commands::check::manifests::check_text;
-use lameduck_manifests::preflight::{Evaluation, Options, Preflight};
+use lameduck_manifests::preflight::{Evaluation, Object, Options, Preflight};
 use proptest::prelude::*;
 use serde_norway::Value;
 
@@ -120,6 +120,39 @@ proptest! {
         prop_assert!(check(&text).is_some(), "{text}");
         if let Ok(json) = serde_json::to_string(&manifest) {
             check(&json);
+        }
+    }
+
+    #[test]
+    fn findings_do_not_depend_on_the_serialization(
+        base in bases(),
+        kind in prop::sample::select(vec!["Deployment", "Rollout", "ReplicationController", "Widget"]),
+        changes in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..9), prop::sample::select(&ODD_VALUES[..12])), 0..4),
+    ) {
+        let mut manifest = base.manifest();
+        manifest["kind"] = kind.into();
+        for (choices, odd) in &changes {
+            disturb(&mut manifest["spec"]["template"]["spec"], choices, odd);
+        }
+        prop_assume!(manifest["spec"]["template"]["spec"].is_mapping());
+        let json = serde_json::to_string(&manifest).unwrap();
+        let resource_list = format!(r#"{{"kind": "ResourceList", "functionConfig": {{}}, "items": [{json}]}}"#);
+        let all = [
+            format!("{json}{json}"),
+            format!("{json}\n{{\"kind\": \"ConfigMap\"}}\n"),
+            format!("{{}}{}", serde_json::to_string_pretty(&manifest).unwrap()),
+            resource_list,
+        ];
+        let rules = |text: &str| {
+            let objects = check(text).unwrap().objects;
+            let rules = |object: &Object| -> Vec<_> {
+                object.findings.iter().map(|finding| (finding.rule, finding.evaluation.clone())).collect()
+            };
+            objects.iter().map(rules).next()
+        };
+        let expected = rules(&json);
+        for text in all {
+            prop_assert_eq!(rules(&text), expected.clone(), "{}", text);
         }
     }
 

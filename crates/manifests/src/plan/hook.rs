@@ -55,7 +55,7 @@ impl<'a> Planner<'a> {
         match self.existing_hook(&entry.value) {
             ExistingHook::Ours => self.update_hook(&entry.value, hook, changes),
             ExistingHook::CallsSidecar => {
-                self.save_hook(container, entry, changes)?;
+                self.save_hook(container, lifecycle, entry, changes)?;
                 self.update_hook(&entry.value, hook, changes)
             }
             ExistingHook::Users(user_hook) => {
@@ -63,7 +63,7 @@ impl<'a> Planner<'a> {
                 Ok(())
             }
             ExistingHook::Other if self.request.replace_hook => {
-                self.save_hook(container, entry, changes)?;
+                self.save_hook(container, lifecycle, entry, changes)?;
                 changes.edits.rewrite_entry(lifecycle, entry, "preStop", hook);
                 Ok(())
             }
@@ -102,11 +102,17 @@ impl<'a> Planner<'a> {
     }
 
     /// Saves a hook, so that removal restores it.
-    fn save_hook(&self, container: &Container<'a>, entry: &Entry, changes: &mut Changes) -> Result<(), String> {
+    fn save_hook(
+        &self,
+        container: &Container<'a>,
+        lifecycle: &Node,
+        entry: &Entry,
+        changes: &mut Changes,
+    ) -> Result<(), String> {
         if let Some(node) = self.pod.document.shared_part(&entry.value) {
             return Err(shared(node));
         }
-        let text = changes.edits.entry_text(entry).to_owned();
+        let text = changes.edits.entry_text(lifecycle, entry);
         changes.original_hooks.push((container.name.to_owned(), text));
         Ok(())
     }

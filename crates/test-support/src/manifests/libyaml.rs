@@ -1,13 +1,92 @@
 //! What libyaml reads in a text. Kubernetes uses a port of libyaml.
 
-use serde::Deserialize;
+use std::fmt;
+
+use serde::de::{EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
+use serde::{Deserialize, Deserializer as AnyDeserializer};
 use serde_norway::{Deserializer, Mapping, Value};
 
-/// Parses the documents of a text; `None` if it is not YAML.
+/// Parses the documents of a text; `None` if it is not YAML. Of duplicate keys, the last one counts, as in Kubernetes.
 pub fn parse(text: &str) -> Option<Vec<Value>> {
     // This binding declares the text as UTF-8; libyaml then does not skip a byte order mark.
     let text = text.trim_start_matches('\u{feff}');
-    Deserializer::from_str(text).map(|document| Value::deserialize(document).ok()).collect()
+    let objects = serde_json::Deserializer::from_str(text).into_iter::<LastKey>().collect::<Result<Vec<_>, _>>();
+    if let Ok(objects) = objects {
+        return Some(objects.into_iter().map(|LastKey(value)| value).collect());
+    }
+    Deserializer::from_str(text)
+        .map(|document| LastKey::deserialize(document).ok().map(|LastKey(value)| value))
+        .collect()
+}
+
+/// A value in whose maps the last of duplicate keys counts.
+struct LastKey(Value);
+
+impl<'de> Deserialize<'de> for LastKey {
+    fn deserialize<D: AnyDeserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(LastKeyVisitor).map(Self)
+    }
+}
+
+struct LastKeyVisitor;
+
+impl<'de> Visitor<'de> for LastKeyVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut all = Vec::new();
+        while let Some(LastKey(item)) = items.next_element()? {
+            all.push(item);
+        }
+        Ok(Value::Sequence(all))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut map = Mapping::new();
+        while let Some((LastKey(key), LastKey(value))) = entries.next_entry()? {
+            map.insert(key, value);
+        }
+        Ok(Value::Mapping(map))
+    }
+
+    /// A value with a tag: a map of the tag to the value.
+    fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<Value, A::Error> {
+        let (LastKey(tag), variant) = data.variant()?;
+        let LastKey(value) = variant.newtype_variant()?;
+        Ok(Value::Mapping(Mapping::from_iter([(tag, value)])))
+    }
 }
 
 /// Parses the documents of a text and removes what lameduck writes, and empty values that lameduck may have filled.
