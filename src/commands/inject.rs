@@ -70,9 +70,22 @@ pub struct InjectArgs {
     #[arg(long)]
     strict: bool,
 
+    /// What to write: the manifests, or only the change, as strategic-merge patches for a component of kustomize
+    #[arg(long, value_name = "FORM", default_value = "manifests")]
+    output: OutputForm,
+
     /// The sidecar's settings
     #[command(flatten)]
     settings: SidecarSettings,
+}
+
+/// What is written to stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum OutputForm {
+    /// The manifests.
+    Manifests,
+    /// One strategic-merge patch for each workload that changes.
+    Patch,
 }
 
 /// The sidecar's settings: the flags of `lameduck sidecar`, but from the command line only, because the sidecar will not
@@ -139,11 +152,11 @@ pub fn run(args: &InjectArgs) -> Result<Exit, CommandError> {
     let usage = |message: String| CommandError::new(Exit::Usage, message);
     let request = if args.remove { reject_settings(args).map(|()| None) } else { request(args).map(Some) };
     let request = request.map_err(usage)?;
-    let text = read_manifests(args.file.as_deref()).map_err(usage)?;
+    let before = read_manifests(args.file.as_deref()).map_err(usage)?;
     let Edited { text, messages } = match request {
-        Some(request) => lameduck_manifests::inject(&text, &request, &|seconds| check(&args.settings.args, seconds)),
+        Some(request) => lameduck_manifests::inject(&before, &request, &|seconds| check(&args.settings.args, seconds)),
         None => lameduck_manifests::remove(
-            &text,
+            &before,
             &ContainerSelector { workloads: args.workload.clone(), ..ContainerSelector::default() },
         ),
     }
@@ -154,6 +167,10 @@ pub fn run(args: &InjectArgs) -> Result<Exit, CommandError> {
     if args.strict {
         refuse_warnings(&messages).map_err(usage)?;
     }
+    let text = match args.output {
+        OutputForm::Manifests => text,
+        OutputForm::Patch => lameduck_manifests::strategic_merge(&before, &text).map_err(usage)?,
+    };
     let mut stdout = std::io::stdout().lock();
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     written

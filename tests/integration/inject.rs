@@ -4,6 +4,7 @@ mod hooks;
 mod hostile;
 mod kinds;
 mod output;
+mod patch;
 mod properties;
 mod refusals;
 mod shared_processes;

@@ -10,12 +10,15 @@
 //! 4. [`text_edit`] turns each change into an edit of a byte range, formatted like its surroundings by [`yaml_value`].
 //! 5. All edits are applied at once. [`remove()`] is the inverse and restores the original text to the byte.
 //!
+//! [`patch`] writes the difference between two such texts as patches for kustomize.
+//!
 //! Read the files in this order: `request`, `inject`, `stream`, `pods`, `select`, `sidecar_spec`, `plan`, `remove`; then,
 //! for the text itself, `yaml_value`, `text_edit`, `yaml`. `preflight` uses only `yaml` and two functions of `select`.
 
 #![forbid(unsafe_code)]
 
 pub mod inject;
+pub mod patch;
 pub mod plan;
 pub mod pods;
 pub mod preflight;
@@ -29,6 +32,7 @@ pub mod yaml;
 pub mod yaml_value;
 
 pub use inject::inject;
+pub use patch::strategic_merge;
 pub use remove::remove;
 pub use request::{
     ContainerSelector, Edited, MAX_UID, Message, Mode, Request, RunAsUser, SIDECAR_NAME, Setting, SettingsCheck,
