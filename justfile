@@ -63,6 +63,10 @@ mutation crate="machine" *options:
 fuzz seconds="20":
     fuzz/run all {{seconds}}
 
+# Runs real Helm and kustomize with `inject`. `just gitops helm` runs the scenarios with that word in their names.
+gitops *words:
+    tests/gitops/run {{words}}
+
 # Drains real servers of Node, Python, Go and Java. `just servers node` runs those with that word in their names.
 servers *words:
     tests/servers/run {{words}}

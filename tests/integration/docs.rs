@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The prefix of a scenario that runs on a real Kubernetes.
-const CLUSTER: &str = "cluster: ";
+/// The prefixes of scenarios, and where their sources are: those that run on a real Kubernetes, and those with real Helm
+/// and kustomize.
+const SCENARIOS: [(&str, &str); 2] = [("cluster: ", "tests/cluster"), ("gitops: ", "tests/gitops")];
 /// The crates with unit tests, and where their sources are.
 const CRATES: [(&str, &str); 4] = [
     ("lameduck", "src"),
@@ -33,9 +34,13 @@ fn pages() -> Vec<PathBuf> {
     pages.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
 }
 
-/// The test names on a line: code spans that are paths or cluster scenarios.
+/// The test names on a line: code spans that are paths or scenarios.
 fn names(line: &str) -> impl Iterator<Item = &str> {
-    line.split('`').skip(1).step_by(2).filter(|code| code.starts_with(CLUSTER) || is_path(code))
+    line.split('`').skip(1).step_by(2).filter(|code| is_scenario(code) || is_path(code))
+}
+
+fn is_scenario(code: &str) -> bool {
+    SCENARIOS.iter().any(|(prefix, _)| code.starts_with(prefix))
 }
 
 fn is_path(code: &str) -> bool {
@@ -70,11 +75,16 @@ fn tests_of(source: &str) -> BTreeSet<String> {
     after_attribute.filter_map(name).collect()
 }
 
-/// The names of all scenarios in tests/cluster.
+/// The names of all scenarios, with their prefixes.
 fn scenarios() -> BTreeSet<String> {
-    let files = fs::read_dir(repository("tests/cluster")).unwrap().map(|entry| entry.unwrap().path());
+    SCENARIOS.iter().flat_map(|(prefix, folder)| scenarios_in(prefix, folder)).collect()
+}
+
+fn scenarios_in(prefix: &str, folder: &str) -> Vec<String> {
+    let files = fs::read_dir(repository(folder)).unwrap().map(|entry| entry.unwrap().path());
     let sources = files.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
-    sources.flat_map(|path| names_of(&read(path))).collect()
+    let names = sources.flat_map(|path| names_of(&read(path)));
+    names.map(|name| format!("{prefix}{name}")).collect()
 }
 
 /// The first string of every entry in a file's list of scenarios, whatever the constructor is called.
@@ -88,10 +98,7 @@ fn names_of(source: &str) -> Vec<String> {
 #[test]
 fn every_test_named_in_documents_exists() {
     let scenarios = scenarios();
-    let is_known = |name: &str| match name.strip_prefix(CLUSTER) {
-        Some(scenario) => scenarios.contains(scenario),
-        None => exists(name),
-    };
+    let is_known = |name: &str| if is_scenario(name) { scenarios.contains(name) } else { exists(name) };
     let (mut named, mut missing) = (0, Vec::new());
     for path in pages().into_iter().chain(["SECURITY.md".into()]) {
         for (number, line) in read(&path).lines().enumerate() {
@@ -139,6 +146,9 @@ fn only_test_functions_count_as_tests() {
     }
     let scenarios = scenarios();
     assert!(scenarios.len() > 30, "{scenarios:#?}");
-    assert!(!scenarios.contains("delete: nothing"));
-    assert_eq!(names("a `b::c_1`, `B::c`, `d`, `cluster: e: f`").collect::<Vec<_>>(), ["b::c_1", "cluster: e: f"]);
+    assert!(!scenarios.contains("cluster: delete: nothing"));
+    assert!(scenarios.contains("gitops: function: the build is what inject writes"), "{scenarios:#?}");
+    assert!(!scenarios.contains("gitops: nothing"));
+    let line = "a `b::c_1`, `B::c`, `d`, `cluster: e: f`, `gitops: g`";
+    assert_eq!(names(line).collect::<Vec<_>>(), ["b::c_1", "cluster: e: f", "gitops: g"]);
 }

@@ -1,0 +1,70 @@
+//! Runs real Helm 3, Helm 4 and kustomize with `lameduck inject`, and compares what they print with what `inject`
+//! writes. `tests/gitops/run` builds them and runs this.
+
+mod component;
+mod function;
+mod helm;
+mod tools;
+
+use std::any::Any;
+use std::env;
+use std::panic::catch_unwind;
+use std::process::ExitCode;
+
+use lameduck_test_support::process::stopwatch;
+
+use crate::helm::{V3, V4};
+
+/// A scenario; it fails by a panic.
+type Scenario = (&'static str, fn());
+
+/// All scenarios.
+const SCENARIOS: &[Scenario] = &[
+    ("helm 3: a rendered chart is what inject writes", || helm::rendered_chart_is_injected(V3)),
+    ("helm 3: messages and errors reach the user", || helm::messages_and_errors_reach_the_user(V3)),
+    ("helm 4: a rendered chart is what inject writes", || helm::rendered_chart_is_injected(V4)),
+    ("helm 4: messages and errors reach the user", || helm::messages_and_errors_reach_the_user(V4)),
+    ("helm 4: a dry run of an installation has the sidecar", helm::dry_run_has_the_sidecar),
+    ("helm 4: a post-renderer reformats every manifest", helm::version_4_reformats_every_manifest),
+    ("function: the build is what inject writes", function::build_is_injected),
+    ("function: a chart is injected too", function::chart_is_injected),
+    ("function: messages and errors reach the user", function::messages_and_errors_reach_the_user),
+    ("function: check -f finds a build without --enable-exec", function::check_finds_a_build_without_exec),
+    ("component: the build is what inject writes, and up to date", component::build_is_injected),
+    ("component: a patch upgrades, changes the mode and removes", component::patch_upgrades_and_removes),
+    ("component: a patch keeps the order of containers", component::patch_keeps_the_order_of_containers),
+    ("component: a patch for a missing workload fails the build", component::missing_workload_fails_the_build),
+    ("component: patches of generated manifests do what inject does", component::generated_manifests_are_patched),
+];
+
+fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    if let Some(flag) = words.iter().find(|word| word.starts_with('-')) {
+        eprintln!("unknown argument {flag}; expected --packages, or words of scenarios");
+        return ExitCode::from(64);
+    }
+    let is_selected = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
+    let selected = SCENARIOS.iter().filter(|(name, _)| is_selected(name));
+    let results: Vec<bool> = selected.map(passes).collect();
+    let passed = results.iter().filter(|passed| **passed).count();
+    let failed = results.len() - passed;
+    println!("\ngitops: {passed} passed, {failed} failed");
+    if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs one scenario; prints its result.
+fn passes((name, run): &Scenario) -> bool {
+    let elapsed = stopwatch();
+    let result = catch_unwind(run);
+    let seconds = elapsed().as_secs();
+    match &result {
+        Ok(()) => println!("     ok  {name} ({seconds} s)"),
+        Err(panic) => println!(" FAILED  {name} ({seconds} s): {}", message(panic.as_ref())),
+    }
+    result.is_ok()
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panicked")
+}
