@@ -24,7 +24,7 @@ macro_rules! named {
     ($text:literal, $name:literal, $labels_match:expr) => {
         ReferenceSelector {
             text: $text,
-            name: Some($name),
+            prefix: Some($name),
             could_match: |name| name == $name.as_bytes(),
             labels_match: $labels_match,
         }
@@ -67,7 +67,7 @@ const OPEN: &[ReferenceSelector] = &[
     named!("active"),
     ReferenceSelector {
         text: "{__name__=~\"active.+\",tier!=\"\"}",
-        name: None,
+        prefix: Some("active"),
         could_match: |name| name.len() > 6 && name.starts_with(b"active"),
         labels_match: |series| !series.label("tier").is_empty(),
     },
@@ -75,7 +75,7 @@ const OPEN: &[ReferenceSelector] = &[
 
 const NAMELESS: &[ReferenceSelector] = &[ReferenceSelector {
     text: "{kind=\"a\"}",
-    name: None,
+    prefix: None,
     could_match: |_| true,
     labels_match: |series| series.label("kind") == b"a",
 }];

@@ -19,21 +19,21 @@ impl Series {
 /// A parsed line.
 #[derive(Debug)]
 pub enum Line<'a> {
-    /// A valid sample, and the text of its value.
-    Sample(Series, &'a [u8]),
+    /// A valid sample, the text of its value, and its time.
+    Sample(Series, &'a [u8], Option<f64>),
     /// An invalid line, with its name if that was in the braces, before the error.
     Invalid(Option<Vec<u8>>),
 }
 
-/// Parses a line without leading whitespace and line end.
+/// Parses a line without leading whitespace and line end; `any_escape` permits escapes that are not defined.
 #[must_use]
-pub fn parse(line: &[u8]) -> Line<'_> {
+pub fn parse(line: &[u8], any_escape: bool) -> Line<'_> {
     let valid = str::from_utf8(line).map_or_else(|error| error.valid_up_to(), str::len);
-    let (mut rest, mut braces) = (&line[..valid], Braces::default());
+    let (mut rest, mut braces) = (&line[..valid], Braces { any_escape, ..Braces::default() });
     let sample = sample(&mut rest, &mut braces);
     let quoted = braces.name.filter(|_| line.starts_with(b"{"));
     match sample {
-        Some((series, value)) if valid == line.len() => Line::Sample(series, value),
+        Some((series, value, time)) if valid == line.len() => Line::Sample(series, value, time),
         _ => Line::Invalid(quoted),
     }
 }
@@ -44,6 +44,14 @@ pub fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':'
 }
 
+/// Returns where the quoted string ends that a text starts with, if it starts with one.
+#[must_use]
+pub fn quoted_end(text: &[u8]) -> Option<usize> {
+    let mut rest = text;
+    string(&mut rest, true)??;
+    Some(text.len() - rest.len())
+}
+
 /// Parses a number of streams.
 #[must_use]
 pub fn count(text: &[u8]) -> Option<u64> {
@@ -52,16 +60,17 @@ pub fn count(text: &[u8]) -> Option<u64> {
     let is_literal_zero = mantissa.iter().all(|byte| !(b'1'..=b'9').contains(byte));
     let is_count = (0.0..9_007_199_254_740_992.0).contains(&number) && number.trunc() == number;
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    (is_count && text[0] != b'-' && (number > 0.0 || is_literal_zero)).then_some(number as u64)
+    (is_count && (number > 0.0 || is_literal_zero)).then_some(number as u64)
 }
 
 #[derive(Default)]
 struct Braces {
+    any_escape: bool,
     name: Option<Vec<u8>>,
     labels: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-fn sample<'a>(rest: &mut &'a [u8], braces: &mut Braces) -> Option<(Series, &'a [u8])> {
+fn sample<'a>(rest: &mut &'a [u8], braces: &mut Braces) -> Option<(Series, &'a [u8], Option<f64>)> {
     let bare = take(rest, is_name_byte);
     if bare.first().is_some_and(u8::is_ascii_digit) || !matches!(rest.first(), None | Some(b' ' | b'\t' | b'{')) {
         return None;
@@ -76,20 +85,20 @@ fn sample<'a>(rest: &mut &'a [u8], braces: &mut Braces) -> Option<(Series, &'a [
         (bare, None) => bare.to_vec(),
     };
     let value = number(rest, |_| true)?;
-    end(rest)?;
+    let time = end(rest, braces.any_escape)?;
     let mut labels = std::mem::take(&mut braces.labels);
     labels.retain(|(_, value)| !value.is_empty());
     labels.sort();
-    Some((Series { name, labels }, value))
+    Some((Series { name, labels }, value, time))
 }
 
-/// Parses the optional timestamp and exemplar.
-fn end(rest: &mut &[u8]) -> Option<()> {
-    timestamp(rest)?;
+/// Parses the optional timestamp and exemplar; returns the timestamp.
+fn end(rest: &mut &[u8], any_escape: bool) -> Option<Option<f64>> {
+    let time = timestamp(rest)?;
     if rest.is_empty() {
-        return Some(());
+        return Some(time);
     }
-    let mut exemplar = Braces::default();
+    let mut exemplar = Braces { any_escape, ..Braces::default() };
     if !eat(rest, b'#') {
         return None;
     }
@@ -100,16 +109,17 @@ fn end(rest: &mut &[u8]) -> Option<()> {
     entries(rest, &mut exemplar)?;
     number(rest, |_| true)?;
     timestamp(rest)?;
-    (rest.is_empty() && exemplar.name.is_none()).then_some(())
+    (rest.is_empty() && exemplar.name.is_none()).then_some(time)
 }
 
-fn timestamp(rest: &mut &[u8]) -> Option<()> {
+fn timestamp(rest: &mut &[u8]) -> Option<Option<f64>> {
     skip_whitespace(rest);
-    if !rest.is_empty() && rest[0] != b'#' {
-        number(rest, f64::is_finite)?;
-        skip_whitespace(rest);
+    if rest.is_empty() || rest[0] == b'#' {
+        return Some(None);
     }
-    Some(())
+    let time = number(rest, f64::is_finite)?;
+    skip_whitespace(rest);
+    Some(str::from_utf8(time).ok()?.parse().ok())
 }
 
 fn number<'a>(rest: &mut &'a [u8], is_good: impl Fn(f64) -> bool) -> Option<&'a [u8]> {
@@ -136,7 +146,7 @@ fn entries(rest: &mut &[u8], braces: &mut Braces) -> Option<()> {
 }
 
 fn entry(rest: &mut &[u8], braces: &mut Braces) -> Option<()> {
-    let label = match string(rest)? {
+    let label = match string(rest, braces.any_escape)? {
         Some(text) => {
             skip_whitespace(rest);
             if matches!(rest.first(), Some(b',' | b'}')) {
@@ -157,13 +167,13 @@ fn entry(rest: &mut &[u8], braces: &mut Braces) -> Option<()> {
         return None;
     }
     skip_whitespace(rest);
-    let value = string(rest)??;
+    let value = string(rest, braces.any_escape)??;
     braces.labels.push((label, value));
     Some(())
 }
 
 /// Parses a quoted string; `Some(None)` if there is no quote.
-fn string(rest: &mut &[u8]) -> Option<Option<Vec<u8>>> {
+fn string(rest: &mut &[u8], any_escape: bool) -> Option<Option<Vec<u8>>> {
     if !eat(rest, b'"') {
         return Some(None);
     }
@@ -176,11 +186,12 @@ fn string(rest: &mut &[u8]) -> Option<Option<Vec<u8>>> {
             b'\\' => {
                 let (&escaped, after) = rest.split_first()?;
                 *rest = after;
-                text.push(match escaped {
-                    b'n' => b'\n',
-                    b'\\' | b'"' => escaped,
+                match escaped {
+                    b'n' => text.push(b'\n'),
+                    b'\\' | b'"' => text.push(escaped),
+                    _ if any_escape => text.extend([b'\\', escaped]),
                     _ => return None,
-                });
+                }
             }
             _ => text.push(byte),
         }

@@ -8,8 +8,8 @@ use crate::line::{self, Line, Series};
 pub struct ReferenceSelector {
     /// The text that lameduck parses.
     pub text: &'static str,
-    /// The only name that it can match, if it has a fixed one.
-    pub name: Option<&'static str>,
+    /// What every name that it can match starts with, if that is known.
+    pub prefix: Option<&'static str>,
     /// Returns whether a name can match.
     pub could_match: fn(&[u8]) -> bool,
     /// Returns whether a series whose name can match does match.
@@ -46,69 +46,115 @@ pub fn parse(
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let line = line.strip_prefix("\u{feff}".as_bytes()).filter(|_| is_first).unwrap_or(line);
         ended = open_metrics && line == b"# EOF";
-        if let Some((series, value)) = sample(trim_start(line), selectors)? {
-            add(&series, value, (selectors, idle), &mut sums, &mut seen)?;
+        if let Some(sample) = sample(trim_start(line), selectors, open_metrics)? {
+            add(&sample, open_metrics, (selectors, idle), &mut sums, &mut seen)?;
         }
     }
     (ended || !open_metrics).then_some(sums)
 }
 
+/// A series, its value and its time.
+type Sample<'a> = (Series, &'a [u8], Option<f64>);
+
 /// Parses a line; `None` if it makes the page invalid, `Some(None)` if it is irrelevant.
-fn sample<'a>(line: &'a [u8], selectors: &[ReferenceSelector]) -> Option<Option<(Series, &'a [u8])>> {
+fn sample<'a>(line: &'a [u8], selectors: &[ReferenceSelector], open_metrics: bool) -> Option<Option<Sample<'a>>> {
     let could_match = |name: &[u8]| selectors.iter().any(|selector| (selector.could_match)(name));
     match line.first() {
-        None | Some(b'#') => return Some(None),
+        None => return Some(None),
+        Some(b'#') => return metadata(line, selectors).then_some(None),
         Some(b'<') => return None,
+        Some(b'[') if starts_json_array(line) => return None,
         Some(b'{') => {}
         Some(_) if !may_be_selected(line, selectors, could_match) => return Some(None),
         Some(_) => {}
     }
-    match line::parse(line) {
-        Line::Sample(series, value) => Some(Some((series, value))),
-        Line::Invalid(Some(name)) if !could_match(&name) => Some(None),
+    match line::parse(line, open_metrics) {
+        Line::Sample(series, value, time) => Some(Some((series, value, time))),
+        Line::Invalid(Some(name)) if !could_match(&name) && !may_contain(line, 0, selectors) => Some(None),
         Line::Invalid(_) => None,
     }
 }
 
+fn starts_json_array(line: &[u8]) -> bool {
+    let rest = line[1..].trim_ascii();
+    rest.first().is_none_or(|first| b"{[]\"".contains(first))
+}
+
+/// Returns whether a comment is valid: a type or unit that is more than one word may hide a sample.
+fn metadata(line: &[u8], selectors: &[ReferenceSelector]) -> bool {
+    let valid = str::from_utf8(line).map_or_else(|error| error.valid_up_to(), str::len);
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let rest = trim_start(&line[1..valid]);
+    let keyword = rest.split(is_blank).next().unwrap_or_default();
+    if !line.get(1).is_some_and(is_blank) || !matches!(keyword, b"TYPE" | b"UNIT") {
+        return true;
+    }
+    let name = trim_start(&rest[keyword.len()..]);
+    let after_quotes = line::quoted_end(name).unwrap_or_else(|| name.split(is_blank).next().unwrap_or_default().len());
+    let text = &line[valid - name.len() + after_quotes..];
+    let is_word = text.trim_ascii().iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    is_word || !contains_prefix(text, 0, selectors)
+}
+
 /// Adds a sample to the sums; `None` if it makes the page invalid.
 fn add(
-    series: &Series,
-    value: &[u8],
+    (series, value, time): &Sample<'_>,
+    open_metrics: bool,
     (selectors, idle): (&[ReferenceSelector], &[ReferenceSelector]),
     sums: &mut [Option<Sum>],
-    seen: &mut Vec<Series>,
+    seen: &mut Vec<(Series, u64, Option<f64>)>,
 ) -> Option<()> {
     let is_idle = idle.iter().any(|selector| selector.matches(series));
-    let mut count = None;
+    let earlier = seen.iter().position(|(other, ..)| other == series);
+    let (mut count, mut earlier_count) = (None, None);
     for (_, sum) in selectors.iter().zip(sums).filter(|(selector, _)| selector.matches(series)) {
         count = count.or_else(|| line::count(value));
         let (count, sum) = (count?, sum.get_or_insert_default());
+        if let Some(at) = earlier {
+            let (_, earlier, earlier_time) = seen[at];
+            // Only OpenMetrics permits several points, and their times increase.
+            if !open_metrics || !matches!((earlier_time, *time), (Some(earlier), Some(time)) if earlier < time) {
+                return None;
+            }
+            earlier_count = Some(earlier);
+            sum.total -= earlier;
+            sum.non_idle -= if is_idle { 0 } else { earlier };
+            sum.series -= 1;
+            sum.idle_series -= usize::from(is_idle);
+        }
         sum.total += count;
         sum.non_idle += if is_idle { 0 } else { count };
         sum.series += 1;
         sum.idle_series += usize::from(is_idle);
     }
-    if count.is_some() {
-        if seen.contains(series) {
-            return None;
-        }
-        seen.push(series.clone());
+    match (count, earlier, earlier_count) {
+        (Some(count), Some(at), Some(_)) => seen[at] = (series.clone(), count, *time),
+        (Some(count), ..) => seen.push((series.clone(), count, *time)),
+        (None, ..) => {}
     }
     Some(())
 }
 
-/// Returns whether a line may be a sample of a selected series, judging by the name that it starts with.
+/// Returns whether a line may hold a sample of a selected series.
 fn may_be_selected(line: &[u8], selectors: &[ReferenceSelector], could_match: impl Fn(&[u8]) -> bool) -> bool {
-    let starts_with = |name: &str| {
-        line.strip_prefix(name.as_bytes())
-            .is_some_and(|rest| !rest.first().is_some_and(|next| line::is_name_byte(*next)))
+    let name = match line.split(|byte| !line::is_name_byte(*byte)).next() {
+        Some(name) if !name.first().is_some_and(u8::is_ascii_digit) => name,
+        _ => b"",
     };
-    if selectors.iter().filter_map(|selector| selector.name).any(starts_with) {
-        return true;
-    }
-    let name = line.split(|byte| !line::is_name_byte(*byte)).next().unwrap_or_default();
-    let is_open = selectors.iter().any(|selector| selector.name.is_none());
-    is_open && (name.is_empty() || name[0].is_ascii_digit() || could_match(name))
+    !name.is_empty() && could_match(name) || may_contain(line, name.len(), selectors)
+}
+
+/// Returns whether a selected name may occur so that it ends after `start`.
+fn may_contain(line: &[u8], start: usize, selectors: &[ReferenceSelector]) -> bool {
+    selectors.iter().any(|selector| selector.prefix.is_none()) || contains_prefix(line, start, selectors)
+}
+
+fn contains_prefix(text: &[u8], start: usize, selectors: &[ReferenceSelector]) -> bool {
+    let prefixes = selectors.iter().filter_map(|selector| selector.prefix);
+    prefixes.into_iter().any(|prefix| {
+        let ends = text.windows(prefix.len()).enumerate().filter(|(_, window)| *window == prefix.as_bytes());
+        ends.into_iter().any(|(at, _)| at + prefix.len() > start)
+    })
 }
 
 fn trim_start(line: &[u8]) -> &[u8] {

@@ -1,8 +1,10 @@
 //! The parser of metrics pages: complete pages, invalid lines, truncation, limits, and a second opinion.
 
 mod ends;
+mod hidden_series;
 mod invalid_lines;
 mod limits;
+mod open_metrics;
 mod properties;
 
 use lameduck_parsers::exposition::{Error, Format, Page, Sum};
@@ -12,7 +14,7 @@ type Reading = Result<Vec<Option<u64>>, Error>;
 
 const DEEPGRAM: &[u8] = include_bytes!("../fixtures/deepgram-engine.prom");
 const DIALECT: &[u8] = include_bytes!("../fixtures/dialect.prom");
-const HTML: &str = "line 1: looks like HTML, not like metrics";
+const HTML: &str = "line 1: not Prometheus text (HTML?); is the path right?";
 
 #[test]
 fn engine_page_is_parsed() {

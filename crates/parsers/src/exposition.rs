@@ -1,14 +1,16 @@
 //! A strict parser of metrics pages that answers one question: how many streams there are, or that it is unknown.
 //!
 //! Parsers made for dashboards drop lines that they do not understand. Here a dropped line would be an uncounted
-//! stream, and a wrong zero cuts its call. So any line that may belong to a selected series must be valid; the lines
-//! of all other series are recognized by their names and skipped.
+//! stream, and a wrong zero cuts its call. So any line that may belong to a selected series must be valid. All other
+//! lines are recognized by their names and skipped, unless the name of a selected series occurs in them: two lines may
+//! have lost the newline between them, so such a line must be valid too.
 //!
 //! Prometheus text 0.0.4 and `OpenMetrics` 1.0 are parsed as one dialect, with the quoted UTF-8 names of Prometheus 3.
 //! The page is parsed as it arrives; only a line that spans two chunks is buffered.
 
 mod error;
 mod gauges;
+mod metadata;
 mod names;
 mod process;
 mod sample;
@@ -25,7 +27,7 @@ pub use gauges::{Gauge, MAX_GAUGES, gauges};
 use names::{LineKind, Names};
 use process::ProcessReader;
 pub use process::{Counter, MAX_COUNTERS, Process};
-use sample::{Malformed, Sample};
+use sample::{Escapes, Malformed, Sample};
 pub use sums::Sum;
 use sums::Sums;
 
@@ -60,6 +62,8 @@ pub struct Page<'s> {
     process: ProcessReader,
     /// The start of a line whose end has not arrived, at most one byte longer than [`MAX_LINE`].
     partial: Vec<u8>,
+    /// The last bytes of a line that is longer than that.
+    tail: Vec<u8>,
     /// The number of the current line, from one.
     line: u64,
     size: usize,
@@ -74,9 +78,10 @@ impl<'s> Page<'s> {
         Self {
             format,
             names: Names::new(selectors),
-            sums: Sums::new(selectors),
+            sums: Sums::new(selectors, format),
             process: ProcessReader::default(),
             partial: Vec::new(),
+            tail: Vec::new(),
             line: 1,
             size: 0,
             ended: false,
@@ -136,28 +141,34 @@ impl<'s> Page<'s> {
         if chunk.len() > room { Err(Reason::PageTooLong) } else { Ok(()) }
     }
 
-    fn parse_lines(&mut self, mut chunk: &[u8]) -> Result<(), Reason> {
+    fn parse_lines(&mut self, chunk: &[u8]) -> Result<(), Reason> {
+        self.names.start_chunk();
+        let mut start = 0;
         loop {
             if self.partial.is_empty() && !self.ended {
-                chunk = self.skip_irrelevant(chunk);
+                start = self.skip_irrelevant(chunk, start);
             }
-            let Some(end) = memchr(b'\n', chunk) else { return self.buffer(chunk) };
-            self.end_line(&chunk[..end])?;
+            let rest = &chunk[start..];
+            let Some(end) = memchr(b'\n', rest) else { return self.buffer(rest) };
+            self.end_line(&rest[..end])?;
             self.line += 1;
-            chunk = &chunk[end + 1..];
+            start += end + 1;
         }
     }
 
-    /// Skips the lines that cannot matter, which are nearly all, without parsing them.
-    fn skip_irrelevant<'a>(&mut self, mut chunk: &'a [u8]) -> &'a [u8] {
-        while let Some(end) = memchr(b'\n', chunk)
-            && self.names.is_irrelevant(&chunk[..end])
-            && !self.process.wants(&chunk[..end])
+    /// Skips the lines that cannot matter, which are nearly all, without parsing them. Returns where the next line starts.
+    fn skip_irrelevant(&mut self, chunk: &[u8], mut start: usize) -> usize {
+        let needle = self.names.next_needle(chunk, start);
+        while let Some(length) = memchr(b'\n', &chunk[start..])
+            && start + length <= needle
+            && let line = &chunk[start..start + length]
+            && self.names.is_irrelevant(line)
+            && !self.process.wants(line)
         {
             self.line += 1;
-            chunk = &chunk[end + 1..];
+            start += length + 1;
         }
-        chunk
+        start
     }
 
     /// Parses a line whose end has arrived; its start may be in the buffer.
@@ -168,6 +179,7 @@ impl<'s> Page<'s> {
         self.buffer(rest)?;
         self.parse_partial()?;
         self.partial.clear();
+        self.tail.clear();
         Ok(())
     }
 
@@ -177,8 +189,26 @@ impl<'s> Page<'s> {
             return Err(Reason::AfterEof);
         }
         let room = MAX_LINE + 1 - self.partial.len();
-        self.partial.extend_from_slice(&start[..start.len().min(room)]);
-        if room > 0 && start.len() >= room { self.parse_partial() } else { Ok(()) }
+        let (start, rest) = start.split_at(start.len().min(room));
+        self.partial.extend_from_slice(start);
+        if room > 0 && start.len() == room {
+            self.parse_partial()?;
+            self.tail.extend_from_slice(&self.partial[self.partial.len() - self.names.overlap().min(MAX_LINE)..]);
+        }
+        self.search_rest(rest)
+    }
+
+    /// Searches what follows the start of a line that is too long.
+    fn search_rest(&mut self, rest: &[u8]) -> Result<(), Reason> {
+        if rest.is_empty() || self.is_comment(&self.partial) {
+            return Ok(());
+        }
+        self.tail.extend_from_slice(rest);
+        if self.names.may_occur_in(&self.tail) {
+            return Err(Reason::LineTooLong);
+        }
+        self.tail.drain(..self.tail.len().saturating_sub(self.names.overlap()));
+        Ok(())
     }
 
     fn parse_partial(&mut self) -> Result<(), Reason> {
@@ -190,10 +220,14 @@ impl<'s> Page<'s> {
 
     fn parse_end(&mut self, complete: bool) -> Result<(), Reason> {
         if !self.partial.is_empty() {
+            let parsed = self.parse_partial();
+            if matches!(parsed, Err(Reason::Html | Reason::Json)) {
+                return parsed;
+            }
             if !complete {
                 return Err(Reason::Truncated);
             }
-            self.parse_partial()?;
+            parsed?;
         }
         match self.format {
             Format::OpenMetrics if !self.ended => Err(Reason::MissingEof),
@@ -206,7 +240,7 @@ impl<'s> Page<'s> {
             return Err(Reason::AfterEof);
         }
         if line.len() > MAX_LINE {
-            return self.parse_long_line(trim_start(self.strip_bom(&line[..MAX_LINE])));
+            return self.parse_long_line(line);
         }
         let line = self.strip_bom(line.strip_suffix(b"\r").unwrap_or(line));
         let start = trim_start(line);
@@ -218,17 +252,36 @@ impl<'s> Page<'s> {
                 Ok(())
             }
             LineKind::Html => Err(Reason::Html),
+            LineKind::Json => Err(Reason::Json),
+            LineKind::Suspicious if start[0] == b'#' => Err(self.hidden_in(start, Reason::InvalidMetadata)),
+            LineKind::Suspicious => self.add_sample(start, None).map_err(|cause| self.hidden_in(start, cause)),
             LineKind::Relevant => self.add_sample(start, None),
         }
     }
 
-    /// Decides from its start whether a line that is too long may be skipped.
-    fn parse_long_line(&mut self, start: &[u8]) -> Result<(), Reason> {
+    /// Decides whether a line that is too long may be skipped.
+    fn parse_long_line(&mut self, line: &[u8]) -> Result<(), Reason> {
+        let (start, rest) = line.split_at(MAX_LINE);
+        let start = trim_start(self.strip_bom(start));
         match self.names.classify(start) {
-            LineKind::Html => Err(Reason::Html),
-            LineKind::Relevant => self.add_sample(start, Some(Reason::LineTooLong)),
-            LineKind::Other if self.names.is_incomplete(start) => Err(Reason::LineTooLong),
-            LineKind::Comment | LineKind::Other => Ok(()),
+            LineKind::Comment => return Ok(()),
+            LineKind::Html => return Err(Reason::Html),
+            LineKind::Json => return Err(Reason::Json),
+            LineKind::Relevant => self.add_sample(start, Some(Reason::LineTooLong))?,
+            LineKind::Suspicious => return Err(Reason::LineTooLong),
+            LineKind::Other if self.names.is_incomplete(start) => return Err(Reason::LineTooLong),
+            LineKind::Other => {}
+        }
+        let overlap = self.names.overlap().min(MAX_LINE);
+        let is_hidden = self.names.may_occur_in(&line[MAX_LINE - overlap..]) && !rest.is_empty();
+        if is_hidden { Err(Reason::LineTooLong) } else { Ok(()) }
+    }
+
+    /// Returns the error of an invalid line of another series.
+    fn hidden_in(&self, line: &[u8], cause: Reason) -> Reason {
+        match self.names.found_in(line) {
+            Some(name) => Reason::HiddenSeries { name: excerpt(name), cause: Box::new(cause) },
+            None => cause,
         }
     }
 
@@ -238,18 +291,33 @@ impl<'s> Page<'s> {
             Ok(text) => (text, defect),
             Err(_) => (line.utf8_chunks().next().map_or("", |chunk| chunk.valid()), defect.or(Some(Reason::NotUtf8))),
         };
-        match (Sample::parse(text), defect) {
-            (Ok(sample), None) => self.sums.add(&sample),
-            (Ok(sample), Some(_)) if !self.names.could_match(&sample.name) => Ok(()),
-            (Ok(_), Some(defect)) => Err(defect),
-            (Err(Malformed { quoted_name: Some(name), .. }), _) if !self.names.could_match(&name) => Ok(()),
-            (Err(malformed), defect) => Err(defect.unwrap_or(malformed.reason)),
-        }
+        let (name, reason) = match (Sample::parse(text, self.format.escapes()), defect) {
+            (Ok(sample), None) => return self.sums.add(&sample),
+            (Ok(sample), Some(defect)) => (Some(sample.name), defect),
+            (Err(Malformed { quoted_name, reason }), defect) => (quoted_name, defect.unwrap_or(reason)),
+        };
+        let is_of_other_series = name.is_some_and(|name| !self.names.could_match(&name));
+        if is_of_other_series && !self.names.may_occur_in(line) { Ok(()) } else { Err(reason) }
+    }
+
+    /// Returns whether this start of a line is that of a comment.
+    fn is_comment(&self, start: &[u8]) -> bool {
+        trim_start(self.strip_bom(start)).starts_with(b"#")
     }
 
     /// Strips the byte order mark that the first line may start with.
     fn strip_bom<'a>(&self, line: &'a [u8]) -> &'a [u8] {
         if self.line == 1 { line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line) } else { line }
+    }
+}
+
+impl Format {
+    /// Returns which escapes a quoted string may have.
+    const fn escapes(self) -> Escapes {
+        match self {
+            Self::Text => Escapes::Defined,
+            Self::OpenMetrics => Escapes::Any,
+        }
     }
 }
 
@@ -261,43 +329,4 @@ fn trim_start(mut line: &[u8]) -> &[u8] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn unmatched_selector_is_none_not_zero() {
-        let selectors = ["active", "idle"].map(|text| text.parse().unwrap());
-        let mut page = Page::new(&selectors, Format::Text);
-        assert_eq!(page.feed(b"idle 0\n"), Ok(()));
-        assert_eq!(page.finish(true), Ok(vec![None, Some(Sum { series: 1, ..Sum::default() })]));
-    }
-
-    #[test]
-    fn lines_may_span_chunks() {
-        let selectors = ["active".parse().unwrap()];
-        let mut page = Page::new(&selectors, Format::OpenMetrics);
-        for chunk in ["act", "", "ive 1", "2\nother", " 3\n# E", "OF\n"] {
-            assert_eq!(page.feed(chunk.as_bytes()), Ok(()), "{chunk}");
-        }
-        assert_eq!(page.finish(false), Ok(vec![Some(Sum { total: 12, non_idle: 12, series: 1, idle_series: 0 })]));
-    }
-
-    #[test]
-    fn first_byte_after_eof_is_an_error() {
-        let mut page = Page::new(&[], Format::OpenMetrics);
-        assert_eq!(page.feed(b"# EOF\n"), Ok(()));
-        assert_eq!(page.feed(b""), Ok(()));
-        assert_eq!(page.feed(b"x"), Err(Error { line: 2, reason: Reason::AfterEof }));
-    }
-
-    #[test]
-    fn buffer_is_limited_to_one_line() {
-        let mut page = Page::new(&[], Format::Text);
-        for _ in 0..8 {
-            assert_eq!(page.feed(&vec![b'x'; MAX_LINE]), Ok(()));
-        }
-        assert_eq!(page.partial.len(), MAX_LINE + 1);
-        assert_eq!(page.feed(b"\n"), Ok(()));
-        assert_eq!((page.partial.len(), page.line), (0, 2));
-    }
-}
+mod tests;

@@ -12,6 +12,9 @@ fn page_without_proven_end_is_rejected() {
         (Text, true, "active 1", Ok(Some(1))),
         (Text, true, "active", Err("line 1: no value")),
         (Text, false, "active 1", Err("line 1: truncated inside the line")),
+        (Text, true, "active{kind=\"a\"} 1", Ok(Some(1))),
+        (Text, false, "active{kind=\"a\"} 1", Err("line 1: truncated inside the line")),
+        (Text, false, "{\"active\": 1}", Err("line 1: not Prometheus text (JSON?); is the path right?")),
         (Text, false, "active 1\nother", Err("line 2: truncated inside the line")),
         (Text, false, "active 1\n", Ok(Some(1))),
         (Text, true, "active 1\n# EOF\nactive{a=\"b\"} 2\n", Ok(Some(3))),
@@ -48,5 +51,8 @@ fn truncation_before_eof_is_always_an_error() {
 fn byte_order_mark_is_valid_only_at_the_start() {
     assert_eq!(parse_text("active", "\u{feff} active 1\n"), Ok(Some(1)));
     assert_eq!(parse_text("active", "\u{feff}<html>\n"), expected(Err(HTML)));
-    assert_eq!(parse_text("active", "a 1\n\u{feff}active 1\n"), Ok(None));
+    let hidden =
+        "line 2: invalid line that contains active (malformed metric name); is a newline missing before active?";
+    assert_eq!(parse_text("active", "a 1\n\u{feff}active 1\n"), expected(Err(hidden)));
+    assert_eq!(parse_text("active", "a 1\n\u{feff}b 1\n"), Ok(None));
 }

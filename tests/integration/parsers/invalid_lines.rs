@@ -13,7 +13,9 @@ const LINES: &[(&str, Result<Option<u64>, &str>)] = &[
     ("active +Inf", Err("value +Inf is not a count")),
     ("active -Inf", Err("value -Inf is not a count")),
     ("active -1", Err("value -1 is not a count")),
-    ("active -0", Err("value -0 is not a count")),
+    ("active -0", Ok(Some(0))),
+    ("active -0.0", Ok(Some(0))),
+    ("active -1e-400", Err("value -1e-400 is not a count")),
     ("active 0.5", Err("value 0.5 is not a count")),
     ("active 1e-400", Err("value 1e-400 is not a count")),
     ("active 9007199254740991", Ok(Some(9_007_199_254_740_991))),
@@ -67,15 +69,21 @@ const LINES: &[(&str, Result<Option<u64>, &str>)] = &[
     ("{\"other\",\"active\"} 3", Err("malformed metric name")),
     ("{\"\"} 3", Err("malformed metric name")),
     ("{a=\"b\"} 3", Err("malformed metric name")),
-    ("{", Err("malformed labels")),
+    ("{", Err("not Prometheus text (JSON?); is the path right?")),
+    ("{\"active\": 3}", Err("not Prometheus text (JSON?); is the path right?")),
+    ("{\"\\u00e9\" : [", Err("not Prometheus text (JSON?); is the path right?")),
+    ("[{\"a\": 3}]", Err("not Prometheus text (JSON?); is the path right?")),
+    ("{a", Err("malformed labels")),
+    ("[INFO] started", Ok(None)),
     ("{active} 3", Err("malformed labels")),
     ("{\"other\"", Err("malformed labels")),
     ("{\"other\", a=b} 3", Ok(None)),
     ("{\"other\"} ???", Ok(None)),
-    ("<html>", Err("looks like HTML, not like metrics")),
-    (" \t<!DOCTYPE html>", Err("looks like HTML, not like metrics")),
+    ("<html>", Err("not Prometheus text (HTML?); is the path right?")),
+    (" \t<!DOCTYPE html>", Err("not Prometheus text (HTML?); is the path right?")),
     ("other{a=\"", Ok(None)),
     ("activeness 1 1 1", Ok(None)),
+    ("inactive 1 1 1", Ok(None)),
 ];
 
 #[test]
@@ -87,11 +95,12 @@ fn invalid_lines_are_never_dropped() {
 }
 
 #[test]
-fn open_selectors_reject_lines_without_valid_name() {
+fn without_literal_start_of_name_every_line_must_be_valid() {
     for (page, outcome) in [
         ("a 1\nb 2\n", Ok(Some(3))),
         ("a 1\nb NaN\n", Err("line 2: value NaN is not a count")),
-        ("a 1\nc ???\n", Ok(Some(1))),
+        ("a 1\nc NaN 1\n", Ok(Some(1))),
+        ("a 1\nc ???\n", Err("line 2: value ??? is not a number")),
         ("a 1\n\n# c\n{\"c\" ???\n", Err("line 4: malformed labels")),
         ("a 1\n5xx 2\n", Err("line 2: malformed metric name")),
         ("a 1\n\u{0} 2\n", Err("line 2: malformed metric name")),

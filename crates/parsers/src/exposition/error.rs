@@ -18,6 +18,18 @@ pub struct Error {
 pub enum Reason {
     /// A line starts with `<`, as the error page of a proxy does.
     Html,
+    /// A line starts like a JSON document.
+    Json,
+    /// An invalid line of another series contains the name of a selected one, as it does if the newline before that name
+    /// is missing.
+    HiddenSeries {
+        /// The name.
+        name: String,
+        /// Why the line is invalid.
+        cause: Box<Reason>,
+    },
+    /// A `# TYPE` or `# UNIT` line has more than one word after the name.
+    InvalidMetadata,
     /// A line is longer than [`MAX_LINE`].
     LineTooLong,
     /// The page is longer than [`MAX_PAGE`].
@@ -78,7 +90,12 @@ impl fmt::Display for Error {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Html => f.write_str("looks like HTML, not like metrics"),
+            Self::Html => f.write_str("not Prometheus text (HTML?); is the path right?"),
+            Self::Json => f.write_str("not Prometheus text (JSON?); is the path right?"),
+            Self::HiddenSeries { name, cause } => {
+                write!(f, "invalid line that contains {name} ({cause}); is a newline missing before {name}?")
+            }
+            Self::InvalidMetadata => f.write_str("malformed metadata"),
             Self::LineTooLong => write!(f, "longer than {} KiB", MAX_LINE >> 10),
             Self::PageTooLong => write!(f, "the page is longer than {} MiB", MAX_PAGE >> 20),
             Self::Truncated => f.write_str("truncated inside the line"),

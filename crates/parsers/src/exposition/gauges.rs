@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::sample::{Sample, quoted, skip_whitespace, token};
+use super::sample::{Escapes, Sample, quoted, skip_whitespace, token};
 use super::{BYTE_ORDER_MARK, MAX_LINE, trim_start};
 use crate::cursor::Cursor;
 use crate::selector::Selector;
@@ -61,7 +61,7 @@ pub fn gauges(page: &[u8]) -> Vec<Gauge<'_>> {
         }
         if line[0] == b'#' {
             types.extend(type_line(text));
-        } else if let Ok(sample) = Sample::parse(text)
+        } else if let Ok(sample) = Sample::parse(text, Escapes::Any)
             && may_be_gauge(&sample.name, &types)
         {
             gauges.push(Gauge { labels: sample.labels().to_vec(), value: sample.value(), name: sample.name });
@@ -80,7 +80,7 @@ fn type_line(line: &str) -> Option<(Cow<'_, str>, Type)> {
         return None;
     }
     skip_whitespace(&mut cursor);
-    let name = match quoted(&mut cursor).ok()? {
+    let name = match quoted(&mut cursor, Escapes::Any).ok()? {
         Some(name) => name,
         None => Cow::Borrowed(cursor.metric_name()),
     };

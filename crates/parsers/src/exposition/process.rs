@@ -4,7 +4,7 @@
 //! (<https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics>). A page without these may still have
 //! counters, which never decrease while one process answers.
 
-use super::sample::Sample;
+use super::sample::{Escapes, Sample};
 
 /// Maximum number of counters that are kept of one page.
 pub const MAX_COUNTERS: usize = 4;
@@ -83,7 +83,7 @@ impl ProcessReader {
             return self.read_type(line);
         }
         let expects_sample = std::mem::take(&mut self.expects_sample);
-        let Ok(sample) = Sample::parse(line) else { return };
+        let Ok(sample) = Sample::parse(line, Escapes::Any) else { return };
         if !(sample.value().is_finite() && sample.value() >= 0.0) {
             return;
         }

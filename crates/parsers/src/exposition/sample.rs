@@ -16,6 +16,17 @@ pub(super) struct Sample<'a> {
     pub(super) name: Cow<'a, str>,
     labels: Labels<'a>,
     value: Value<'a>,
+    /// Its timestamp, if it has one.
+    pub(super) time: Option<f64>,
+}
+
+/// Which escapes the quoted strings of a format may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Escapes {
+    /// Only `\\`, `\"` and `\n`.
+    Defined,
+    /// Any. The backslash of any other escape stands for itself.
+    Any,
 }
 
 /// A number, and its text on the page.
@@ -34,17 +45,18 @@ pub(super) struct Malformed<'a> {
 }
 
 /// The content of the braces; `pairs` is sorted by name.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Labels<'a> {
+    escapes: Escapes,
     name: Option<Cow<'a, str>>,
     pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
 impl<'a> Sample<'a> {
-    pub(super) fn parse(line: &'a str) -> Result<Self, Malformed<'a>> {
-        let mut labels = Labels::default();
+    pub(super) fn parse(line: &'a str, escapes: Escapes) -> Result<Self, Malformed<'a>> {
+        let mut labels = Labels::new(escapes);
         match parse_sample(line, &mut labels) {
-            Ok((name, value)) => Ok(Self { name, labels, value }),
+            Ok((name, value, time)) => Ok(Self { name, labels, value, time }),
             Err(reason) => Err(Malformed { quoted_name: labels.name.filter(|_| line.starts_with('{')), reason }),
         }
     }
@@ -66,7 +78,8 @@ impl<'a> Sample<'a> {
     pub(super) fn count(&self) -> Result<u64, Reason> {
         let Value { number, text } = self.value;
         let exact = number != 0.0 || is_literal_zero(text);
-        if number.is_sign_positive() && number < MAX_COUNT && number.fract() == 0.0 && exact {
+        // A negative zero is zero.
+        if (0.0..MAX_COUNT).contains(&number) && number.fract() == 0.0 && exact {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole and within 0..2^53")]
             return Ok(number as u64);
         }
@@ -85,8 +98,8 @@ impl<'a> Sample<'a> {
     }
 }
 
-/// Parses the name and the value, and validates the rest of the line.
-fn parse_sample<'a>(line: &'a str, labels: &mut Labels<'a>) -> Result<(Cow<'a, str>, Value<'a>), Reason> {
+/// Parses the name, the value and the timestamp, and validates the rest of the line.
+fn parse_sample<'a>(line: &'a str, labels: &mut Labels<'a>) -> Result<(Cow<'a, str>, Value<'a>, Option<f64>), Reason> {
     let mut cursor = Cursor::new(line);
     let bare = cursor.metric_name();
     if !cursor.peek().is_none_or(|next| is_whitespace(next) || next == '{') {
@@ -102,9 +115,9 @@ fn parse_sample<'a>(line: &'a str, labels: &mut Labels<'a>) -> Result<(Cow<'a, s
         (bare, None) => Cow::Borrowed(bare),
     };
     let value = value(&mut cursor)?;
-    timestamp(&mut cursor)?;
-    exemplar(&mut cursor)?;
-    Ok((name, value))
+    let time = timestamp(&mut cursor)?;
+    exemplar(&mut cursor, labels.escapes)?;
+    Ok((name, value, time))
 }
 
 fn value<'a>(cursor: &mut Cursor<'a>) -> Result<Value<'a>, Reason> {
@@ -116,17 +129,20 @@ fn value<'a>(cursor: &mut Cursor<'a>) -> Result<Value<'a>, Reason> {
     Ok(Value { number, text })
 }
 
-fn timestamp(cursor: &mut Cursor<'_>) -> Result<(), Reason> {
+fn timestamp(cursor: &mut Cursor<'_>) -> Result<Option<f64>, Reason> {
     skip_whitespace(cursor);
     if matches!(cursor.peek(), None | Some('#')) {
-        return Ok(());
+        return Ok(None);
     }
-    let time = token(cursor);
-    if time.parse().is_ok_and(f64::is_finite) { Ok(()) } else { Err(Reason::InvalidTimestamp(excerpt(time))) }
+    let text = token(cursor);
+    match text.parse() {
+        Ok(time) if f64::is_finite(time) => Ok(Some(time)),
+        Ok(_) | Err(_) => Err(Reason::InvalidTimestamp(excerpt(text))),
+    }
 }
 
 /// Validates the optional exemplar ` # {…} value [timestamp]`, after which the line must end.
-fn exemplar(cursor: &mut Cursor<'_>) -> Result<(), Reason> {
+fn exemplar(cursor: &mut Cursor<'_>, escapes: Escapes) -> Result<(), Reason> {
     skip_whitespace(cursor);
     if cursor.peek().is_none() {
         return Ok(());
@@ -135,7 +151,7 @@ fn exemplar(cursor: &mut Cursor<'_>) -> Result<(), Reason> {
         return Err(Reason::TrailingText(excerpt(cursor.rest())));
     }
     skip_whitespace(cursor);
-    let mut labels = Labels::default();
+    let mut labels = Labels::new(escapes);
     if !cursor.eat("{") {
         return Err(Reason::InvalidExemplar);
     }
@@ -147,6 +163,10 @@ fn exemplar(cursor: &mut Cursor<'_>) -> Result<(), Reason> {
 }
 
 impl<'a> Labels<'a> {
+    const fn new(escapes: Escapes) -> Self {
+        Self { escapes, name: None, pairs: Vec::new() }
+    }
+
     /// Parses up to and including the closing brace.
     fn parse(&mut self, cursor: &mut Cursor<'a>) -> Result<(), Reason> {
         loop {
@@ -168,7 +188,7 @@ impl<'a> Labels<'a> {
 
     /// Parses a label with its value, or the quoted metric name.
     fn entry(&mut self, cursor: &mut Cursor<'a>) -> Result<(), Reason> {
-        let quoted = quoted(cursor)?;
+        let quoted = quoted(cursor, self.escapes)?;
         skip_whitespace(cursor);
         match quoted {
             Some(name) if matches!(cursor.peek(), Some(',' | '}')) => self.metric_name(name),
@@ -196,7 +216,7 @@ impl<'a> Labels<'a> {
             return Err(Reason::InvalidLabels);
         }
         skip_whitespace(cursor);
-        let value = quoted(cursor)?.ok_or(Reason::InvalidLabels)?;
+        let value = quoted(cursor, self.escapes)?.ok_or(Reason::InvalidLabels)?;
         self.pairs.push((label, value));
         Ok(())
     }
@@ -211,7 +231,7 @@ impl<'a> Labels<'a> {
 }
 
 /// Parses a quoted string; `None` if the next character is not a quote.
-pub(super) fn quoted<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Cow<'a, str>>, Reason> {
+pub(super) fn quoted<'a>(cursor: &mut Cursor<'a>, escapes: Escapes) -> Result<Option<Cow<'a, str>>, Reason> {
     if !cursor.eat("\"") {
         return Ok(None);
     }
@@ -219,11 +239,12 @@ pub(super) fn quoted<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Cow<'a, str>>
     while !cursor.eat("\"") {
         cursor.next().ok_or(Reason::InvalidLabels)?;
         let text = text.to_mut();
-        text.push(match cursor.next() {
-            Some('n') => '\n',
-            Some(next @ ('\\' | '"')) => next,
+        match cursor.next() {
+            Some('n') => text.push('\n'),
+            Some(next @ ('\\' | '"')) => text.push(next),
+            Some(next) if escapes == Escapes::Any => text.extend(['\\', next]),
             Some(_) | None => return Err(Reason::InvalidEscape),
-        });
+        }
         text.push_str(unescaped(cursor));
     }
     Ok(Some(text))
@@ -259,7 +280,7 @@ mod tests {
 
     #[test]
     fn parses_name_labels_and_value() {
-        let sample = Sample::parse(r#"a:b{cd="d\n\"\\",e="",} 3.0"#).unwrap();
+        let sample = Sample::parse(r#"a:b{cd="d\n\"\\",e="",} 3.0"#, Escapes::Defined).unwrap();
         assert_eq!((sample.name.as_ref(), sample.label("cd"), sample.label("e")), ("a:b", Some("d\n\"\\"), Some("")));
         assert_eq!((sample.label("c"), sample.count()), (None, Ok(3)));
     }
@@ -275,7 +296,7 @@ mod tests {
             (r#"{"a", "b"} 3"#, None),
             (r#"{"a", "b", "a"} 3"#, None),
         ] {
-            assert_eq!(Sample::parse(line).unwrap_err().quoted_name.as_deref(), name, "{line}");
+            assert_eq!(Sample::parse(line, Escapes::Defined).unwrap_err().quoted_name.as_deref(), name, "{line}");
         }
     }
 
@@ -287,7 +308,9 @@ mod tests {
             ("2.5e1", Some(25)),
             ("9007199254740991", Some((1 << 53) - 1)),
             ("9007199254740992", None),
-            ("-0", None),
+            ("-0", Some(0)),
+            ("-0.0e3", Some(0)),
+            ("-1e-999", None),
             ("-3", None),
             ("0.1", None),
             ("1e-999", None),
@@ -295,13 +318,13 @@ mod tests {
             ("Inf", None),
             ("nan", None),
         ] {
-            assert_eq!(Sample::parse(&format!("a {value}")).unwrap().count().ok(), count, "{value}");
+            assert_eq!(Sample::parse(&format!("a {value}"), Escapes::Defined).unwrap().count().ok(), count, "{value}");
         }
     }
 
     #[test]
     fn equal_series_have_equal_identity() {
-        let identity = |line| Sample::parse(line).unwrap().identity();
+        let identity = |line| Sample::parse(line, Escapes::Defined).unwrap().identity();
         assert_eq!(identity(r#"a{b="c",d="e"} 1"#), identity(r#"{"d"="e",b="c",f="","a"} 2"#));
         assert_ne!(identity(r#"a{b="c"} 1"#), identity(r#"a{b="d"} 1"#));
         assert_ne!(identity(r#"a{b="c"} 1"#), identity(r#"b{b="c"} 1"#));

