@@ -13,6 +13,7 @@ use crate::io::log;
 use crate::io::target_signal::TargetSignal;
 use crate::settings::preset::Preset;
 use crate::settings::values::{self, Level, Listen, LogFormat, OrNone, Ports, Selectors, WaitFor};
+use lameduck_machine::activity::WorkDirection;
 use lameduck_machine::policy::{AcceptLimit, SigtermPolicy};
 
 /// Where the sidecar listens by default.
@@ -104,7 +105,7 @@ pub struct SidecarArgs {
     #[arg(long, env = "LAMEDUCK_SCRAPE_TIMEOUT", help_heading = TIMES, value_name = "DURATION", default_value = "2s", value_parser = values::duration)]
     pub scrape_timeout: Duration,
 
-    /// Detect idle streams by the bytes received on connections to this local port. These connections are not counted as streams. Repeatable [preset: 8080]
+    /// Detect idle streams by the bytes that connections to this local port carry. These connections are not counted as streams. Repeatable [preset: 8080]
     #[arg(long, env = "LAMEDUCK_ACTIVITY_PORT", help_heading = IDLE, value_name = "PORT", value_parser = values::ports)]
     pub activity_port: Vec<Ports>,
 
@@ -112,9 +113,13 @@ pub struct SidecarArgs {
     #[arg(long, env = "LAMEDUCK_IDLE_AFTER", help_heading = IDLE, value_name = "DURATION", value_parser = values::idle_after)]
     pub idle_after: Option<OrNone<Duration>>,
 
-    /// A connection that receives fewer bytes per second than this is idle, so that keep-alives do not count as activity
+    /// A connection that carries fewer bytes per second than this is idle, so that keep-alives do not count as activity
     #[arg(long, env = "LAMEDUCK_IDLE_RATE", help_heading = IDLE, value_name = "BYTES", default_value = "256", value_parser = values::rate)]
     pub idle_rate: u64,
+
+    /// Which bytes are work: those that the target receives, those that it sends (server-sent events, speech synthesis, token streaming), or either
+    #[arg(long, env = "LAMEDUCK_IDLE_DIRECTION", help_heading = IDLE, value_name = "DIRECTION", default_value = "received", value_parser = values::idle_direction())]
+    pub idle_direction: WorkDirection,
 
     /// Which series on the metrics page count streams that can be idle. Any other open stream, such as a batch request, rules out the outcome idle. Repeatable [preset: engine_active_requests{kind="stream"} and the lazy ones]
     #[arg(long, env = "LAMEDUCK_IDLE_STREAMS", help_heading = IDLE, value_name = "SELECTOR", value_parser = values::selectors)]

@@ -136,7 +136,11 @@ fn idle_window(args: &SidecarArgs) -> Option<Duration> {
 
 fn idle(args: &SidecarArgs, ports: Vec<u16>) -> IdlePolicy {
     let window = idle_window(args);
-    let rule = IdleRule { window: window.unwrap_or(DEFAULT_IDLE_WINDOW), rate: args.idle_rate };
+    let rule = IdleRule {
+        window: window.unwrap_or(DEFAULT_IDLE_WINDOW),
+        rate: args.idle_rate,
+        direction: args.idle_direction,
+    };
     IdlePolicy { ports, rule, ends_drain: window.is_some() }
 }
 

@@ -13,6 +13,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::io::http::Url;
 use crate::suggest::closest;
+use lameduck_machine::activity::WorkDirection;
 use lameduck_machine::policy::{AcceptLimit, SigtermPolicy};
 use lameduck_parsers::selector::Selector;
 
@@ -146,6 +147,16 @@ pub fn rate(text: &str) -> Result<u64, String> {
     rate.ok_or_else(|| "a rate is a whole number of bytes per second, at least 1, e.g. 256".into())
 }
 
+/// Returns a parser for the bytes that are work, with a help text for each value.
+#[must_use]
+pub fn idle_direction() -> impl TypedValueParser<Value = WorkDirection> {
+    choice(&[
+        ("received", WorkDirection::Received, "Bytes that the target receives, such as audio"),
+        ("sent", WorkDirection::Sent, "Bytes that the target sends, such as events, speech or tokens"),
+        ("either", WorkDirection::Either, "Both: a connection is active if it carries enough bytes in one direction"),
+    ])
+}
+
 /// Parses a number of streams, or `capacity`.
 ///
 /// # Errors
@@ -163,17 +174,21 @@ pub fn accept_below(text: &str) -> Result<AcceptLimit, String> {
 /// Returns a parser for what the sidecar does on SIGTERM, with a help text for each value.
 #[must_use]
 pub fn sigterm_policy() -> impl TypedValueParser<Value = SigtermPolicy> {
-    let values = [
-        ("auto", "While streams may be open, wait up to 30 s for a hook and drain if it is called; otherwise exit"),
-        ("drain", "Drain, as if the hook had been called"),
-        ("exit", "Exit at once"),
-    ];
-    PossibleValuesParser::new(values.map(|(name, help)| PossibleValue::new(name).help(help))).map(|name| {
-        match name.as_str() {
-            "drain" => SigtermPolicy::Drain,
-            "exit" => SigtermPolicy::Exit,
-            _ => SigtermPolicy::Auto,
-        }
+    const AUTO: &str =
+        "While streams may be open, wait up to 30 s for a hook and drain if it is called; otherwise exit";
+    choice(&[
+        ("auto", SigtermPolicy::Auto, AUTO),
+        ("drain", SigtermPolicy::Drain, "Drain, as if the hook had been called"),
+        ("exit", SigtermPolicy::Exit, "Exit at once"),
+    ])
+}
+
+/// Returns a parser for one of these names, each with its value and a help text.
+fn choice<T: Copy + Send + Sync>(values: &'static [(&str, T, &str); 3]) -> impl TypedValueParser<Value = T> {
+    let names = values.iter().map(|(name, _, help)| PossibleValue::new(*name).help(*help));
+    PossibleValuesParser::new(names).map(|name| {
+        let chosen = values.iter().find(|(known, _, _)| *known == name);
+        chosen.map_or(values[0].1, |(_, value, _)| *value)
     })
 }
 

@@ -232,7 +232,7 @@ mod tests {
     use std::process::Command;
     use std::time::Duration;
 
-    use lameduck_machine::activity::IdleRule;
+    use lameduck_machine::activity::{IdleRule, WorkDirection};
     use lameduck_machine::policy::IdlePolicy;
 
     use super::*;
@@ -248,7 +248,7 @@ mod tests {
             assume_signal_caught: false,
             ignore_exec_sessions: false,
         };
-        let rule = IdleRule { window: Duration::from_secs(60), rate: 256 };
+        let rule = IdleRule { window: Duration::from_secs(60), rate: 256, direction: WorkDirection::Received };
         let idle = IdlePolicy { ports: Vec::new(), rule, ends_drain: false };
         let sources = Sources { page: None, status: None, streams_ports: Vec::new(), idle, accept_below: None };
         let poller = SourcePoller::new(&sources, Clock::start(), queue.clone());

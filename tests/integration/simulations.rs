@@ -12,7 +12,7 @@ mod simulation;
 use std::env;
 use std::time::Duration;
 
-use lameduck_machine::activity::IdleRule;
+use lameduck_machine::activity::{IdleRule, WorkDirection};
 use lameduck_machine::drain_times::DrainTimes;
 use lameduck_machine::policy::{IdlePolicy, Policy, SigtermPolicy};
 use lameduck_machine::reading::Source;
@@ -68,7 +68,7 @@ fn drained(times: DrainTimes, streams: u64) -> DrainResult {
     let (polls, grace_period) = (times.poll_interval * 3, times.grace_period);
     let signal = Some(("SIGINT".to_owned(), 2));
     let (sources, on_sigterm) = (vec![Source::Metrics], SigtermPolicy::Auto);
-    let rule = IdleRule { window: Duration::from_secs(60), rate: 256 };
+    let rule = IdleRule { window: Duration::from_secs(60), rate: 256, direction: WorkDirection::Received };
     let idle = IdlePolicy { ports: Vec::new(), rule, ends_drain: false };
     let (wait_for_exit, accept_below, observed_since) = (false, None, observation_start(START));
     let policy =

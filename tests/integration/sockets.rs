@@ -9,7 +9,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use lameduck::io::sockets::{OwnConnection, SocketReader};
-use lameduck_machine::socket_table::{Connection, SocketTable};
+use lameduck_machine::socket_table::{Bytes, Connection, SocketTable};
 use lameduck_test_support::skip::has_ipv6_or_skip;
 
 /// How long to wait for an expected state.
@@ -63,6 +63,10 @@ impl Server {
     fn connection_of(&mut self, client: &TcpStream) -> Option<Connection> {
         let peer = client.local_addr().unwrap();
         self.connections().into_iter().find(|it| it.peer == peer)
+    }
+
+    fn bytes_of(&mut self, client: &TcpStream) -> Bytes {
+        self.connection_of(client).unwrap().bytes.unwrap()
     }
 
     /// Waits until the server has this number of connections.
@@ -134,7 +138,7 @@ fn reads_several_ports_at_once() {
         let here = |it: &&Connection| it.local == SocketAddr::from(([127, 0, 0, 1], port));
         assert_eq!(table.connections.iter().filter(here).count(), 1);
     }
-    assert!(table.connections.iter().all(|it| it.received.is_none() && it.cookie.is_some()));
+    assert!(table.connections.iter().all(|it| it.bytes.is_none() && it.cookie.is_some()));
 }
 
 #[test]
@@ -142,7 +146,7 @@ fn half_closed_by_client_still_counts() {
     let mut server = Server::new("127.0.0.1:0");
     let client = server.client();
     client.shutdown(Shutdown::Write).unwrap();
-    wait_until(|| server.connection_of(&client).unwrap().received == Some(1));
+    wait_until(|| server.bytes_of(&client).received == 1);
     server.accepted.clear();
     server.wait_for(0);
 }
@@ -183,15 +187,45 @@ fn closed_connection_counts_until_its_data_is_sent() {
 fn received_bytes_are_exact() {
     let mut server = Server::new("127.0.0.1:0");
     let [mut sender, silent] = [server.client(), server.client()];
-    // Bytes from the server are not counted, and it does not matter whether it reads.
+    // Bytes from the server are counted separately, and it does not matter whether it reads.
     server.accepted[0].write_all(&[1; 500]).unwrap();
     let mut sent = 0;
     for size in [1, 1000, 33_333] {
         sender.write_all(&vec![7; size]).unwrap();
         sent += u64::try_from(size).unwrap();
-        wait_until(|| server.connection_of(&sender).unwrap().received == Some(sent));
+        wait_until(|| server.bytes_of(&sender).received == sent);
     }
-    assert_eq!(server.connection_of(&silent).unwrap().received, Some(0));
+    assert_eq!(server.bytes_of(&silent), Bytes::default());
+}
+
+#[test]
+fn sent_bytes_are_exact() {
+    let mut server = Server::new("127.0.0.1:0");
+    let mut client = server.client();
+    client.write_all(&[1; 500]).unwrap();
+    let mut sent = 0;
+    for size in [1, 1000, 33_333] {
+        server.accepted[0].write_all(&vec![7; size]).unwrap();
+        sent += u64::try_from(size).unwrap();
+        wait_until(|| server.bytes_of(&client).sent == sent);
+    }
+    wait_until(|| server.bytes_of(&client).received == 500);
+    server.accepted[0].shutdown(Shutdown::Write).unwrap();
+    wait_until(|| server.bytes_of(&client).sent == sent + 1);
+}
+
+#[test]
+fn bytes_that_the_peer_does_not_accept_are_not_sent() {
+    let mut server = Server::new("127.0.0.1:0");
+    let client = server.client();
+    server.accepted[0].set_nonblocking(true).unwrap();
+    let data = vec![7; 1024 * 1024];
+    let mut written = 0;
+    while let Ok(bytes) = server.accepted[0].write(&data) {
+        written += u64::try_from(bytes).unwrap();
+    }
+    // The rest waits in the server's buffer, because the client does not read.
+    assert!(server.bytes_of(&client).sent < written);
 }
 
 #[test]

@@ -1,12 +1,14 @@
-//! Which connections are active and which are idle, by the bytes that they carried to the target.
+//! Which connections are active and which are idle, by the bytes that they carried.
 //!
-//! A connection is *active* if it received at the idle rate or faster for at least a second within the last window. The
-//! kernel only provides running totals, sampled at each poll. So a period counts as work if, by its two samples, it can
-//! have been fast enough: a connection is idle only if it cannot have been active.
+//! A connection is *active* if, within the last window, it carried bytes at the idle rate or faster for at least a
+//! second, in a direction that counts as work. The kernel only provides running totals, sampled at each poll. So a period
+//! counts as work if, by its two samples, it can have been fast enough: a connection is idle only if it cannot have been
+//! active.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use crate::socket_table::Bytes;
 use crate::time::Time;
 
 /// The shortest period that can be work.
@@ -21,6 +23,32 @@ pub struct IdleRule {
     pub window: Duration,
     /// The rate in bytes per second from which a period is work.
     pub rate: u64,
+    /// Which bytes are work.
+    pub direction: WorkDirection,
+}
+
+/// Which bytes of a connection are work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkDirection {
+    /// Those that the target receives.
+    Received,
+    /// Those that the target sends: with server-sent events or speech synthesis, only the server sends.
+    Sent,
+    /// Both, each direction by itself: keep-alives that are answered do not add up.
+    Either,
+}
+
+impl WorkDirection {
+    /// The bytes of work between two totals of one connection.
+    fn work(self, before: Bytes, after: Bytes) -> u64 {
+        let received = after.received.saturating_sub(before.received);
+        let sent = after.sent.saturating_sub(before.sent);
+        match self {
+            Self::Received => received,
+            Self::Sent => sent,
+            Self::Either => received.max(sent),
+        }
+    }
 }
 
 /// When the socket table was sampled: between these two times.
@@ -54,12 +82,12 @@ pub struct ActivityTracker {
 
 #[derive(Clone, Debug)]
 struct ConnectionHistory {
-    /// Since when everything that it received is known.
+    /// Since when everything that it carried is known.
     since: Time,
     /// The latest time at which a period of work can have begun.
     active_at: Option<Time>,
-    /// The total of received bytes at each of the last samples, newest last.
-    received: VecDeque<u64>,
+    /// The carried bytes at each of the last samples, newest last.
+    totals: VecDeque<Bytes>,
 }
 
 impl ActivityTracker {
@@ -69,8 +97,8 @@ impl ActivityTracker {
         Self { rule, samples: VecDeque::new(), connections: HashMap::new(), readable: false }
     }
 
-    /// Records a sample of the table: the cookie of each connection and the bytes received since it was opened.
-    pub fn observe(&mut self, sample: Sample, connections: &[(u64, u64)]) {
+    /// Records a sample of the table: the cookie of each connection and the bytes carried since it was opened.
+    pub fn observe(&mut self, sample: Sample, connections: &[(u64, Bytes)]) {
         self.readable = true;
         if self.samples.back().is_some_and(|last| sample.requested_at < last.requested_at + MIN_SAMPLE_GAP) {
             return;
@@ -78,11 +106,11 @@ impl ActivityTracker {
         self.samples.push_back(sample);
         let mut before = std::mem::take(&mut self.connections);
         self.connections.reserve(connections.len());
-        for &(cookie, received) in connections {
+        for &(cookie, total) in connections {
             let known = before.remove(&cookie);
             let mut history = known.unwrap_or_else(|| ConnectionHistory::new(sample));
-            history.received.push_back(received);
-            let active_at = last_possible_work(&self.samples, &history.received, self.rule.rate);
+            history.totals.push_back(total);
+            let active_at = last_possible_work(&self.samples, &history.totals, self.rule);
             history.active_at = active_at.max(history.active_at);
             self.connections.insert(cookie, history);
         }
@@ -128,188 +156,33 @@ impl ActivityTracker {
             self.samples.pop_front();
         }
         for history in self.connections.values_mut() {
-            let surplus = history.received.len().saturating_sub(self.samples.len());
-            history.received.drain(..surplus);
+            let surplus = history.totals.len().saturating_sub(self.samples.len());
+            history.totals.drain(..surplus);
         }
     }
 }
 
 impl ConnectionHistory {
     const fn new(sample: Sample) -> Self {
-        Self { since: sample.read_at, active_at: None, received: VecDeque::new() }
+        Self { since: sample.read_at, active_at: None, totals: VecDeque::new() }
     }
 }
 
 /// The latest time at which a period of work can have begun that ended after the second newest sample.
 ///
-/// The bytes between an earlier sample and the newest can all have arrived in a period that begins just before the
+/// The bytes between an earlier sample and the newest can all have been carried in a period that begins just before the
 /// sample after the earlier one and ends just after the second newest sample. That is the shortest such period, but it
 /// must last at least a second.
-fn last_possible_work(samples: &VecDeque<Sample>, received: &VecDeque<u64>, rate: u64) -> Option<Time> {
-    let (newest, last_but_one) = (received.back()?, samples.iter().rev().nth(1)?);
-    let earlier = received.iter().rev().skip(1);
+fn last_possible_work(samples: &VecDeque<Sample>, totals: &VecDeque<Bytes>, rule: IdleRule) -> Option<Time> {
+    let (newest, last_but_one) = (totals.back()?, samples.iter().rev().nth(1)?);
+    let earlier = totals.iter().rev().skip(1);
     let work = samples.iter().rev().zip(earlier).find(|(after, before)| {
-        let bytes = newest.saturating_sub(**before);
+        let bytes = rule.direction.work(**before, *newest);
         let shortest = last_but_one.requested_at.since(after.read_at).max(MIN_WORK_PERIOD);
-        u128::from(bytes) * 1000 >= u128::from(rate) * shortest.as_millis()
+        u128::from(bytes) * 1000 >= u128::from(rule.rate) * shortest.as_millis()
     });
     work.map(|(after, _)| after.read_at)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const WINDOW: u64 = 10;
-
-    fn sample(seconds: f64) -> Sample {
-        let at = Time::since_boot(Duration::from_secs_f64(100.0 + seconds));
-        Sample { requested_at: at, read_at: at }
-    }
-
-    fn tracker() -> ActivityTracker {
-        ActivityTracker::new(IdleRule { window: Duration::from_secs(WINDOW), rate: 256 })
-    }
-
-    /// Samples connections each second that receive this many bytes a second, and returns how many may be active.
-    fn after(seconds: u32, rates: &[u64]) -> Option<u64> {
-        let mut activity = tracker();
-        for second in 0..=seconds {
-            let received = |rate| rate * u64::from(second);
-            let table: Vec<_> = (1..).zip(rates).map(|(cookie, rate)| (cookie, received(*rate))).collect();
-            activity.observe(sample(second.into()), &table);
-        }
-        activity.active().map(|active| active.connections)
-    }
-
-    #[test]
-    fn silence_and_keep_alives_are_idle_and_audio_is_active() {
-        assert_eq!(after(10, &[0, 0, 0]), Some(0));
-        assert_eq!(after(10, &[26]), Some(0));
-        assert_eq!(after(10, &[2000]), Some(1));
-        assert_eq!(after(60, &[0, 26, 2000, 8000]), Some(2));
-    }
-
-    #[test]
-    fn connection_is_active_until_watched_for_a_whole_window() {
-        assert_eq!(after(9, &[0]), Some(1));
-        assert_eq!(after(10, &[0]), Some(0));
-    }
-
-    #[test]
-    fn no_connection_means_wrong_port_not_idleness() {
-        assert_eq!(after(20, &[]), None);
-        assert_eq!(tracker().active(), None);
-    }
-
-    #[test]
-    fn unreadable_table_makes_activity_unknown() {
-        let mut activity = tracker();
-        activity.observe(sample(0.0), &[(1, 0)]);
-        activity.observe(sample(11.0), &[(1, 0)]);
-        activity.mark_unreadable();
-        assert_eq!(activity.active(), None);
-        activity.observe(sample(12.0), &[(1, 0)]);
-        assert_eq!(activity.active().map(|active| active.connections), Some(0));
-    }
-
-    #[test]
-    fn burst_is_active_for_a_window() {
-        let mut activity = tracker();
-        let mut active = Vec::new();
-        for second in 0..30_u32 {
-            let received = if second < 15 { 0 } else { 300 };
-            activity.observe(sample(second.into()), &[(1, received)]);
-            active.push(activity.active().map(|active| active.connections));
-        }
-        assert_eq!(active[14], Some(0));
-        assert_eq!(active[15..25], [Some(1); 10]);
-        assert_eq!(active[25], Some(0));
-    }
-
-    #[test]
-    fn work_across_samples_reaches_the_rate() {
-        let mut activity = tracker();
-        // Half a second apart, 200 bytes each: no gap has 256, and every second has 400.
-        for half in 0..40_u32 {
-            activity.observe(sample(f64::from(half) / 2.0), &[(1, 200 * u64::from(half))]);
-        }
-        assert_eq!(activity.active().map(|active| active.connections), Some(1));
-    }
-
-    #[test]
-    fn long_gap_between_samples_hides_no_burst() {
-        let mut activity = tracker();
-        activity.observe(sample(0.0), &[(1, 0)]);
-        activity.observe(sample(60.0), &[(1, 255)]);
-        assert_eq!(activity.active().map(|active| active.connections), Some(0));
-        activity.observe(sample(120.0), &[(1, 511)]);
-        assert_eq!(activity.active().map(|active| active.connections), Some(1));
-    }
-
-    /// Takes a sample every second, each of which takes nearly a second, and returns when nothing is active any more.
-    fn idle_from_with_slow_samples(received: impl Fn(u32) -> u64) -> Option<u32> {
-        let mut activity = tracker();
-        (0..30).find(|second| {
-            let requested_at = sample(f64::from(*second)).requested_at;
-            let read_at = requested_at + Duration::from_millis(900);
-            activity.observe(Sample { requested_at, read_at }, &[(1, received(*second))]);
-            activity.active().is_some_and(|active| active.connections == 0)
-        })
-    }
-
-    #[test]
-    fn slow_samples_claim_no_more_than_they_saw() {
-        // Three hundred bytes in what may have been little more than a second.
-        assert_eq!(idle_from_with_slow_samples(|second| 100 * u64::from(second)), None);
-        assert_eq!(idle_from_with_slow_samples(|second| 50 * u64::from(second)), Some(11));
-        assert_eq!(idle_from_with_slow_samples(|second| if second < 5 { 0 } else { 300 }), Some(16));
-    }
-
-    #[test]
-    fn nearly_two_seconds_can_be_work() {
-        let mut activity = tracker();
-        let received = |at: f64| 127 * [10.0, 10.74, 11.48].iter().filter(|burst| at >= **burst).count();
-        for quarter in 0..100_u32 {
-            let at = f64::from(quarter) / 4.0;
-            activity.observe(sample(at), &[(1, u64::try_from(received(at)).unwrap())]);
-            if quarter == 80 {
-                assert_eq!(activity.active().map(|active| active.connections), Some(0));
-            }
-            if quarter == 79 {
-                assert_eq!(activity.active().map(|active| active.connections), Some(1));
-            }
-        }
-    }
-
-    #[test]
-    fn first_bytes_of_a_new_connection_count() {
-        let mut activity = tracker();
-        activity.observe(sample(0.0), &[(1, 0)]);
-        activity.observe(sample(1.0), &[(1, 0), (2, 300)]);
-        for second in 2..=11_u32 {
-            activity.observe(sample(second.into()), &[(1, 0), (2, 300)]);
-            let expected = u64::from(second < 11) + u64::from(second < 10);
-            assert_eq!(activity.active().map(|active| active.connections), Some(expected), "{second}");
-        }
-    }
-
-    #[test]
-    fn samples_under_a_quarter_second_apart_are_skipped() {
-        let mut activity = tracker();
-        for (at, counted) in [(0.0, 0.0), (0.2, 0.0), (0.25, 0.25), (0.4, 0.25), (0.5, 0.5)] {
-            activity.observe(sample(at), &[(1, 0)]);
-            assert_eq!(activity.active().map(|active| active.as_of), Some(sample(counted).requested_at), "{at}");
-        }
-    }
-
-    #[test]
-    fn closed_connections_and_old_samples_are_dropped() {
-        let mut activity = tracker();
-        for tenth in 0..1000_u32 {
-            activity.observe(sample(f64::from(tenth) / 10.0), &[(u64::from(tenth / 10), 0)]);
-        }
-        assert_eq!(activity.connections.len(), 1);
-        assert!(activity.samples.len() < 12, "{}", activity.samples.len());
-    }
-}
+mod tests;

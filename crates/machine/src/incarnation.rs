@@ -9,7 +9,7 @@ use crate::io::{Poll, SocketReading};
 use crate::page_identity::PageIdentity;
 use crate::policy::{AcceptLimit, Policy};
 use crate::reading::{ReadError, ReadErrorKind, Reading, Source};
-use crate::socket_table::SocketTable;
+use crate::socket_table::{Bytes, SocketTable};
 use crate::source_set::SourceSet;
 use crate::stop_signs::StopSigns;
 use crate::stream_lifetimes::StreamLifetimes;
@@ -124,7 +124,7 @@ impl IncarnationState {
         let ended = self.lifetimes.observe(sample, cookies);
         let ports = &policy.idle.ports;
         let active = || table.connections.iter().filter(|connection| ports.contains(&connection.port()));
-        let bytes: Option<Vec<(u64, u64)>> = active().map(|c| Some((c.cookie?, c.received?))).collect();
+        let bytes: Option<Vec<(u64, Bytes)>> = active().map(|c| Some((c.cookie?, c.bytes?))).collect();
         let Some(bytes) = bytes else {
             self.activity.mark_unreadable();
             return StreamsSeen { ended, ..StreamsSeen::default() };

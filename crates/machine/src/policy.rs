@@ -62,13 +62,14 @@ pub enum SigtermPolicy {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::activity::WorkDirection;
     use crate::drain_times::tests::times;
     use crate::time::Time;
     use std::time::Duration;
 
     /// A plain policy: one metrics page, SIGINT, 60 s of grace period.
     pub(crate) fn policy() -> Policy {
-        let rule = IdleRule { window: Duration::from_secs(60), rate: 256 };
+        let rule = IdleRule { window: Duration::from_secs(60), rate: 256, direction: WorkDirection::Received };
         Policy {
             times: times(60),
             sources: vec![Source::Metrics],

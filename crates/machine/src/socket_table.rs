@@ -15,8 +15,17 @@ pub struct Connection {
     pub peer: SocketAddr,
     /// The kernel's number of the socket, unique since boot; `/proc` does not show it.
     pub cookie: Option<u64>,
-    /// The bytes received from the peer since it was opened, where known. The peer's FIN counts as one byte.
-    pub received: Option<u64>,
+    /// The bytes that it has carried, where known.
+    pub bytes: Option<Bytes>,
+}
+
+/// The bytes that a connection has carried since it was opened. A FIN counts as one byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Bytes {
+    /// Received from the peer.
+    pub received: u64,
+    /// Sent to the peer and acknowledged by it. Bytes that are sent again count once.
+    pub sent: u64,
 }
 
 impl Connection {
@@ -74,7 +83,7 @@ mod tests {
 
     fn connection(peer: &str, cookie: Option<u64>) -> Connection {
         let local = "127.0.0.1:8080".parse().unwrap();
-        Connection { local, peer: peer.parse().unwrap(), cookie, received: None }
+        Connection { local, peer: peer.parse().unwrap(), cookie, bytes: None }
     }
 
     #[test]

@@ -43,12 +43,7 @@ fn entry<'a>(mut fields: impl Iterator<Item = &'a str>) -> Option<Entry> {
     let unacknowledged = u32::from_str_radix(unacknowledged, 16).ok()?;
     // The inode is the last field that every kernel version writes.
     let has_inode = fields.nth(4)?.parse::<u64>().ok()? != 0;
-    Some(Entry {
-        state,
-        unacknowledged,
-        has_inode,
-        connection: Connection { local, peer, cookie: None, received: None },
-    })
+    Some(Entry { state, unacknowledged, has_inode, connection: Connection { local, peer, cookie: None, bytes: None } })
 }
 
 /// Parses an address such as `0100007F:1F90`: words in network byte order, each printed as a number of this machine.
@@ -101,7 +96,7 @@ mod tests {
         assert_eq!(table.listening, [8080]);
         assert_eq!(table.connections[1].local, "127.0.0.1:8080".parse().unwrap());
         assert_eq!(table.connections[2].local, "[::1]:8080".parse().unwrap());
-        assert_eq!(table.connections[0].cookie.or(table.connections[0].received), None);
+        assert_eq!((table.connections[0].cookie, table.connections[0].bytes), (None, None));
     }
 
     #[test]

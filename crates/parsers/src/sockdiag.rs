@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::{fmt, io};
 
 use crate::tcp::{Entry, state};
-use lameduck_machine::socket_table::{Connection, SocketTable};
+use lameduck_machine::socket_table::{Bytes, Connection, SocketTable};
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const IPPROTO_TCP: u8 = 6;
@@ -27,7 +27,8 @@ const REQUEST: usize = 56;
 const SOCKET: usize = 72;
 const INET_DIAG_REQ_BYTECODE: u16 = 1;
 const INET_DIAG_INFO: u16 = 2;
-/// Offset of `tcpi_bytes_received` in `struct tcp_info`; kernels before 4.1 do not have it.
+/// Offsets of `tcpi_bytes_acked` and `tcpi_bytes_received` in `struct tcp_info`; kernels before 4.1 have neither.
+const BYTES_ACKED: usize = 120;
 const BYTES_RECEIVED: usize = 128;
 /// Maximum number of ports in one request: the jump offsets of its filter are 16 bits wide.
 pub const MAX_PORTS: usize = 1000;
@@ -56,7 +57,7 @@ pub struct DumpRequest<'a> {
     pub family: Family,
     /// The local ports: at least one, at most [`MAX_PORTS`].
     pub ports: &'a [u16],
-    /// Whether to request the number of bytes that each connection has received.
+    /// Whether to request the bytes that each connection has carried.
     pub with_bytes: bool,
     /// The sequence number, which the response repeats.
     pub sequence: u32,
@@ -175,7 +176,7 @@ impl DumpRequest<'_> {
             local: self.address(socket, 4, 8),
             peer: self.address(socket, 6, 24),
             cookie: Some(high << 32 | low),
-            received: bytes_received(attributes)?,
+            bytes: bytes_carried(attributes)?,
         };
         let (unacknowledged, has_inode) = (u32_of(socket, 60), u32_of(socket, 68) != 0);
         Entry { state: socket[1], unacknowledged, has_inode, connection }.insert_into(table, self.ports);
@@ -225,19 +226,19 @@ fn offset(bytes: usize) -> u16 {
     u16::try_from(bytes).unwrap_or(u16::MAX)
 }
 
-/// Returns the number of received bytes from the `struct tcp_info` among these attributes.
-fn bytes_received(mut attributes: &[u8]) -> Result<Option<u64>, Error> {
-    let mut received = None;
+/// Returns the carried bytes from the `struct tcp_info` among these attributes; `None` if the struct is too short.
+fn bytes_carried(mut attributes: &[u8]) -> Result<Option<Bytes>, Error> {
+    let mut carried = None;
     while !attributes.is_empty() {
         let (attribute, rest) = record(attributes, u16_at(attributes, 0).map(usize::from), 4)
             .ok_or(Error::Malformed("attribute length"))?;
         if u16_at(attribute, 2) == Some(INET_DIAG_INFO) {
-            let number = attribute.get(4 + BYTES_RECEIVED..).and_then(|bytes| bytes.first_chunk());
-            received = number.map(|bytes| u64::from_ne_bytes(*bytes));
+            let bytes = u64_at(attribute, 4 + BYTES_RECEIVED).zip(u64_at(attribute, 4 + BYTES_ACKED));
+            carried = bytes.map(|(received, sent)| Bytes { received, sent });
         }
         attributes = rest;
     }
-    Ok(received)
+    Ok(carried)
 }
 
 /// Splits off a record of `length` bytes, at least its header; the next record is aligned to four bytes.
@@ -257,6 +258,10 @@ fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    bytes.get(at..)?.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes))
 }
 
 const fn u32_of(socket: &[u8; SOCKET], at: usize) -> u32 {

@@ -59,7 +59,7 @@ mod tests {
 
     fn counts(state: u8, unacknowledged: u32, has_inode: bool) -> bool {
         let [local, peer] = ["127.0.0.1:8080", "127.0.0.1:40000"].map(|address| address.parse().unwrap());
-        let connection = Connection { local, peer, cookie: None, received: None };
+        let connection = Connection { local, peer, cookie: None, bytes: None };
         let mut table = SocketTable::default();
         Entry { state, unacknowledged, has_inode, connection }.insert_into(&mut table, &[8080]);
         assert_eq!(table.listening.is_empty(), state != state::LISTEN);

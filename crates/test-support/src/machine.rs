@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lameduck_machine::activity::IdleRule;
+use lameduck_machine::activity::{IdleRule, WorkDirection};
 use lameduck_machine::drain_times::DrainTimes;
 use lameduck_machine::policy::{IdlePolicy, Policy, SigtermPolicy};
 use lameduck_machine::reading::{Count, ReadError, ReadErrorKind, Reading, Source};
@@ -49,7 +49,11 @@ pub fn policy() -> Policy {
 
 /// A policy that does not distinguish idle streams.
 pub fn no_idle_policy() -> IdlePolicy {
-    IdlePolicy { ports: Vec::new(), rule: IdleRule { window: Duration::from_secs(60), rate: 256 }, ends_drain: false }
+    IdlePolicy {
+        ports: Vec::new(),
+        rule: IdleRule { window: Duration::from_secs(60), rate: 256, direction: WorkDirection::Received },
+        ends_drain: false,
+    }
 }
 
 /// The `n`th incarnation of the target. It started after the sidecar.

@@ -59,14 +59,25 @@ impl Connection {
     /// From now on, sends this many bytes per second to the server's end.
     #[must_use]
     pub fn sending(self, rate: usize) -> Self {
-        let (sends, mut client) = (Arc::clone(&self.sends), self.client.try_clone().expect("a descriptor"));
+        self.write_at_rate(&self.client, rate);
+        self
+    }
+
+    /// From now on, the server's end sends this many bytes per second to the client.
+    #[must_use]
+    pub fn receiving(self, rate: usize) -> Self {
+        self.write_at_rate(self.server.as_ref().expect("the server's end is open"), rate);
+        self
+    }
+
+    fn write_at_rate(&self, end: &TcpStream, rate: usize) {
+        let (sends, mut end) = (Arc::clone(&self.sends), end.try_clone().expect("a descriptor"));
         thread::spawn(move || {
             let bytes = vec![0; rate.div_ceil(10)];
-            while sends.load(Ordering::Relaxed) && client.write_all(&bytes).is_ok() {
+            while sends.load(Ordering::Relaxed) && end.write_all(&bytes).is_ok() {
                 thread::sleep(SEND_INTERVAL);
             }
         });
-        self
     }
 
     /// Shuts the client's end down; the server's end stays open.

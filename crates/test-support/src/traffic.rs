@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use lameduck_machine::socket_table::{Connection, SocketTable};
+use lameduck_machine::activity::WorkDirection;
+use lameduck_machine::socket_table::{Bytes, Connection, SocketTable};
 use lameduck_machine::time::Time;
 
 /// The local port of all simulated connections.
@@ -17,7 +18,7 @@ pub struct Flow {
     /// Bytes a second.
     rate: u64,
     /// Thousandths of a byte.
-    received: u128,
+    carried: u128,
     /// Since when the rate has been at least [`ACTIVE_RATE`].
     active_since: Option<Time>,
     /// The last instant at which the connection had been active for at least a second.
@@ -30,6 +31,7 @@ pub struct Traffic {
     pub flows: Vec<Flow>,
     last_cookie: u64,
     now: Time,
+    direction: WorkDirection,
     pub listening: bool,
 }
 
@@ -43,7 +45,15 @@ impl Flow {
 impl Traffic {
     /// No connections, and a listener.
     pub fn new(now: Time) -> Self {
-        Self { flows: Vec::new(), last_cookie: 0, now, listening: true }
+        Self { flows: Vec::new(), last_cookie: 0, now, direction: WorkDirection::Received, listening: true }
+    }
+
+    /// The same, with connections that carry their bytes in this direction; with [`WorkDirection::Either`], from the
+    /// target.
+    #[must_use]
+    pub fn in_direction(mut self, direction: WorkDirection) -> Self {
+        self.direction = direction;
+        self
     }
 
     /// From now on exactly these connections are open, at these rates. Connections that stay open keep their cookies.
@@ -63,7 +73,7 @@ impl Traffic {
         self.flows.push(Flow {
             cookie: self.last_cookie,
             rate,
-            received: 0,
+            carried: 0,
             active_since: (rate >= ACTIVE_RATE).then_some(self.now),
             last_active: None,
         });
@@ -73,7 +83,7 @@ impl Traffic {
     pub fn advance(&mut self, now: Time) {
         let millis = now.since(self.now).as_millis();
         for flow in &mut self.flows {
-            flow.received += u128::from(flow.rate) * millis;
+            flow.carried += u128::from(flow.rate) * millis;
             if flow.active_since.is_some_and(|since| now.since(since) >= Duration::from_secs(1)) {
                 flow.last_active = Some(now);
             }
@@ -89,11 +99,18 @@ impl Traffic {
     /// The socket table at this instant.
     pub fn table(&mut self, now: Time) -> SocketTable {
         self.advance(now);
+        let bytes = |flow: &Flow| {
+            let carried = u64::try_from(flow.carried / 1000).ok()?;
+            Some(match self.direction {
+                WorkDirection::Received => Bytes { received: carried, sent: 0 },
+                WorkDirection::Sent | WorkDirection::Either => Bytes { received: 0, sent: carried },
+            })
+        };
         let connection = |flow: &Flow| Connection {
             local: ([127, 0, 0, 1], PORT).into(),
             peer: ([127, 0, 0, 1], 1024).into(),
             cookie: Some(flow.cookie),
-            received: u64::try_from(flow.received / 1000).ok(),
+            bytes: bytes(flow),
         };
         SocketTable {
             connections: self.flows.iter().map(connection).collect(),

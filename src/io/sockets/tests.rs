@@ -66,8 +66,8 @@ fn netlink_and_proc_agree() {
         };
         assert_eq!(sorted(clients), sorted(proc_clients));
         assert_eq!(table.listening, proc_table.listening);
-        assert!(table.connections.iter().all(|it| it.cookie.is_some() && it.received.is_some()));
-        assert!(proc_table.connections.iter().all(|it| it.cookie.is_none() && it.received.is_none()));
+        assert!(table.connections.iter().all(|it| it.cookie.is_some() && it.bytes.is_some()));
+        assert!(proc_table.connections.iter().all(|it| it.cookie.is_none() && it.bytes.is_none()));
     }
 }
 

@@ -3,7 +3,7 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::thread;
 
-use lameduck_machine::activity::IdleRule;
+use lameduck_machine::activity::{IdleRule, WorkDirection};
 use lameduck_machine::policy::IdlePolicy;
 use lameduck_machine::reading::Count;
 
@@ -33,7 +33,7 @@ fn incarnation(pid: u32) -> Incarnation {
 fn poller(port: u16) -> (SourcePoller, mpsc::Receiver<Event>) {
     let selectors = PageSelectors { eager: vec!["active".parse().unwrap()], ..PageSelectors::default() };
     let page = Some((format!("http://127.0.0.1:{port}/").parse().unwrap(), selectors));
-    let rule = IdleRule { window: Duration::from_secs(60), rate: 256 };
+    let rule = IdleRule { window: Duration::from_secs(60), rate: 256, direction: WorkDirection::Received };
     let idle = IdlePolicy { ports: Vec::new(), rule, ends_drain: false };
     let sources = Sources { page, status: None, streams_ports: Vec::new(), idle, accept_below: None };
     let (queue, events) = mpsc::channel(16);

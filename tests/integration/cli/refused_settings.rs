@@ -45,6 +45,7 @@ pub(super) const REFUSED: &[(&str, &str, &[&str], &[&str])] = &[
     ("--idle-after", "1m", &["--grace-period=30", "--preset=deepgram-api"], &["60s", "--wait-for exit"]),
     ("--idle-rate", "0", G, &["'0'", "bytes per second"]),
     ("--idle-rate", "1kB", G, &["'1kB'", "e.g. 256"]),
+    ("--idle-direction", "both", G, &["'both'", "received", "sent", "either"]),
     ("--idle-streams", "a{", G, &["'a{'"]),
     ("--accept-below", "0", G, &["'0'", "capacity"]),
     ("--accept-below", "90%", G, &["'90%'", "capacity"]),

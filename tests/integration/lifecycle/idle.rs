@@ -39,6 +39,35 @@ fn silence_and_keepalives_are_idle_but_2kb_per_second_is_work() {
     drop((silent, keepalive));
 }
 
+/// The server sends 2 kB/s, the client only keep-alives: whether that is work depends on the direction.
+#[test]
+fn direction_decides_if_stream_that_only_server_sends_is_work() {
+    let cases = [("received", true), ("sent", false), ("either", false)];
+    run_in_parallel(cases.map(|(direction, idle)| (direction, move || assert_server_sent_is_idle(direction, idle))));
+}
+
+fn assert_server_sent_is_idle(direction: &str, idle: bool) {
+    let (fixture, port) = (Fixture::with_streams(2), Port::open());
+    let number = port.number().to_string();
+    let args = ["--activity-port", &number, "--idle-after", IDLE_AFTER, "--idle-direction", direction];
+    let sidecar = fixture.start_ready(&[&QUICK_TIMES[..], &args].concat());
+    let keepalive = port.connect().sending(26).receiving(26);
+    let events = port.connect().sending(26).receiving(2000);
+    sidecar.wait_for_status("/idle_streams", if idle { 2 } else { 1 });
+    let hook = sidecar.call_hook();
+    if !idle {
+        sidecar.wait_for_status("/phase", "draining");
+        sidecar.wait_for_readings(60);
+        assert!(hook.is_pending(), "{direction}: the stream is active");
+        drop(events);
+        fixture.page.set_streams(1);
+    }
+    let outcome = hook.outcome();
+    let remaining = if idle { 2 } else { 1 };
+    assert_eq!((&outcome["outcome"], &outcome["idle_streams"]), (&json!("idle"), &json!(remaining)), "{direction}");
+    drop(keepalive);
+}
+
 #[test]
 fn idle_streams_end_no_drain_by_default() {
     let (fixture, port) = (Fixture::with_streams(1), Port::open());

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lameduck_machine::activity::WorkDirection;
 use lameduck_machine::io::{Input, Poll, SocketReading};
 use lameduck_machine::policy::{IdlePolicy, Policy};
 use lameduck_machine::reading::ReadErrorKind::ConnectionRefused;
@@ -10,7 +11,7 @@ use lameduck_machine::reading::{Count, Reading, Source};
 use lameduck_machine::result::ExitStatus;
 use lameduck_machine::result::Outcome::{Drained, Expired, Idle};
 use lameduck_machine::result::Trigger::{Cli, Hook};
-use lameduck_machine::socket_table::{Connection, SocketTable};
+use lameduck_machine::socket_table::{Bytes, Connection, SocketTable};
 use lameduck_machine::warnings::Warning::EndedWithSignal;
 
 use crate::machine_scripts::pod::Effect::{Kill, Release, ReleaseUnauthorized, Signal};
@@ -44,7 +45,8 @@ fn page(streams: u64, never_idle: u64) -> [(Source, Reading); 1] {
 /// A socket table with one connection, which has never received a byte.
 fn silent_table(cookie: u64) -> SocketTable {
     let address = |port| ([127, 0, 0, 1], port).into();
-    let connection = Connection { local: address(PORT), peer: address(1024), cookie: Some(cookie), received: Some(0) };
+    let connection =
+        Connection { local: address(PORT), peer: address(1024), cookie: Some(cookie), bytes: Some(Bytes::default()) };
     SocketTable { connections: vec![connection], ..SocketTable::default() }
 }
 
@@ -140,6 +142,31 @@ fn unreadable_socket_table_shows_no_idle_streams() {
         .at(41 + LAME_DUCK)
         .expect([Signal(1)]);
     pod.at(60).table_readable(true).at(61).expect([Release(Idle, Some(0))]).at(61 + EXIT_MARGIN).expect([Kill(1)]);
+}
+
+/// Two connections on which only the target sends: one actively, one only keep-alives.
+fn serving_events(direction: WorkDirection) -> Pod {
+    let mut pod = Pod::with(2, |policy| {
+        idle_ends_drain(policy);
+        policy.idle.rule.direction = direction;
+    });
+    pod.target_sends().traffic(&[ACTIVE, KEEP_ALIVE]).at(CALL);
+    pod
+}
+
+#[test]
+fn stream_that_only_target_sends_is_idle_by_received_bytes() {
+    let mut pod = serving_events(WorkDirection::Received);
+    pod.idle(Some(2)).call(Hook).at(SIGNAL).expect([Signal(1), Release(Idle, Some(0))]);
+    pod.at(SIGNAL + EXIT_MARGIN).expect([Kill(1)]);
+}
+
+#[test]
+fn stream_that_only_target_sends_is_active_by_sent_bytes() {
+    for direction in [WorkDirection::Sent, WorkDirection::Either] {
+        let mut pod = serving_events(direction);
+        pod.idle(Some(1)).call(Hook).at(SIGNAL).expect([Signal(1)]).at(DEADLINE).expect([Release(Expired, Some(2))]);
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use lameduck::io::state::StateFile;
-use lameduck_machine::activity::IdleRule;
+use lameduck_machine::activity::{IdleRule, WorkDirection};
 use lameduck_machine::drain_times::DrainTimes;
 use lameduck_machine::policy::{IdlePolicy, Policy, SigtermPolicy};
 use lameduck_machine::reading::Source;
@@ -20,7 +20,7 @@ const fn seconds(seconds: u64) -> Duration {
 }
 
 fn policy() -> Policy {
-    let rule = IdleRule { window: seconds(3), rate: ACTIVE_RATE };
+    let rule = IdleRule { window: seconds(3), rate: ACTIVE_RATE, direction: WorkDirection::Received };
     Policy {
         times: DrainTimes {
             grace_period: seconds(20),

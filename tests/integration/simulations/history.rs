@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lameduck_machine::activity::IdleRule;
+use lameduck_machine::activity::{IdleRule, WorkDirection};
 use lameduck_machine::drain_times::DrainTimes;
 use lameduck_machine::policy::{IdlePolicy, Policy, SigtermPolicy};
 use lameduck_machine::reading::Source;
@@ -181,8 +181,9 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
 /// Idle streams are distinguished or not, and end a drain or not.
 fn idle() -> impl Strategy<Value = IdlePolicy> {
     let ports = prop_oneof![3 => Just(vec![PORT]), 1 => Just(Vec::new())];
-    (ports, 2..20_u64, any::<bool>()).prop_map(|(ports, seconds, ends_drain)| {
-        let rule = IdleRule { window: Duration::from_secs(seconds), rate: ACTIVE_RATE };
+    let direction = prop_oneof![Just(WorkDirection::Received), Just(WorkDirection::Sent), Just(WorkDirection::Either)];
+    (ports, 2..20_u64, any::<bool>(), direction).prop_map(|(ports, seconds, ends_drain, direction)| {
+        let rule = IdleRule { window: Duration::from_secs(seconds), rate: ACTIVE_RATE, direction };
         IdlePolicy { ports, rule, ends_drain }
     })
 }

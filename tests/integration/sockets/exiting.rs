@@ -14,7 +14,7 @@ use lameduck::io::liveness::{is_alive, stat_of};
 use lameduck::queue::{Event, PollResult};
 use lameduck::settings::sources::Sources;
 use lameduck::supervisor::source_poller::{PollRequest, SourcePoller};
-use lameduck_machine::activity::IdleRule;
+use lameduck_machine::activity::{IdleRule, WorkDirection};
 use lameduck_machine::policy::IdlePolicy;
 use lameduck_machine::reading::Reading;
 use lameduck_machine::target::Incarnation;
@@ -70,7 +70,7 @@ fn watch() -> OwnedFd {
 async fn counts_until_exit() -> Vec<u64> {
     let (mut child, address, _clients) = start();
     let target = Incarnation { pid: child.id(), started: stat_of(child.id()).unwrap().started };
-    let rule = IdleRule { window: Duration::from_secs(60), rate: 256 };
+    let rule = IdleRule { window: Duration::from_secs(60), rate: 256, direction: WorkDirection::Received };
     let idle = IdlePolicy { ports: Vec::new(), rule, ends_drain: false };
     let ports = vec![address.port()];
     let sources = Sources { page: None, status: None, streams_ports: ports, idle, accept_below: None };

@@ -18,7 +18,7 @@ fn read(dump: DumpRequest<'_>, datagram: &[u8]) -> Result<(Progress, SocketTable
 }
 
 fn rows(table: &SocketTable) -> Vec<(u16, String, Option<u64>)> {
-    let row = |it: &Connection| (it.port(), it.peer.to_string(), it.received);
+    let row = |it: &Connection| (it.port(), it.peer.to_string(), it.bytes.map(|bytes| bytes.received));
     let mut rows: Vec<_> = table.connections.iter().map(row).collect();
     rows.sort();
     rows
@@ -46,10 +46,10 @@ fn attribute(kind: u16, length: usize, value: &[u8]) -> Vec<u8> {
     [&u16::try_from(length).unwrap().to_ne_bytes(), &kind.to_ne_bytes(), value].concat()
 }
 
-fn received(attributes: &[u8]) -> Result<Option<u64>, Error> {
+fn carried(attributes: &[u8]) -> Result<Option<Bytes>, Error> {
     let (_, table) = read(V4, &socket(attributes))?;
     assert_eq!(table.connections.len(), 1);
-    Ok(table.connections[0].received)
+    Ok(table.connections[0].bytes)
 }
 
 #[test]
@@ -138,9 +138,9 @@ fn wrong_lengths_are_rejected() {
     }
     assert!(read(V4, &message(SOCK_DIAG_BY_FAMILY, 2, &[2; SOCKET - 1])).is_err());
     for length in [0, 3, 9, 65535] {
-        assert!(received(&attribute(8, length, &[0; 4])).is_err(), "{length}");
+        assert!(carried(&attribute(8, length, &[0; 4])).is_err(), "{length}");
     }
-    assert!(received(&[4]).is_err());
+    assert!(carried(&[4]).is_err());
     let two_ends = message(NLMSG_DONE, 2, &[0; 4]).repeat(2);
     assert_eq!(read(V4, &two_ends), Err(Error::Malformed("data after the end")));
 }
@@ -152,12 +152,16 @@ fn tcp_info_of_any_kernel_version_is_parsed() {
         if let Some(field) = info.get_mut(BYTES_RECEIVED..BYTES_RECEIVED + 8) {
             field.copy_from_slice(&0x1_0000_0007_u64.to_ne_bytes());
         }
+        if let Some(field) = info.get_mut(BYTES_ACKED..BYTES_ACKED + 8) {
+            field.copy_from_slice(&0x2_0000_0009_u64.to_ne_bytes());
+        }
         attribute(INET_DIAG_INFO, 4 + length, &info)
     };
-    assert_eq!(received(&info(104)), Ok(None));
-    assert_eq!(received(&info(135)), Ok(None));
+    for too_short in [104, 128, 135] {
+        assert_eq!(carried(&info(too_short)), Ok(None));
+    }
     for length in [136, 280, 1000] {
-        assert_eq!(received(&info(length)), Ok(Some(0x1_0000_0007)));
+        assert_eq!(carried(&info(length)), Ok(Some(Bytes { received: 0x1_0000_0007, sent: 0x2_0000_0009 })));
     }
 }
 
@@ -173,12 +177,12 @@ fn cookie_has_low_word_first() {
 fn unknown_attributes_are_ignored() {
     // The first is padded to a multiple of four, the last is not.
     let unknown = [attribute(77, 5, &[1, 0, 0, 0]), attribute(8, 5, &[1])].concat();
-    assert_eq!(received(&unknown), Ok(None));
-    assert_eq!(received(&[]), Ok(None));
+    assert_eq!(carried(&unknown), Ok(None));
+    assert_eq!(carried(&[]), Ok(None));
 }
 
 #[test]
-fn received_bytes_are_requested_only_if_wanted() {
+fn bytes_are_requested_only_if_wanted() {
     assert_eq!(V4.request()[HEADER..HEADER + 4], [2, 6, 2, 0]);
     assert_eq!(DumpRequest { with_bytes: false, ..V6 }.request()[HEADER..HEADER + 4], [10, 6, 0, 0]);
 }

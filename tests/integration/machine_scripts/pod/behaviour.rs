@@ -1,5 +1,6 @@
 //! How the environment of the machine behaves from now on.
 
+use lameduck_machine::activity::WorkDirection;
 use lameduck_machine::reading::{PageProcess, ReadErrorKind, Reading, Source};
 use lameduck_machine::target::SearchResult;
 
@@ -52,6 +53,12 @@ impl Pod {
     /// Exactly these connections are open, and carry this many bytes a second to the target.
     pub(crate) fn traffic(&mut self, rates: &[u64]) -> &mut Self {
         self.traffic.set_rates(self.now, rates);
+        self
+    }
+
+    /// The connections carry their bytes from the target, not to it.
+    pub(crate) fn target_sends(&mut self) -> &mut Self {
+        self.traffic = self.traffic.clone().in_direction(WorkDirection::Sent);
         self
     }
 

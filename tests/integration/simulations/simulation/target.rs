@@ -54,7 +54,7 @@ impl Simulation {
         if self.process.is_none() {
             self.incarnations += 1;
             let incarnation = Incarnation { pid: self.incarnations, started: ticks(self.now) };
-            let traffic = Traffic::new(self.now);
+            let traffic = Traffic::new(self.now).in_direction(self.policy.idle.rule.direction);
             self.process =
                 Some(Process { incarnation, streams: 0, batch: 0, traffic, signalled: false, exiting: false });
         }
