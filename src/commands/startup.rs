@@ -53,6 +53,7 @@ pub(super) fn policy(settings: &Settings, observed_since: ObservationStart) -> P
         times: settings.times.clone(),
         sources: settings.sources.list(),
         signal: settings.signal.map(|signal| (signal.as_str().to_owned(), signal.number())),
+        gauge_leak_after: settings.sources.gauge_leak_after,
         wait_for_exit: settings.wait_for == WaitFor::Exit,
         idle: settings.sources.idle.clone(),
         accept_below: settings.sources.accept_below,

@@ -57,6 +57,10 @@ pub struct SidecarArgs {
     #[arg(long, env = "LAMEDUCK_STREAMS_PORT", help_heading = COUNTING, value_name = "PORT", value_parser = values::ports)]
     pub streams_port: Vec<Ports>,
 
+    /// For gauges that leak: use zero instead of the count of a page once the ports of --streams-port have had no connection for this long [default: off]
+    #[arg(long, env = "LAMEDUCK_GAUGE_LEAK_AFTER", help_heading = COUNTING, value_name = "DURATION", value_parser = values::duration_or_off)]
+    pub gauge_leak_after: Option<OrNone<Duration>>,
+
     /// The name of the target process: the basename of its executable or of its argv[0] [preset: impeller]
     #[arg(long, env = "LAMEDUCK_TARGET", help_heading = TARGET, value_name = "NAME", value_parser = values::target)]
     pub target: Option<String>,
@@ -110,7 +114,7 @@ pub struct SidecarArgs {
     pub activity_port: Vec<Ports>,
 
     /// End the drain with the outcome idle once every remaining stream has been idle for this long [default: off]
-    #[arg(long, env = "LAMEDUCK_IDLE_AFTER", help_heading = IDLE, value_name = "DURATION", value_parser = values::idle_after)]
+    #[arg(long, env = "LAMEDUCK_IDLE_AFTER", help_heading = IDLE, value_name = "DURATION", value_parser = values::duration_or_off)]
     pub idle_after: Option<OrNone<Duration>>,
 
     /// A connection that carries fewer bytes per second than this is idle, so that keep-alives do not count as activity

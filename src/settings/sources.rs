@@ -29,6 +29,8 @@ pub struct Sources {
     pub status: Option<Url>,
     /// The ports whose connections are streams.
     pub streams_ports: Vec<u16>,
+    /// How long these ports must have had no connection to overrule the count of a page; `None` if they never do.
+    pub gauge_leak_after: Option<Duration>,
     /// How idle streams are detected.
     pub idle: IdlePolicy,
     /// The number of open streams at which load balancers should send no more.
@@ -47,10 +49,12 @@ impl Sources {
             page: page(args, preset)?,
             status: status_port.map(|(path, port)| Url::new("127.0.0.1", *port, path)),
             streams_ports,
+            gauge_leak_after: args.gauge_leak_after.as_ref().and_then(|OrNone(after)| *after),
             idle: idle(args, ports(&args.activity_port, &preset.activity_ports)),
             accept_below: args.accept_below,
         };
         sources.check(args)?;
+        sources.check_gauge_leak()?;
         sources.check_idle_settings(args, wait_for)?;
         Ok(sources)
     }
@@ -97,6 +101,24 @@ impl Sources {
             )),
             (Some(AcceptLimit::Capacity), Some(_)) | (Some(AcceptLimit::Streams(_)) | None, _) => Ok(()),
         }
+    }
+
+    fn check_gauge_leak(&self) -> Result<(), SettingError> {
+        let Some(after) = self.gauge_leak_after else { return Ok(()) };
+        let refused = |cause, fix| Err(SettingError::new("--gauge-leak-after", format_args!("{after:?}"), cause, fix));
+        if self.streams_ports.is_empty() {
+            return refused(
+                "without the connections of the streams, a leak cannot be detected",
+                "name the port of the streams with --streams-port",
+            );
+        }
+        if self.page.is_none() && self.status.is_none() {
+            return refused("there is no page whose count could be overruled", "leave it out");
+        }
+        if after.is_zero() {
+            return refused("a stream that has just begun would be overruled", "set it longer, e.g. 5m, or write off");
+        }
+        Ok(())
     }
 
     fn check_idle_settings(&self, args: &SidecarArgs, wait_for: WaitFor) -> Result<(), SettingError> {

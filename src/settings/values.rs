@@ -127,15 +127,15 @@ pub fn ports(text: &str) -> Result<Ports, String> {
     }
 }
 
-/// Parses `off`, or the time after which a stream without data is idle.
+/// Parses `off` or a duration.
 ///
 /// # Errors
 /// Says how to write it.
-pub fn idle_after(text: &str) -> Result<OrNone<Duration>, String> {
+pub fn duration_or_off(text: &str) -> Result<OrNone<Duration>, String> {
     if text.eq_ignore_ascii_case("off") {
         return Ok(OrNone(None));
     }
-    duration(text).map(|window| OrNone(Some(window))).map_err(|error| format!("{error}; or write off"))
+    duration(text).map(|time| OrNone(Some(time))).map_err(|error| format!("{error}; or write off"))
 }
 
 /// Parses a rate in bytes per second.

@@ -250,7 +250,14 @@ mod tests {
         };
         let rule = IdleRule { window: Duration::from_secs(60), rate: 256, direction: WorkDirection::Received };
         let idle = IdlePolicy { ports: Vec::new(), rule, ends_drain: false };
-        let sources = Sources { page: None, status: None, streams_ports: Vec::new(), idle, accept_below: None };
+        let sources = Sources {
+            page: None,
+            status: None,
+            streams_ports: Vec::new(),
+            gauge_leak_after: None,
+            idle,
+            accept_below: None,
+        };
         let poller = SourcePoller::new(&sources, Clock::start(), queue.clone());
         let termination = TerminationLog { path: "/nonexistent".into(), create: false };
         Effects::new(queue, finder, poller, None, termination).unwrap()

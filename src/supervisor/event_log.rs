@@ -26,6 +26,8 @@ pub struct EventLog {
     last: Option<Snapshot>,
     /// Whether the disagreement of the sources has been logged for this incarnation.
     disagreement_logged: bool,
+    /// Whether a leak of the page's gauge has been logged for this incarnation.
+    leak_logged: bool,
     /// The names of processes that were logged because no process matched.
     logged_names: BTreeSet<String>,
     held: LogThrottle,
@@ -38,6 +40,7 @@ impl EventLog {
     /// Logs what has changed since the last call.
     pub fn update(&mut self, now: Snapshot, reasons: &Reasons) {
         self.log_disagreement(&now);
+        self.log_leak(&now);
         let sees_new_names = self.sees_new_names(&now, reasons);
         if let Some(last) = &self.last {
             log_target(last, &now);
@@ -69,8 +72,7 @@ impl EventLog {
 
     /// Once for each incarnation: sources may agree and disagree with every poll.
     fn log_disagreement(&mut self, now: &Snapshot) {
-        let incarnation = |snapshot: &Snapshot| snapshot.target.as_ref().map(|target| target.incarnation);
-        self.disagreement_logged &= self.last.as_ref().is_some_and(|last| incarnation(last) == incarnation(now));
+        self.disagreement_logged &= self.is_same_incarnation(now);
         if now.streams.disagreement.is_none() || self.disagreement_logged {
             return;
         }
@@ -81,6 +83,22 @@ impl EventLog {
         });
         let counts = counts.collect::<Vec<_>>().join(", ");
         warn!(counts, "the sources disagree about the number of streams; the largest count is used");
+    }
+
+    /// Once for each incarnation, too.
+    fn log_leak(&mut self, now: &Snapshot) {
+        self.leak_logged &= self.is_same_incarnation(now);
+        let Some(streams) = now.streams.leaked.filter(|_| !self.leak_logged) else { return };
+        self.leak_logged = true;
+        warn!(
+            streams,
+            "the page counts streams, but their ports have had no connection for --gauge-leak-after: its count is overruled"
+        );
+    }
+
+    fn is_same_incarnation(&self, now: &Snapshot) -> bool {
+        let incarnation = |snapshot: &Snapshot| snapshot.target.as_ref().map(|target| target.incarnation);
+        self.last.as_ref().is_some_and(|last| incarnation(last) == incarnation(now))
     }
 
     /// Logs an unauthorized hook call that is held.

@@ -78,8 +78,15 @@ fn log_warning(warning: Warning) {
             "the target ended, and then SIGTERM came, without a hook call: is there a preStop hook on the target's \
              container? To check: kubectl get pod POD -o json | lameduck check -f -"
         ),
-        Warning::SourcesDisagreed => {
-            warn!(code, "the sources gave different counts for longer than the quiet period; the largest was used");
-        }
+        Warning::GaugeLeak => warn!(
+            code,
+            "the page counted streams, but their ports had no connection for --gauge-leak-after, so its count was \
+             overruled: its gauge leaks; is it decremented when a client disconnects?"
+        ),
+        Warning::SourcesDisagreed => warn!(
+            code,
+            "the sources gave different counts for longer than the quiet period; the largest that was not overruled \
+             was used"
+        ),
     }
 }

@@ -5,6 +5,7 @@ mod cancellation;
 mod counting;
 mod drain_sequence;
 mod exits;
+mod gauge_leak;
 mod honest_drains;
 mod hooks;
 mod idle;

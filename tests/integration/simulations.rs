@@ -70,9 +70,18 @@ fn drained(times: DrainTimes, streams: u64) -> DrainResult {
     let (sources, on_sigterm) = (vec![Source::Metrics], SigtermPolicy::Auto);
     let rule = IdleRule { window: Duration::from_secs(60), rate: 256, direction: WorkDirection::Received };
     let idle = IdlePolicy { ports: Vec::new(), rule, ends_drain: false };
-    let (wait_for_exit, accept_below, observed_since) = (false, None, observation_start(START));
-    let policy =
-        Policy { times, sources, signal, wait_for_exit, idle, accept_below, on_sigterm, observed_since, id_seed: 7 };
+    let policy = Policy {
+        times,
+        sources,
+        gauge_leak_after: None,
+        signal,
+        wait_for_exit: false,
+        idle,
+        accept_below: None,
+        on_sigterm,
+        observed_since: observation_start(START),
+        id_seed: 7,
+    };
     let mut simulation = Simulation::new(policy);
     let script = [Event::Streams(streams), Event::Wait(polls), Event::Call(Trigger::Hook), Event::Wait(grace_period)];
     for event in &script {

@@ -47,6 +47,8 @@ impl<'a> Account<'a> {
     pub fn result(&self, drain: &Drain, outcome: Outcome) -> DrainResult {
         let ended_with_signal = self.ended_with_signal(drain, outcome);
         let stragglers = self.stragglers(drain, outcome);
+        let has_leak = self.incarnation.sources.leaked().is_some();
+        let warnings = drain.record.warnings.with_if(Warning::EndedWithSignal, ended_with_signal);
         DrainResult {
             id: drain.record.id,
             outcome,
@@ -56,7 +58,7 @@ impl<'a> Account<'a> {
             idle_streams: self.idle_streams(outcome),
             duration: self.now.since(drain.started_at),
             signalled: self.target.is_signalled(),
-            warnings: drain.record.warnings.with_if(Warning::EndedWithSignal, ended_with_signal),
+            warnings: warnings.with_if(Warning::GaugeLeak, has_leak),
         }
     }
 

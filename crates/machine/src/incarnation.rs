@@ -69,7 +69,7 @@ impl IncarnationState {
     #[must_use]
     pub fn new(policy: &Policy) -> Self {
         Self {
-            sources: SourceSet::new(&policy.sources),
+            sources: SourceSet::new(&policy.sources, policy.gauge_leak_after),
             page: PageIdentity::default(),
             activity: ActivityTracker::new(policy.idle.rule),
             lifetimes: StreamLifetimes::default(),
@@ -104,8 +104,8 @@ impl IncarnationState {
         }
         self.update_capacity(poll.capacity);
         self.update_at_capacity(policy);
-        if let Some(streams) = self.sources.streams() {
-            seen.lost_most = self.stop_signs.observe_count(streams, now);
+        if let Some(count) = self.sources.shown_count() {
+            seen.lost_most = self.stop_signs.observe_count(count.streams, now);
         }
         self.disagreeing_since = self.sources.sources_disagree().then(|| self.disagreeing_since.unwrap_or(now));
         seen

@@ -28,6 +28,7 @@ pub mod drain_record;
 pub mod drain_state;
 pub mod drain_times;
 pub mod durations;
+pub mod gauge_leak;
 pub mod history;
 pub mod hook_callers;
 pub mod incarnation;

@@ -1,5 +1,7 @@
 //! The settings that a drain follows.
 
+use std::time::Duration;
+
 use crate::activity::IdleRule;
 use crate::drain_times::DrainTimes;
 use crate::reading::Source;
@@ -12,6 +14,8 @@ pub struct Policy {
     pub times: DrainTimes,
     /// The configured sources.
     pub sources: Vec<Source>,
+    /// How long the socket table must have shown no connection to overrule the count of a page; `None` if it never does.
+    pub gauge_leak_after: Option<Duration>,
     /// The signal's name and number. `None` only counts and waits, and makes the target optional.
     pub signal: Option<(String, i32)>,
     /// Whether only the target's own exit ends a drain.
@@ -65,7 +69,6 @@ pub(crate) mod tests {
     use crate::activity::WorkDirection;
     use crate::drain_times::tests::times;
     use crate::time::Time;
-    use std::time::Duration;
 
     /// A plain policy: one metrics page, SIGINT, 60 s of grace period.
     pub(crate) fn policy() -> Policy {
@@ -73,6 +76,7 @@ pub(crate) mod tests {
         Policy {
             times: times(60),
             sources: vec![Source::Metrics],
+            gauge_leak_after: None,
             signal: Some(("SIGINT".into(), 2)),
             wait_for_exit: false,
             idle: IdlePolicy { ports: Vec::new(), rule, ends_drain: false },

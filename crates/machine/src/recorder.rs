@@ -85,13 +85,16 @@ impl Recorder<'_> {
     /// Records what a poll shows about streams and listeners, and what its count shows after the signal.
     pub fn observe(&mut self, seen: &StreamsSeen) {
         self.history.observe(seen, self.actions);
-        let count = self.incarnation.sources.count();
+        let count = self.incarnation.sources.shown_count();
         if count.is_some_and(|count| self.target.observe_after_signal(count.streams, count.as_of)) {
             self.drain.save(self.target, self.actions);
         }
         let quiet_period = self.policy.times.quiet_period;
         if self.incarnation.disagreeing_since.is_some_and(|since| self.now.since(since) > quiet_period) {
             self.warn(Warning::SourcesDisagreed);
+        }
+        if self.incarnation.sources.leaked().is_some() {
+            self.warn(Warning::GaugeLeak);
         }
         // Without a signal, whole groups of streams may end at once because their clients do.
         let is_stopped = seen.listener_closed || (seen.lost_most && self.policy.signal.is_some());

@@ -82,6 +82,8 @@ pub struct StreamsView {
     pub count: Option<u64>,
     /// Number of idle streams. `None` if unknown.
     pub idle: Option<u64>,
+    /// The streams that a page counts although they have no connection, so that its count is overruled.
+    pub leaked: Option<u64>,
     /// For how long the answering sources have given different counts, if longer than the quiet period.
     pub disagreement: Option<Duration>,
     /// The state of each source.

@@ -1,6 +1,9 @@
 //! The sources of one incarnation, combined into one stream count. Unknown is never zero.
 
-use crate::reading::{ReadErrorKind, Reading, Source};
+use std::time::Duration;
+
+use crate::gauge_leak::GaugeLeak;
+use crate::reading::{Count, ReadErrorKind, Reading, Source};
 use crate::source_state::{SourceState, SourceStatus};
 use crate::time::Time;
 
@@ -17,19 +20,29 @@ pub struct StreamCount {
 #[derive(Clone, Debug)]
 pub struct SourceSet {
     states: Vec<SourceState>,
+    leak: GaugeLeak,
 }
 
 impl SourceSet {
-    /// Sources that have not been polled yet.
+    /// Sources that have not been polled yet. The count of a page is overruled once there has been no connection for
+    /// `gauge_leak_after`.
     #[must_use]
-    pub fn new(sources: &[Source]) -> Self {
-        Self { states: sources.iter().copied().map(SourceState::new).collect() }
+    pub fn new(sources: &[Source], gauge_leak_after: Option<Duration>) -> Self {
+        let states = sources.iter().copied().map(SourceState::new).collect();
+        Self { states, leak: GaugeLeak::new(gauge_leak_after) }
     }
 
     /// Records a reading.
     pub fn record(&mut self, source: Source, requested_at: Time, reading: Reading) {
-        if let Some(state) = self.states.iter_mut().find(|state| state.source == source) {
-            state.record(requested_at, reading);
+        let Some(state) = self.states.iter_mut().find(|state| state.source == source) else { return };
+        let is_higher = state.record(requested_at, reading);
+        match (source, state.counted()) {
+            (Source::Sockets, Some(Count { streams: 0, .. })) if state.saw_all() => {
+                self.leak.observe_empty(requested_at);
+            }
+            (Source::Sockets, _) => self.leak.restart(),
+            (Source::Metrics | Source::Lazy | Source::Status, _) if is_higher => self.leak.restart_with(requested_at),
+            (Source::Metrics | Source::Lazy | Source::Status, _) => {}
         }
     }
 
@@ -43,10 +56,30 @@ impl SourceSet {
     ///
     /// One source is enough for a count above zero. A count of zero requires that every source has been polled, that
     /// none is absent, and that none fails whose last count was above zero. An answering source that has counted
-    /// streams before overrules such a failure.
+    /// streams before overrules such a failure. The count of a gauge that leaks is zero.
     #[must_use]
     pub fn count(&self) -> Option<StreamCount> {
-        let counts = self.states.iter().filter_map(|state| Some((state.counted()?.streams, state.requested_at?)));
+        self.combine(|state| if self.is_overruled(state) { Some(0) } else { state.streams() })
+    }
+
+    /// The same count, including the streams of a gauge that leaks.
+    #[must_use]
+    pub fn shown_count(&self) -> Option<StreamCount> {
+        self.combine(SourceState::streams)
+    }
+
+    /// The streams that a page counts although they have no connection; `None` if there are none.
+    #[must_use]
+    pub fn leaked(&self) -> Option<u64> {
+        self.states.iter().filter(|state| self.is_overruled(state)).filter_map(SourceState::streams).max()
+    }
+
+    fn is_overruled(&self, state: &SourceState) -> bool {
+        state.source.is_page() && state.streams() > Some(0) && self.leak.overrules_pages()
+    }
+
+    fn combine(&self, count: impl Fn(&SourceState) -> Option<u64>) -> Option<StreamCount> {
+        let counts = self.states.iter().filter_map(|state| Some((count(state)?, state.requested_at?)));
         match counts.max()? {
             (0, _) => self.zero(),
             (streams, as_of) => Some(StreamCount { streams, as_of }),
@@ -61,7 +94,7 @@ impl SourceSet {
 
     fn zero(&self) -> Option<StreamCount> {
         let answering = || self.states.iter().filter(|state| state.counted().is_some());
-        let overruled = answering().any(SourceState::saw_streams);
+        let overruled = answering().any(|state| state.saw_streams() && !self.is_overruled(state));
         let blocked = self.states.iter().any(|state| match state.status {
             SourceStatus::NotPolled | SourceStatus::Absent => true,
             SourceStatus::Unknown(_) => state.failed_above_zero() && !overruled,
@@ -84,7 +117,7 @@ impl SourceSet {
     pub fn sources_disagree(&self) -> bool {
         let counts = |on_page| {
             let states = self.states.iter().filter(move |state| state.source.is_on_page() == on_page);
-            states.filter_map(SourceState::counted).map(|count| count.streams)
+            states.filter_map(SourceState::streams)
         };
         let mut counts = counts(true).max().into_iter().chain(counts(false));
         let first = counts.next();
@@ -137,11 +170,11 @@ impl SourceSet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reading::{Count, ReadError};
+    use crate::reading::ReadError;
     use crate::time::tests::at;
 
     fn page() -> SourceSet {
-        SourceSet::new(&[Source::Metrics, Source::Lazy])
+        SourceSet::new(&[Source::Metrics, Source::Lazy], None)
     }
 
     fn counts(counts: &[Option<u64>]) -> Reading {
@@ -192,7 +225,7 @@ mod tests {
 
     #[test]
     fn one_absent_selector_of_two_blocks_zero() {
-        let mut sources = SourceSet::new(&[Source::Metrics]);
+        let mut sources = SourceSet::new(&[Source::Metrics], None);
         sources.record(Source::Metrics, at(1), counts(&[Some(0), None]));
         assert_eq!(streams(&sources), None);
     }
@@ -200,7 +233,7 @@ mod tests {
     #[test]
     fn missing_selectors_are_known_by_position() {
         let missing = |sources: &SourceSet| sources.states()[1].missing.clone();
-        let mut sources = SourceSet::new(&[Source::Metrics, Source::Lazy]);
+        let mut sources = SourceSet::new(&[Source::Metrics, Source::Lazy], None);
         for (lazy, positions) in [
             ([None, Some(0), Some(1)], vec![]),
             ([None, None, Some(0)], vec![1]),
@@ -217,7 +250,7 @@ mod tests {
 
     #[test]
     fn streams_next_to_an_absent_selector_block_zero_later() {
-        let mut sources = SourceSet::new(&[Source::Metrics, Source::Sockets]);
+        let mut sources = SourceSet::new(&[Source::Metrics, Source::Sockets], None);
         sources.record(Source::Sockets, at(1), counts(&[Some(0)]));
         sources.record(Source::Metrics, at(1), counts(&[Some(3), None]));
         sources.record(Source::Metrics, at(2), failure(ReadErrorKind::ConnectionRefused));
@@ -226,7 +259,7 @@ mod tests {
 
     #[test]
     fn one_differing_source_disagrees_but_page_halves_do_not() {
-        let mut sources = SourceSet::new(&[Source::Metrics, Source::Lazy, Source::Sockets, Source::Status]);
+        let mut sources = SourceSet::new(&[Source::Metrics, Source::Lazy, Source::Sockets, Source::Status], None);
         record(&mut sources, 1, Some(3), Some(2));
         sources.record(Source::Sockets, at(1), counts(&[Some(3)]));
         sources.record(Source::Status, at(1), counts(&[Some(3)]));

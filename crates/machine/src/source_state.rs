@@ -59,7 +59,9 @@ impl SourceState {
         self.port_may_close = true;
     }
 
-    pub(crate) fn record(&mut self, requested_at: Time, reading: Reading) {
+    /// Records a reading, and returns whether it counts more streams than the last count.
+    pub(crate) fn record(&mut self, requested_at: Time, reading: Reading) -> bool {
+        let before = self.last_count;
         self.requested_at = Some(requested_at);
         self.missing.clear();
         let came_from_server = reading.came_from_server();
@@ -79,6 +81,7 @@ impl SourceState {
             // The kernel always provides a table. Only its content shows whether the target has a server.
             Source::Sockets => self.has_evidence(),
         };
+        self.last_count.unwrap_or(0) > before.unwrap_or(0)
     }
 
     const fn remember(&mut self, streams: u64) {
@@ -127,6 +130,16 @@ impl SourceState {
     /// Whether a zero of this source is based on something that it has seen.
     pub(crate) fn has_evidence(&self) -> bool {
         self.seen.contains(&true)
+    }
+
+    /// Whether each of its selectors or ports has matched something.
+    pub(crate) fn saw_all(&self) -> bool {
+        !self.seen.is_empty() && !self.seen.contains(&false)
+    }
+
+    /// The streams that it counts; `None` while it does not.
+    pub(crate) fn streams(&self) -> Option<u64> {
+        self.counted().map(|count| count.streams)
     }
 
     pub(crate) const fn counted(&self) -> Option<Count> {

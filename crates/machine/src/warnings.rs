@@ -9,13 +9,16 @@ pub enum Warning {
     ToldByOthers,
     /// The target ended, and then SIGTERM came, without a hook call.
     NoHook,
+    /// A page counted streams that had no connection, and its count was overruled.
+    GaugeLeak,
     /// The sources gave different counts for longer than the quiet period.
     SourcesDisagreed,
 }
 
 impl Warning {
     /// Every warning.
-    pub const ALL: [Self; 4] = [Self::EndedWithSignal, Self::ToldByOthers, Self::NoHook, Self::SourcesDisagreed];
+    pub const ALL: [Self; 5] =
+        [Self::EndedWithSignal, Self::ToldByOthers, Self::NoHook, Self::GaugeLeak, Self::SourcesDisagreed];
 
     /// The code that users see.
     #[must_use]
@@ -24,6 +27,7 @@ impl Warning {
             Self::EndedWithSignal => "ended_with_signal",
             Self::ToldByOthers => "told_by_others",
             Self::NoHook => "no_hook",
+            Self::GaugeLeak => "gauge_leak",
             Self::SourcesDisagreed => "sources_disagreed",
         }
     }
@@ -90,7 +94,7 @@ mod tests {
     fn codes_are_parsed_back() {
         assert_eq!(
             Warning::ALL.map(Warning::name),
-            ["ended_with_signal", "told_by_others", "no_hook", "sources_disagreed"]
+            ["ended_with_signal", "told_by_others", "no_hook", "gauge_leak", "sources_disagreed"]
         );
         assert_eq!(Warning::ALL.map(|warning| Warning::from_name(warning.name())), Warning::ALL.map(Some));
         assert_eq!(Warning::from_name("drained"), None);

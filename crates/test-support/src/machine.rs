@@ -37,6 +37,7 @@ pub fn policy() -> Policy {
             scrape_timeout: seconds(2),
         },
         sources: vec![Source::Metrics],
+        gauge_leak_after: None,
         signal: Some(("SIGINT".into(), 2)),
         wait_for_exit: false,
         idle: no_idle_policy(),

@@ -35,6 +35,10 @@ pub(super) const REFUSED: &[(&str, &str, &[&str], &[&str])] = &[
     ("--streams-port", "0", G, &["'0'", "65535"]),
     ("--streams-port", "http", G, &["'http'", "65535"]),
     ("--streams-port", "", G, &["names no port"]),
+    ("--gauge-leak-after", "soon", G, &["'soon'", "30m", "off"]),
+    ("--gauge-leak-after", "5m", G, &["300s", "--streams-port"]),
+    ("--gauge-leak-after", "5m", PORT, &["300s", "no page"]),
+    ("--gauge-leak-after", "0", COUNTED_TWICE, &["0ns", "off"]),
     ("--activity-port", "65536", G, &["'65536'", "65535"]),
     ("--idle-after", "soon", G, &["'soon'", "30m"]),
     ("--idle-after", "1s", G, &["1s", "at least 2s"]),
@@ -84,7 +88,10 @@ pub(super) const G: &[&str] = &["--grace-period=30"];
 const GENERIC: &[&str] = &["--grace-period=30", "--preset=generic"];
 const PAGE: &[&str] = &["--grace-period=30", "--preset=generic", "--metrics-url=http://a/", "--streams=up"];
 
+const PORT: &[&str] = &["--grace-period=30", "--preset=generic", "--streams-port=80"];
 const TWO_PORTS: &[&str] = &["--grace-period=30", "--preset=generic", "--streams-port=80", "--activity-port=81"];
+const COUNTED_TWICE: &[&str] =
+    &["--grace-period=30", "--preset=generic", "--metrics-url=http://a/", "--streams=up", "--streams-port=80"];
 const PAGE_AND_PORT: &[&str] = &[
     "--grace-period=30",
     "--preset=generic",

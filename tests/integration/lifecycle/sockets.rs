@@ -105,6 +105,28 @@ fn socket_zero_without_evidence_does_not_override_failed_page() {
 }
 
 #[test]
+fn leaked_gauge_is_overruled_only_without_connections() {
+    let (fixture, port) = (Fixture::with_streams(2), Port::open());
+    let number = port.number().to_string();
+    let args = ["--streams-port", &number, "--gauge-leak-after", "1s"];
+    let mut sidecar = fixture.start_ready(&[&QUICK_TIMES[..], &args].concat());
+    let connection = port.connect();
+    sidecar.wait_for_status("/sources/2/streams", 1);
+    let hook = sidecar.call_hook();
+    sidecar.wait_for_status("/phase", "draining");
+    sidecar.wait_for_readings(60);
+    assert!(hook.is_pending(), "released with a stream alive");
+    assert_eq!(sidecar.status()["streams"], 2);
+    drop(connection);
+    let outcome = hook.outcome();
+    assert_eq!((&outcome["outcome"], &outcome["stragglers"]), (&json!("drained"), &json!(0)));
+    let warnings = outcome["warnings"].as_array().unwrap();
+    assert!(warnings.contains(&json!("gauge_leak")), "{outcome}");
+    let line = sidecar.wait_for_log("its count is overruled");
+    assert_eq!((&line["level"], &line["streams"]), (&json!("WARN"), &json!(2)));
+}
+
+#[test]
 fn streams_port_without_listener_is_not_ready() {
     let fixture = Fixture::with_streams(0);
     let unused = Port::open();

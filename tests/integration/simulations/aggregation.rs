@@ -39,7 +39,7 @@ fn reading() -> impl Strategy<Value = Reading> {
 impl Model {
     pub(crate) fn new(sources: &[Source]) -> Self {
         let readings = sources.iter().map(|source| (*source, Vec::new())).collect();
-        Self { source_set: SourceSet::new(sources), readings }
+        Self { source_set: SourceSet::new(sources, None), readings }
     }
 
     /// Records a reading, and checks the count.

@@ -33,6 +33,7 @@ fn policy() -> Policy {
             scrape_timeout: seconds(2),
         },
         sources: vec![Source::Metrics],
+        gauge_leak_after: None,
         signal: Some(("SIGINT".to_owned(), 2)),
         wait_for_exit: false,
         idle: IdlePolicy { ports: vec![PORT], rule, ends_drain: true },

@@ -163,10 +163,12 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
     ];
     let on_sigterm = prop_oneof![Just(SigtermPolicy::Drain), Just(SigtermPolicy::Exit), Just(SigtermPolicy::Auto)];
     let signal = prop_oneof![9 => Just(Some(("SIGINT".to_owned(), 2))), 1 => Just(None)];
-    (times(), sources, signal, prop::bool::weighted(0.15), idle(), on_sigterm).prop_map(
-        |(times, sources, signal, wait_for_exit, idle, on_sigterm)| Policy {
+    let gauge_leak_after = prop_oneof![1 => Just(None), 1 => millis(15_000).prop_map(Some)];
+    (times(), sources, gauge_leak_after, signal, prop::bool::weighted(0.15), idle(), on_sigterm).prop_map(
+        |(times, sources, gauge_leak_after, signal, wait_for_exit, idle, on_sigterm)| Policy {
             times,
             sources,
+            gauge_leak_after,
             signal,
             wait_for_exit,
             idle,

@@ -73,7 +73,8 @@ async fn counts_until_exit() -> Vec<u64> {
     let rule = IdleRule { window: Duration::from_secs(60), rate: 256, direction: WorkDirection::Received };
     let idle = IdlePolicy { ports: Vec::new(), rule, ends_drain: false };
     let ports = vec![address.port()];
-    let sources = Sources { page: None, status: None, streams_ports: ports, idle, accept_below: None };
+    let sources =
+        Sources { page: None, status: None, streams_ports: ports, gauge_leak_after: None, idle, accept_below: None };
     let (queue, mut events) = mpsc::channel(16);
     let clock = Clock::start();
     let poller = SourcePoller::new(&sources, clock, queue);

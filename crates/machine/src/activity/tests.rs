@@ -175,7 +175,7 @@ fn direction_decides_which_bytes_are_work() {
     for (rates, active) in [
         ([2000, 0], [true, false, true]),
         ([0, 2000], [false, true, true]),
-        ([120, 120], [false, false, false]),
+        ([80, 80], [false, false, false]),
         ([26, 26], [false, false, false]),
     ] {
         assert_eq!([Received, Sent, Either].map(|direction| is_active(direction, rates)), active, "{rates:?}");

@@ -21,6 +21,7 @@ impl Controller {
             streams: StreamsView {
                 count: self.incarnation.sources.streams(),
                 idle: self.incarnation.idle(&self.policy).map(|idle| idle.streams),
+                leaked: self.incarnation.sources.leaked(),
                 disagreement: disagreement.filter(|time| *time > self.policy.times.quiet_period),
                 sources: self.incarnation.sources.states().to_vec(),
             },

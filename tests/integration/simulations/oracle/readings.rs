@@ -28,6 +28,7 @@ struct Request {
 pub(crate) struct Readings {
     quiet_period: Duration,
     sources: Vec<Source>,
+    gauge_leak_after: Option<Duration>,
     polls: Vec<Request>,
     /// Whether a server ever responded.
     pub(crate) ever_answered: bool,
@@ -38,7 +39,8 @@ pub(crate) struct Readings {
 impl Readings {
     pub(crate) fn new(policy: &Policy) -> Self {
         let (quiet_period, sources) = (policy.times.quiet_period, policy.sources.clone());
-        Self { quiet_period, sources, polls: Vec::new(), ever_answered: false, outdated: 0 }
+        let gauge_leak_after = policy.gauge_leak_after;
+        Self { quiet_period, sources, gauge_leak_after, polls: Vec::new(), ever_answered: false, outdated: 0 }
     }
 
     pub(crate) fn request(&mut self, requested_at: Time, timeout: Duration, target: Option<Incarnation>) {
@@ -94,16 +96,51 @@ impl Readings {
 
     /// How long zero has lasted beyond the quiet period, by the polls since then; `None` if it has not lasted that long.
     pub(crate) fn zero_beyond_quiet_period(&self, now: Time, since: Time) -> Option<Duration> {
-        let polls: Vec<&Request> =
-            self.polls.iter().filter(|poll| poll.requested_at >= since && poll.is_finished(now)).collect();
-        let first = polls.iter().rev().take_while(|poll| poll.is_zero()).last()?;
-        polls.last()?.requested_at.since(first.requested_at).checked_sub(self.quiet_period)
+        let is_relevant = |index: &usize| {
+            let poll = &self.polls[*index];
+            poll.requested_at >= since && poll.is_finished(now)
+        };
+        let polls: Vec<usize> = (0..self.polls.len()).filter(is_relevant).collect();
+        let first = polls.iter().rev().take_while(|index| self.is_zero(**index)).last()?;
+        self.polls[*polls.last()?].requested_at.since(self.polls[*first].requested_at).checked_sub(self.quiet_period)
+    }
+
+    /// Whether a poll counts zero.
+    fn is_zero(&self, index: usize) -> bool {
+        self.polls[index].is_zero(self.is_page_overruled(index))
+    }
+
+    /// Whether the counts of a page are overruled in a poll: for long enough, no poll has shown a connection, and no page
+    /// has counted more than before.
+    fn is_page_overruled(&self, index: usize) -> bool {
+        let Some(after) = self.gauge_leak_after else { return false };
+        let is_empty = |index: &usize| self.polls[*index].count_of(Source::Sockets) == Some(0);
+        let opened = |index: usize| self.polls[..=index].iter().any(Request::shows_listener);
+        let run = (0..=index).rev().take_while(is_empty).take_while(|index| opened(*index));
+        let mut first = index + 1;
+        for empty in run {
+            first = empty;
+            if self.has_page_risen(empty) {
+                break;
+            }
+        }
+        let polls = &self.polls[first..=index];
+        polls.len() >= 3 && polls[polls.len() - 1].requested_at.since(polls[0].requested_at) >= after
+    }
+
+    /// Whether a page counts more in this poll than when it last counted.
+    fn has_page_risen(&self, index: usize) -> bool {
+        self.sources.iter().filter(|source| source.is_page()).any(|source| {
+            let before = self.polls[..index].iter().rev().find_map(|poll| poll.count_of(*source));
+            self.polls[index].count_of(*source).is_some_and(|count| count > before.unwrap_or(0))
+        })
     }
 
     /// The count by the last poll, if that is not older than this.
     pub(crate) fn fresh_count(&self, now: Time, age: Duration) -> Option<u64> {
-        let last = self.polls.iter().rev().find(|poll| poll.is_finished(now))?;
-        let counts = self.sources.iter().filter_map(|source| last.count_of(*source));
+        let index = self.polls.iter().rposition(|poll| poll.is_finished(now))?;
+        let (last, is_overruled) = (&self.polls[index], self.is_page_overruled(index));
+        let counts = self.sources.iter().filter_map(|source| last.used_count_of(*source, is_overruled));
         counts.max().filter(|_| now.since(last.answered_at) <= age)
     }
 
@@ -139,9 +176,22 @@ impl Request {
         readings.find(|(answering, _)| *answering == source).and_then(|(source, reading)| count(*source, reading))
     }
 
-    fn is_zero(&self) -> bool {
+    /// The count of a source, which is zero for a page that is overruled.
+    fn used_count_of(&self, source: Source, is_page_overruled: bool) -> Option<u64> {
+        self.count_of(source).map(|count| if is_page_overruled && source.is_page() { 0 } else { count })
+    }
+
+    fn shows_listener(&self) -> bool {
+        let mut readings = self.readings.iter().flatten();
+        readings.any(|(source, reading)| {
+            *source == Source::Sockets && matches!(reading, Reading::Counts(counts) if !counts.contains(&None))
+        })
+    }
+
+    fn is_zero(&self, is_page_overruled: bool) -> bool {
         let readings = || self.readings.iter().flatten();
-        let counts: Vec<u64> = readings().filter_map(|(source, reading)| count(*source, reading)).collect();
+        let used = |(source, _): &(Source, Reading)| self.used_count_of(*source, is_page_overruled);
+        let counts: Vec<u64> = readings().filter_map(used).collect();
         counts.iter().max() == Some(&0) && !readings().any(|(source, reading)| is_missing(*source, reading))
     }
 }
