@@ -105,7 +105,7 @@ impl Settings {
     #[must_use]
     pub fn identity(&self) -> String {
         let page = self.sources.page.as_ref().map(|(url, _)| url.to_string());
-        format!("{:?} {:?} {:?} {:?}", self.matcher, self.signal, page, self.sources.streams_ports)
+        format!("{:?} {:?} {:?} {:?}", self.matcher, self.signal, page, self.sources.streams_ports.ports)
     }
 }
 

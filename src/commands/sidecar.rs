@@ -88,7 +88,7 @@ fn log_start(settings: &Settings, listener: &TcpListener) {
         target = ?Nullable(settings.matcher.as_ref()),
         signal = ?Nullable(settings.signal_name()),
         metrics_url = ?Nullable(settings.sources.page.as_ref().map(|(url, _)| url)),
-        streams_ports = ?settings.sources.streams_ports,
+        streams_ports = ?settings.sources.streams_ports.ports,
         activity_ports = ?settings.sources.idle.ports,
         "started"
     );

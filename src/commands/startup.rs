@@ -52,8 +52,8 @@ pub(super) fn policy(settings: &Settings, observed_since: ObservationStart) -> P
     Policy {
         times: settings.times.clone(),
         sources: settings.sources.list(),
+        streams_ports: settings.sources.streams_ports.clone(),
         signal: settings.signal.map(|signal| (signal.as_str().to_owned(), signal.number())),
-        gauge_leak_after: settings.sources.gauge_leak_after,
         wait_for_exit: settings.wait_for == WaitFor::Exit,
         idle: settings.sources.idle.clone(),
         accept_below: settings.sources.accept_below,
@@ -83,7 +83,7 @@ pub(super) fn wanted(settings: &Settings) -> Wanted {
         metrics_url: page.map(|(url, _)| url.to_string()).unwrap_or_default(),
         streams: page.map(|(_, selectors)| text(&selectors.eager)).unwrap_or_default(),
         lazy_streams: page.map(|(_, selectors)| text(&selectors.lazy)).unwrap_or_default(),
-        streams_ports: sources.streams_ports.clone(),
+        streams_ports: sources.streams_ports.ports.clone(),
         status_url: sources.status.as_ref().map(ToString::to_string).unwrap_or_default(),
     }
 }

@@ -9,7 +9,7 @@ use crate::settings::error::SettingError;
 use crate::settings::preset::Defaults;
 use crate::settings::values::{self, OrNone, Ports, WaitFor};
 use lameduck_machine::activity::IdleRule;
-use lameduck_machine::policy::{AcceptLimit, IdlePolicy};
+use lameduck_machine::policy::{AcceptLimit, IdlePolicy, StreamsPorts};
 use lameduck_machine::reading::Source;
 use lameduck_parsers::selector::Selector;
 
@@ -28,9 +28,7 @@ pub struct Sources {
     /// The JSON status page.
     pub status: Option<Url>,
     /// The ports whose connections are streams.
-    pub streams_ports: Vec<u16>,
-    /// How long these ports must have had no connection to overrule the count of a page; `None` if they never do.
-    pub gauge_leak_after: Option<Duration>,
+    pub streams_ports: StreamsPorts,
     /// How idle streams are detected.
     pub idle: IdlePolicy,
     /// The number of open streams at which load balancers should send no more.
@@ -43,13 +41,15 @@ impl Sources {
     /// # Errors
     /// Names the setting, its value and the fix.
     pub(super) fn new(args: &SidecarArgs, preset: &Defaults, wait_for: WaitFor) -> Result<Self, SettingError> {
-        let streams_ports = ports(&args.streams_port, &preset.streams_ports);
-        let status_port = preset.status_path.zip(streams_ports.first());
+        let streams_ports = StreamsPorts {
+            ports: ports(&args.streams_port, &preset.streams_ports),
+            gauge_leak_after: args.gauge_leak_after.as_ref().and_then(|OrNone(after)| *after),
+        };
+        let status_port = preset.status_path.zip(streams_ports.ports.first());
         let sources = Self {
             page: page(args, preset)?,
             status: status_port.map(|(path, port)| Url::new("127.0.0.1", *port, path)),
             streams_ports,
-            gauge_leak_after: args.gauge_leak_after.as_ref().and_then(|OrNone(after)| *after),
             idle: idle(args, ports(&args.activity_port, &preset.activity_ports)),
             accept_below: args.accept_below,
         };
@@ -66,7 +66,7 @@ impl Sources {
         [
             (Source::Metrics, selectors.is_some_and(|selectors| !selectors.eager.is_empty())),
             (Source::Lazy, selectors.is_some_and(|selectors| !selectors.lazy.is_empty())),
-            (Source::Sockets, !self.streams_ports.is_empty()),
+            (Source::Sockets, !self.streams_ports.ports.is_empty()),
             (Source::Status, self.status.is_some()),
         ]
         .into_iter()
@@ -77,7 +77,7 @@ impl Sources {
     /// Lists every port whose connections are observed.
     #[must_use]
     pub fn watched_ports(&self) -> Vec<u16> {
-        let mut ports = [self.streams_ports.as_slice(), self.idle.ports.as_slice()].concat();
+        let mut ports = [self.streams_ports.ports.as_slice(), self.idle.ports.as_slice()].concat();
         ports.sort_unstable();
         ports.dedup();
         ports
@@ -104,9 +104,9 @@ impl Sources {
     }
 
     fn check_gauge_leak(&self) -> Result<(), SettingError> {
-        let Some(after) = self.gauge_leak_after else { return Ok(()) };
+        let Some(after) = self.streams_ports.gauge_leak_after else { return Ok(()) };
         let refused = |cause, fix| Err(SettingError::new("--gauge-leak-after", format_args!("{after:?}"), cause, fix));
-        if self.streams_ports.is_empty() {
+        if self.streams_ports.ports.is_empty() {
             return refused(
                 "without the connections of the streams, a leak cannot be detected",
                 "name the port of the streams with --streams-port",
@@ -131,7 +131,7 @@ impl Sources {
         if self.idle.ports.is_empty() {
             return refused("idle streams cannot be detected", "name the port of the streams with --activity-port");
         }
-        if let Some(port) = self.streams_ports.iter().find(|port| !self.idle.ports.contains(port)) {
+        if let Some(port) = self.streams_ports.ports.iter().find(|port| !self.idle.ports.contains(port)) {
             return refused(
                 &format!("idle streams of --streams-port {port} cannot be detected"),
                 "name that port with --activity-port, too",

@@ -233,7 +233,7 @@ mod tests {
     use std::time::Duration;
 
     use lameduck_machine::activity::{IdleRule, WorkDirection};
-    use lameduck_machine::policy::IdlePolicy;
+    use lameduck_machine::policy::{IdlePolicy, StreamsPorts};
 
     use super::*;
     use crate::io::clock::Clock;
@@ -250,14 +250,8 @@ mod tests {
         };
         let rule = IdleRule { window: Duration::from_secs(60), rate: 256, direction: WorkDirection::Received };
         let idle = IdlePolicy { ports: Vec::new(), rule, ends_drain: false };
-        let sources = Sources {
-            page: None,
-            status: None,
-            streams_ports: Vec::new(),
-            gauge_leak_after: None,
-            idle,
-            accept_below: None,
-        };
+        let sources =
+            Sources { page: None, status: None, streams_ports: StreamsPorts::default(), idle, accept_below: None };
         let poller = SourcePoller::new(&sources, Clock::start(), queue.clone());
         let termination = TerminationLog { path: "/nonexistent".into(), create: false };
         Effects::new(queue, finder, poller, None, termination).unwrap()

@@ -6,6 +6,7 @@ mod counting;
 mod drain_sequence;
 mod exits;
 mod gauge_leak;
+mod health_checks;
 mod honest_drains;
 mod hooks;
 mod idle;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use lameduck_machine::activity::{IdleRule, WorkDirection};
 use lameduck_machine::drain_times::DrainTimes;
-use lameduck_machine::policy::{IdlePolicy, Policy, SigtermPolicy};
+use lameduck_machine::policy::{IdlePolicy, Policy, SigtermPolicy, StreamsPorts};
 use lameduck_machine::reading::Source;
 use lameduck_machine::result::{DrainResult, Outcome, Trigger};
 use proptest::prelude::*;
@@ -73,7 +73,7 @@ fn drained(times: DrainTimes, streams: u64) -> DrainResult {
     let policy = Policy {
         times,
         sources,
-        gauge_leak_after: None,
+        streams_ports: StreamsPorts::default(),
         signal,
         wait_for_exit: false,
         idle,

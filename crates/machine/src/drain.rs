@@ -4,6 +4,7 @@
 //! 2. *Draining*: the target is signalled as soon as a fresh search permits it, and accepts no more streams.
 //! 3. The count must stay at zero for the quiet period, and a reading **requested at its end or later** must confirm
 //!    it: a timer alone never ends a drain as `drained`. A signalled target then gets the exit wait to exit by itself.
+//!    Connections that exist in one poll only, such as those of health checks, do not interrupt the quiet period.
 //! 4. If only idle streams are left, the drain ends if the settings allow it.
 //! 5. The target's exit and the deadline end the drain immediately.
 
@@ -15,6 +16,7 @@ use crate::result::{Outcome, Trigger};
 use crate::saved_drain::SavedDrain;
 use crate::source_set::StreamCount;
 use crate::time::Time;
+use crate::zero_streak::ZeroStreak;
 
 /// How long before the deadline the last poll ends.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(50);
@@ -43,19 +45,13 @@ enum Stage {
     Draining { since: Time, zero: Option<ZeroStreak> },
 }
 
-/// A period in which every poll has counted zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct ZeroStreak {
-    since: Time,
-    /// Whether a poll that was requested at the end of the quiet period or later was zero.
-    confirmed: bool,
-}
-
 /// What the rules of a drain depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrainInput {
     /// The count of all sources; `None` if unknown.
     pub count: Option<StreamCount>,
+    /// Whether the count is zero but for connections that the poll before did not show.
+    pub only_new: bool,
     /// The time of the reading with only idle streams; `None` if others are left, or if that does not end the drain.
     pub only_idle: Option<Time>,
     /// Whether the target was signalled and is still alive, so that its exit is worth waiting for.
@@ -159,6 +155,7 @@ impl Drain {
             Some(count) if count.streams == 0 && count.as_of >= *since => {
                 Some(ZeroStreak::extend(*zero, times, count.as_of))
             }
+            Some(_) if input.only_new => zero.map(ZeroStreak::interrupt),
             Some(_) | None => None,
         };
         if input.wait_for_exit {
@@ -167,8 +164,8 @@ impl Drain {
         if input.only_idle >= Some(*since) {
             return Some(Outcome::Idle);
         }
-        let ZeroStreak { since: zero_since, confirmed: true } = (*zero)? else { return None };
-        let over = input.count?.as_of >= zero_completes_at(times, zero_since, input.awaiting_exit);
+        let zero = zero.filter(|zero| zero.is_confirmed())?;
+        let over = input.count?.as_of >= zero.completes_at(times, input.awaiting_exit);
         over.then_some(Outcome::Drained)
     }
 
@@ -187,7 +184,7 @@ impl Drain {
             Stage::Draining { since, zero } => (Some(since), zero),
         };
         let confirms = zero.map(|zero| zero.since + times.quiet_period);
-        let completes = zero.map(|zero| zero_completes_at(times, zero.since, awaiting_exit));
+        let completes = zero.map(|zero| zero.completes_at(times, awaiting_exit));
         let last = Some(self.deadline - times.final_poll_lead());
         [Some(self.started_at), since, confirms, completes, last].into_iter().flatten()
     }
@@ -209,23 +206,8 @@ impl Drain {
     }
 
     const fn zero_is_confirmed(&self) -> bool {
-        matches!(self.stage, Stage::Draining { zero: Some(ZeroStreak { confirmed: true, .. }), .. })
+        matches!(self.stage, Stage::Draining { zero: Some(zero), .. } if zero.is_confirmed())
     }
-}
-
-impl ZeroStreak {
-    /// Adds a zero to this streak, or starts one.
-    fn extend(before: Option<Self>, times: &DrainTimes, as_of: Time) -> Self {
-        let since = before.map_or(as_of, |zero| zero.since);
-        let confirmed = before.is_some_and(|zero| zero.confirmed) || as_of >= since + times.quiet_period;
-        Self { since, confirmed }
-    }
-}
-
-/// The time from which a poll that counts zero ends the drain.
-fn zero_completes_at(times: &DrainTimes, zero_since: Time, awaiting_exit: bool) -> Time {
-    let exit_wait = if awaiting_exit { times.exit_wait } else { Duration::ZERO };
-    zero_since + times.quiet_period + exit_wait
 }
 
 #[cfg(test)]
@@ -242,7 +224,7 @@ mod tests {
     /// The input after a poll requested at this second; the target was signalled.
     fn counted(second: u64, streams: u64) -> DrainInput {
         let count = Some(StreamCount { streams, as_of: at(second) });
-        DrainInput { count, only_idle: None, awaiting_exit: true, wait_for_exit: false }
+        DrainInput { count, only_new: false, only_idle: None, awaiting_exit: true, wait_for_exit: false }
     }
 
     fn draining() -> Drain {
@@ -321,6 +303,29 @@ mod tests {
             assert_eq!(drain.evaluate(&times(60), counted(second, streams)), None);
         }
         assert_eq!(drain.evaluate(&times(60), counted(122, 0)), Some(Outcome::Drained));
+    }
+
+    #[test]
+    fn connections_of_one_poll_do_not_interrupt_the_quiet_period() {
+        let new = |second| DrainInput { only_new: true, ..counted(second, 1) };
+        let mut drain = draining();
+        for input in [counted(105, 0), new(106), counted(107, 0), new(117), new(118)] {
+            assert_eq!(drain.evaluate(&times(60), input), None);
+        }
+        assert_eq!(drain.evaluate(&times(60), counted(119, 0)), Some(Outcome::Drained));
+    }
+
+    #[test]
+    fn new_connection_may_be_a_stream() {
+        let mut drain = draining();
+        let new = |second| DrainInput { only_new: true, ..counted(second, 1) };
+        for input in [new(105), counted(106, 0), counted(118, 1), counted(119, 0), counted(130, 0), new(131)] {
+            assert_eq!(drain.evaluate(&times(60), input), None);
+        }
+        assert_eq!(
+            (drain.at_exit(false), drain.at_deadline(at(155), false)),
+            (Outcome::Exited, Some(Outcome::Expired))
+        );
     }
 
     #[test]

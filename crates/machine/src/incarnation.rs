@@ -69,7 +69,7 @@ impl IncarnationState {
     #[must_use]
     pub fn new(policy: &Policy) -> Self {
         Self {
-            sources: SourceSet::new(&policy.sources, policy.gauge_leak_after),
+            sources: SourceSet::new(&policy.sources, policy.streams_ports.gauge_leak_after),
             page: PageIdentity::default(),
             activity: ActivityTracker::new(policy.idle.rule),
             lifetimes: StreamLifetimes::default(),
@@ -86,12 +86,18 @@ impl IncarnationState {
     pub fn observe(&mut self, poll: &Poll, policy: &Policy, now: Time) -> StreamsSeen {
         let mut seen = StreamsSeen::default();
         self.answered_at = Some(now);
-        if let Some(SocketReading { read_at, table }) = &poll.sockets {
-            let sample = Sample { requested_at: poll.requested_at, read_at: *read_at };
-            match table {
-                Ok(table) => seen = self.sample(sample, table, policy),
-                Err(_) => self.activity.mark_unreadable(),
+        self.sources.record_new_connections(false);
+        match &poll.sockets {
+            Some(SocketReading { read_at, table: Ok(table) }) => {
+                let sample = Sample { requested_at: poll.requested_at, read_at: *read_at };
+                seen = self.sample(sample, table, policy);
+                self.sources.record_new_connections(self.are_streams_new(table, policy));
             }
+            Some(SocketReading { table: Err(_), .. }) => {
+                self.activity.mark_unreadable();
+                self.lifetimes.mark_unreadable();
+            }
+            None => self.lifetimes.mark_unreadable(),
         }
         seen.listener_closed = self.stop_signs.observe(poll);
         for process in &poll.page_processes {
@@ -132,6 +138,14 @@ impl IncarnationState {
         self.activity.observe(sample, &bytes);
         let ages = self.activity.active_at(sample).filter_map(|cookie| self.lifetimes.age(cookie, sample.read_at));
         StreamsSeen { ended, oldest_active: ages.max(), ..StreamsSeen::default() }
+    }
+
+    /// Whether there are connections that count as streams, and all of them are new. Without cookies, they are not known
+    /// to be.
+    fn are_streams_new(&self, table: &SocketTable, policy: &Policy) -> bool {
+        let mut streams =
+            table.connections.iter().filter(|it| policy.streams_ports.ports.contains(&it.port())).peekable();
+        streams.peek().is_some() && streams.all(|it| it.cookie.is_some_and(|cookie| self.lifetimes.is_new(cookie)))
     }
 
     /// Ends all connections, because the target has ended, and returns how long they lasted.
@@ -181,6 +195,7 @@ impl IncarnationState {
     pub fn drain_input(&self, target: &TargetTracker, policy: &Policy, now: Time) -> DrainInput {
         DrainInput {
             count: self.sources.count(),
+            only_new: self.sources.counts_only_new(),
             only_idle: self.only_idle_as_of(policy, now),
             awaiting_exit: target.is_awaiting_exit(),
             wait_for_exit: policy.wait_for_exit,

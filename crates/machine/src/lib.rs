@@ -54,3 +54,4 @@ pub mod target;
 pub mod target_tracker;
 pub mod time;
 pub mod warnings;
+pub mod zero_streak;

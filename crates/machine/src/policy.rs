@@ -14,8 +14,8 @@ pub struct Policy {
     pub times: DrainTimes,
     /// The configured sources.
     pub sources: Vec<Source>,
-    /// How long the socket table must have shown no connection to overrule the count of a page; `None` if it never does.
-    pub gauge_leak_after: Option<Duration>,
+    /// The ports whose connections are streams.
+    pub streams_ports: StreamsPorts,
     /// The signal's name and number. `None` only counts and waits, and makes the target optional.
     pub signal: Option<(String, i32)>,
     /// Whether only the target's own exit ends a drain.
@@ -30,6 +30,15 @@ pub struct Policy {
     pub observed_since: ObservationStart,
     /// A random number, from which the ids of drains are made.
     pub id_seed: u64,
+}
+
+/// The ports whose connections are streams.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamsPorts {
+    /// The ports; if there are none, connections are not counted.
+    pub ports: Vec<u16>,
+    /// How long they must have had no connection to overrule the count of a page; `None` if they never do.
+    pub gauge_leak_after: Option<Duration>,
 }
 
 /// How idle streams are distinguished from active ones, and whether they end a drain.
@@ -76,7 +85,7 @@ pub(crate) mod tests {
         Policy {
             times: times(60),
             sources: vec![Source::Metrics],
-            gauge_leak_after: None,
+            streams_ports: StreamsPorts::default(),
             signal: Some(("SIGINT".into(), 2)),
             wait_for_exit: false,
             idle: IdlePolicy { ports: Vec::new(), rule, ends_drain: false },

@@ -21,6 +21,8 @@ pub struct StreamCount {
 pub struct SourceSet {
     states: Vec<SourceState>,
     leak: GaugeLeak,
+    /// Whether every connection that the socket table counts is new.
+    only_new: bool,
 }
 
 impl SourceSet {
@@ -29,7 +31,7 @@ impl SourceSet {
     #[must_use]
     pub fn new(sources: &[Source], gauge_leak_after: Option<Duration>) -> Self {
         let states = sources.iter().copied().map(SourceState::new).collect();
-        Self { states, leak: GaugeLeak::new(gauge_leak_after) }
+        Self { states, leak: GaugeLeak::new(gauge_leak_after), only_new: false }
     }
 
     /// Records a reading.
@@ -59,7 +61,22 @@ impl SourceSet {
     /// streams before overrules such a failure. The count of a gauge that leaks is zero.
     #[must_use]
     pub fn count(&self) -> Option<StreamCount> {
-        self.combine(|state| if self.is_overruled(state) { Some(0) } else { state.streams() })
+        self.combine(|state| self.used_streams(state))
+    }
+
+    /// Records whether every connection that the last socket table counts is new: no earlier table shows it.
+    pub const fn record_new_connections(&mut self, only_new: bool) {
+        self.only_new = only_new;
+    }
+
+    /// Whether the count is zero but for connections that are all new.
+    #[must_use]
+    pub fn counts_only_new(&self) -> bool {
+        let without_connections = |state: &SourceState| match state.source {
+            Source::Sockets => state.streams().map(|_| 0),
+            Source::Metrics | Source::Lazy | Source::Status => self.used_streams(state),
+        };
+        self.only_new && self.combine(without_connections).is_some_and(|count| count.streams == 0)
     }
 
     /// The same count, including the streams of a gauge that leaks.
@@ -72,6 +89,10 @@ impl SourceSet {
     #[must_use]
     pub fn leaked(&self) -> Option<u64> {
         self.states.iter().filter(|state| self.is_overruled(state)).filter_map(SourceState::streams).max()
+    }
+
+    fn used_streams(&self, state: &SourceState) -> Option<u64> {
+        if self.is_overruled(state) { Some(0) } else { state.streams() }
     }
 
     fn is_overruled(&self, state: &SourceState) -> bool {

@@ -12,8 +12,18 @@ use crate::time::Time;
 #[derive(Clone, Debug, Default)]
 pub struct StreamLifetimes {
     last: Option<Sample>,
-    /// When each was opened; `None` for those that were open before the first sample.
-    open: HashMap<u64, Option<Time>>,
+    /// Whether the table could not be read since the last sample.
+    has_gap: bool,
+    open: HashMap<u64, Open>,
+}
+
+/// An open connection.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    /// When it was opened; `None` if it was open before the first sample.
+    at: Option<Time>,
+    /// Whether the last sample is the first that shows it, and the poll before had a sample, too.
+    is_new: bool,
 }
 
 impl StreamLifetimes {
@@ -23,9 +33,22 @@ impl StreamLifetimes {
     pub fn observe(&mut self, sample: Sample, cookies: impl Iterator<Item = u64>) -> Vec<Duration> {
         let between = self.last.map(|last| midpoint(last.requested_at, sample.read_at));
         let mut before = std::mem::take(&mut self.open);
-        self.open = cookies.map(|cookie| (cookie, before.remove(&cookie).unwrap_or(between))).collect();
-        self.last = Some(sample);
+        let new = Open { at: between, is_new: self.last.is_some() && !self.has_gap };
+        let mut open = |cookie| before.remove(&cookie).map_or(new, |known| Open { is_new: false, ..known });
+        self.open = cookies.map(|cookie| (cookie, open(cookie))).collect();
+        (self.last, self.has_gap) = (Some(sample), false);
         durations(before, between)
+    }
+
+    /// Records that a poll could not read the table.
+    pub const fn mark_unreadable(&mut self) {
+        self.has_gap = true;
+    }
+
+    /// Whether the last sample shows this connection, and the poll before it did not.
+    #[must_use]
+    pub fn is_new(&self, cookie: u64) -> bool {
+        self.open.get(&cookie).is_some_and(|open| open.is_new)
     }
 
     /// Ends all connections, because the target has ended, and returns their durations.
@@ -37,17 +60,17 @@ impl StreamLifetimes {
     /// The age of an open connection; `None` if it was open before the first sample.
     #[must_use]
     pub fn age(&self, cookie: u64, now: Time) -> Option<Duration> {
-        self.open.get(&cookie).copied().flatten().map(|opened| now.since(opened))
+        self.open.get(&cookie).and_then(|open| open.at).map(|opened| now.since(opened))
     }
 
     /// The minimum ages of the open connections.
     pub fn ages(&self, now: Time) -> impl Iterator<Item = Duration> {
-        self.open.values().map(move |opened| opened.map_or(Duration::ZERO, |opened| now.since(opened)))
+        self.open.values().map(move |open| open.at.map_or(Duration::ZERO, |opened| now.since(opened)))
     }
 }
 
-fn durations(ended: HashMap<u64, Option<Time>>, ended_at: Option<Time>) -> Vec<Duration> {
-    let duration = |opened: Option<Time>| Some(ended_at?.since(opened?));
+fn durations(ended: HashMap<u64, Open>, ended_at: Option<Time>) -> Vec<Duration> {
+    let duration = |open: Open| Some(ended_at?.since(open.at?));
     ended.into_values().filter_map(duration).collect()
 }
 
@@ -86,6 +109,24 @@ mod tests {
         let mut lifetimes = StreamLifetimes::default();
         ended_at(&mut lifetimes, 0, &[1]);
         assert!(ended_at(&mut lifetimes, 10, &[]).is_empty());
+    }
+
+    #[test]
+    fn connection_is_new_in_the_first_sample_after_another_poll_without_it() {
+        let mut lifetimes = StreamLifetimes::default();
+        let mut new = |second, cookies: &[u64]| {
+            ended_at(&mut lifetimes, second, cookies);
+            [7, 8].map(|cookie| lifetimes.is_new(cookie))
+        };
+        assert_eq!(new(0, &[7]), [false, false], "it may be old");
+        assert_eq!(new(1, &[7, 8]), [false, true]);
+        assert_eq!(new(2, &[7, 8]), [false, false]);
+        assert_eq!(new(3, &[]), [false, false]);
+        lifetimes.mark_unreadable();
+        ended_at(&mut lifetimes, 5, &[9]);
+        assert!(!lifetimes.is_new(9), "the poll before may have missed it");
+        ended_at(&mut lifetimes, 6, &[9, 10]);
+        assert!(!lifetimes.is_new(9) && lifetimes.is_new(10));
     }
 
     #[test]

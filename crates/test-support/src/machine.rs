@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use lameduck_machine::activity::{IdleRule, WorkDirection};
 use lameduck_machine::drain_times::DrainTimes;
-use lameduck_machine::policy::{IdlePolicy, Policy, SigtermPolicy};
+use lameduck_machine::policy::{IdlePolicy, Policy, SigtermPolicy, StreamsPorts};
 use lameduck_machine::reading::{Count, ReadError, ReadErrorKind, Reading, Source};
 use lameduck_machine::target::{Found, Incarnation, ObservationStart, SearchResult, SignalBlocker};
 use lameduck_machine::time::Time;
+
+use crate::traffic::PORT;
 
 /// The times of [`policy`], in seconds.
 pub const GRACE_PERIOD: u32 = 60;
@@ -37,7 +39,7 @@ pub fn policy() -> Policy {
             scrape_timeout: seconds(2),
         },
         sources: vec![Source::Metrics],
-        gauge_leak_after: None,
+        streams_ports: StreamsPorts { ports: vec![PORT], gauge_leak_after: None },
         signal: Some(("SIGINT".into(), 2)),
         wait_for_exit: false,
         idle: no_idle_policy(),

@@ -29,6 +29,8 @@ pub struct Flow {
 #[derive(Clone, Debug)]
 pub struct Traffic {
     pub flows: Vec<Flow>,
+    /// The cookie of each connection of a health check, and when it is closed.
+    checks: Vec<(u64, Time)>,
     last_cookie: u64,
     now: Time,
     direction: WorkDirection,
@@ -45,7 +47,14 @@ impl Flow {
 impl Traffic {
     /// No connections, and a listener.
     pub fn new(now: Time) -> Self {
-        Self { flows: Vec::new(), last_cookie: 0, now, direction: WorkDirection::Received, listening: true }
+        Self {
+            flows: Vec::new(),
+            checks: Vec::new(),
+            last_cookie: 0,
+            now,
+            direction: WorkDirection::Received,
+            listening: true,
+        }
     }
 
     /// The same, with connections that carry their bytes in this direction; with [`WorkDirection::Either`], from the
@@ -68,6 +77,12 @@ impl Traffic {
         }
     }
 
+    /// A health check connects now, and disconnects at this instant.
+    pub fn connect_until(&mut self, closes_at: Time) {
+        self.last_cookie += 1;
+        self.checks.push((self.last_cookie, closes_at));
+    }
+
     fn open(&mut self, rate: u64) {
         self.last_cookie += 1;
         self.flows.push(Flow {
@@ -88,6 +103,7 @@ impl Traffic {
                 flow.last_active = Some(now);
             }
         }
+        self.checks.retain(|(_, closes_at)| *closes_at > now);
         self.now = now;
     }
 
@@ -106,14 +122,16 @@ impl Traffic {
                 WorkDirection::Sent | WorkDirection::Either => Bytes { received: 0, sent: carried },
             })
         };
-        let connection = |flow: &Flow| Connection {
+        let connection = |cookie, bytes| Connection {
             local: ([127, 0, 0, 1], PORT).into(),
             peer: ([127, 0, 0, 1], 1024).into(),
-            cookie: Some(flow.cookie),
-            bytes: bytes(flow),
+            cookie: Some(cookie),
+            bytes,
         };
+        let flows = self.flows.iter().map(|flow| connection(flow.cookie, bytes(flow)));
+        let checks = self.checks.iter().map(|(cookie, _)| connection(*cookie, Some(Bytes::default())));
         SocketTable {
-            connections: self.flows.iter().map(connection).collect(),
+            connections: flows.chain(checks).collect(),
             listening: self.listening.then_some(PORT).into_iter().collect(),
             fallback: None,
         }

@@ -60,12 +60,12 @@ fn unreadable(error: &ReadError, sources: &Sources) -> Check {
         &error.message,
         "let the container's seccomp profile allow netlink sockets of the family NETLINK_SOCK_DIAG, or mount /proc",
     );
-    check.required_if(!sources.streams_ports.is_empty() || sources.idle.ends_drain)
+    check.required_if(!sources.streams_ports.ports.is_empty() || sources.idle.ends_drain)
 }
 
 fn evaluate(table: &SocketTable, sources: &Sources, explicit: bool) -> Vec<Check> {
     let mut checks = vec![socket_table_access(table, sources)];
-    checks.extend(sources.streams_ports.iter().map(|port| streams_port(table, *port)));
+    checks.extend(sources.streams_ports.ports.iter().map(|port| streams_port(table, *port)));
     let required = explicit || sources.idle.ends_drain;
     checks.extend(sources.idle.ports.iter().map(|port| activity_port(table, *port).required_if(required)));
     checks

@@ -29,7 +29,7 @@ pub(super) async fn check(settings: &Settings, url: &Url) -> Check {
     // Only readings within the timeout are compared.
     let _ = tokio::time::timeout(settings.times.scrape_timeout, read).await;
     // With the socket table, a drain does not need the page.
-    let counts_connections = !settings.sources.streams_ports.is_empty();
+    let counts_connections = !settings.sources.streams_ports.ports.is_empty();
     evaluate(url, &processes, counts_connections).required_if(!counts_connections)
 }
 

@@ -113,7 +113,7 @@ fn log_start(settings: &Settings, trigger: Trigger) {
         target = ?Nullable(settings.matcher.as_ref()),
         signal = ?Nullable(settings.signal_name()),
         metrics_url = ?Nullable(settings.sources.page.as_ref().map(|(url, _)| url)),
-        streams_ports = ?settings.sources.streams_ports,
+        streams_ports = ?settings.sources.streams_ports.ports,
         "started"
     );
     startup::warn_of_unknown_variables();

@@ -31,7 +31,7 @@ impl Sockets {
         Self {
             reader: Arc::default(),
             watched: watched.into(),
-            counted: sources.streams_ports.clone().into(),
+            counted: sources.streams_ports.ports.clone().into(),
             activity: sources.idle.ports.clone().into(),
             fallback_logged: Arc::default(),
             ports_opened: Arc::default(),

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::thread;
 
 use lameduck_machine::activity::{IdleRule, WorkDirection};
-use lameduck_machine::policy::IdlePolicy;
+use lameduck_machine::policy::{IdlePolicy, StreamsPorts};
 use lameduck_machine::reading::Count;
 
 use super::*;
@@ -35,8 +35,7 @@ fn poller(port: u16) -> (SourcePoller, mpsc::Receiver<Event>) {
     let page = Some((format!("http://127.0.0.1:{port}/").parse().unwrap(), selectors));
     let rule = IdleRule { window: Duration::from_secs(60), rate: 256, direction: WorkDirection::Received };
     let idle = IdlePolicy { ports: Vec::new(), rule, ends_drain: false };
-    let sources =
-        Sources { page, status: None, streams_ports: Vec::new(), gauge_leak_after: None, idle, accept_below: None };
+    let sources = Sources { page, status: None, streams_ports: StreamsPorts::default(), idle, accept_below: None };
     let (queue, events) = mpsc::channel(16);
     (SourcePoller::new(&sources, Clock::start(), queue), events)
 }

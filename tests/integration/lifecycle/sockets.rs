@@ -1,10 +1,16 @@
 //! The socket table as a source: on its own, and together with a page that is wrong or fails.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::lifecycle::Fixture;
 use lameduck_test_support::page::PageReply;
 use lameduck_test_support::port::{Connection, Port};
+use lameduck_test_support::process::wait_until;
 use lameduck_test_support::sidecar::{QUICK_TIMES, Sidecar, SidecarEnv};
 use lameduck_test_support::skip::has_ipv6_or_skip;
 
@@ -51,6 +57,49 @@ fn connections_are_counted_on_every_listener_family() {
         connections[0].close_server();
         sidecar.wait_for_status("/streams", 2);
     }
+}
+
+/// Health checks on the streams' port, each of which lasts less than the time between two polls. Of three polls, 50 ms
+/// later in the period of the checks each time, one or two show a check. So no quiet period passes without one.
+#[test]
+fn health_checks_do_not_hold_an_unsignalled_drain() {
+    let port = Port::open();
+    let (env, number) = (SidecarEnv::new(""), port.number().to_string());
+    let mut command = env.sidecar_command();
+    command.env_remove("LAMEDUCK_METRICS_URL").env_remove("LAMEDUCK_TARGET");
+    command.args(["--preset", "generic", "--streams-port", &number, "--grace-period", "10m"]);
+    command.args(["--lame-duck", "100ms", "--quiet-period", "3s", "--poll-interval", "200ms"]);
+    let sidecar = env.start_command(command);
+    sidecar.wait_for_ready();
+    let stream = port.connect();
+    sidecar.wait_for_status("/streams", 1);
+    let (checks, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let checker = thread::spawn({
+        let (checks, stop) = (Arc::clone(&checks), Arc::clone(&stop));
+        move || {
+            while !stop.load(Ordering::Relaxed) {
+                let check = port.connect();
+                thread::sleep(Duration::from_millis(60));
+                drop(check);
+                checks.fetch_add(1, Ordering::Relaxed);
+                thread::sleep(Duration::from_millis(90));
+            }
+        }
+    });
+    let hook = sidecar.call_hook();
+    sidecar.wait_for_status("/phase", "draining");
+    // A check is counted as long as it is open.
+    sidecar.wait_for_status("/streams", 2);
+    wait_until(|| checks.load(Ordering::Relaxed) >= 20);
+    assert!(hook.is_pending(), "released with a stream alive");
+    let before = checks.load(Ordering::Relaxed);
+    drop(stream);
+    let outcome = hook.outcome();
+    let during = checks.load(Ordering::Relaxed) - before;
+    stop.store(true, Ordering::Relaxed);
+    checker.join().unwrap();
+    assert_eq!((&outcome["outcome"], &outcome["stragglers"]), (&json!("drained"), &json!(0)));
+    assert!(during >= 5, "only {during} health checks in the quiet period");
 }
 
 #[test]

@@ -19,7 +19,7 @@ const LEAK_AFTER: u32 = 20;
 /// Counts by the page and by the socket table, which overrules the page.
 fn leaks(policy: &mut Policy) {
     policy.sources = vec![Metrics, Sockets];
-    policy.gauge_leak_after = Some(Duration::from_secs(LEAK_AFTER.into()));
+    policy.streams_ports.gauge_leak_after = Some(Duration::from_secs(LEAK_AFTER.into()));
 }
 
 fn has_warning(pod: &Pod) -> bool {
@@ -47,7 +47,7 @@ fn time_may_begin_before_the_drain() {
 fn leaked_gauge_holds_drain_by_default() {
     let mut pod = Pod::with(2, |policy| {
         leaks(policy);
-        policy.gauge_leak_after = None;
+        policy.streams_ports.gauge_leak_after = None;
     });
     pod.drain_to_signal().at(DEADLINE).expect([Release(Expired, Some(2))]);
     assert!(!has_warning(&pod));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use lameduck::io::state::StateFile;
 use lameduck_machine::activity::{IdleRule, WorkDirection};
 use lameduck_machine::drain_times::DrainTimes;
-use lameduck_machine::policy::{IdlePolicy, Policy, SigtermPolicy};
+use lameduck_machine::policy::{IdlePolicy, Policy, SigtermPolicy, StreamsPorts};
 use lameduck_machine::reading::Source;
 use lameduck_machine::result::{ExitStatus, Outcome, Trigger};
 
@@ -33,7 +33,7 @@ fn policy() -> Policy {
             scrape_timeout: seconds(2),
         },
         sources: vec![Source::Metrics],
-        gauge_leak_after: None,
+        streams_ports: StreamsPorts::default(),
         signal: Some(("SIGINT".to_owned(), 2)),
         wait_for_exit: false,
         idle: IdlePolicy { ports: vec![PORT], rule, ends_drain: true },

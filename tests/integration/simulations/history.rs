@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lameduck_machine::activity::{IdleRule, WorkDirection};
 use lameduck_machine::drain_times::DrainTimes;
-use lameduck_machine::policy::{IdlePolicy, Policy, SigtermPolicy};
+use lameduck_machine::policy::{IdlePolicy, Policy, SigtermPolicy, StreamsPorts};
 use lameduck_machine::reading::Source;
 use lameduck_machine::result::{ExitStatus, Trigger};
 use proptest::prelude::*;
@@ -36,6 +36,8 @@ pub(crate) enum Event {
     Batch(u64),
     /// From now on, these connections are open; each rate is in bytes a second.
     Traffic(Vec<u64>),
+    /// A health check connects, and disconnects after this time.
+    HealthCheck(Duration),
     /// Whether the socket table can be read from now on.
     Table(bool),
     /// How the page responds from now on.
@@ -100,6 +102,7 @@ fn event() -> impl Strategy<Value = Event> {
         5 => prop_oneof![2 => Just(0), 1 => 1..5_u64].prop_map(Event::Streams),
         1 => prop_oneof![2 => Just(0), 1 => 1..3_u64].prop_map(Event::Batch),
         4 => traffic().prop_map(Event::Traffic),
+        3 => millis(3_000).prop_map(Event::HealthCheck),
         1 => prop::bool::weighted(0.7).prop_map(Event::Table),
         3 => page().prop_map(Event::Page),
         1 => any::<bool>().prop_map(Event::Lazy),
@@ -168,7 +171,7 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
         |(times, sources, gauge_leak_after, signal, wait_for_exit, idle, on_sigterm)| Policy {
             times,
             sources,
-            gauge_leak_after,
+            streams_ports: StreamsPorts { ports: vec![PORT], gauge_leak_after },
             signal,
             wait_for_exit,
             idle,

@@ -157,6 +157,7 @@ impl Simulation {
             Event::Streams(streams) => self.set_streams(streams),
             Event::Batch(batch) => self.change_load(|process, _| process.batch = batch),
             Event::Traffic(ref rates) => self.change_load(|process, now| process.traffic.set_rates(now, rates)),
+            Event::HealthCheck(time) => self.change_load(|process, now| process.traffic.connect_until(now + time)),
             Event::Table(readable) => self.behaviour.table_readable = readable,
             Event::Page(page) => self.behaviour.page = page,
             Event::Lazy(lazy) => self.behaviour.lazy_series = lazy,

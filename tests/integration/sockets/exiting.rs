@@ -15,7 +15,7 @@ use lameduck::queue::{Event, PollResult};
 use lameduck::settings::sources::Sources;
 use lameduck::supervisor::source_poller::{PollRequest, SourcePoller};
 use lameduck_machine::activity::{IdleRule, WorkDirection};
-use lameduck_machine::policy::IdlePolicy;
+use lameduck_machine::policy::{IdlePolicy, StreamsPorts};
 use lameduck_machine::reading::Reading;
 use lameduck_machine::target::Incarnation;
 use rustix::fs::inotify;
@@ -73,8 +73,13 @@ async fn counts_until_exit() -> Vec<u64> {
     let rule = IdleRule { window: Duration::from_secs(60), rate: 256, direction: WorkDirection::Received };
     let idle = IdlePolicy { ports: Vec::new(), rule, ends_drain: false };
     let ports = vec![address.port()];
-    let sources =
-        Sources { page: None, status: None, streams_ports: ports, gauge_leak_after: None, idle, accept_below: None };
+    let sources = Sources {
+        page: None,
+        status: None,
+        streams_ports: StreamsPorts { ports, gauge_leak_after: None },
+        idle,
+        accept_below: None,
+    };
     let (queue, mut events) = mpsc::channel(16);
     let clock = Clock::start();
     let poller = SourcePoller::new(&sources, clock, queue);

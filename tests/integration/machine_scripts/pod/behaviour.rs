@@ -1,5 +1,7 @@
 //! How the environment of the machine behaves from now on.
 
+use std::time::Duration;
+
 use lameduck_machine::activity::WorkDirection;
 use lameduck_machine::reading::{PageProcess, ReadErrorKind, Reading, Source};
 use lameduck_machine::target::SearchResult;
@@ -59,6 +61,12 @@ impl Pod {
     /// The connections carry their bytes from the target, not to it.
     pub(crate) fn target_sends(&mut self) -> &mut Self {
         self.traffic = self.traffic.clone().in_direction(WorkDirection::Sent);
+        self
+    }
+
+    /// A health check connects now, and disconnects after this many seconds.
+    pub(crate) fn health_check(&mut self, seconds: f64) -> &mut Self {
+        self.traffic.connect_until(self.now + Duration::from_secs_f64(seconds));
         self
     }
 

@@ -21,6 +21,8 @@ struct Request {
     answered_at: Time,
     /// The readings, once the poll has been answered.
     readings: Option<Vec<(Source, Reading)>>,
+    /// The cookies in the socket table, if that could be read.
+    connections: Option<Vec<u64>>,
 }
 
 /// The polls of one incarnation by one sidecar.
@@ -39,7 +41,7 @@ pub(crate) struct Readings {
 impl Readings {
     pub(crate) fn new(policy: &Policy) -> Self {
         let (quiet_period, sources) = (policy.times.quiet_period, policy.sources.clone());
-        let gauge_leak_after = policy.gauge_leak_after;
+        let gauge_leak_after = policy.streams_ports.gauge_leak_after;
         Self { quiet_period, sources, gauge_leak_after, polls: Vec::new(), ever_answered: false, outdated: 0 }
     }
 
@@ -55,6 +57,7 @@ impl Readings {
             expires_at: requested_at + timeout + SLACK,
             answered_at: requested_at,
             readings: None,
+            connections: None,
         });
     }
 
@@ -72,6 +75,8 @@ impl Readings {
             Reading::Unknown(error) => error.kind == ReadErrorKind::Invalid,
         });
         request.readings = Some(poll.readings.clone());
+        let table = poll.sockets.as_ref().and_then(|sockets| sockets.table.as_ref().ok());
+        request.connections = table.map(|table| table.connections.iter().filter_map(|it| it.cookie).collect());
         request.answered_at = now;
     }
 
@@ -101,13 +106,24 @@ impl Readings {
             poll.requested_at >= since && poll.is_finished(now)
         };
         let polls: Vec<usize> = (0..self.polls.len()).filter(is_relevant).collect();
-        let first = polls.iter().rev().take_while(|index| self.is_zero(**index)).last()?;
+        polls.last().filter(|last| self.is_zero(**last))?;
+        let quiet = polls.iter().rev().take_while(|index| self.is_zero(**index) || self.shows_only_new(**index));
+        let first = quiet.filter(|index| self.is_zero(**index)).last()?;
         self.polls[*polls.last()?].requested_at.since(self.polls[*first].requested_at).checked_sub(self.quiet_period)
     }
 
     /// Whether a poll counts zero.
     fn is_zero(&self, index: usize) -> bool {
-        self.polls[index].is_zero(self.is_page_overruled(index))
+        self.polls[index].is_zero(self.is_page_overruled(index), |_| true)
+    }
+
+    /// Whether a poll counts zero but for connections that the poll before did not show.
+    fn shows_only_new(&self, index: usize) -> bool {
+        let before = index.checked_sub(1).and_then(|before| self.polls[before].connections.as_ref());
+        let (Some(before), Some(now)) = (before, &self.polls[index].connections) else { return false };
+        let others_are_zero =
+            self.polls[index].is_zero(self.is_page_overruled(index), |source| source != Source::Sockets);
+        others_are_zero && !now.iter().any(|cookie| before.contains(cookie))
     }
 
     /// Whether the counts of a page are overruled in a poll: for long enough, no poll has shown a connection, and no page
@@ -188,9 +204,13 @@ impl Request {
         })
     }
 
-    fn is_zero(&self, is_page_overruled: bool) -> bool {
+    /// Whether these sources, as far as they answer, count zero; the other sources must not be absent.
+    fn is_zero(&self, is_page_overruled: bool, is_counted: impl Fn(Source) -> bool) -> bool {
         let readings = || self.readings.iter().flatten();
-        let used = |(source, _): &(Source, Reading)| self.used_count_of(*source, is_page_overruled);
+        let used = |(source, _): &(Source, Reading)| {
+            let count = self.used_count_of(*source, is_page_overruled)?;
+            Some(if is_counted(*source) { count } else { 0 })
+        };
         let counts: Vec<u64> = readings().filter_map(used).collect();
         counts.iter().max() == Some(&0) && !readings().any(|(source, reading)| is_missing(*source, reading))
     }
