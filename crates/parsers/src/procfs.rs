@@ -132,7 +132,8 @@ fn are_unrelated(one: &str, other: &str) -> bool {
     let mut one = one.split('/').filter(|part| !part.is_empty()).peekable();
     let mut other = other.split('/').filter(|part| !part.is_empty()).peekable();
     while one.peek().is_some() && one.peek() == other.peek() {
-        (one.next(), other.next());
+        one.next();
+        other.next();
     }
     let is_above_or_same = matches!((one.peek(), other.peek()), (None, rest) | (rest, None) if rest != Some(&".."));
     !is_above_or_same

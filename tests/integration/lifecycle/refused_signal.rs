@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::lifecycle::Fixture;
+use crate::lifecycle::standalone::StandaloneHook;
 use lameduck_test_support::check::CheckReport;
 use lameduck_test_support::sidecar::{QUICK_TIMES, Sidecar};
 use lameduck_test_support::skip::skip;
@@ -103,6 +104,30 @@ fn signal_refused_at_the_drain_is_one_error() {
     assert_eq!(refusal["error"], "EACCES");
     assert!(refusal["cause"].as_str().unwrap().contains("AppArmor"), "{refusal}");
     assert_eq!(errors(&log).len(), 1, "{log:#?}");
+}
+
+#[test]
+fn any_refusal_is_one_error_for_a_standalone_drain_too() {
+    // AppArmor; a seccomp profile by default, and with another error.
+    for (errno, name) in [(13, "EACCES"), (1, "EPERM"), (38, "ENOSYS")] {
+        for refused in [Refused::Check, Refused::Signals] {
+            let fixture = Fixture::with_streams(1);
+            let Some(program) = refuse_signals(&fixture.env.dir) else { return };
+            let mut command = refusing(&program, &fixture.env.standalone_command(), errno, refused);
+            command.args(QUICK_TIMES);
+            let mut hook = StandaloneHook::spawn(&fixture.env, command);
+            let error = match refused {
+                Refused::Check => hook.process.wait_for_log("no signal is sent")["reason"].take(),
+                Refused::Signals => hook.process.wait_for_log("refuses the signal")["error"].take(),
+            };
+            assert!(error.as_str().unwrap().contains(name), "{error}");
+            fixture.page.set_streams(0);
+            let (code, outcome) = hook.finish();
+            assert_eq!((code, &outcome["outcome"], &outcome["signal"]), (Some(0), &json!("drained"), &Value::Null));
+            assert_eq!(errors(hook.process.log()).len(), 1, "{:#?}", hook.process.log());
+            assert_eq!(fixture.target.into_signal_count(), 0);
+        }
+    }
 }
 
 #[test]
