@@ -27,6 +27,7 @@ fn assert_refused(manifests: &str, args: &[&str], parts: &[&str]) {
 #[test]
 fn script_that_ends_in_a_call_of_the_sidecar_is_kept() {
     for text in [CURL, DRAIN] {
+        assert!(run(text, &[]).stderr.contains("container relay: its hook waits for lameduck already, and is kept"));
         let once = with(text, &[]);
         assert_eq!(once.matches("preStop").count(), 1);
         assert!(once.contains("initContainers"), "{once}");
@@ -43,7 +44,8 @@ fn script_that_does_not_wait_for_this_sidecar_is_refused() {
         CURL.replace(":8089", ":8090"),
         CURL.replace("prestop\n", "prestop\n                sleep 1\n"),
     ] {
-        assert_refused(&text, &[], &["line 14", "not replaced", "--replace-hook"]);
+        let parts = ["line 14", "not replaced", "--replace-hook", "curl -sS http://127.0.0.1:8089/prestop"];
+        assert_refused(&text, &[], &parts);
     }
     assert!(with(&CURL.replace(":8089", ":8090"), &["--listen=[::]:8090"]).contains("containerPort: 8090"));
 }

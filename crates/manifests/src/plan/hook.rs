@@ -50,7 +50,7 @@ impl<'a> Planner<'a> {
             Lookup::Merged(_) if self.request.replace_hook => {
                 return changes.edits.insert(lifecycle, 0, &[("preStop", hook.clone())]);
             }
-            Lookup::Merged(value) => return Err(not_replaced(value.line)),
+            Lookup::Merged(value) => return Err(not_replaced(value.line, self.request.port)),
         };
         match self.existing_hook(&entry.value) {
             ExistingHook::Ours => self.update_hook(&entry.value, hook, changes),
@@ -59,6 +59,7 @@ impl<'a> Planner<'a> {
                 self.update_hook(&entry.value, hook, changes)
             }
             ExistingHook::Users(user_hook) => {
+                changes.note(format!("container {}: its hook waits for lameduck already, and is kept", container.name));
                 warn_of_missing_program(self.pod, container, user_hook, changes);
                 Ok(())
             }
@@ -67,7 +68,7 @@ impl<'a> Planner<'a> {
                 changes.edits.rewrite_entry(lifecycle, entry, "preStop", hook);
                 Ok(())
             }
-            ExistingHook::Other => Err(not_replaced(entry.key.line)),
+            ExistingHook::Other => Err(not_replaced(entry.key.line, self.request.port)),
         }
     }
 
@@ -140,9 +141,9 @@ enum ExistingHook<'a> {
     Other,
 }
 
-fn not_replaced(line: usize) -> String {
+fn not_replaced(line: usize, port: u16) -> String {
     format!(
-        "line {line}: it already has a preStop hook, which is not replaced; remove it (lameduck waits for the streams itself), replace it with --replace-hook, or run `lameduck drain --hook` at its end"
+        "line {line}: it already has a preStop hook, which is not replaced; remove it (lameduck waits for the streams itself), replace it with --replace-hook, or run `curl -sS http://127.0.0.1:{port}/prestop` or `lameduck drain --hook` at its end"
     )
 }
 
