@@ -1,5 +1,6 @@
 //! `inject` as a post-renderer of Helm.
 
+use std::fs::{self, OpenOptions};
 use std::path::Path;
 use std::process::Command;
 
@@ -48,21 +49,28 @@ impl Helm {
         command
     }
 
-    /// Runs a Helm command for the chart.
-    fn run(&self, action: &[&str]) -> Output {
-        run(self.command().args(action).arg("release").arg(self.files.path("engine")), "")
+    /// A Helm command for the chart.
+    fn chart_command(&self, action: &[&str]) -> Command {
+        let mut command = self.command();
+        command.args(action).arg("release").arg(self.files.path("engine"));
+        command
     }
 
     /// The same with the post-renderer and flags for inject.
+    fn injected_command(&self, action: &[&str], flags: &[&str]) -> Command {
+        let renderer = if self.version == V3 { example().join("post-render") } else { "lameduck".into() };
+        let mut command = self.chart_command(action);
+        command.arg("--post-renderer").arg(renderer);
+        command.args(flags.iter().map(|flag| format!("--post-renderer-args={flag}")));
+        command
+    }
+
+    fn run(&self, action: &[&str]) -> Output {
+        run(&mut self.chart_command(action), "")
+    }
+
     fn run_injected(&self, action: &[&str], flags: &[&str]) -> Output {
-        let renderer = match self.version {
-            V3 => example().join("post-render").to_str().unwrap().to_owned(),
-            _ => "lameduck".to_owned(),
-        };
-        let renderer = format!("--post-renderer={renderer}");
-        let flags: Vec<_> = flags.iter().map(|flag| format!("--post-renderer-args={flag}")).collect();
-        let options = std::iter::once(renderer.as_str()).chain(flags.iter().map(String::as_str));
-        self.run(&action.iter().copied().chain(options).collect::<Vec<_>>())
+        run(&mut self.injected_command(action, flags), "")
     }
 }
 
@@ -91,6 +99,26 @@ pub(crate) fn messages_and_errors_reach_the_user(version: Version) {
     let refused = helm.run_injected(&["template"], &FLAGS[..1]);
     assert!(!refused.is_success && refused.stdout.is_empty(), "{refused:#?}");
     assert!(refused.stderr.contains("give it with --run-as-user"), "{refused:#?}");
+}
+
+/// Helm and the post-renderer write to the same log file. Where Helm would overwrite the messages, there must be none.
+pub(crate) fn log_file_is_not_damaged(version: Version) {
+    let helm = Helm::new(version, CHART);
+    let log = helm.files.path("log");
+    let refused = |is_appended: bool| {
+        fs::write(&log, "first line\n").unwrap();
+        let file = OpenOptions::new().write(true).append(is_appended).truncate(!is_appended).open(&log).unwrap();
+        let status = helm.injected_command(&["template"], &FLAGS[..1]).stderr(file).status().unwrap();
+        assert!(!status.success());
+        fs::read_to_string(&log).unwrap()
+    };
+    let appended = refused(true);
+    assert!(appended.starts_with("first line\n") && appended.contains("give it with --run-as-user"), "{appended}");
+    let overwritten = refused(false);
+    let is_helms = overwritten.starts_with("Error: ") && overwritten.ends_with("render out invalid YAML\n");
+    assert!(is_helms, "{overwritten}");
+    let messages = overwritten.matches("give it with --run-as-user").count();
+    assert_eq!(messages, usize::from(version == V3), "{overwritten}");
 }
 
 /// Helm 3 needs a cluster for a dry run.

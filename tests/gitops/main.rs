@@ -22,8 +22,10 @@ type Scenario = (&'static str, fn());
 const SCENARIOS: &[Scenario] = &[
     ("helm 3: a rendered chart is what inject writes", || helm::rendered_chart_is_injected(V3)),
     ("helm 3: messages and errors reach the user", || helm::messages_and_errors_reach_the_user(V3)),
+    ("helm 3: a log file is not damaged", || helm::log_file_is_not_damaged(V3)),
     ("helm 4: a rendered chart is what inject writes", || helm::rendered_chart_is_injected(V4)),
     ("helm 4: messages and errors reach the user", || helm::messages_and_errors_reach_the_user(V4)),
+    ("helm 4: a log file is not damaged", || helm::log_file_is_not_damaged(V4)),
     ("helm 4: a dry run of an installation has the sidecar", helm::dry_run_has_the_sidecar),
     ("helm 4: a post-renderer reformats every manifest", helm::version_4_reformats_every_manifest),
     ("function: the build is what inject writes", function::build_is_injected),

@@ -167,7 +167,8 @@ fn difference(actual: &Value, expected: &Value) -> Option<String> {
     match (actual, expected) {
         (Value::Mapping(actual), Value::Mapping(expected)) => {
             let keys = actual.keys().chain(expected.keys());
-            keys.into_iter().find_map(|key| inside(format!("{key:?}"), actual.get(key), expected.get(key)))
+            keys.into_iter()
+                .find_map(|key| inside(key.as_str().unwrap_or("?").to_owned(), actual.get(key), expected.get(key)))
         }
         (Value::Sequence(actual), Value::Sequence(expected)) => {
             let mut places = 0..actual.len().max(expected.len());

@@ -88,7 +88,10 @@ impl Diff<'_> {
     /// The entries of a map that are new or differ, and null for those that are gone.
     fn map(&self, old: &Node, new: &Node) -> Result<Vec<(String, PatchValue)>, String> {
         let mut changes = Vec::new();
-        for new in new.entries() {
+        let is_last = |key: &Node, value: &Node| {
+            key.text().is_none_or(|key| entry(new, key).is_some_and(|last| std::ptr::eq(last, value)))
+        };
+        for new in new.entries().iter().filter(|one| is_last(&one.key, &one.value)) {
             let key = new
                 .key
                 .text()

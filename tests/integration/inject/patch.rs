@@ -89,3 +89,11 @@ fn what_kustomize_cannot_merge_is_refused() {
     let error = refusal(&twice);
     assert!(error.contains("deepgram-engine is twice in this list") || error.contains("several"), "{error}");
 }
+
+#[test]
+fn of_two_equal_keys_the_last_counts() {
+    let manifest =
+        |spec: &str| format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: a}}\nspec: {{b: 1, b: 2, {spec}}}\n");
+    let patch = strategic_merge(&manifest("c: 3"), &manifest("c: 4")).unwrap();
+    assert_eq!(patch, "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\nspec:\n  c: 4\n");
+}
