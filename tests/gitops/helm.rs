@@ -106,11 +106,12 @@ pub(crate) fn log_file_is_not_damaged(version: Version) {
     let helm = Helm::new(version, CHART);
     let log = helm.files.path("log");
     let refused = |is_appended: bool| {
-        fs::write(&log, "first line\n").unwrap();
-        let file = OpenOptions::new().write(true).append(is_appended).truncate(!is_appended).open(&log).unwrap();
-        let status = helm.injected_command(&["template"], &FLAGS[..1]).stderr(file).status().unwrap();
+        fs::write(&log, "first line\n").expect("the log can be written");
+        let file = OpenOptions::new().write(true).append(is_appended).truncate(!is_appended).open(&log);
+        let file = file.expect("the log can be opened");
+        let status = helm.injected_command(&["template"], &FLAGS[..1]).stderr(file).status().expect("Helm runs");
         assert!(!status.success());
-        fs::read_to_string(&log).unwrap()
+        fs::read_to_string(&log).expect("the log can be read")
     };
     let appended = refused(true);
     assert!(appended.starts_with("first line\n") && appended.contains("give it with --run-as-user"), "{appended}");

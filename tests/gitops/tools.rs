@@ -31,7 +31,7 @@ impl Directory {
     pub(crate) fn new() -> Self {
         let path = built().join(format!("work-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
+        fs::create_dir_all(&path).expect("the directory can be created");
         Self(path)
     }
 
@@ -42,18 +42,17 @@ impl Directory {
     /// Writes a file.
     pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.path(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        fs::create_dir_all(path.parent().expect("a file is in a directory")).expect("the directory can be created");
+        fs::write(path, text).expect("the file can be written");
     }
 
     /// Copies the files of an example in `k8s-examples/`.
     pub(crate) fn copy_example(&self, example: &str, to: &str) {
-        for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("k8s-examples").join(example)).unwrap() {
-            let file = file.unwrap();
-            self.write(
-                &format!("{to}/{}", file.file_name().to_str().unwrap()),
-                &fs::read_to_string(file.path()).unwrap(),
-            );
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("k8s-examples").join(example);
+        for file in fs::read_dir(source).expect("the example is there") {
+            let file = file.expect("the directory can be read");
+            let text = fs::read_to_string(file.path()).expect("the example can be read");
+            self.write(&format!("{to}/{}", file.file_name().display()), &text);
         }
     }
 }
@@ -76,8 +75,8 @@ pub(crate) fn program(path: &str) -> PathBuf {
 
 /// A command with lameduck in its PATH.
 pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
-    let binaries = Path::new(process::binary()).parent().unwrap();
-    let path = format!("{}:{}", binaries.display(), env::var("PATH").unwrap());
+    let binaries = Path::new(process::binary()).parent().expect("the binary is in a directory");
+    let path = format!("{}:{}", binaries.display(), env::var("PATH").expect("PATH is set"));
     let mut command = Command::new(program);
     command.env("PATH", path);
     command
@@ -87,15 +86,15 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
 pub(crate) fn run(command: &mut Command, stdin: &str) -> Output {
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs");
-    let mut pipe = child.stdin.take().unwrap();
+    let mut pipe = child.stdin.take().expect("stdin is a pipe");
     let text = stdin.to_owned();
     let writer = std::thread::spawn(move || {
         // The write fails if the program rejects its arguments before it reads.
         let _ = pipe.write_all(text.as_bytes());
     });
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let output = child.wait_with_output().expect("the program ends");
+    writer.join().expect("the writer does not panic");
+    let text = |bytes| String::from_utf8(bytes).expect("the output is UTF-8");
     Output { is_success: output.status.success(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
