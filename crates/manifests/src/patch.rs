@@ -11,7 +11,7 @@ mod value;
 
 /// The kinds for which kustomize knows the keys of lists. It replaces the lists of all others as a whole.
 const MERGED_KINDS: [(&str, &[&str]); 3] = [
-    ("v1", &["Pod"]),
+    ("v1", &["Pod", "ReplicationController"]),
     ("apps/v1", &["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"]),
     ("batch/v1", &["Job", "CronJob"]),
 ];
