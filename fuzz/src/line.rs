@@ -33,7 +33,7 @@ pub fn parse(line: &[u8], any_escape: bool) -> Line<'_> {
     let sample = sample(&mut rest, &mut braces);
     let quoted = braces.name.filter(|_| line.starts_with(b"{"));
     match sample {
-        Some((series, value, time)) if valid == line.len() => Line::Sample(series, value, time),
+        Some((series, value, time)) if valid == line.len() && !line.contains(&0) => Line::Sample(series, value, time),
         _ => Line::Invalid(quoted),
     }
 }
@@ -125,8 +125,9 @@ fn timestamp(rest: &mut &[u8]) -> Option<Option<f64>> {
 fn number<'a>(rest: &mut &'a [u8], is_good: impl Fn(f64) -> bool) -> Option<&'a [u8]> {
     skip_whitespace(rest);
     let token = take(rest, |byte| byte != b' ' && byte != b'\t');
-    let number = str::from_utf8(token).ok()?.parse().ok()?;
-    is_good(number).then_some(token)
+    let number: f64 = str::from_utf8(token).ok()?.parse().ok()?;
+    let is_in_range = !number.is_infinite() || token.contains(&b'i') || token.contains(&b'I');
+    (is_good(number) && is_in_range).then_some(token)
 }
 
 /// Parses the content of the braces and the closing brace.

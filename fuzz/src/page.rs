@@ -46,7 +46,8 @@ pub fn parse(
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let line = line.strip_prefix("\u{feff}".as_bytes()).filter(|_| is_first).unwrap_or(line);
         ended = open_metrics && line == b"# EOF";
-        if let Some(sample) = sample(trim_start(line), selectors, open_metrics)? {
+        let start = trim_start(line);
+        if let Some(sample) = sample(start, selectors, (open_metrics, start.len() < line.len()))? {
             add(&sample, open_metrics, (selectors, idle), &mut sums, &mut seen)?;
         }
     }
@@ -57,7 +58,11 @@ pub fn parse(
 type Sample<'a> = (Series, &'a [u8], Option<f64>);
 
 /// Parses a line; `None` if it makes the page invalid, `Some(None)` if it is irrelevant.
-fn sample<'a>(line: &'a [u8], selectors: &[ReferenceSelector], open_metrics: bool) -> Option<Option<Sample<'a>>> {
+fn sample<'a>(
+    line: &'a [u8],
+    selectors: &[ReferenceSelector],
+    (open_metrics, is_indented): (bool, bool),
+) -> Option<Option<Sample<'a>>> {
     let could_match = |name: &[u8]| selectors.iter().any(|selector| (selector.could_match)(name));
     match line.first() {
         None => return Some(None),
@@ -67,6 +72,10 @@ fn sample<'a>(line: &'a [u8], selectors: &[ReferenceSelector], open_metrics: boo
         Some(b'{') => {}
         Some(_) if !may_be_selected(line, selectors, could_match) => return Some(None),
         Some(_) => {}
+    }
+    // OpenMetrics forbids blanks before a sample.
+    if open_metrics && is_indented && (line[0] == b'{' || !line_name(line).is_empty() && could_match(line_name(line))) {
+        return None;
     }
     match line::parse(line, open_metrics) {
         Line::Sample(series, value, time) => Some(Some((series, value, time))),
@@ -137,11 +146,14 @@ fn add(
 
 /// Returns whether a line may hold a sample of a selected series.
 fn may_be_selected(line: &[u8], selectors: &[ReferenceSelector], could_match: impl Fn(&[u8]) -> bool) -> bool {
-    let name = match line.split(|byte| !line::is_name_byte(*byte)).next() {
-        Some(name) if !name.first().is_some_and(u8::is_ascii_digit) => name,
-        _ => b"",
-    };
+    let name = line_name(line);
     !name.is_empty() && could_match(name) || may_contain(line, name.len(), selectors)
+}
+
+/// Returns the unquoted name that a line starts with, or an empty one.
+fn line_name(line: &[u8]) -> &[u8] {
+    let name = line.split(|byte| !line::is_name_byte(*byte)).next().unwrap_or_default();
+    if name.first().is_some_and(u8::is_ascii_digit) { b"" } else { name }
 }
 
 /// Returns whether a selected name may occur so that it ends after `start`.

@@ -30,6 +30,10 @@ pub fn parse(text: &str) -> Option<Parsed> {
     let (mut rest, mut parsed) = (text.chars().peekable(), Parsed::default());
     skip_whitespace(&mut rest);
     let bare = identifier(&mut rest, |next| next == '_' || next == ':');
+    let reserved = ["atan2", "bool", "group_left", "group_right", "ignoring", "inf", "nan", "on"];
+    if reserved.contains(&bare.to_ascii_lowercase().as_str()) {
+        return None;
+    }
     parsed.name = (!bare.is_empty()).then_some(bare);
     skip_whitespace(&mut rest);
     if rest.next_if_eq(&'{').is_some() {

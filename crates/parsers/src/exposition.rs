@@ -245,6 +245,7 @@ impl<'s> Page<'s> {
         let line = self.strip_bom(line.strip_suffix(b"\r").unwrap_or(line));
         let start = trim_start(line);
         self.process.read(start);
+        let is_indented = start.len() < line.len();
         match self.names.classify(start) {
             LineKind::Other => Ok(()),
             LineKind::Comment => {
@@ -253,9 +254,11 @@ impl<'s> Page<'s> {
             }
             LineKind::Html => Err(Reason::Html),
             LineKind::Json => Err(Reason::Json),
+            // The name of such a series starts with the blanks for Prometheus, and the specification forbids them.
+            LineKind::Relevant if is_indented && self.format == Format::OpenMetrics => Err(Reason::InvalidName),
             LineKind::Suspicious if start[0] == b'#' => Err(self.hidden_in(start, Reason::InvalidMetadata)),
-            LineKind::Suspicious => self.add_sample(start, None).map_err(|cause| self.hidden_in(start, cause)),
-            LineKind::Relevant => self.add_sample(start, None),
+            LineKind::Suspicious => self.sample(start, None).map(drop).map_err(|cause| self.hidden_in(start, cause)),
+            LineKind::Relevant => self.sample(start, None)?.map_or(Ok(()), |sample| self.sums.add(&sample)),
         }
     }
 
@@ -267,7 +270,7 @@ impl<'s> Page<'s> {
             LineKind::Comment => return Ok(()),
             LineKind::Html => return Err(Reason::Html),
             LineKind::Json => return Err(Reason::Json),
-            LineKind::Relevant => self.add_sample(start, Some(Reason::LineTooLong))?,
+            LineKind::Relevant => drop(self.sample(start, Some(Reason::LineTooLong))?),
             LineKind::Suspicious => return Err(Reason::LineTooLong),
             LineKind::Other if self.names.is_incomplete(start) => return Err(Reason::LineTooLong),
             LineKind::Other => {}
@@ -285,19 +288,21 @@ impl<'s> Page<'s> {
         }
     }
 
-    /// Parses a line that may belong to a selected series; `defect` is an error that `line` itself does not show.
-    fn add_sample(&mut self, line: &[u8], defect: Option<Reason>) -> Result<(), Reason> {
+    /// Parses a line that must be valid, unless it surely belongs to another series. `defect` is an error that `line`
+    /// itself does not show.
+    fn sample<'l>(&self, line: &'l [u8], defect: Option<Reason>) -> Result<Option<Sample<'l>>, Reason> {
         let (text, defect) = match str::from_utf8(line) {
+            Ok(text) if text.contains('\0') => (text, defect.or(Some(Reason::Nul))),
             Ok(text) => (text, defect),
             Err(_) => (line.utf8_chunks().next().map_or("", |chunk| chunk.valid()), defect.or(Some(Reason::NotUtf8))),
         };
         let (name, reason) = match (Sample::parse(text, self.format.escapes()), defect) {
-            (Ok(sample), None) => return self.sums.add(&sample),
+            (Ok(sample), None) => return Ok(Some(sample)),
             (Ok(sample), Some(defect)) => (Some(sample.name), defect),
             (Err(Malformed { quoted_name, reason }), defect) => (quoted_name, defect.unwrap_or(reason)),
         };
         let is_of_other_series = name.is_some_and(|name| !self.names.could_match(&name));
-        if is_of_other_series && !self.names.may_occur_in(line) { Ok(()) } else { Err(reason) }
+        if is_of_other_series && !self.names.may_occur_in(line) { Ok(None) } else { Err(reason) }
     }
 
     /// Returns whether this start of a line is that of a comment.

@@ -18,6 +18,9 @@ use pattern::Pattern;
 /// The label that holds the metric name in `PromQL`.
 const NAME: &str = "__name__";
 
+/// The words that are no metric names unless they are in quotes.
+const RESERVED: [&str; 8] = ["atan2", "bool", "group_left", "group_right", "ignoring", "inf", "nan", "on"];
+
 /// Selects series of a page by metric name and labels.
 ///
 /// The syntax is that of `PromQL`: `active{kind="stream"}`, `{__name__=~"active_.+"}`,
@@ -148,7 +151,12 @@ impl Test {
 }
 
 fn is_bare_name(name: &str) -> bool {
-    !name.is_empty() && Cursor::new(name).metric_name() == name
+    !name.is_empty() && Cursor::new(name).metric_name() == name && !is_reserved(name)
+}
+
+/// Returns whether `PromQL` reads this unquoted name as an operator, a modifier or a number, in any case.
+fn is_reserved(name: &str) -> bool {
+    RESERVED.iter().any(|word| word.eq_ignore_ascii_case(name))
 }
 
 fn is_bare_label(label: &str) -> bool {
@@ -233,6 +241,7 @@ mod tests {
             (r"{ __name__ = 'a:b' }", "a:b"),
             (r#"m { a != "b" , c =~ `\d"` , }"#, r#"m{a!="b",c=~"\\d\""}"#),
             (r#"{"my.metric"}"#, r#"{"my.metric"}"#),
+            (r#"{"Inf"}"#, r#"{"Inf"}"#),
             (r#"{"x.y"!~"\n", "5xx"}"#, r#"{"5xx","x.y"!~"\n"}"#),
             (r#"{a="b", c!=""}"#, r#"{a="b",c!=""}"#),
             (r#"{__name__!~"b", __name__="a"}"#, r#"{__name__="a",__name__!~"b"}"#),

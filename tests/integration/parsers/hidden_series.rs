@@ -21,7 +21,7 @@ const INVALID: &[(&str, &str)] = &[
     ("1active 3", "malformed metric name"),
     ("-active 3", "malformed metric name"),
     ("=active 3", "malformed metric name"),
-    ("\0active 3", "malformed metric name"),
+    ("\0active 3", "a NUL byte"),
     ("inactive 1active 3", "value 1active is not a number"),
     ("{\"up\"} 1active 3", "value 1active is not a number"),
     ("# TYPE up gaugeactive 3", "malformed metadata"),

@@ -20,6 +20,9 @@ const LINES: &[(&str, Result<Option<u64>, &str>)] = &[
     ("active 1e-400", Err("value 1e-400 is not a count")),
     ("active 9007199254740991", Ok(Some(9_007_199_254_740_991))),
     ("active 9007199254740992", Err("value 9007199254740992 is not a count")),
+    ("active 1e400", Err("value 1e400 is not a number")),
+    ("active{a=\"\0\"} 1", Err("a NUL byte")),
+    ("{\"other\",a=\"\0\"} 1", Ok(None)),
     ("active 0e99", Ok(Some(0))),
     ("active\t3\t1\t#\t{}\t1\t", Ok(Some(3))),
     ("active\t3\t1\t#\t{}\t1\t2\t", Ok(Some(3))),
@@ -103,7 +106,7 @@ fn without_literal_start_of_name_every_line_must_be_valid() {
         ("a 1\nc ???\n", Err("line 2: value ??? is not a number")),
         ("a 1\n\n# c\n{\"c\" ???\n", Err("line 4: malformed labels")),
         ("a 1\n5xx 2\n", Err("line 2: malformed metric name")),
-        ("a 1\n\u{0} 2\n", Err("line 2: malformed metric name")),
+        ("a 1\n\u{0} 2\n", Err("line 2: a NUL byte")),
         ("a-b 1\n", Err("line 1: malformed metric name")),
     ] {
         assert_eq!(parse_text(r#"{__name__=~"a|b"}"#, page), expected(outcome), "{page:?}");

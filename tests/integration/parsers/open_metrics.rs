@@ -36,6 +36,13 @@ fn last_point_of_a_series_counts() {
 }
 
 #[test]
+fn samples_may_not_be_indented() {
+    let page = " other 1\n\tactive 2\n# EOF\n";
+    assert_eq!(first_sum(sum(Format::OpenMetrics, page)), expected(Err("line 2: malformed metric name")));
+    assert_eq!(first_sum(sum(Format::Text, page)), Ok(Some(2)));
+}
+
+#[test]
 fn earlier_points_count_for_no_sum() {
     let selected = selectors(&["active", r#"active{kind="b"}"#]);
     let idle = selectors(&[r#"active{kind="b"}"#]);

@@ -42,6 +42,8 @@ pub enum Reason {
     AfterEof,
     /// A line is not UTF-8.
     NotUtf8,
+    /// A line contains a NUL, at which Prometheus stops reading.
+    Nul,
     /// A metric name is missing, duplicated, or followed by an invalid character.
     InvalidName,
     /// The labels are malformed.
@@ -102,6 +104,7 @@ impl fmt::Display for Reason {
             Self::MissingEof => f.write_str("truncated: `# EOF` is missing"),
             Self::AfterEof => f.write_str("the page continues after `# EOF`"),
             Self::NotUtf8 => f.write_str("not UTF-8"),
+            Self::Nul => f.write_str("a NUL byte"),
             Self::InvalidName => f.write_str("malformed metric name"),
             Self::InvalidLabels => f.write_str("malformed labels"),
             Self::DuplicateLabel(label) => write!(f, "duplicate label {label}"),

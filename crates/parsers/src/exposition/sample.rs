@@ -125,8 +125,15 @@ fn value<'a>(cursor: &mut Cursor<'a>) -> Result<Value<'a>, Reason> {
     if text.is_empty() {
         return Err(Reason::MissingValue);
     }
-    let number = text.parse().map_err(|_| Reason::NotANumber(excerpt(text)))?;
-    Ok(Value { number, text })
+    match text.parse() {
+        Ok(number) if is_in_range(number, text) => Ok(Value { number, text }),
+        Ok(_) | Err(_) => Err(Reason::NotANumber(excerpt(text))),
+    }
+}
+
+/// Distinguishes a literal infinity from a number that is too large.
+fn is_in_range(number: f64, text: &str) -> bool {
+    number.is_finite() || number.is_nan() || text.contains(['i', 'I'])
 }
 
 fn timestamp(cursor: &mut Cursor<'_>) -> Result<Option<f64>, Reason> {

@@ -24,6 +24,8 @@ pub enum Reason {
     EmptyName,
     /// An unquoted name contains a character that is valid only in quotes.
     NeedsQuotes(char),
+    /// The metric name is a word that has another meaning in `PromQL`.
+    ReservedName(String),
     /// There are two metric names.
     DuplicateName,
     /// A string has no closing quote.
@@ -56,6 +58,7 @@ impl fmt::Display for Reason {
             Self::NeedsQuotes(character) => {
                 write!(f, "`{}` is not valid in an unquoted name: write `{{\"the name\"}}`", character.escape_debug())
             }
+            Self::ReservedName(name) => write!(f, "`{name}` is a word of PromQL: write `{{\"{name}\"}}`"),
             Self::DuplicateName => f.write_str("duplicate metric name: keep one"),
             Self::UnterminatedString(quote) => write!(f, "unterminated string: add {quote} on the same line"),
             Self::InvalidEscape => f.write_str("unknown escape: write the backslash twice, or the string in backticks"),

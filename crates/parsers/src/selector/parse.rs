@@ -1,6 +1,6 @@
 //! The grammar of an instant selector.
 
-use super::{Error, Matcher, NAME, Pattern, Reason, Selector, Test, quoted};
+use super::{Error, Matcher, NAME, Pattern, Reason, Selector, Test, is_reserved, quoted};
 use crate::cursor::Cursor;
 
 type Build = fn(String) -> Result<Test, Reason>;
@@ -34,6 +34,10 @@ impl Parser<'_> {
         self.skip_whitespace();
         let start = self.cursor.clone();
         let bare = self.cursor.metric_name();
+        if is_reserved(bare) {
+            self.cursor = start;
+            return Err(Reason::ReservedName(bare.to_owned()));
+        }
         self.name = Some(bare.to_owned()).filter(|name| !name.is_empty());
         self.skip_whitespace();
         if self.cursor.eat("{") {
@@ -210,6 +214,8 @@ mod tests {
             ("m{a=\"b\",,}", 9, "expected a label name or `}`"),
             ("m{a=\"b}", 8, "unterminated string: add \""),
             ("m{a=\"\\d\"}", 6, "unknown escape"),
+            (" Inf", 2, "`Inf` is a word of PromQL: write `{\"Inf\"}`"),
+            ("bool{}", 1, "`bool` is a word of PromQL: write `{\"bool\"}`"),
             ("{\"\"}", 2, "the metric name is empty"),
             ("{__name__=\"\",a=\"b\"}", 1, "the metric name is empty"),
         ] {

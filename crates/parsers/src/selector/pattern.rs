@@ -138,11 +138,14 @@ impl<'a> Translator<'a> {
 
     fn open_group(&mut self) -> Result<(), Reason> {
         let outside = self.flags;
-        self.last = Last::Start;
         if self.cursor.eat("?") && flags::parse(&mut self.cursor, &mut self.flags)? {
-            // Flags until the end of the group. What precedes them cannot be repeated after them.
+            // Flags until the end of the group. A repetition after them repeats what precedes them.
+            if self.last == Last::Repetition {
+                self.last = Last::Operand;
+            }
             return Ok(());
         }
+        self.last = Last::Start;
         self.outer.push(outside);
         self.output.push_str("(?:");
         Ok(())
