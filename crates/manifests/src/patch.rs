@@ -10,10 +10,11 @@ use value::PatchValue;
 mod value;
 
 /// The kinds for which kustomize knows the keys of lists. It replaces the lists of all others as a whole.
-const MERGED_KINDS: [(&str, &[&str]); 3] = [
+const MERGED_KINDS: [(&str, &[&str]); 4] = [
     ("v1", &["Pod", "ReplicationController"]),
     ("apps/v1", &["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"]),
     ("batch/v1", &["Job", "CronJob"]),
+    ("batch/v1beta1", &["CronJob"]),
 ];
 
 /// Returns one patch for each manifest that differs, as a stream of YAML documents.
