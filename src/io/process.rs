@@ -175,12 +175,21 @@ pub fn common_parent(pids: &[u32]) -> Option<Process> {
     Some(Process { pid, name: name_of(pid)? })
 }
 
+/// The most real-time signals that are listed. A runtime may catch all of them, which shows nothing.
+const MAX_REAL_TIME: usize = 4;
+
 /// The signals that a process catches, among those on which programs usually drain.
 #[must_use]
 pub fn caught_signals(masks: &SignalMasks) -> Vec<&'static str> {
     const COMMON: [Signal; 6] =
         [Signal::SIGINT, Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2];
-    COMMON.into_iter().filter(|signal| masks.catches(*signal as i32)).map(Signal::as_str).collect()
+    let common = COMMON.into_iter().filter(|signal| masks.catches(*signal as i32)).map(Signal::as_str);
+    let real_time = TargetSignal::real_time().filter(|signal| masks.catches(signal.number()));
+    let mut real_time: Vec<&str> = real_time.map(TargetSignal::as_str).collect();
+    if real_time.len() > MAX_REAL_TIME {
+        real_time.clear();
+    }
+    common.chain(real_time).collect()
 }
 
 /// The name of this process.
@@ -296,4 +305,19 @@ fn own_topmost(table: &HashMap<u32, Stat>) -> u32 {
     let own = std::process::id();
     let parent = stat_of(own).map(|stat| stat.parent).filter(|parent| *parent != 0);
     parent.map_or(own, |parent| topmost_ancestor(table, parent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn real_time_signals_are_listed_unless_a_runtime_catches_them_all() {
+        let masks = |caught| SignalMasks { caught, ignored: 0, blocked: 0 };
+        assert_eq!(caught_signals(&masks((1 << 1) | (1 << 36))), ["SIGINT", "SIGRTMIN+3"]);
+        // glibc catches 32 and 33 for its threads.
+        assert_eq!(caught_signals(&masks((1 << 14) | (3 << 31))), ["SIGTERM"]);
+        let all = caught_signals(&masks(u64::MAX));
+        assert!(all.len() == 6 && all.iter().all(|name| !name.contains("RT")), "{all:?}");
+    }
 }

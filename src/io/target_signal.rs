@@ -66,6 +66,11 @@ impl TargetSignal {
         Some(Self { name, signal: rustix::process::Signal::from_named_raw(number)? })
     }
 
+    /// All real-time signals.
+    pub fn real_time() -> impl Iterator<Item = Self> {
+        (rt_signal::MIN..=rt_signal::MAX).filter_map(Self::from_number)
+    }
+
     /// The names of all signals, as [`Self::as_str`] writes them.
     pub fn names() -> impl Iterator<Item = &'static str> {
         Signal::iterator().map(Signal::as_str).chain(REAL_TIME_NAMES)

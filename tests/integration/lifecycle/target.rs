@@ -146,7 +146,8 @@ fn real_time_signal_can_be_chosen() {
 fn real_time_signal_without_handler_is_not_sent() {
     let fixture = Fixture::with_streams(0);
     let sidecar = fixture.env.start(&[&QUICK_TIMES[..], &["--signal", "SIGRTMIN+4"]].concat());
-    sidecar.wait_for_not_ready("target does not catch SIGRTMIN+4");
+    let reason = sidecar.wait_for_not_ready("target does not catch SIGRTMIN+4");
+    assert!(reason.contains("it catches SIGINT, SIGTERM, SIGUSR1, SIGRTMIN+3"), "{reason}");
     assert_eq!(sidecar.call_hook().outcome()["signal"], Value::Null);
     assert_eq!(fixture.target.into_signal_count(), 0);
 }
