@@ -63,12 +63,14 @@ func answerPages(items *reader) []byte {
 	return answer
 }
 
+var unclosedName = regexp.MustCompile(`(?m)^[ \t]*#[ \t]+(HELP|TYPE|UNIT)[ \t]+"([^"\\\n]|\\[^\n])*$`)
+
 var indent = regexp.MustCompile(`(?m)^[ \t]+`)
 
 // Adds the matching series of a page. Returns whether the page is valid.
 func (s sums) add(page []byte, isOpenMetrics bool, matchers []*labels.Matcher) (ok bool) {
-	// The parser ends reading there, without an error.
-	if bytes.IndexByte(page, 0) >= 0 {
+	// The parser ends reading at a NUL, and takes the next lines for the rest of a quoted name, both without an error.
+	if bytes.IndexByte(page, 0) >= 0 || unclosedName.Match(page) {
 		return false
 	}
 	// The text format ignores leading blanks. The parser makes them part of the name.

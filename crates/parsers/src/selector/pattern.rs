@@ -8,13 +8,14 @@
 mod class;
 mod escape;
 mod flags;
+mod set;
 
 use regex_lite::{Regex, RegexBuilder};
 
 use super::Reason;
 use crate::cursor::Cursor;
-use class::Set;
 use flags::Flags;
+use set::Set;
 
 /// Maximum size of a compiled pattern, in bytes: each of its steps may run at every character of a value.
 const MAX_SIZE: usize = 64 * 1024;

@@ -1,6 +1,6 @@
 //! What follows a backslash, inside and outside of classes.
 
-use super::class::Set;
+use super::set::Set;
 use super::{Reason, invalid};
 use crate::cursor::Cursor;
 
