@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -12,6 +13,7 @@ use lameduck::commands::inject::InjectArgs;
 use lameduck::commands::{CommandError, Exit, check, drain, eprint_line, inject, install, print_line, sidecar, status};
 use lameduck::settings::args::{AddressArgs, SidecarArgs};
 use lameduck::settings::drain::{DrainArgs, reject_unused_flags, scope_env_vars};
+use lameduck::settings::values;
 
 /// Shuts down a pod with long-lived streams without cutting them off.
 #[derive(Parser)]
@@ -57,6 +59,10 @@ enum Command {
         manifests: ManifestArgs,
         #[command(flatten)]
         settings: Box<SidecarArgs>,
+        /// Also read the metrics page for this long, and show how often its counts change: the quiet period must be longer
+        /// than the interval at which the target refreshes them
+        #[arg(long, value_name = "DURATION", value_parser = values::duration)]
+        measure: Option<Duration>,
         /// Print the results as JSON
         #[arg(long)]
         json: bool,
@@ -118,7 +124,7 @@ fn run(command: &Command) -> Result<Exit, CommandError> {
         Command::Sidecar(args) => sidecar::run(args),
         Command::Drain(args) => drain::run(args),
         Command::Check { manifests, json, .. } if manifests.is_given() => check::manifests::run(manifests, *json),
-        Command::Check { settings, json, .. } => check::run(settings, *json),
+        Command::Check { settings, measure, json, .. } => check::run(settings, *measure, *json),
         Command::Inject(args) => inject::run(args),
         Command::Status(args) => show_status(args),
         Command::Install { dir } => install::run(dir),

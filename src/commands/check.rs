@@ -5,6 +5,7 @@
 
 use std::env;
 use std::io::{IsTerminal, stdout};
+use std::time::Duration;
 
 use crate::commands::{CommandError, Exit, block_on, print_line};
 use crate::settings::Settings;
@@ -13,6 +14,7 @@ use crate::settings::environment::unknown_variables;
 use report::{Check, Report};
 
 mod files;
+mod gauge_changes;
 mod manifest;
 pub mod manifests;
 mod page;
@@ -22,14 +24,14 @@ mod report;
 mod settings;
 mod target;
 
-/// Runs all checks and prints the results.
+/// Runs all checks and prints the results. With `measure`, it also measures for that long how often the gauges change.
 ///
 /// # Errors
 /// Fails only if no runtime can be started. Failed checks are in the report and in the exit code.
-pub fn run(args: &SidecarArgs, json: bool) -> Result<Exit, CommandError> {
+pub fn run(args: &SidecarArgs, measure: Option<Duration>, json: bool) -> Result<Exit, CommandError> {
     block_on(async {
         let report = Report::new(match Settings::new(args) {
-            Ok(settings) => run_checks(args, &settings).await,
+            Ok(settings) => run_checks(args, &settings, measure).await,
             Err(error) => vec![settings::refused(&error)],
         });
         if json {
@@ -42,7 +44,7 @@ pub fn run(args: &SidecarArgs, json: bool) -> Result<Exit, CommandError> {
 }
 
 /// Runs all groups at once. Each has the timeout of one poll; the page has that of two, because it is read again.
-async fn run_checks(args: &SidecarArgs, settings: &Settings) -> Vec<Check> {
+async fn run_checks(args: &SidecarArgs, settings: &Settings, measure: Option<Duration>) -> Vec<Check> {
     let groups = tokio::join!(
         files::listen(settings),
         target::check(settings),
@@ -57,6 +59,9 @@ async fn run_checks(args: &SidecarArgs, settings: &Settings) -> Vec<Check> {
     checks.extend(files::token_file(settings));
     checks.extend(target);
     checks.extend(page);
+    if let Some(measure) = measure {
+        checks.extend(gauge_changes::check(settings, measure).await);
+    }
     checks.extend(ports);
     checks.extend(manifest::unseen(settings));
     checks

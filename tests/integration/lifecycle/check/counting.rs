@@ -50,6 +50,36 @@ fn idle_selector_without_counted_series_fails() {
     report.assert("idle_streams", false, &["it matches others, which --streams does not count"]);
 }
 
+/// A page that shows each count for this many readings.
+fn refreshed_every(readings: usize) -> PageReply {
+    PageReply::InTurn([0, 1].iter().flat_map(|count| vec![PageReply::streams(*count); readings]).collect())
+}
+
+/// Measures the changes of the only gauge, with a quiet period of 200 ms, and returns that check.
+fn measure(fixture: &Fixture, reply: PageReply) -> Value {
+    fixture.page.set_reply(reply);
+    let mut command = fixture.env.check_command();
+    command.args(["--quiet-period", "200ms", "--poll-interval", "20ms", "--measure", "3s", "--json"]);
+    let output = command.args(["--grace-period", "10m"]).output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let checks = report["checks"].as_array().unwrap();
+    checks.iter().find(|check| check["name"] == "gauge_changes").unwrap().clone()
+}
+
+#[test]
+fn measurement_compares_changes_of_gauge_with_quiet_period() {
+    let fixture = Fixture::with_streams(1);
+    let contains = |text: &Value, part| text.as_str().is_some_and(|text| text.contains(part));
+    let slow = measure(&fixture, refreshed_every(20));
+    assert!(contains(&slow["detail"], "confirms an old zero") && slow["ok"].is_null(), "{slow}");
+    assert!(contains(&slow["fix"], "--quiet-period") && contains(&slow["fix"], "--streams-port"), "{slow}");
+    let quick = measure(&fixture, refreshed_every(1));
+    assert!(contains(&quick["detail"], "engine_active_requests changed") && quick["ok"] == true, "{quick}");
+    let unchanged = measure(&fixture, PageReply::streams(1));
+    assert!(contains(&unchanged["detail"], "unknown how often it is refreshed"), "{unchanged}");
+    assert!(unchanged["ok"].is_null() && unchanged["fix"].is_null(), "{unchanged}");
+}
+
 #[test]
 fn missing_capacity_series_fails() {
     let fixture = Fixture::with_streams(1);
