@@ -102,7 +102,7 @@ fn event() -> impl Strategy<Value = Event> {
         5 => prop_oneof![2 => Just(0), 1 => 1..5_u64].prop_map(Event::Streams),
         1 => prop_oneof![2 => Just(0), 1 => 1..3_u64].prop_map(Event::Batch),
         4 => traffic().prop_map(Event::Traffic),
-        3 => millis(3_000).prop_map(Event::HealthCheck),
+        4 => millis(6_000).prop_map(Event::HealthCheck),
         1 => prop::bool::weighted(0.7).prop_map(Event::Table),
         3 => page().prop_map(Event::Page),
         1 => any::<bool>().prop_map(Event::Lazy),
