@@ -25,6 +25,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 const STREAMS: u32 = 200;
 /// Leaves time for all these streams.
 const LAME_DUCK: &str = "40s";
+/// What leaves out the events of the sidecar in a field selector.
+const OTHERS: &str = ",involvedObject.fieldPath!=spec.initContainers{lameduck}";
 
 fn last_endpoint() -> String {
     let namespace = Namespace::new("endpoints", "restricted");
@@ -73,7 +75,6 @@ fn events_of_a_clean_drain() -> String {
         let output = "jsonpath={range .items[*]}{.message} {.involvedObject.fieldPath}{\"\\n\"}{end}";
         namespace.kubectl(&["get", "events", "--field-selector", &selector, "--output", output])
     };
-    const OTHERS: &str = ",involvedObject.fieldPath!=spec.initContainers{lameduck}";
     pod.delete(&[]);
     let event = poll(TIMEOUT, || unhealthy("").lines().find(|line| line.contains("503")).map(str::to_owned));
     let event = event.expect("an event of the failed readiness probe");

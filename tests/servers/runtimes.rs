@@ -24,7 +24,7 @@ const SIGNALS: [Signal; 7] = [
 
 /// A server whose program installs no handler, unless the table says so.
 struct Runtime {
-    runtime: &'static str,
+    name: &'static str,
     program: &'static str,
     command: Program,
     /// The last arguments.
@@ -32,12 +32,12 @@ struct Runtime {
 }
 
 const fn runtime(
-    [runtime, program]: [&'static str; 2],
+    [name, program]: [&'static str; 2],
     language: &'static str,
     command: &'static [&'static str],
     args: &'static str,
 ) -> Runtime {
-    Runtime { runtime, program, command: Program { language, command }, args }
+    Runtime { name, program, command: Program { language, command }, args }
 }
 
 const PYTHON: &str = "venv/bin/python";
@@ -63,7 +63,7 @@ pub(crate) fn table() -> Option<String> {
     rows.map(|rows| format!("{HEAD}{rows}"))
 }
 
-fn row(Runtime { runtime, program, command, args }: &Runtime) -> Option<String> {
+fn row(Runtime { name, program, command, args }: &Runtime) -> Option<String> {
     let observed = catch_unwind(|| {
         let server = Server::start(command, args, false);
         let masks = ["SigCgt:", "SigIgn:"].map(|mask| signals_in(&server.status(), mask));
@@ -72,10 +72,10 @@ fn row(Runtime { runtime, program, command, args }: &Runtime) -> Option<String> 
         (masks, on_interrupt, on_terminate)
     });
     let Ok(([caught, ignored], on_interrupt, on_terminate)) = observed else {
-        println!(" FAILED  {runtime}, {program}");
+        println!(" FAILED  {name}, {program}");
         return None;
     };
-    Some(format!("| {runtime} | {program} | {caught} | {ignored} | {on_interrupt} | {on_terminate} |\n"))
+    Some(format!("| {name} | {program} | {caught} | {ignored} | {on_interrupt} | {on_terminate} |\n"))
 }
 
 /// The signals in a mask of `/proc/PID/status`.
