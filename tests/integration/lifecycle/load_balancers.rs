@@ -6,7 +6,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use serde_json::json;
 
 use crate::lifecycle::start_engine;
@@ -24,7 +25,17 @@ struct BalancedPods {
     sidecars: [Sidecar; 2],
     _pods: [SidecarEnv; 2],
     front: String,
-    _balancer: KillOnDrop,
+    _balancer: Balancer,
+}
+
+/// A load balancer, in a process group of its own. Apache's workers outlive a killed parent.
+struct Balancer(KillOnDrop);
+
+impl Drop for Balancer {
+    fn drop(&mut self) {
+        let group = Pid::from_raw(self.0.0.id().try_into().expect("a pid"));
+        let _ = killpg(group, Signal::SIGKILL);
+    }
 }
 
 /// How a configuration writes a server.
@@ -63,7 +74,7 @@ impl BalancedPods {
         fs::write(&path, config).unwrap();
         let mut command = Command::new(program);
         run(&mut command, &path);
-        let balancer = KillOnDrop(command.process_group(0).stdin(Stdio::null()).spawn().unwrap());
+        let balancer = Balancer(KillOnDrop(command.process_group(0).stdin(Stdio::null()).spawn().unwrap()));
         wait_until(|| TcpStream::connect(front).is_ok());
         let [(one, first), (other, second)] = pods;
         sidecars.iter().for_each(Sidecar::wait_for_ready);
