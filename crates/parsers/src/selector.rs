@@ -11,6 +11,8 @@ mod quoted;
 use std::fmt;
 use std::str::FromStr;
 
+use memchr::memmem::Finder;
+
 use super::cursor::Cursor;
 pub use error::{Error, Reason};
 use pattern::Pattern;
@@ -30,7 +32,12 @@ const RESERVED: [&str; 8] = ["atan2", "bool", "group_left", "group_right", "igno
 pub struct Selector {
     name: Option<String>,
     matchers: Vec<Matcher>,
+    needle: Option<Needle>,
 }
+
+/// A text that every line of a matching series contains, prepared for the search.
+#[derive(Debug, Clone)]
+pub(crate) struct Needle(Finder<'static>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Matcher {
@@ -52,7 +59,12 @@ impl Selector {
     pub fn exact<'a>(name: &str, labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let matcher = |(label, value): (&str, &str)| Matcher { label: label.into(), test: Test::Equal(value.into()) };
         let matchers = labels.into_iter().filter(|(_, value)| !value.is_empty()).map(matcher).collect();
-        Self { name: Some(name.into()), matchers }
+        Self::new(Some(name.into()), matchers)
+    }
+
+    fn new(name: Option<String>, matchers: Vec<Matcher>) -> Self {
+        let needle = Needle::of(name.as_deref(), &matchers);
+        Self { name, matchers, needle }
     }
 
     /// Returns the only metric name that this selector can match, if it has a fixed one.
@@ -63,21 +75,8 @@ impl Selector {
 
     /// Returns a text that every line of a matching series contains, if there is one: its fixed name, or the start of its
     /// name. A name whose characters a page must escape is none.
-    #[must_use]
-    pub fn needle(&self) -> Option<&str> {
-        let needle = match self.name() {
-            Some(name) => Some(name),
-            None => self.name_patterns().map(|pattern| pattern.prefix.as_str()).max_by_key(|prefix| prefix.len()),
-        };
-        needle.filter(|text| !text.is_empty() && !text.contains(['\\', '"', '\n']))
-    }
-
-    /// Returns the patterns that the name must match.
-    fn name_patterns(&self) -> impl Iterator<Item = &Pattern> {
-        self.matchers.iter().filter(|matcher| matcher.label == NAME).filter_map(|matcher| match &matcher.test {
-            Test::Match(pattern) => Some(pattern),
-            Test::NoMatch(_) | Test::Equal(_) | Test::NotEqual(_) => None,
-        })
+    pub(crate) fn needle(&self) -> Option<&Finder<'static>> {
+        self.needle.as_ref().map(|needle| &needle.0)
     }
 
     /// Returns whether a series of this name could match, depending on its labels.
@@ -98,6 +97,29 @@ impl Selector {
                 .all(|matcher| matcher.test.holds(label(&matcher.label).unwrap_or_default()))
     }
 }
+
+impl Needle {
+    fn of(name: Option<&str>, matchers: &[Matcher]) -> Option<Self> {
+        let pattern = |matcher: &Matcher| match &matcher.test {
+            Test::Match(pattern) if matcher.label == NAME => Some(pattern.prefix.clone()),
+            Test::Match(_) | Test::NoMatch(_) | Test::Equal(_) | Test::NotEqual(_) => None,
+        };
+        let text = match name {
+            Some(name) => Some(name.to_owned()),
+            None => matchers.iter().filter_map(pattern).max_by_key(String::len),
+        };
+        let is_literal = |text: &String| !text.is_empty() && !text.contains(['\\', '"', '\n']);
+        text.filter(is_literal).map(|text| Self(Finder::new(&text).into_owned()))
+    }
+}
+
+impl PartialEq for Needle {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.needle() == other.0.needle()
+    }
+}
+
+impl Eq for Needle {}
 
 impl FromStr for Selector {
     type Err = Error;
@@ -213,7 +235,8 @@ mod tests {
             (r#"{__name__!~"active",a="b"}"#, None),
             (r#"{a=~"active"}"#, None),
         ] {
-            assert_eq!(selector(text).needle(), needle, "{text}");
+            let found = selector(text);
+            assert_eq!(found.needle().map(Finder::needle), needle.map(str::as_bytes), "{text}");
         }
     }
 

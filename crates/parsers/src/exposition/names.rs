@@ -34,22 +34,24 @@ pub(super) struct Names<'s> {
 
 #[derive(Debug)]
 struct Needle<'s> {
-    finder: Finder<'s>,
+    finder: &'s Finder<'static>,
     /// Where it occurs next in the current chunk.
     next: usize,
 }
 
 impl<'s> Names<'s> {
     pub(super) fn new(selectors: &'s [Selector]) -> Self {
-        let texts: Vec<_> = selectors.iter().filter_map(Selector::needle).collect();
-        let open = texts.len() < selectors.len();
         let mut needles: Vec<Needle<'s>> = Vec::new();
-        for (at, text) in texts.iter().enumerate() {
-            let is_repeated = texts[..at].contains(text);
-            if !is_repeated && !texts.iter().any(|other| other != text && text.contains(*other)) {
-                needles.push(Needle { finder: Finder::new(*text), next: 0 });
+        let all = || selectors.iter().filter_map(Selector::needle);
+        for finder in all() {
+            let is_repeated = needles.iter().any(|kept| kept.finder.needle() == finder.needle());
+            let contains_other = all()
+                .any(|other| other.needle().len() < finder.needle().len() && other.find(finder.needle()).is_some());
+            if !is_repeated && !contains_other {
+                needles.push(Needle { finder, next: 0 });
             }
         }
+        let open = all().count() < selectors.len();
         Self { selectors, needles, open }
     }
 
@@ -115,7 +117,7 @@ impl<'s> Names<'s> {
 
     /// Returns the first name that the text contains.
     pub(super) fn found_in(&self, text: &[u8]) -> Option<&str> {
-        let finder = self.needles.iter().map(|needle| &needle.finder).find(|finder| finder.find(text).is_some())?;
+        let finder = self.needles.iter().map(|needle| needle.finder).find(|finder| finder.find(text).is_some())?;
         str::from_utf8(finder.needle()).ok()
     }
 

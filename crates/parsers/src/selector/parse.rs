@@ -17,7 +17,7 @@ const OPERATORS: [(&str, Build); 4] = [
 pub(super) fn selector(text: &str) -> Result<Selector, Error> {
     let mut parser = Parser { cursor: Cursor::new(text), name: None, matchers: Vec::new() };
     match parser.parse() {
-        Ok(()) => Ok(Selector { name: parser.name, matchers: parser.matchers }),
+        Ok(()) => Ok(Selector::new(parser.name, parser.matchers)),
         Err(reason) => Err(Error { column: parser.cursor.column(), reason }),
     }
 }
