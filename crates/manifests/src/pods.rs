@@ -12,19 +12,24 @@ const JOB_TEMPLATE: TemplatePath = &["spec", "jobTemplate", "spec", "template"];
 /// The field of the pod spec that lists the containers.
 const CONTAINERS: &str = "containers";
 
-/// The kinds that are recognized without being named: their API groups and the path of their pod template.
-const KNOWN_KINDS: [(&str, &[&str], TemplatePath); 11] = [
-    ("Pod", &["v1"], &[]),
-    ("Deployment", &["apps", "extensions"], TEMPLATE),
-    ("StatefulSet", &["apps", "apps.kruise.io"], TEMPLATE),
-    ("DaemonSet", &["apps", "extensions", "apps.kruise.io"], TEMPLATE),
-    ("ReplicaSet", &["apps", "extensions"], TEMPLATE),
-    ("ReplicationController", &["v1"], TEMPLATE),
-    ("Job", &["batch"], TEMPLATE),
-    ("CronJob", &["batch"], JOB_TEMPLATE),
-    ("Rollout", &["argoproj.io"], TEMPLATE),
-    ("DeploymentConfig", &["apps.openshift.io", "v1"], TEMPLATE),
-    ("CloneSet", &["apps.kruise.io"], TEMPLATE),
+/// Where a `LeaderWorkerSet` has its two pod templates. Without the first, the second is also that of the leader.
+const LEADER_AND_WORKER: [TemplatePath; 2] =
+    [&["spec", "leaderWorkerTemplate", "leaderTemplate"], &["spec", "leaderWorkerTemplate", "workerTemplate"]];
+
+/// The kinds that are recognized without being named: their API groups and the paths of their pod templates.
+const KNOWN_KINDS: [(&str, &[&str], &[TemplatePath]); 12] = [
+    ("Pod", &["v1"], &[&[]]),
+    ("Deployment", &["apps", "extensions"], &[TEMPLATE]),
+    ("StatefulSet", &["apps", "apps.kruise.io"], &[TEMPLATE]),
+    ("DaemonSet", &["apps", "extensions", "apps.kruise.io"], &[TEMPLATE]),
+    ("ReplicaSet", &["apps", "extensions"], &[TEMPLATE]),
+    ("ReplicationController", &["v1"], &[TEMPLATE]),
+    ("Job", &["batch"], &[TEMPLATE]),
+    ("CronJob", &["batch"], &[JOB_TEMPLATE]),
+    ("Rollout", &["argoproj.io"], &[TEMPLATE]),
+    ("DeploymentConfig", &["apps.openshift.io", "v1"], &[TEMPLATE]),
+    ("CloneSet", &["apps.kruise.io"], &[TEMPLATE]),
+    ("LeaderWorkerSet", &["leaderworkerset.x-k8s.io"], &LEADER_AND_WORKER),
 ];
 /// Kinds whose text may mention containers although they create no pods.
 const TEXT_KINDS: [&str; 3] = ["ConfigMap", "CustomResourceDefinition", "Secret"];
@@ -44,6 +49,8 @@ pub struct Pod<'a> {
     pub namespace: Option<&'a str>,
     /// Whether the kind is known to create pods from this template. Otherwise it only looks like it.
     pub is_known: bool,
+    /// The key of its template, if the workload has several.
+    pub template_key: Option<&'static str>,
     /// The path from the manifest to `template`.
     pub path: &'static [&'static str],
     /// The map that holds the pod's metadata and spec.
@@ -118,27 +125,60 @@ impl<'a> Manifests<'a> {
             }
             return;
         }
+        self.add_workload(document, manifest, is_aliased, (kind, version));
+    }
+
+    /// Adds a manifest that is no List.
+    fn add_workload(
+        &mut self,
+        document: &'a Document,
+        manifest: &'a Node,
+        is_aliased: bool,
+        (kind, version): ItemType<'a>,
+    ) {
+        let text = |path: &[&str]| document.get_path(manifest, path).and_then(Node::text);
         let name = text(&["metadata", "name"]).or_else(|| text(&["metadata", "generateName"])).unwrap_or("(no name)");
         let namespace = text(&["metadata", "namespace"]);
-        let known = known_path(kind, version);
-        let path = known.or_else(|| unknown_path(document, manifest));
-        let template = path.and_then(|path| Some((path, document.get_path(manifest, path)?)));
-        let spec = template.and_then(|(path, template)| Some((path, template, document.get(template, "spec")?)));
-        match spec {
-            Some((path, template, spec)) if !spec.entries().is_empty() => {
-                let keys = path.iter().copied().chain(["spec"]);
-                let not_editable = not_editable(document, manifest, keys, is_aliased);
-                let is_known = known.is_some();
-                let pod =
-                    Pod { document, manifest, kind, name, namespace, is_known, path, template, spec, not_editable };
-                self.pods.push(pod);
-            }
-            _ => {
-                let has_containers = has_containers(document, manifest);
-                self.others.push(Other { title: title(namespace, kind, name), has_containers });
-            }
+        let known = known_paths(kind, version);
+        let templates = templates(document, manifest, known.or_else(|| unknown_path(document, manifest)));
+        if templates.is_empty() {
+            let has_containers = has_containers(document, manifest);
+            self.others.push(Other { title: title(namespace, kind, name), has_containers });
         }
+        let has_several = templates.len() > 1;
+        self.pods.extend(templates.into_iter().map(|(path, template, spec)| {
+            let keys = path.iter().copied().chain(["spec"]);
+            let not_editable = not_editable(document, manifest, keys, is_aliased);
+            let is_known = known.is_some();
+            let template_key = path.last().copied().filter(|_| has_several);
+            Pod {
+                document,
+                manifest,
+                kind,
+                name,
+                namespace,
+                is_known,
+                template_key,
+                path,
+                template,
+                spec,
+                not_editable,
+            }
+        }));
     }
+}
+
+/// A pod template and its spec, with the path of the template.
+type Template<'a> = (TemplatePath, &'a Node, &'a Node);
+
+/// The pod templates that a manifest has at these paths.
+fn templates<'a>(document: &'a Document, manifest: &'a Node, paths: Option<&[TemplatePath]>) -> Vec<Template<'a>> {
+    let template = |path: &TemplatePath| {
+        let template = document.get_path(manifest, path)?;
+        let spec = document.get(template, "spec").filter(|spec| !spec.entries().is_empty())?;
+        Some((*path, template, spec))
+    };
+    paths.unwrap_or_default().iter().filter_map(template).collect()
 }
 
 /// KIND/NAME, with the namespace in front if there is one.
@@ -164,22 +204,23 @@ pub fn non_pod_kind(text: &str) -> Option<&str> {
     (is_word && is_other && !kind.ends_with("List")).then_some(kind)
 }
 
-/// Where a known kind has its pod template.
-fn known_path(kind: &str, version: Option<&str>) -> Option<TemplatePath> {
+/// Where a known kind has its pod templates.
+fn known_paths(kind: &str, version: Option<&str>) -> Option<&'static [TemplatePath]> {
     // Another API group may define a kind of the same name with other fields.
     let group = version.map(|version| version.split('/').next().unwrap_or(version));
     let is_it = |known: &str, groups: &[&str]| known == kind && group.is_none_or(|group| groups.contains(&group));
-    KNOWN_KINDS.iter().find(|(known, groups, _)| is_it(known, groups)).map(|(_, _, path)| *path)
+    KNOWN_KINDS.iter().find(|(known, groups, _)| is_it(known, groups)).map(|(_, _, paths)| *paths)
 }
 
 /// Where another kind has its pod template: at the usual places.
-fn unknown_path(document: &Document, manifest: &Node) -> Option<TemplatePath> {
-    let is_pod_spec = |path: &&TemplatePath| {
-        let template = document.get_path(manifest, path);
+fn unknown_path(document: &Document, manifest: &Node) -> Option<&'static [TemplatePath]> {
+    const USUAL: [&[TemplatePath]; 2] = [&[TEMPLATE], &[JOB_TEMPLATE]];
+    let is_pod_spec = |paths: &&&[TemplatePath]| {
+        let template = document.get_path(manifest, paths[0]);
         let containers = template.and_then(|template| document.get_path(template, &["spec", CONTAINERS]));
         containers.is_some_and(|containers| is_container_list(document, containers))
     };
-    [TEMPLATE, JOB_TEMPLATE].iter().find(is_pod_spec).copied()
+    USUAL.iter().find(is_pod_spec).copied()
 }
 
 /// Whether a node is a list of containers.
@@ -223,16 +264,19 @@ fn not_editable<'p>(
 }
 
 impl<'a> Pod<'a> {
-    /// Its name on the command line: NAMESPACE/KIND/NAME, or KIND/NAME if the manifest gives no namespace.
+    /// Its name in messages: NAMESPACE/KIND/NAME, or KIND/NAME if the manifest gives no namespace; and the key of its
+    /// template, if the workload has several.
     #[must_use]
     pub fn title(&self) -> String {
-        title(self.namespace, self.kind, self.name)
+        let key = self.template_key.map(|key| format!(" ({key})")).unwrap_or_default();
+        title(self.namespace, self.kind, self.name) + &key
     }
 
     /// Whether a name on the command line means it, with or without its namespace.
     #[must_use]
     pub fn is_named(&self, name: &str) -> bool {
-        name.eq_ignore_ascii_case(&self.title()) || name.eq_ignore_ascii_case(&title(None, self.kind, self.name))
+        name.eq_ignore_ascii_case(&title(self.namespace, self.kind, self.name))
+            || name.eq_ignore_ascii_case(&title(None, self.kind, self.name))
     }
 
     /// Whether its pods end when their work is done.

@@ -56,10 +56,12 @@ impl ContainerSelector {
 
     fn main<'a>(&self, pod: &Pod<'a>, containers: &[Container<'a>]) -> Result<Option<Container<'a>>, String> {
         let title = pod.title();
+        // Of several templates of one workload, some may have nothing to drain.
+        let is_optional = self.workloads.is_empty() || pod.template_key.is_some();
         if let Some(name) = &self.container {
             let found = containers.iter().find(|container| container.name == name);
             return match found {
-                None if self.workloads.is_empty() => Ok(None),
+                None if is_optional => Ok(None),
                 None => Err(format!("--container {name}: {title} has no such container; it has {}", names(containers))),
                 Some(found) => Ok(Some(*found)),
             };
@@ -68,7 +70,7 @@ impl ContainerSelector {
             containers.iter().filter(|container| self.runs_program(pod, container)).copied().collect();
         match candidates[..] {
             [one] => Ok(Some(one)),
-            [] if self.workloads.is_empty() => Ok(None),
+            [] if is_optional => Ok(None),
             [] if containers.len() == 1 => Ok(Some(containers[0])),
             [] if containers.is_empty() => Err(format!("{title}: it has no containers; fix that first")),
             [] => Err(format!(

@@ -6,6 +6,7 @@ use lameduck_test_support::manifests::libyaml::{container, pod_spec};
 const USER: &str = "--run-as-user=1000";
 const COUNT_ONLY: [&str; 2] = ["--preset=generic", "--streams-port=7000"];
 const ROLLOUT: &str = include_str!("../../fixtures/manifests/argo-rollout.yaml");
+const LEADER_WORKER_SET: &str = include_str!("../../fixtures/manifests/leader-worker-set.yaml");
 const OTHER_PATHS: &str = include_str!("../../fixtures/manifests/other-paths.yaml");
 const OPENSHIFT: &str = include_str!("../../fixtures/manifests/openshift.yaml");
 const TWO_NAMESPACES: &str = include_str!("../../fixtures/manifests/two-namespaces.yaml");
@@ -80,12 +81,41 @@ fn pods_without_lameduck_are_named() {
     assert_eq!(code, Some(0), "{stderr}");
     for part in [
         "left unchanged: ConfigMap/notes\n",
-        "warning: left unchanged, although containers occur in them: RayService/ranker, models/LeaderWorkerSet/shards: ",
+        "warning: left unchanged, although containers occur in them: RayService/ranker: ",
+        "although they create pods: Service/relay, models/LeaderWorkerSet/shards; ",
         "by hand",
     ] {
         assert!(stderr.contains(part), "no {part:?} in {stderr}");
     }
-    assert_refused(&text, &[USER, "--workload=models/LeaderWorkerSet/shards"], &["spec.template.spec", "by hand"]);
+    assert_refused(&text, &[USER, "--workload=RayService/ranker"], &["spec.template.spec", "by hand"]);
+}
+
+#[test]
+fn only_templates_with_the_container_are_changed() {
+    let args = [&COUNT_ONLY[..], &["--container=server"]].concat();
+    let workload = [&args[..], &["--workload=models/LeaderWorkerSet/shards", "--strict"]].concat();
+    for args in [args, workload] {
+        let Output { code, stdout, stderr } = run(LEADER_WORKER_SET, &args);
+        assert_eq!(code, Some(0), "{stderr}");
+        assert!(stderr.contains("models/LeaderWorkerSet/shards (leaderTemplate): lameduck added"), "{stderr}");
+        assert!(stderr.contains("create pods: models/LeaderWorkerSet/shards (workerTemplate)"), "{stderr}");
+        let set: serde_json::Value = serde_norway::from_str(&stdout).unwrap();
+        let templates = &set["spec"]["leaderWorkerTemplate"];
+        assert_eq!(templates["leaderTemplate"]["spec"]["initContainers"][0]["name"], "lameduck");
+        assert_eq!(templates["workerTemplate"]["spec"]["initContainers"], serde_json::Value::Null);
+        assert_eq!(injected(&stdout, &args), stdout);
+        assert_eq!(removed(&stdout), LEADER_WORKER_SET);
+    }
+    assert_refused(LEADER_WORKER_SET, &["--workload=LeaderWorkerSet/shards"], &["nothing to change", "server, worker"]);
+}
+
+#[test]
+fn template_of_workers_is_also_that_of_the_leader_if_there_is_no_other() {
+    let text = LEADER_WORKER_SET.replace("    leaderTemplate:\n", "    workerTemplate:\n");
+    let (text, _) = text.rsplit_once("    workerTemplate:\n").unwrap();
+    let out = injected(text, &[&COUNT_ONLY[..], &["--workload=LeaderWorkerSet/shards"]].concat());
+    assert!(out.contains("path: /prestop"), "{out}");
+    assert_eq!(removed(&out), text);
 }
 
 #[test]
