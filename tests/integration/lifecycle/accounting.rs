@@ -4,11 +4,13 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::lifecycle::Fixture;
+use lameduck_test_support::process::{stopwatch, wait_until};
 use lameduck_test_support::sidecar::{QUICK_TIMES, Sidecar};
 use lameduck_test_support::skip::skip;
 
@@ -40,8 +42,10 @@ fn drained() -> Vec<Value> {
     let mut sidecar = fixture.start_quick();
     let hook = sidecar.call_hook();
     sidecar.wait_for_status("/drain/signalled", true);
-    // A zero counts only if the target has been seen serving on for half a second after the signal.
-    sidecar.wait_for_readings(20);
+    // A zero counts only if a reading requested 700 ms after the signal or later has seen the target serving on.
+    let since_signal = stopwatch();
+    wait_until(|| since_signal() > Duration::from_millis(700));
+    sidecar.wait_for_readings(2);
     fixture.page.set_streams(0);
     assert_eq!(hook.outcome()["outcome"], "drained");
     // A thread writes the log.
