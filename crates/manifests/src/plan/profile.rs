@@ -49,7 +49,7 @@ impl Planner<'_> {
         };
         if declared != signal {
             changes.warn(format!(
-                "container {} declares stopSignal: {declared}, but lameduck sends {signal}; add --signal with the one on which it drains",
+                "container {} declares stopSignal: {declared}, but lameduck sends {signal}; add --signal with the signal on which it drains",
                 main.name
             ));
         }

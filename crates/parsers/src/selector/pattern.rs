@@ -1,8 +1,9 @@
 //! Regular expressions as Prometheus reads them.
 //!
 //! Prometheus uses Go's package regexp, whose syntax is that of RE2. The crate regex-lite reads some patterns
-//! otherwise: `{1, 2}` is a repetition there and literal text here, and its `\s` includes the vertical tab. So each
-//! pattern is parsed by the rules of Go, and rewritten in the few forms that both read alike.
+//! differently: `{1, 2}` is a repetition in regex-lite and literal text in Go, and only the `\s` of regex-lite includes
+//! the vertical tab. So each pattern is parsed by the rules of Go, and rewritten in the few forms that mean the same to
+//! both.
 //! <https://github.com/google/re2/wiki/Syntax>
 
 mod class;
@@ -193,7 +194,7 @@ impl<'a> Translator<'a> {
         if is_valid {
             Ok(Some((least, most)))
         } else {
-            Err(invalid("repetition of more than 1000, or of less than none"))
+            Err(invalid("a repetition of more than 1000, or a maximum below the minimum"))
         }
     }
 
