@@ -27,7 +27,7 @@ impl<'a> MissingTarget<'a> {
         Self { matcher, visible, candidates }
     }
 
-    /// Whether a process listens on the port, but the kernel does not permit to see which.
+    /// Whether a process listens on the port, but the kernel does not show which process it is.
     #[must_use]
     pub fn is_hidden(&self) -> bool {
         self.hidden_listener().is_some() && !self.visible.is_alone

@@ -50,7 +50,7 @@ enum Stage {
 pub struct DrainInput {
     /// The count of all sources; `None` if unknown.
     pub count: Option<StreamCount>,
-    /// Whether the count is zero but for connections that the poll before did not show.
+    /// Whether the count is zero except for connections that the poll before did not show.
     pub only_new: bool,
     /// The time of the reading with only idle streams; `None` if others are left, or if that does not end the drain.
     pub only_idle: Option<Time>,
@@ -104,7 +104,7 @@ impl Drain {
     /// When readiness starts to show this drain; `None` if it has done so from the start, or since the lame duck ended.
     ///
     /// Only a hook means that the pod may be terminating. A terminating pod that is ready is still used if no other pod
-    /// is; readiness is all that keeps new streams from a pod that somebody else drains.
+    /// is; only readiness keeps new streams from a pod whose drain was not started by a hook.
     #[must_use]
     pub fn unready_at(&self, times: &DrainTimes) -> Option<Time> {
         let delayed = self.is_lame_duck() && self.trigger == Trigger::Hook;

@@ -49,12 +49,12 @@ impl GaugeLeak {
         self.empty = Some(EmptyPeriod { since, last: requested_at, readings });
     }
 
-    /// Starts the time anew with the next reading: this one shows a connection, or cannot be used.
+    /// Restarts the time with the next reading: this reading shows a connection, or cannot be used.
     pub const fn restart(&mut self) {
         self.empty = None;
     }
 
-    /// Starts the time anew with the poll that was requested then: in it, a page counts more streams than before.
+    /// Restarts the time with the poll that was requested then: in it, a page counts more streams than before.
     pub fn restart_with(&mut self, requested_at: Time) {
         let of_this_poll = self.empty.filter(|empty| empty.last == requested_at);
         self.empty = of_this_poll.map(|empty| EmptyPeriod { since: requested_at, readings: 1, ..empty });

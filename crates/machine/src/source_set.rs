@@ -69,7 +69,7 @@ impl SourceSet {
         self.only_new = only_new;
     }
 
-    /// Whether the count is zero but for connections that are all new.
+    /// Whether the count is zero except for connections that are all new.
     #[must_use]
     pub fn counts_only_new(&self) -> bool {
         let without_connections = |state: &SourceState| match state.source {

@@ -22,7 +22,7 @@ pub struct StreamLifetimes {
 struct Open {
     /// When it was opened; `None` if it was open before the first sample.
     at: Option<Time>,
-    /// Whether the last sample is the first that shows it, and the poll before had a sample, too.
+    /// Whether only the last sample shows it, and the poll before that also had a sample.
     is_new: bool,
 }
 

@@ -148,7 +148,7 @@ impl Diff<'_> {
     }
 }
 
-/// Adds an entry; entries of a map that is already there are added to it.
+/// Adds an entry. If its value is a map and the key is already there, adds the entries of the map.
 fn merge(map: &mut Vec<(String, PatchValue)>, key: String, value: PatchValue) {
     match (map.iter_mut().find(|(other, _)| *other == key), value) {
         (Some((_, PatchValue::Map(entries))), PatchValue::Map(more)) => entries.extend(more),

@@ -31,7 +31,7 @@ const NAMESPACE_BEFORE: &str = "lameduck/process-namespace-was-shared";
 pub const ORIGINAL_HOOKS: &str = "lameduck/original-hooks";
 /// The annotations with the AppArmor profiles of containers, before Kubernetes 1.30.
 const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
-/// The one of the sidecar.
+/// The annotation with the sidecar's profile.
 const OWN_APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/lameduck";
 /// The annotations that lameduck writes.
 pub const OWN_ANNOTATIONS: [&str; 3] = [NAMESPACE_BEFORE, ORIGINAL_HOOKS, OWN_APP_ARMOR];

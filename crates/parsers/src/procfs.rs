@@ -127,7 +127,7 @@ fn cgroup(line: &str) -> Option<(&str, &str)> {
     Some((hierarchy, path))
 }
 
-/// Whether neither cgroup is the other one or above it.
+/// Whether the cgroups differ and neither is above the other.
 fn are_unrelated(one: &str, other: &str) -> bool {
     let mut one = one.split('/').filter(|part| !part.is_empty()).peekable();
     let mut other = other.split('/').filter(|part| !part.is_empty()).peekable();

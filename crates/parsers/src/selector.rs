@@ -74,7 +74,7 @@ impl Selector {
     }
 
     /// Returns a text that every line of a matching series contains, if there is one: its fixed name, or the start of its
-    /// name. A name whose characters a page must escape is none.
+    /// name. There is none if a page must escape a character of the name.
     pub(crate) fn needle(&self) -> Option<&Finder<'static>> {
         self.needle.as_ref().map(|needle| &needle.0)
     }

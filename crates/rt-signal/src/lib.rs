@@ -1,7 +1,8 @@
 //! Makes real-time signals that can be sent to another process.
 //!
 //! The safe functions of nix and rustix know only the signals with a name of their own. A real-time signal is only a
-//! number, and to make one takes `unsafe`, so this crate contains it and lameduck itself forbids `unsafe`.
+//! number, and making a signal from a number needs `unsafe`. This crate contains it, so that lameduck itself forbids
+//! `unsafe`.
 
 use rustix::process::Signal;
 
@@ -17,7 +18,7 @@ pub const MAX: i32 = 64;
 pub const fn from_number(number: i32) -> Option<Signal> {
     if MIN <= number && number <= MAX {
         // SAFETY: the number is a valid signal of Linux and not zero. A libc that reserves it for itself, as musl does
-        // with 34, only needs that nobody handles, blocks or sends it within its own process. It is sent to others.
+        // with 34, only requires that nothing handles, blocks or sends it in its own process. It is sent to others.
         Some(unsafe { Signal::from_raw_unchecked(number) })
     } else {
         None

@@ -12,8 +12,8 @@ const SANDBOX_NAMES: [&str; 2] = ["pause", "pod"];
 /// Whether this container shares its PID namespace with the other containers of its pod. The first process is then in
 /// another container, usually the pod's sandbox.
 ///
-/// Its cgroup shows this, whatever the sandbox's process is called. Only where no cgroup is shown, as in gVisor, its name
-/// decides.
+/// Its cgroup shows this, whatever the sandbox's process is called. Its name decides only where no cgroup is shown, as
+/// in gVisor.
 #[must_use]
 pub fn shares_pid_namespace() -> bool {
     let cgroup = |pid: u32| fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();

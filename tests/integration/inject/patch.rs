@@ -42,7 +42,7 @@ fn patch_has_the_namespace_and_only_what_changes() {
         "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: \"007\"\n  namespace: speech\nspec:\n  template:\n    \
         spec:\n      terminationGracePeriodSeconds: 90\n"
     );
-    // An unchanged container in front of a changed one keeps its place; the one behind is left out.
+    // The patch names an unchanged container before a changed container, but not one after it.
     let containers = rest.split_once("      containers:\n").unwrap().1;
     assert!(containers.starts_with("        - name: first\n        - name: engine\n          "), "{containers}");
     assert!(!containers.contains("last") && !containers.contains("env"), "{containers}");

@@ -3,8 +3,8 @@
 use super::sample::{Escapes, quoted, skip_whitespace, token};
 use crate::cursor::Cursor;
 
-/// Returns what follows the name in a `# TYPE` or `# UNIT` line, if it is more than one word, as it is if a newline is
-/// missing. It is empty for all other comments, whose text is free.
+/// Returns what follows the name in a `# TYPE` or `# UNIT` line if it is more than one word: a newline may be missing.
+/// Returns an empty text for all other comments, whose text is free.
 pub(super) fn excess(line: &[u8]) -> &[u8] {
     let start = line.utf8_chunks().next().map_or("", |chunk| chunk.valid());
     let mut cursor = Cursor::new(start);

@@ -117,7 +117,7 @@ impl Readings {
         self.polls[index].is_zero(self.is_page_overruled(index), |_| true)
     }
 
-    /// Whether a poll counts zero but for connections that the poll before did not show.
+    /// Whether a poll counts zero except for connections that the poll before did not show.
     fn shows_only_new(&self, index: usize) -> bool {
         let before = index.checked_sub(1).and_then(|before| self.polls[before].connections.as_ref());
         let (Some(before), Some(now)) = (before, &self.polls[index].connections) else { return false };
