@@ -147,8 +147,8 @@ impl Reasons {
             }
             SignalBlocker::NotCaught => {
                 let fix = match &self.caught_signals[..] {
-                    [] => "to the one on which it drains".to_owned(),
-                    signals => format!("to the one on which it drains (it catches {})", signals.join(", ")),
+                    [] => "to the signal on which it drains".to_owned(),
+                    signals => format!("to the signal on which it drains (it catches {})", signals.join(", ")),
                 };
                 format!(
                     "target does not catch {signal}: it would not drain process {pid} (SigCgt in /proc/{pid}/status); \

@@ -178,7 +178,7 @@ fn identified<'a>(id: &str, list: &'a Node) -> Result<Vec<(&'a str, &'a Node)>, 
         })?;
         if items.iter().any(|(other, _)| *other == key) {
             return Err(format!(
-                "line {}: {id} {key} is twice in this list, which kustomize merges by `{id}`; remove one",
+                "line {}: {id} {key} occurs twice in this list, which kustomize merges by `{id}`; remove one",
                 item.line
             ));
         }

@@ -12,7 +12,7 @@ const JOB_TEMPLATE: TemplatePath = &["spec", "jobTemplate", "spec", "template"];
 /// The field of the pod spec that lists the containers.
 const CONTAINERS: &str = "containers";
 
-/// Where a `LeaderWorkerSet` has its two pod templates. Without the first, the second is also that of the leader.
+/// Where a `LeaderWorkerSet` has its two pod templates. Without `leaderTemplate`, the leader uses `workerTemplate`.
 const LEADER_AND_WORKER: [TemplatePath; 2] =
     [&["spec", "leaderWorkerTemplate", "leaderTemplate"], &["spec", "leaderWorkerTemplate", "workerTemplate"]];
 
@@ -128,7 +128,7 @@ impl<'a> Manifests<'a> {
         self.add_workload(document, manifest, is_aliased, (kind, version));
     }
 
-    /// Adds a manifest that is no List.
+    /// Adds a manifest that is not a List.
     fn add_workload(
         &mut self,
         document: &'a Document,

@@ -199,7 +199,7 @@ fn caught_unknown(found: &Found, signal: TargetSignal, assume_caught: bool) -> C
          kills a process that does not catch it"
     );
     if assume_caught {
-        Check::skip(NAME, format!("{detail}; it is sent nevertheless, because of --assume-signal-caught"))
+        Check::skip(NAME, format!("{detail}; it is sent anyway, because of --assume-signal-caught"))
     } else {
         Check::fail(NAME, Cause::Environment, format!("{detail}; so the signal is not sent"), CAUGHT_UNKNOWN_FIX)
     }
@@ -241,7 +241,7 @@ fn caught_signals_hint(masks: &SignalMasks) -> String {
     if caught.is_empty() {
         "or set --signal none".to_owned()
     } else {
-        format!("or set --signal to the one on which it drains: it catches {}", caught.join(", "))
+        format!("or set --signal to the signal on which it drains: it catches {}", caught.join(", "))
     }
 }
 

@@ -27,7 +27,7 @@ fn assert_refused(manifests: &str, args: &[&str], parts: &[&str]) {
 #[test]
 fn script_that_ends_in_a_call_of_the_sidecar_is_kept() {
     for text in [CURL, DRAIN] {
-        assert!(run(text, &[]).stderr.contains("container relay: its hook waits for lameduck already, and is kept"));
+        assert!(run(text, &[]).stderr.contains("container relay: its hook already waits for lameduck, and is kept"));
         let once = with(text, &[]);
         assert_eq!(once.matches("preStop").count(), 1);
         assert!(once.contains("initContainers"), "{once}");

@@ -87,7 +87,7 @@ fn what_kustomize_cannot_merge_is_refused() {
     let twice =
         CHART.replace("      volumes:\n", "        - name: deepgram-engine\n          image: other\n      volumes:\n");
     let error = refusal(&twice);
-    assert!(error.contains("deepgram-engine is twice in this list") || error.contains("several"), "{error}");
+    assert!(error.contains("deepgram-engine occurs twice in this list") || error.contains("several"), "{error}");
 }
 
 #[test]

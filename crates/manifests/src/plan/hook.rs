@@ -59,7 +59,7 @@ impl<'a> Planner<'a> {
                 self.update_hook(&entry.value, hook, changes)
             }
             ExistingHook::Users(user_hook) => {
-                changes.note(format!("container {}: its hook waits for lameduck already, and is kept", container.name));
+                changes.note(format!("container {}: its hook already waits for lameduck, and is kept", container.name));
                 warn_of_missing_program(self.pod, container, user_hook, changes);
                 Ok(())
             }
