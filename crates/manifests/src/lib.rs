@@ -25,9 +25,11 @@ pub mod preflight;
 pub mod remove;
 pub mod request;
 pub mod select;
+mod shell_script;
 pub mod sidecar_spec;
 pub mod stream;
 pub mod text_edit;
+mod waiting_call;
 pub mod yaml;
 pub mod yaml_value;
 

@@ -12,7 +12,7 @@ mod user_hook;
 
 pub use annotations::{app_armor_annotation, namespace_before, original_hooks};
 pub use existing::{Existing, find_named, hook_additions, is_our_mount, is_our_volume, ports};
-pub use user_hook::{UserHook, runs_missing_program};
+pub use user_hook::{exec_command, runs_missing_program};
 
 /// The directory where a standalone drain's binary is mounted in the main container.
 pub const BINARY_DIR: &str = "/lameduck";
@@ -57,7 +57,7 @@ const FALLBACK_TO_LOGS: &str = "FallbackToLogsOnError";
 /// One more, for the init container that installs the binary.
 const MOUNTS: &str = "volumeMounts";
 /// The path of the HTTP hook.
-const PRESTOP_PATH: &str = "/prestop";
+pub(crate) const PRESTOP_PATH: &str = "/prestop";
 /// The field of an HTTP hook that replaces the pod's address.
 pub const HOST: &str = "host";
 /// The node's loopback address, which is the pod's own with `hostNetwork`.

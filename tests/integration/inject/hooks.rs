@@ -51,6 +51,26 @@ fn script_that_does_not_wait_for_this_sidecar_is_refused() {
 }
 
 #[test]
+fn hook_that_may_not_wait_gives_a_warning() {
+    for (text, doubt) in [
+        (CURL.replace("curl -fsS", "curl -fsS -m 60"), "its argument -m"),
+        (CURL.replace("leave-ring\n", "leave-ring &&\n"), "(&&)"),
+        (CURL.replace("leave-ring\n", "kill -INT 1\n"), "`kill`"),
+        (CURL.replace("curl -fsS", "wget -qO-"), "after 900 s"),
+        (DRAIN.replace("--hook", "--hook --listen [::]:9"), "[::]:9"),
+    ] {
+        let Output { code, stderr, .. } = run(&text, &[]);
+        assert_eq!(code, Some(0), "{stderr}");
+        for part in ["warning: Deployment/relay: line 14: the hook of container relay is kept, but it may", doubt] {
+            assert!(stderr.contains(part), "no {part:?} in {stderr}");
+        }
+        assert!(!stderr.contains("already waits"), "{stderr}");
+        assert_refused(&text, &["--strict"], &["--strict: there "]);
+        assert!(with(&text, &["--replace-hook"]).contains("path: /prestop"));
+    }
+}
+
+#[test]
 fn hook_whose_program_may_be_missing_gives_a_warning() {
     let Output { stderr, .. } = run(DRAIN, &[]);
     for part in

@@ -72,15 +72,21 @@ fn arguments_in_a_script_are_skipped() {
 }
 
 #[test]
-fn hook_in_a_script_is_skipped() {
-    for script in ["sleep 3; curl -s http://127.0.0.1:8089/prestop", "exec lameduck drain --hook"] {
+fn hook_in_a_script_is_evaluated_by_its_last_command() {
+    for (script, expected) in [
+        ("sleep 3; curl -s http://127.0.0.1:8089/prestop", Evaluation::Pass),
+        ("exec lameduck drain --hook", Evaluation::Pass),
+        ("curl -s http://127.0.0.1:8089/prestop; sleep 3", Evaluation::Skip),
+        ("curl -m 5 http://127.0.0.1:8089/prestop", Evaluation::Warn { fix: String::new() }),
+    ] {
         let hook = format!("{{exec: {{command: [sh, -c, '{script}']}}}}");
         let mut manifest = Native.manifest();
         manifest["spec"]["template"]["spec"]["containers"][0]["lifecycle"]["preStop"] =
             serde_norway::from_str(&hook).unwrap();
         let findings = findings(&serde_norway::to_string(&manifest).unwrap());
-        assert_eq!(problems(&findings), BTreeSet::new());
-        assert_eq!(only(&findings, Rule::Hook).evaluation, Evaluation::Skip);
+        let evaluation = &only(&findings, Rule::Hook).evaluation;
+        assert_eq!(std::mem::discriminant(evaluation), std::mem::discriminant(&expected), "{script}: {evaluation:?}");
+        assert!(problems(&findings).iter().all(|rule| *rule == Rule::Hook), "{script}");
     }
 }
 

@@ -1,10 +1,11 @@
 //! The preStop hook of each selected container.
 
 use super::{Changes, Planner, shared};
-use crate::pods::{Container, Pod};
+use crate::pods::Container;
 use crate::remove::remove_hook;
 use crate::request::{Message, Mode};
-use crate::sidecar_spec::{self, HOST, UserHook};
+use crate::sidecar_spec::{self, HOST};
+use crate::waiting_call::WaitingCall;
 use crate::yaml::{Entry, Kind, Lookup, Node};
 use crate::yaml_value::YamlValue;
 
@@ -58,17 +59,16 @@ impl<'a> Planner<'a> {
                 self.save_hook(container, lifecycle, entry, changes)?;
                 self.update_hook(&entry.value, hook, changes)
             }
-            ExistingHook::Users(user_hook) => {
-                changes.note(format!("container {}: its hook already waits for lameduck, and is kept", container.name));
-                warn_of_missing_program(self.pod, container, user_hook, changes);
+            ExistingHook::Users(call) if !self.request.replace_hook || self.is_sound(container, &call) => {
+                self.keep_hook(container, entry.key.line, &call, changes);
                 Ok(())
             }
-            ExistingHook::Other if self.request.replace_hook => {
+            ExistingHook::Users(_) | ExistingHook::Other if self.request.replace_hook => {
                 self.save_hook(container, lifecycle, entry, changes)?;
                 changes.edits.rewrite_entry(lifecycle, entry, "preStop", hook);
                 Ok(())
             }
-            ExistingHook::Other => Err(not_replaced(entry.key.line, self.request.port)),
+            ExistingHook::Users(_) | ExistingHook::Other => Err(not_replaced(entry.key.line, self.request.port)),
         }
     }
 
@@ -84,7 +84,7 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
-    fn existing_hook(&self, hook: &'a Node) -> ExistingHook<'a> {
+    fn existing_hook(&self, hook: &'a Node) -> ExistingHook {
         let port = self.request.port;
         if self.existing.is_our_hook(self.pod, hook, Some(port)) {
             return ExistingHook::Ours;
@@ -95,10 +95,33 @@ impl<'a> Planner<'a> {
         if self.existing.calls_sidecar(self.pod, hook, Some(port)) {
             return ExistingHook::CallsSidecar;
         }
-        match UserHook::find(self.pod, hook) {
-            Some(UserHook::Call(other)) if other != port => ExistingHook::Other,
-            Some(user_hook) => ExistingHook::Users(user_hook),
-            None => ExistingHook::Other,
+        let call = WaitingCall::find(&sidecar_spec::exec_command(self.pod, hook), port);
+        call.map_or(ExistingHook::Other, ExistingHook::Users)
+    }
+
+    /// Whether a call is known to wait, and its program is not probably missing.
+    fn is_sound(&self, container: &Container, call: &WaitingCall) -> bool {
+        call.doubt.is_none() && !self.is_program_missing(container, call)
+    }
+
+    fn is_program_missing(&self, container: &Container, call: &WaitingCall) -> bool {
+        call.is_lameduck && sidecar_spec::runs_missing_program(self.pod, container, &call.program)
+    }
+
+    /// Keeps a hook of a user that ends in a call of the sidecar.
+    fn keep_hook(&self, container: &Container, line: usize, call: &WaitingCall, changes: &mut Changes) {
+        let (name, port) = (container.name, self.request.port);
+        match &call.doubt {
+            None => changes.note(format!("container {name}: its hook already waits for lameduck, and is kept")),
+            Some(doubt) => changes.warn(format!(
+                "line {line}: the hook of container {name} is kept, but it may end before the drain: {doubt}. Let it run `curl -sS http://127.0.0.1:{port}/prestop` at its end, or use --replace-hook"
+            )),
+        }
+        if self.is_program_missing(container, call) {
+            changes.warn(format!(
+                "container {name}: its hook runs {}, which its image must contain: otherwise the hook fails and SIGTERM follows at once. An init container can bring it (args: [install, /DIR], with a volume that {name} mounts too; the hook then runs /DIR/lameduck); or use --replace-hook",
+                call.program
+            ));
         }
     }
 
@@ -130,13 +153,13 @@ impl<'a> Planner<'a> {
 }
 
 /// A preStop hook that a container already has.
-enum ExistingHook<'a> {
+enum ExistingHook {
     /// Lameduck wrote it.
     Ours,
     /// It is like lameduck's, but was there before the sidecar.
     CallsSidecar,
-    /// A command of a user that waits for the sidecar.
-    Users(UserHook<'a>),
+    /// A command of a user that ends in a call of the sidecar.
+    Users(WaitingCall),
     /// Anything else.
     Other,
 }
@@ -145,17 +168,6 @@ fn not_replaced(line: usize, port: u16) -> String {
     format!(
         "line {line}: it already has a preStop hook, which is not replaced; remove it (lameduck waits for the streams itself), replace it with --replace-hook, or run `curl -sS http://127.0.0.1:{port}/prestop` or `lameduck drain --hook` at its end"
     )
-}
-
-/// Warns of a hook whose program is probably not in its container.
-fn warn_of_missing_program(pod: &Pod, container: &Container, hook: UserHook, changes: &mut Changes) {
-    let UserHook::Drain(program) = hook else { return };
-    if sidecar_spec::runs_missing_program(pod, container, program) {
-        changes.warn(format!(
-            "container {0}: its hook runs {program}, which its image must contain: otherwise the hook fails and SIGTERM follows at once. An init container can bring it (args: [install, /DIR], with a volume that {0} mounts too; the hook then runs {1}); or use --replace-hook",
-            container.name, "/DIR/lameduck"
-        ));
-    }
 }
 
 /// The index of the entry before which the hook is inserted: the one after the image, if any.

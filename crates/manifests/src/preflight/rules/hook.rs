@@ -5,6 +5,7 @@ use crate::preflight::hook::{Action, DEFAULT_PORT, Drain, Hook, HttpGet, PRESTOP
 use crate::preflight::pod::PodView;
 use crate::preflight::rule::{Evaluated, fail, pass, skip, warn};
 use crate::preflight::view::View;
+use crate::waiting_call::WaitingCall;
 
 /// Every container that carries streams has the hook.
 pub(super) fn presence(pod: &PodView) -> Vec<Evaluated> {
@@ -51,9 +52,7 @@ fn hook_of(pod: &PodView, container: &Container) -> Evaluated {
             fail(format!("line {line}: the hook of {name} calls {}, not lameduck", get.path()), hook_fix(pod, name))
         }
         Action::Drain(drain) => drain_hook(pod, name, drain, line),
-        Action::Indirect { what, .. } => {
-            skip(format!("on {name}: {what}; whether it waits for lameduck is not checked"))
-        }
+        Action::Indirect { what, .. } => indirect_hook(pod, name, hook, what),
         Action::Other(what) => {
             fail(format!("line {line}: the hook of {name} {what}, and does not wait for lameduck"), hook_fix(pod, name))
         }
@@ -84,6 +83,20 @@ fn drain_hook(pod: &PodView, name: &str, drain: Drain, line: usize) -> Evaluated
     }
     let how = if drain.standalone { "drains without a sidecar" } else { "waits for the sidecar" };
     pass(format!("on {name}: `lameduck drain`, which {how}"))
+}
+
+/// A script is understood if its last command is a call of lameduck.
+fn indirect_hook(pod: &PodView, name: &str, hook: Hook, what: &str) -> Evaluated {
+    let line = hook.view.line();
+    let command = hook.view.get("exec").and_then(|exec| exec.get("command"));
+    let words: Vec<&str> = command.map(View::items).unwrap_or_default().iter().filter_map(|word| word.text()).collect();
+    match WaitingCall::find(&words, pod.port().unwrap_or(DEFAULT_PORT)) {
+        Some(WaitingCall { doubt: None, .. }) => pass(format!("on {name}: its last command waits for lameduck")),
+        Some(WaitingCall { doubt: Some(doubt), .. }) => {
+            warn(format!("line {line}: the hook of {name} may end before the drain: {doubt}"), hook_fix(pod, name))
+        }
+        None => skip(format!("on {name}: {what}; whether it waits for lameduck is not checked")),
+    }
 }
 
 fn hook_fix(pod: &PodView, name: &str) -> String {
