@@ -1,6 +1,6 @@
 //! Adding the sidecar.
 
-use crate::plan::Planner;
+use crate::plan::{Planner, ReplacedHook};
 use crate::pods::{Manifests, Other, Pod};
 use crate::remove::remove_from_pod;
 use crate::request::{ContainerSelector, Edited, Message, Request, SettingsCheck};
@@ -14,13 +14,23 @@ use crate::text_edit::TextEdits;
 /// Names the cause and the fix if the manifests cannot be read, nothing in them is selected, or a selected pod cannot be
 /// changed safely.
 pub fn inject(text: &str, request: &Request, check: SettingsCheck) -> Result<Edited, String> {
+    inject_over(text, &[], request, check)
+}
+
+/// Injects; also replaces these hooks, which an earlier run has replaced.
+fn inject_over(
+    text: &str,
+    replaced: &[ReplacedHook],
+    request: &Request,
+    check: SettingsCheck,
+) -> Result<Edited, String> {
     let Parsed { documents, skipped } = stream::parse(text)?;
     let manifests = stream::find_pods(&documents, &request.selector)?;
     let mut planners = Vec::new();
     let mut unselected = Vec::new();
     for pod in &manifests.pods {
         match request.selector.select(pod)? {
-            Some(selection) => planners.push(Planner::new(pod, selection, request, text)?),
+            Some(selection) => planners.push(Planner::new(pod, selection, request, replaced, text)?),
             None => unselected.push(pod),
         }
     }
@@ -43,11 +53,14 @@ pub fn inject(text: &str, request: &Request, check: SettingsCheck) -> Result<Edi
 /// Removes lameduck from pods where it runs in another mode, then injects as if it had never been there.
 fn change_mode(text: &str, pods: &[&Pod], request: &Request, check: SettingsCheck) -> Result<Edited, String> {
     let mut edits = TextEdits::new(text);
-    let mut messages = Vec::new();
+    let (mut messages, mut replaced) = (Vec::new(), Vec::new());
     for pod in pods {
-        messages.extend(remove_from_pod(pod, &mut edits)?);
+        let removed = remove_from_pod(pod, &mut edits)?;
+        messages.extend(removed.messages);
+        let hook = |container| ReplacedHook { pod: pod.title(), container };
+        replaced.extend(removed.restored_hooks.into_iter().map(hook));
     }
-    let injected = inject(&edits.apply(), request, check)?;
+    let injected = inject_over(&edits.apply(), &replaced, request, check)?;
     messages.extend(injected.messages);
     Ok(Edited { text: injected.text, messages })
 }

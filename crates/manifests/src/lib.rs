@@ -9,11 +9,12 @@
 //!    [`sidecar_spec`] defines what lameduck writes and how it recognizes its own work.
 //! 4. [`text_edit`] turns each change into an edit of a byte range, formatted like its surroundings by [`yaml_value`].
 //! 5. All edits are applied at once. [`remove()`] is the inverse and restores the original text to the byte.
+//!    [`saved_hook`] reads the hooks that it restores.
 //!
 //! [`patch`] writes the difference between two such texts as patches for kustomize.
 //!
-//! Read the files in this order: `request`, `inject`, `stream`, `pods`, `select`, `sidecar_spec`, `plan`, `remove`; then,
-//! for the text itself, `yaml_value`, `text_edit`, `yaml`. `preflight` uses only `yaml` and two functions of `select`.
+//! Read the files in this order: `request`, `inject`, `stream`, `pods`, `select`, `sidecar_spec`, `plan`, `saved_hook`,
+//! `remove`; then, for the text itself, `yaml_value`, `text_edit`, `yaml`. `preflight` uses only `yaml` and two functions of `select`.
 
 #![forbid(unsafe_code)]
 
@@ -24,6 +25,7 @@ pub mod pods;
 pub mod preflight;
 pub mod remove;
 pub mod request;
+pub mod saved_hook;
 pub mod select;
 mod shell_script;
 pub mod sidecar_spec;

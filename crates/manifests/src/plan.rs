@@ -21,8 +21,18 @@ pub struct Planner<'a> {
     pod: &'a Pod<'a>,
     selection: Selection<'a>,
     request: &'a Request,
+    replaced: &'a [ReplacedHook],
     existing: Existing<'a>,
     style: YamlStyle,
+}
+
+/// A hook that an earlier run of `inject` has replaced, and that a change of the mode restores for a moment.
+#[derive(Debug)]
+pub struct ReplacedHook {
+    /// The pod's title.
+    pub pod: String,
+    /// The container's name.
+    pub container: String,
 }
 
 /// What users must know about pods on the node's network.
@@ -40,6 +50,8 @@ struct Changes<'e, 't> {
     annotations: Vec<NewEntry>,
     /// The preStop hooks that lameduck takes over: the container's name, and the original text of the entry.
     original_hooks: Vec<(String, String)>,
+    /// The containers whose saved hooks are restored.
+    restored: Vec<String>,
     messages: Vec<Message>,
 }
 
@@ -58,8 +70,15 @@ impl<'a> Planner<'a> {
     ///
     /// # Errors
     /// Names the cause and the fix.
-    pub fn new(pod: &'a Pod<'a>, selection: Selection<'a>, request: &'a Request, text: &str) -> Result<Self, String> {
-        let planner = Self { pod, selection, request, existing: Existing::find(pod), style: detect_style(pod, text) };
+    pub fn new(
+        pod: &'a Pod<'a>,
+        selection: Selection<'a>,
+        request: &'a Request,
+        replaced: &'a [ReplacedHook],
+        text: &str,
+    ) -> Result<Self, String> {
+        let (existing, style) = (Existing::find(pod), detect_style(pod, text));
+        let planner = Self { pod, selection, request, replaced, existing, style };
         planner.refuse().map_err(|error| planner.prefixed(&error))?;
         Ok(planner)
     }
@@ -97,6 +116,7 @@ impl<'a> Planner<'a> {
             spec_entries: Vec::new(),
             annotations: Vec::new(),
             original_hooks: Vec::new(),
+            restored: Vec::new(),
             messages: Vec::new(),
         };
         let grace_period = self.grace_period(&mut changes)?;
@@ -248,7 +268,7 @@ fn shared(node: &Node) -> String {
 }
 
 /// Detects the formatting of the text around the pod.
-fn detect_style(pod: &Pod, text: &str) -> YamlStyle {
+pub(crate) fn detect_style(pod: &Pod, text: &str) -> YamlStyle {
     let root = &pod.document.root;
     let json = matches!(root.layout(), Some(Layout::Flow(open)) if text[open..].trim_start().starts_with('"'));
     let first = root.entries().first().or_else(|| root.items().first()?.entries().first());

@@ -1,11 +1,14 @@
 //! Removing lameduck again: the inverse of [`crate::inject()`].
 
+use crate::plan::detect_style;
 use crate::pods::{Container, Pod};
 use crate::request::{ContainerSelector, Edited, Message, Mode, SIDECAR_NAME};
-use crate::sidecar_spec::{self, Existing, OWN_ANNOTATIONS};
+use crate::saved_hook::{self, Place, SavedHook};
+use crate::sidecar_spec::{self, Existing, ORIGINAL_HOOKS, OWN_ANNOTATIONS};
 use crate::stream::{self, Parsed};
 use crate::text_edit::TextEdits;
 use crate::yaml::{Entry, Layout, Lookup, Node};
+use crate::yaml_value::quote;
 
 /// The field that lets the sidecar see the target.
 const SHARED: &str = "shareProcessNamespace";
@@ -26,8 +29,9 @@ pub fn remove(text: &str, selector: &ContainerSelector) -> Result<Edited, String
             let message = format!("{title}: line {line}: container {SIDECAR_NAME} is user-defined and was kept");
             messages.push(Message::Note(message));
         }
-        if let Some(message) = remove_from_pod(pod, &mut edits)? {
-            messages.push(message);
+        let removed = remove_from_pod(pod, &mut edits)?.messages;
+        if !removed.is_empty() {
+            messages.extend(removed);
             messages.extend(pod.text(&["terminationGracePeriodSeconds"]).map(|seconds| {
                 let message =
                     format!("{title}: terminationGracePeriodSeconds stays {seconds}: its earlier value is unknown");
@@ -38,16 +42,36 @@ pub fn remove(text: &str, selector: &ContainerSelector) -> Result<Edited, String
     if edits.is_empty() {
         return Err("nothing to remove: no selected workload has a container named lameduck that runs lameduck".into());
     }
-    Ok(Edited { text: edits.apply(), messages })
+    let text = edits.apply();
+    check_result(&text, documents.len())?;
+    Ok(Edited { text, messages })
 }
 
-/// Removes lameduck from a pod. Returns a message, or `None` if there was nothing to remove.
+/// Checks that the result can be read, because restored hooks come from annotations that others may have edited.
+fn check_result(text: &str, documents: usize) -> Result<(), String> {
+    match stream::parse(text) {
+        Ok(parsed) if parsed.documents.len() == documents => Ok(()),
+        Ok(_) => Err("the result would have another number of documents; remove lameduck by hand".to_owned()),
+        Err(error) => Err(format!("the result would not be valid; remove lameduck by hand: {error}")),
+    }
+}
+
+/// What was removed from a pod.
+#[derive(Debug, Default)]
+pub(crate) struct Removed {
+    /// Messages; none if there was nothing to remove.
+    pub(crate) messages: Vec<Message>,
+    /// The containers whose original hooks are restored.
+    pub(crate) restored_hooks: Vec<String>,
+}
+
+/// Removes lameduck from a pod.
 ///
 /// # Errors
-/// Names the cause and the fix if an edit would change more than this pod.
-pub(crate) fn remove_from_pod(pod: &Pod, edits: &mut TextEdits) -> Result<Option<Message>, String> {
+/// Names the cause and the fix if an edit would change more than this pod, or a saved hook cannot be restored.
+pub(crate) fn remove_from_pod(pod: &Pod, edits: &mut TextEdits) -> Result<Removed, String> {
     let existing = Existing::find(pod);
-    let Some((list, sidecar)) = existing.container else { return Ok(None) };
+    let Some((list, sidecar)) = existing.container else { return Ok(Removed::default()) };
     let title = pod.title();
     if let Some(reason) = &pod.not_editable {
         return Err(format!("{title}: {reason}"));
@@ -57,8 +81,12 @@ pub(crate) fn remove_from_pod(pod: &Pod, edits: &mut TextEdits) -> Result<Option
         return Err(format!("{title}: line {line}: an anchor and its aliases share the sidecar; remove it by hand"));
     }
     let mut parts = vec![format!("the sidecar{}", with(&existing.additions(pod)))];
+    let originals = sidecar_spec::original_hooks(pod).map_err(|error| format!("{title}: {error}"))?;
+    let mut with_hook = Vec::new();
     for container in pod.containers("containers").iter().filter(|container| container.name != SIDECAR_NAME) {
-        parts.extend(remove_hook(pod, &existing, None, container, edits).map_err(|error| format!("{title}: {error}"))?);
+        let part = remove_hook(pod, &existing, None, container, edits).map_err(|error| format!("{title}: {error}"))?;
+        with_hook.extend(part.is_some().then_some(container.name));
+        parts.extend(part);
     }
     let mut removed = Vec::new();
     if existing.mode == Some(Mode::Standalone) {
@@ -73,7 +101,21 @@ pub(crate) fn remove_from_pod(pod: &Pod, edits: &mut TextEdits) -> Result<Option
     remove_annotations(pod, &OWN_ANNOTATIONS, edits);
     removed.sort_unstable();
     edits.remove_entries(pod.spec, &removed);
-    Ok(Some(Message::Note(format!("{title}: removed: {}", parts.join(", ")))))
+    let mut messages = vec![Message::Note(format!("{title}: removed: {}", parts.join(", ")))];
+    let (restored, unrestored_hooks): (Vec<_>, Vec<_>) =
+        originals.into_iter().partition(|(name, _)| with_hook.contains(&name.as_str()));
+    messages.extend(unrestored_hooks.iter().map(|(name, text)| {
+        let exists = pod.containers("containers").iter().any(|container| container.name == name);
+        let cause = if exists { "its hook is no longer lameduck's" } else { "there is no container of this name" };
+        Message::Warning(format!("{title}: {}", unrestored(name, text, cause)))
+    }));
+    Ok(Removed { messages, restored_hooks: restored.into_iter().map(|(name, _)| name).collect() })
+}
+
+/// A message about a saved hook whose text is no longer in the manifest.
+pub(crate) fn unrestored(container: &str, text: &str, cause: &str) -> String {
+    let text = if text.contains('\n') { quote(text) } else { text.to_owned() };
+    format!("the original hook of container {container} is not restored: {cause}; its text was: {text}")
 }
 
 /// Removes or restores `shareProcessNamespace`. Returns its index, for the caller to remove, and a description.
@@ -194,16 +236,54 @@ pub(crate) fn remove_hook(
     let additions = with(&sidecar_spec::hook_additions(pod, &hook.value));
     let mut removed: Vec<_> =
         remove_named(pod, container.node, "volumeMounts", sidecar_spec::is_our_mount, edits).into_iter().collect();
-    let originals = sidecar_spec::original_hooks(pod);
+    let originals = sidecar_spec::original_hooks(pod)?;
     let original = originals.iter().find(|(name, _)| name == container.name);
+    let mut restored = "";
     match original {
-        Some((_, text)) => edits.replace_entry(hook, text)?,
+        Some((_, text)) => {
+            restored = restore_hook(pod, &lifecycle.value, hook, text, edits)
+                .map_err(|cause| not_restored(hook, container, text, &cause))?;
+        }
         None if edits.restore_null(hook) => {}
         None if remove_from(container.node, lifecycle, &[index], edits) => removed.push(lifecycle_index),
         None => {}
     }
     removed.sort_unstable();
     edits.remove_entries(container.node, &removed);
-    let restored = original.map_or("", |_| " (its original hook is restored)");
     Ok(Some(format!("the hook of container {}{additions}{restored}", container.name)))
+}
+
+/// Restores a hook from its saved text, or writes its value in the style of its surroundings if the text does not fit
+/// there. Returns a description.
+///
+/// # Errors
+/// Returns the cause if the text is not a hook, or cannot be written in this style.
+fn restore_hook(
+    pod: &Pod,
+    lifecycle: &Node,
+    hook: &Entry,
+    text: &str,
+    edits: &mut TextEdits,
+) -> Result<&'static str, String> {
+    let saved = SavedHook::parse(text)?;
+    let place = Place {
+        is_flow: matches!(lifecycle.layout(), Some(Layout::Flow(_))),
+        column: hook.key.column,
+        is_json: saved_hook::is_json(pod.manifest, edits.text()),
+    };
+    if let Some(verbatim) = saved.verbatim(place) {
+        edits.replace_entry(hook, verbatim);
+        return Ok(" (its original hook is restored)");
+    }
+    edits.replace_entry(hook, &saved.one_line(detect_style(pod, edits.text()))?);
+    Ok(" (its original hook is restored, in the style of the manifest)")
+}
+
+fn not_restored(hook: &Entry, container: &Container, text: &str, cause: &str) -> String {
+    format!(
+        "line {}: the original hook of container {} cannot be restored from the annotation {ORIGINAL_HOOKS}: {cause}; its text is {}; correct it, or remove it from the annotation and restore the hook by hand",
+        hook.key.line,
+        container.name,
+        quote(text)
+    )
 }

@@ -41,6 +41,12 @@ impl<'a> TextEdits<'a> {
         self.style = style;
     }
 
+    /// The text before all edits.
+    #[must_use]
+    pub fn text(&self) -> &'a str {
+        self.text
+    }
+
     /// The number of edits.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -264,24 +270,11 @@ impl<'a> TextEdits<'a> {
         format!("{:1$}{text}", "", if is_indented { entry.key.column } else { 0 })
     }
 
-    /// Replaces an entry by the text of an earlier one.
-    ///
-    /// # Errors
-    /// Fails if the text was indented differently, and has lines that would not belong to the entry.
-    pub fn replace_entry(&mut self, entry: &Entry, text: &str) -> Result<(), EditError> {
-        let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
-        let was_moved = ![0, entry.key.column].contains(&indent(text));
-        let mut lines = text.lines().skip(1).filter(|line| !line.trim().is_empty());
-        if was_moved && lines.any(|line| indent(line) <= entry.key.column) {
-            return Err(format!(
-                "line {}: the manifest was indented again since lameduck was added, so the original text of this entry no longer fits; restore it by hand from its annotation",
-                entry.key.line
-            ));
-        }
+    /// Replaces an entry by a text.
+    pub fn replace_entry(&mut self, entry: &Entry, text: &str) {
         let start = entry.key.span.start;
         let end = start + self.text[start..entry.value.span.end].trim_end().len();
-        self.edits.push((start..end, text.trim_start_matches(' ').to_owned()));
-        Ok(())
+        self.edits.push((start..end, text.to_owned()));
     }
 
     fn joined(&self, lines: &[String], column: usize, at: usize) -> String {

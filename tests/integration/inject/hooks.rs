@@ -1,5 +1,7 @@
 //! Hooks that were there before lameduck: accepted if they wait for the sidecar, replaced on request, and restored.
 
+use serde::Serialize;
+
 use crate::inject::support::{IMAGE, Output, inject, injected, removed};
 use lameduck_test_support::manifests::libyaml::parse;
 
@@ -132,15 +134,165 @@ fn hook_of_a_container_that_is_no_longer_selected_is_restored() {
     assert_eq!(removed(&both), two);
 }
 
+/// A Deployment whose hook runs `sleep`.
+const SLEEP: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: d\nspec:\n  template:\n    spec:\n      terminationGracePeriodSeconds: 60\n      containers:\n      - name: relay\n        image: registry.example.com/relay:2.1\n        lifecycle:\n          preStop: {exec: {command: [sleep, \"5\"]}}\n";
+
+/// The annotation's text after an injection into [`SLEEP`].
+const SAVED_SLEEP: &str = r#"'{"relay": "preStop: {exec: {command: [sleep, \"5\"]}}"}'"#;
+
+/// The manifest as `kubectl get -o json` writes it, or without whitespace if there is no indentation.
+fn to_json(yaml: &str, indent: Option<usize>) -> String {
+    let value: serde_json::Value = serde_norway::from_str(yaml).unwrap();
+    let Some(indent) = indent else { return value.to_string() };
+    let indent = " ".repeat(indent);
+    let mut out = Vec::new();
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(indent.as_bytes());
+    value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, formatter)).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn remove(manifests: &str) -> Output {
+    inject(manifests.as_bytes(), &["--remove"], &[])
+}
+
+/// The only preStop hook of a manifest, in whatever style.
+fn hook(manifest: &str) -> serde_norway::Value {
+    let value: serde_norway::Value = serde_norway::from_str(manifest).unwrap();
+    value["spec"]["template"]["spec"]["containers"][0]["lifecycle"]["preStop"].clone()
+}
+
 #[test]
-fn original_hook_that_no_longer_fits_is_not_restored() {
-    let once = with(FIXED.split("---\n").next().unwrap(), &["--replace-hook"]);
+fn hook_is_restored_in_json_that_was_converted_from_yaml() {
+    let block = FIXED.split("---\n").next().unwrap();
+    for text in [SLEEP, block] {
+        let once = with(text, &["--replace-hook"]);
+        for indent in [None, Some(0), Some(1), Some(2), Some(4)] {
+            let json = to_json(&once, indent);
+            let Output { code, stdout, stderr } = remove(&json);
+            assert_eq!(code, Some(0), "{indent:?}: {stderr}");
+            assert!(stderr.contains("(its original hook is restored, in the style of the manifest)"), "{stderr}");
+            let restored: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+            assert_eq!(restored, serde_norway::from_str::<serde_json::Value>(text).unwrap(), "{stdout}");
+            let standalone = with(&json, &["--standalone"]);
+            serde_json::from_str::<serde_json::Value>(&standalone).unwrap();
+            assert_eq!(hook(&removed(&standalone)), hook(text), "{standalone}");
+        }
+    }
+}
+
+#[test]
+fn hook_is_restored_in_yaml_that_was_converted_from_json() {
+    for indent in [None, Some(0), Some(2)] {
+        let once = with(&to_json(SLEEP, indent), &["--replace-hook"]);
+        let value: serde_norway::Value = serde_norway::from_str(&once).unwrap();
+        let restored = removed(&serde_norway::to_string(&value).unwrap());
+        assert_eq!(hook(&restored), hook(SLEEP), "{restored}");
+    }
+}
+
+#[test]
+fn hook_is_restored_in_a_manifest_that_was_indented_again() {
+    let block = FIXED.split("---\n").next().unwrap();
+    let once = with(block, &["--replace-hook"]);
     let deeper: Vec<_> = once.lines().map(|line| format!("            {line}\n")).collect();
-    let deeper = deeper.concat();
-    let Output { code, stdout, stderr } =
-        inject(format!("items:\n          -\n{deeper}kind: List\n").as_bytes(), &["--remove"], &[]);
-    assert_eq!((code, stdout.as_str()), (Some(64), ""), "{stderr}");
-    assert!(stderr.contains("indented again") && stderr.contains("Deployment/block: line "), "{stderr}");
+    let list = format!("items:\n          -\n{}kind: List\n", deeper.concat());
+    let restored: serde_norway::Value = serde_norway::from_str(&removed(&list)).unwrap();
+    assert_eq!(restored["items"][0], serde_norway::from_str::<serde_norway::Value>(block).unwrap());
+}
+
+#[test]
+fn saved_text_that_is_not_one_hook_is_refused() {
+    let once = with(SLEEP, &["--replace-hook"]);
+    let annotation = once.lines().find(|line| line.contains("lameduck/original-hooks")).unwrap();
+    let line = once.lines().position(|line| line.contains("preStop: {httpGet")).unwrap() + 1;
+    let tampered = |value: &str| once.replace(annotation, &format!("        lameduck/original-hooks: {value}"));
+    assert_eq!(removed(&tampered(SAVED_SLEEP)), SLEEP);
+    let change = [IMAGE, "--standalone", "--replace-hook", COUNT_ONLY[0], COUNT_ONLY[1], COUNT_ONLY[2]];
+    for saved in [
+        "preStop: {}\\n---\\nkind: Evil",
+        "preStop: {}\\nkind: Evil",
+        "preStop: {",
+        "preStop: *a",
+        "preStop: &a {}",
+        "preStop: {} # x",
+        "postStart: {}",
+        "",
+    ] {
+        let text = tampered(&format!("'{{\"relay\": \"{saved}\"}}'"));
+        for args in [&["--remove"][..], &change] {
+            let Output { code, stdout, stderr } = inject(text.as_bytes(), args, &[]);
+            assert_eq!((code, stdout.as_str()), (Some(64), ""), "{saved:?}: {stderr}");
+            let value = format!("its text is \"{saved}\"");
+            for part in [&format!("Deployment/d: line {line}: "), "container relay", &value, "correct it"] {
+                assert!(stderr.contains(part), "{saved:?}: no {part:?} in {stderr}");
+            }
+        }
+    }
+}
+
+#[test]
+fn annotation_that_is_not_a_map_of_texts_is_refused() {
+    let once = with(SLEEP, &["--replace-hook"]);
+    let annotation = once.lines().find(|line| line.contains("lameduck/original-hooks")).unwrap();
+    let line = once.lines().position(|line| line == annotation).unwrap() + 1;
+    let again = [IMAGE, COUNT_ONLY[0], COUNT_ONLY[1], COUNT_ONLY[2]];
+    for value in ["{x", "[preStop]", "5", "", "{relay: {}}", "{}\\n---\\n{}"] {
+        let text = once.replace(annotation, &format!("        lameduck/original-hooks: \"{value}\""));
+        for args in [&["--remove"][..], &again] {
+            let Output { code, stdout, stderr } = inject(text.as_bytes(), args, &[]);
+            assert_eq!((code, stdout.as_str()), (Some(64), ""), "{value:?}: {stderr}");
+            let place = format!("Deployment/d: line {line}: the annotation lameduck/original-hooks");
+            for part in [&place, &format!("\"{value}\""), "not a map"] {
+                assert!(stderr.contains(part), "{value:?}: no {part:?} in {stderr}");
+            }
+        }
+    }
+}
+
+#[test]
+fn saved_hook_of_a_renamed_container_is_kept_and_named_at_removal() {
+    let once = with(SLEEP, &["--replace-hook"]);
+    let renamed = once.replace("- name: relay", "- name: proxy");
+    let again = injected(&renamed, &[COUNT_ONLY[0], COUNT_ONLY[1], "--container=proxy"]);
+    for text in [&renamed, &again] {
+        assert!(text.contains("lameduck/original-hooks"), "{text}");
+        let Output { code, stdout, stderr } = remove(text);
+        assert_eq!(code, Some(0), "{stderr}");
+        assert!(!stdout.contains("lameduck"), "{stdout}");
+        let saved = "warning: Deployment/d: the original hook of container relay is not restored";
+        for part in [saved, "no container of this name", "preStop: {exec: {command: [sleep, \"5\"]}}"] {
+            assert!(stderr.contains(part), "no {part:?} in {stderr}");
+        }
+    }
+}
+
+#[test]
+fn saved_hook_is_named_if_the_hook_has_changed_since() {
+    let once = with(SLEEP, &["--replace-hook"]);
+    let edited = once.replace("path: /prestop", "path: /stop");
+    assert_ne!(edited, once);
+    let named = "warning: Deployment/d: the original hook of container relay is not restored";
+    let Output { stderr, .. } = remove(&edited);
+    for part in [named, "no longer lameduck's", "preStop: {exec: {command: [sleep, \"5\"]}}"] {
+        assert!(stderr.contains(part), "no {part:?} in {stderr}");
+    }
+    let Output { stdout, stderr, .. } = run(&edited, &["--replace-hook"]);
+    for part in [named, "has changed since", "preStop: {exec: {command: [sleep, \"5\"]}}"] {
+        assert!(stderr.contains(part), "no {part:?} in {stderr}");
+    }
+    assert!(removed(&stdout).contains("path: /stop"));
+}
+
+#[test]
+fn mode_change_replaces_only_hooks_that_were_replaced_before() {
+    let once = with(SLEEP, &["--replace-hook"]);
+    for mode in ["--standalone", "--classic"] {
+        let changed = with(&once, &[mode]);
+        assert_eq!(changed, with(SLEEP, &[mode, "--replace-hook"]));
+        assert_eq!(removed(&changed), SLEEP);
+        let edited = once.replace("path: /prestop", "path: /stop");
+        assert_refused(&edited, &[mode], &["not replaced", "--replace-hook"]);
+    }
 }
 
 #[test]
@@ -149,6 +301,8 @@ fn shared_hook_is_not_replaced() {
     assert_refused(text, &["--replace-hook"], &["line 6", "write it out"]);
     let merged = "kind: Pod\nx: &l {preStop: {sleep: {seconds: 1}}}\nspec:\n  containers:\n  - name: relay\n    lifecycle:\n      <<: *l\n";
     assert_refused(merged, &[], &["line 2", "not replaced"]);
+    let alias = "kind: Pod\nx: &h {sleep: {seconds: 1}}\nspec:\n  containers:\n  - name: relay\n    lifecycle:\n      preStop: *h\n";
+    assert_refused(alias, &["--replace-hook"], &["line 7", "cannot be saved", "alias"]);
     let once = with(merged, &["--replace-hook"]);
     assert!(once.contains("      preStop:\n        httpGet:\n"), "{once}");
     assert_eq!(removed(&once), merged);

@@ -1,7 +1,7 @@
 //! Lameduck's annotations on the pod template.
 
 use super::{Changes, NewEntry, Planner, shared};
-use crate::remove::remove_annotations;
+use crate::remove::{remove_annotations, unrestored};
 use crate::sidecar_spec::{self, ORIGINAL_HOOKS};
 use crate::text_edit::TextEdits;
 use crate::yaml::{Kind, Lookup, Node};
@@ -11,7 +11,7 @@ impl<'a> Planner<'a> {
     /// Writes the annotations, or updates them.
     pub(super) fn annotate(&self, changes: &mut Changes) -> Result<(), String> {
         let mut wanted = std::mem::take(&mut changes.annotations);
-        match self.hooks_to_save(changes) {
+        match self.hooks_to_save(changes)? {
             Some(hooks) if hooks.is_empty() => remove_annotations(self.pod, &[ORIGINAL_HOOKS], changes.edits),
             Some(hooks) => wanted.push(sidecar_spec::original_hooks_annotation(&hooks)),
             None => {}
@@ -39,14 +39,23 @@ impl<'a> Planner<'a> {
         edits.insert(annotations, 0, &missing)
     }
 
-    /// The original hooks of the selected containers, if the annotation must change.
-    fn hooks_to_save(&self, changes: &Changes) -> Option<Vec<(String, String)>> {
-        let saved = sidecar_spec::original_hooks(self.pod);
-        let is_new = |name: &str| changes.original_hooks.iter().any(|(other, _)| other == name);
-        let is_selected = |name: &str| self.selection.containers().any(|container| container.name == name);
-        let kept = saved.iter().filter(|(name, _)| is_selected(name) && !is_new(name)).cloned();
-        let hooks: Vec<_> = kept.chain(changes.original_hooks.iter().cloned()).collect();
-        (hooks != saved).then_some(hooks)
+    /// The original hooks that are not restored, if the annotation must change. They stay if their container has another
+    /// name now, because nothing else has their text.
+    fn hooks_to_save(&self, changes: &mut Changes) -> Result<Option<Vec<(String, String)>>, String> {
+        let saved = sidecar_spec::original_hooks(self.pod)?;
+        let mut hooks = Vec::new();
+        for (name, text) in &saved {
+            if let Some((_, new)) = changes.original_hooks.iter().find(|(other, _)| other == name) {
+                if new != text {
+                    let cause = "its hook has changed since, and the new hook is saved instead";
+                    changes.warn(unrestored(name, text, cause));
+                }
+            } else if !changes.restored.contains(name) {
+                hooks.push((name.clone(), text.clone()));
+            }
+        }
+        hooks.extend(changes.original_hooks.iter().cloned());
+        Ok((hooks != saved).then_some(hooks))
     }
 
     /// The map under a key. If there is none, writes the given entry instead, and returns `None`.

@@ -3,7 +3,8 @@
 use super::{Changes, Planner, shared};
 use crate::pods::Container;
 use crate::remove::remove_hook;
-use crate::request::{Message, Mode};
+use crate::request::Mode;
+use crate::saved_hook::SavedHook;
 use crate::sidecar_spec::{self, HOST};
 use crate::waiting_call::WaitingCall;
 use crate::yaml::{Entry, Kind, Lookup, Node};
@@ -48,7 +49,7 @@ impl<'a> Planner<'a> {
             Lookup::Own(_, entry) if entry.value.is_null() => return changes.edits.fill(&entry.value, hook),
             Lookup::Own(_, entry) => entry,
             // An entry of the map itself overrides a merged one.
-            Lookup::Merged(_) if self.request.replace_hook => {
+            Lookup::Merged(_) if self.replaces_hook(container) => {
                 return changes.edits.insert(lifecycle, 0, &[("preStop", hook.clone())]);
             }
             Lookup::Merged(value) => return Err(not_replaced(value.line, self.request.port)),
@@ -59,17 +60,24 @@ impl<'a> Planner<'a> {
                 self.save_hook(container, lifecycle, entry, changes)?;
                 self.update_hook(&entry.value, hook, changes)
             }
-            ExistingHook::Users(call) if !self.request.replace_hook || self.is_sound(container, &call) => {
+            ExistingHook::Users(call) if !self.replaces_hook(container) || self.is_sound(container, &call) => {
                 self.keep_hook(container, entry.key.line, &call, changes);
                 Ok(())
             }
-            ExistingHook::Users(_) | ExistingHook::Other if self.request.replace_hook => {
+            ExistingHook::Users(_) | ExistingHook::Other if self.replaces_hook(container) => {
                 self.save_hook(container, lifecycle, entry, changes)?;
                 changes.edits.rewrite_entry(lifecycle, entry, "preStop", hook);
                 Ok(())
             }
             ExistingHook::Users(_) | ExistingHook::Other => Err(not_replaced(entry.key.line, self.request.port)),
         }
+    }
+
+    /// Whether a hook that does something else is replaced: on request, or because an earlier run has replaced it.
+    fn replaces_hook(&self, container: &Container) -> bool {
+        let title = self.pod.title();
+        let mut replaced = self.replaced.iter();
+        self.request.replace_hook || replaced.any(|hook| hook.pod == title && hook.container == container.name)
     }
 
     /// Updates a hook that calls the sidecar. Only with `hostNetwork` does the kubelet reach the pod at the node's loopback
@@ -137,6 +145,12 @@ impl<'a> Planner<'a> {
             return Err(shared(node));
         }
         let text = changes.edits.entry_text(lifecycle, entry);
+        SavedHook::parse(&text).map_err(|cause| {
+            format!(
+                "line {}: its preStop hook cannot be saved for --remove: {cause}; write it as one entry, without anchors and aliases",
+                entry.key.line
+            )
+        })?;
         changes.original_hooks.push((container.name.to_owned(), text));
         Ok(())
     }
@@ -146,7 +160,10 @@ impl<'a> Planner<'a> {
         let is_selected = |name| self.selection.containers().any(|container| container.name == name);
         for container in self.pod.containers("containers").iter().filter(|container| !is_selected(container.name)) {
             let removed = remove_hook(self.pod, &self.existing, Some(self.request.port), container, changes.edits)?;
-            changes.messages.extend(removed.map(|hook| Message::Note(format!("removed: {hook}"))));
+            if let Some(hook) = removed {
+                changes.note(format!("removed: {hook}"));
+                changes.restored.push(container.name.to_owned());
+            }
         }
         Ok(())
     }

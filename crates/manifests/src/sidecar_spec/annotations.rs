@@ -2,7 +2,8 @@
 
 use super::{APP_ARMOR, NAMESPACE_BEFORE, ORIGINAL_HOOKS};
 use crate::pods::Pod;
-use crate::yaml::{self, DocumentText, Node};
+use crate::yaml::{self, Document, DocumentText, Entry, Kind, Node};
+use crate::yaml_value::quote;
 
 /// The value of an annotation.
 fn annotation<'a>(pod: &Pod<'a>, key: &str) -> Option<&'a str> {
@@ -22,11 +23,26 @@ pub fn app_armor_annotation<'a>(pod: &Pod<'a>, container: &str) -> Option<&'a st
 }
 
 /// The hooks that lameduck has replaced or taken over: the text of each entry, by the name of its container.
-#[must_use]
-pub fn original_hooks(pod: &Pod) -> Vec<(String, String)> {
-    let Some(text) = annotation(pod, ORIGINAL_HOOKS) else { return Vec::new() };
+///
+/// # Errors
+/// Fails if the annotation is not a map of container names to texts.
+pub fn original_hooks(pod: &Pod) -> Result<Vec<(String, String)>, String> {
+    let path = ["metadata", "annotations", ORIGINAL_HOOKS];
+    let Some(node) = pod.document.get_path(pod.template, &path) else { return Ok(Vec::new()) };
+    let text = node.text().unwrap_or_default();
     let documents = yaml::read(text, &DocumentText { range: 0..text.len(), line: 1 }).unwrap_or_default();
-    let entries = documents.first().map_or(&[][..], |document| document.root.entries());
-    let hooks = entries.iter().filter_map(|entry| Some((entry.key.text()?.to_owned(), entry.value.text()?.to_owned())));
-    hooks.collect()
+    let hook = |entry: &Entry| Some((entry.key.text()?.to_owned(), entry.value.text()?.to_owned()));
+    let hooks = match &documents[..] {
+        [Document { root: Node { kind: Kind::Map { entries, .. }, .. }, .. }] => {
+            entries.iter().map(hook).collect::<Option<Vec<_>>>()
+        }
+        _ => None,
+    };
+    hooks.ok_or_else(|| {
+        format!(
+            "line {}: the annotation {ORIGINAL_HOOKS} has the value {}, which is not a map of container names to the texts of their hooks; correct it, or remove it and restore the hooks by hand",
+            node.line,
+            quote(text)
+        )
+    })
 }
