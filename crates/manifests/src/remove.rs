@@ -12,6 +12,8 @@ use crate::yaml_value::quote;
 
 /// The field that lets the sidecar see the target.
 const SHARED: &str = "shareProcessNamespace";
+/// The only null of JSON.
+const JSON_NULL: &str = "null";
 
 /// Removes the sidecar, its hooks and everything else that lameduck wrote.
 ///
@@ -122,7 +124,11 @@ pub(crate) fn unrestored(container: &str, text: &str, cause: &str) -> String {
 fn remove_shared(pod: &Pod, removed: &[usize], edits: &mut TextEdits) -> (Option<usize>, Option<String>) {
     let Lookup::Own(index, entry) = pod.document.lookup(pod.spec, SHARED) else { return (None, None) };
     if entry.value.plain() == Some("true") {
-        match sidecar_spec::namespace_before(pod) {
+        let before = sidecar_spec::namespace_before(pod);
+        // A manifest that was converted to JSON has only one spelling of null.
+        let is_other_null = before.is_some_and(|spelling| ["", "~", "Null", "NULL"].contains(&spelling));
+        let is_converted = is_other_null && saved_hook::is_json(pod.manifest, edits.text());
+        match if is_converted { Some(JSON_NULL) } else { before } {
             Some(spelling) if edits.write_null(entry, spelling) => return (None, Some(SHARED.to_owned())),
             None if is_where_we_insert(pod, index, removed) => return (Some(index), Some(SHARED.to_owned())),
             Some(_) | None => {}

@@ -82,7 +82,8 @@ impl Parsed {
     /// Reads a document that contains the text of the entry.
     fn new(source: String, text: &str) -> Result<Self, String> {
         let whole = DocumentText { range: 0..source.len(), line: 1 };
-        let mut documents = yaml::read(&source, &whole).map_err(|error| error.message)?;
+        let mut documents =
+            yaml::read(&source, &whole).map_err(|error| format!("it is not YAML ({})", error.message))?;
         let document = documents.pop().filter(|_| documents.is_empty());
         let document = document.ok_or_else(|| format!("it is not exactly one entry {KEY}"))?;
         let parsed = Self { source, document };

@@ -254,6 +254,7 @@ fn saved_hook_of_a_renamed_container_is_kept_and_named_at_removal() {
     let once = with(SLEEP, &["--replace-hook"]);
     let renamed = once.replace("- name: relay", "- name: proxy");
     let again = injected(&renamed, &[COUNT_ONLY[0], COUNT_ONLY[1], "--container=proxy"]);
+    assert!(removed(&renamed.replace("{\\\"relay\\\":", "{\\\"proxy\\\":")).contains("command: [sleep, \"5\"]"));
     for text in [&renamed, &again] {
         assert!(text.contains("lameduck/original-hooks"), "{text}");
         let Output { code, stdout, stderr } = remove(text);

@@ -124,6 +124,20 @@ proptest! {
     }
 
     #[test]
+    fn replaced_hooks_are_restored_in_json(bytes in prop::collection::vec(any::<u8>(), 0..500), mode in mode()) {
+        let text = stream_with_hook(&mut Tape::new(bytes));
+        prop_assume!(is_possible(&text, mode));
+        let once = with(&text, &Request { replace_hook: true, ..request(mode) }).unwrap();
+        let documents = parse(&once).unwrap();
+        let json: Result<Vec<_>, _> = documents.iter().map(serde_json::to_string_pretty).collect();
+        let back = remove(&json.unwrap().join("\n"), &ContainerSelector::default()).unwrap().text;
+        let objects = serde_json::Deserializer::from_str(&back).into_iter::<serde_json::Value>();
+        prop_assert_eq!(objects.flatten().count(), documents.len(), "{}", back);
+        let hook = |text| container(&pod_spec(text), "containers", "engine")["lifecycle"]["preStop"].clone();
+        prop_assert_eq!(hook(&back), hook(&text), "{}", back);
+    }
+
+    #[test]
     fn replaced_hooks_are_restored(bytes in prop::collection::vec(any::<u8>(), 0..500), mode in mode()) {
         let text = stream_with_hook(&mut Tape::new(bytes));
         prop_assume!(is_possible(&text, mode));

@@ -140,3 +140,15 @@ fn nulls_are_restored() {
         assert_eq!(removed(&once), text);
     }
 }
+
+#[test]
+fn null_is_restored_in_json_that_was_converted_from_yaml() {
+    for null in ["", " ~", " Null", " null"] {
+        let text = format!(
+            "kind: Pod\nspec:\n  terminationGracePeriodSeconds: 60\n  shareProcessNamespace:{null}\n  containers:\n  - name: one\n    command: [impeller]\n"
+        );
+        let json = |yaml: &str| serde_norway::from_str::<serde_json::Value>(yaml).unwrap().to_string();
+        let back = removed(&json(&injected(&text, &[USER])));
+        assert_eq!(back.parse::<serde_json::Value>().unwrap().to_string(), json(&text), "{null:?}");
+    }
+}
