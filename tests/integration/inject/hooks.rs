@@ -204,7 +204,8 @@ fn hook_is_restored_in_a_manifest_that_was_indented_again() {
 fn saved_text_that_is_not_one_hook_is_refused() {
     let once = with(SLEEP, &["--replace-hook"]);
     let annotation = once.lines().find(|line| line.contains("lameduck/original-hooks")).unwrap();
-    let line = once.lines().position(|line| line.contains("preStop: {httpGet")).unwrap() + 1;
+    let line = once.lines().position(|line| line == annotation).unwrap() + 1;
+    let again = [IMAGE, COUNT_ONLY[0], COUNT_ONLY[1], COUNT_ONLY[2]];
     let tampered = |value: &str| once.replace(annotation, &format!("        lameduck/original-hooks: {value}"));
     assert_eq!(removed(&tampered(SAVED_SLEEP)), SLEEP);
     let change = [IMAGE, "--standalone", "--replace-hook", COUNT_ONLY[0], COUNT_ONLY[1], COUNT_ONLY[2]];
@@ -219,7 +220,7 @@ fn saved_text_that_is_not_one_hook_is_refused() {
         "",
     ] {
         let text = tampered(&format!("'{{\"relay\": \"{saved}\"}}'"));
-        for args in [&["--remove"][..], &change] {
+        for args in [&["--remove"][..], &again, &change] {
             let Output { code, stdout, stderr } = inject(text.as_bytes(), args, &[]);
             assert_eq!((code, stdout.as_str()), (Some(64), ""), "{saved:?}: {stderr}");
             let value = format!("its text is \"{saved}\"");

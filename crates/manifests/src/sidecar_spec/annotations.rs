@@ -2,6 +2,7 @@
 
 use super::{APP_ARMOR, NAMESPACE_BEFORE, ORIGINAL_HOOKS};
 use crate::pods::Pod;
+use crate::saved_hook::SavedHook;
 use crate::yaml::{self, Document, DocumentText, Entry, Kind, Node};
 use crate::yaml_value::quote;
 
@@ -25,7 +26,7 @@ pub fn app_armor_annotation<'a>(pod: &Pod<'a>, container: &str) -> Option<&'a st
 /// The hooks that lameduck has replaced or taken over: the text of each entry, by the name of its container.
 ///
 /// # Errors
-/// Fails if the annotation is not a map of container names to texts.
+/// Fails if the annotation is not a map of container names to texts, each of one hook.
 pub fn original_hooks(pod: &Pod) -> Result<Vec<(String, String)>, String> {
     let path = ["metadata", "annotations", ORIGINAL_HOOKS];
     let Some(node) = pod.document.get_path(pod.template, &path) else { return Ok(Vec::new()) };
@@ -38,11 +39,21 @@ pub fn original_hooks(pod: &Pod) -> Result<Vec<(String, String)>, String> {
         }
         _ => None,
     };
-    hooks.ok_or_else(|| {
+    let hooks = hooks.ok_or_else(|| {
         format!(
             "line {}: the annotation {ORIGINAL_HOOKS} has the value {}, which is not a map of container names to the texts of their hooks; correct it, or remove it and restore the hooks by hand",
             node.line,
             quote(text)
         )
-    })
+    })?;
+    for (container, text) in &hooks {
+        SavedHook::parse(text).map_err(|cause| {
+            format!(
+                "line {}: the annotation {ORIGINAL_HOOKS} has a text for container {container} that is not a preStop hook: {cause}; its text is {}; correct it, or remove it from the annotation and restore the hook by hand",
+                node.line,
+                quote(text)
+            )
+        })?;
+    }
+    Ok(hooks)
 }
