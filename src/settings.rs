@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::io::process::Matcher;
 use crate::io::target_signal::TargetSignal;
 use crate::settings::args::SidecarArgs;
-use crate::settings::error::SettingError;
+use crate::settings::error::{SettingError, shown};
 use crate::settings::preset::Defaults;
 use crate::settings::sources::Sources;
 use crate::settings::values::{OrNone, WaitFor, is_writable};
@@ -77,6 +77,28 @@ impl Settings {
         Ok(settings)
     }
 
+    /// Does the same for a drain without a sidecar.
+    ///
+    /// # Errors
+    /// Names the setting, its value and the fix.
+    pub fn new_standalone(args: &SidecarArgs) -> Result<Self, SettingError> {
+        let settings = Self::new(args)?;
+        let budget = settings.times.budget();
+        match settings.sources.streams_ports.gauge_leak_after {
+            Some(after) if after >= budget => Err(SettingError::new(
+                "--gauge-leak-after",
+                shown(after),
+                format!(
+                    "a standalone drain observes the connections only from its own start, and lasts at most {}, so no \
+                     leak would be detected",
+                    shown(budget)
+                ),
+                "set it shorter, lengthen the pod's grace period, or use a sidecar, which observes them all the time",
+            )),
+            Some(_) | None => Ok(settings),
+        }
+    }
+
     fn check_target(&self) -> Result<(), SettingError> {
         match (&self.matcher, self.signal, self.wait_for) {
             (Some(_), _, _) | (None, None, WaitFor::Zero) => Ok(()),
@@ -133,7 +155,7 @@ fn times(args: &SidecarArgs) -> Result<DrainTimes, SettingError> {
 
 /// Describes times that cannot work.
 fn times_error(error: &DrainTimesError) -> SettingError {
-    let debug = |value: &Duration| format!("{value:?}");
+    let debug = |value: &Duration| shown(*value);
     match error {
         DrainTimesError::GracePeriodZero => SettingError::new(
             "--grace-period",
@@ -157,18 +179,19 @@ fn times_error(error: &DrainTimesError) -> SettingError {
         DrainTimesError::NothingLeft { setting: TimeSetting::ExitMargin, times } => SettingError::new(
             "--exit-margin",
             debug(&times.exit_margin),
-            format!("it leaves nothing of --grace-period {:?} to drain in", times.grace_period),
+            format!("it leaves nothing of --grace-period {} to drain in", shown(times.grace_period)),
             "set it shorter than --grace-period",
         ),
         DrainTimesError::NothingLeft { setting, times } => {
-            let DrainTimes { grace_period, exit_margin, lame_duck, quiet_period, .. } = &**times;
-            let value = if *setting == TimeSetting::LameDuck { lame_duck } else { quiet_period };
+            let value = if *setting == TimeSetting::LameDuck { times.lame_duck } else { times.quiet_period };
+            let [grace_period, exit_margin, lame_duck, quiet_period] =
+                [times.grace_period, times.exit_margin, times.lame_duck, times.quiet_period].map(shown);
             SettingError::new(
                 time_flag(*setting),
-                debug(value),
+                shown(value),
                 format!(
-                    "--lame-duck {lame_duck:?}, --quiet-period {quiet_period:?} and --exit-margin {exit_margin:?} \
-                     together leave nothing of --grace-period {grace_period:?}"
+                    "--lame-duck {lame_duck}, --quiet-period {quiet_period} and --exit-margin {exit_margin} together \
+                     leave nothing of --grace-period {grace_period}"
                 ),
                 "shorten one of them, or lengthen the pod's grace period",
             )
@@ -179,8 +202,11 @@ fn times_error(error: &DrainTimesError) -> SettingError {
 fn unready_too_late(unready_after: Duration, lame_duck: Duration) -> SettingError {
     SettingError::new(
         "--unready-after",
-        format!("{unready_after:?}"),
-        format!("it is longer than --lame-duck {lame_duck:?}, so the pod would still be ready when the signal is sent"),
+        shown(unready_after),
+        format!(
+            "it is longer than --lame-duck {}, so the pod would still be ready when the signal is sent",
+            shown(lame_duck)
+        ),
         "shorten it, or lengthen --lame-duck, whose default is 5s and at most a tenth of the grace period",
     )
 }

@@ -1,6 +1,7 @@
 //! The error of a refused setting.
 
 use std::fmt::{self, Display};
+use std::time::Duration;
 
 /// A setting that lameduck refuses: what was set, why that cannot work, and what to set instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,12 @@ pub enum SettingErrorKind {
     Invalid,
     /// A permission of this process.
     NotPermitted,
+}
+
+/// A duration as in a setting: zero is `0s`.
+#[must_use]
+pub fn shown(duration: Duration) -> String {
+    if duration.is_zero() { "0s".to_owned() } else { format!("{duration:?}") }
 }
 
 impl SettingError {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::io::http::Url;
 use crate::io::page::PageSelectors;
 use crate::settings::args::SidecarArgs;
-use crate::settings::error::SettingError;
+use crate::settings::error::{SettingError, shown};
 use crate::settings::preset::Defaults;
 use crate::settings::values::{self, OrNone, Ports, WaitFor};
 use lameduck_machine::activity::IdleRule;
@@ -105,7 +105,7 @@ impl Sources {
 
     fn check_gauge_leak(&self) -> Result<(), SettingError> {
         let Some(after) = self.streams_ports.gauge_leak_after else { return Ok(()) };
-        let refused = |cause, fix| Err(SettingError::new("--gauge-leak-after", format_args!("{after:?}"), cause, fix));
+        let refused = |cause, fix| Err(SettingError::new("--gauge-leak-after", shown(after), cause, fix));
         if self.streams_ports.ports.is_empty() {
             return refused(
                 "without the connections of the streams, a leak cannot be detected",
@@ -123,8 +123,7 @@ impl Sources {
 
     fn check_idle_settings(&self, args: &SidecarArgs, wait_for: WaitFor) -> Result<(), SettingError> {
         let Some(window) = idle_window(args) else { return Ok(()) };
-        let refused =
-            |cause: &str, fix: &str| Err(SettingError::new("--idle-after", format_args!("{window:?}"), cause, fix));
+        let refused = |cause: &str, fix: &str| Err(SettingError::new("--idle-after", shown(window), cause, fix));
         if window < MIN_IDLE_WINDOW {
             return refused("a keep-alive or a short pause would count as idle", "set at least 2s, e.g. 60s");
         }

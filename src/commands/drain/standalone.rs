@@ -43,7 +43,7 @@ struct StandaloneDrain {
 
 /// Drains without a sidecar.
 pub(super) fn run(args: &DrainArgs) -> Result<Exit, CommandError> {
-    let settings = Settings::new(&args.settings)?;
+    let settings = Settings::new_standalone(&args.settings)?;
     let _log = startup::open_log(&args.settings.log)?;
     block_on(drain(&settings, if args.hook { Trigger::Hook } else { Trigger::Cli }))
 }
