@@ -7,11 +7,12 @@ use std::time::Duration;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
+use crate::commands::check::manifests::settings;
 use crate::commands::{CommandError, Exit, eprint_line};
-use crate::settings::Settings;
 use crate::settings::args::SidecarArgs;
 use crate::settings::drain::unsupported_standalone;
 use crate::settings::values::{self, OrNone};
+use lameduck_manifests::preflight::{Invocation, Listen, Problem};
 use lameduck_manifests::{self, ContainerSelector, Edited, MAX_UID, Message, Mode, Request, RunAsUser, Setting};
 
 /// Why a token is not injected.
@@ -154,7 +155,7 @@ pub fn run(args: &InjectArgs) -> Result<Exit, CommandError> {
     let request = request.map_err(usage)?;
     let before = read_manifests(args.file.as_deref()).map_err(usage)?;
     let Edited { text, messages } = match request {
-        Some(request) => lameduck_manifests::inject(&before, &request, &|seconds| check(&args.settings.args, seconds)),
+        Some(request) => lameduck_manifests::inject(&before, &request, &|invocation| check(invocation, request.port)),
         None => lameduck_manifests::remove(
             &before,
             &ContainerSelector { workloads: args.workload.clone(), ..ContainerSelector::default() },
@@ -294,10 +295,20 @@ fn whole_seconds(grace_period: Duration) -> Result<u64, String> {
     Ok(grace_period.as_secs())
 }
 
-/// Checks that the sidecar would start with these settings.
-fn check(args: &SidecarArgs, grace_period: u64) -> Result<(), String> {
-    let grace_period = Some(Duration::from_secs(grace_period));
-    Settings::new(&SidecarArgs { grace_period, ..args.clone() }).map(drop).map_err(|error| error.to_string())
+/// Checks that lameduck accepts its settings, as far as the manifest says them, and that the sidecar listens on the port
+/// of the hook.
+fn check(invocation: &Invocation, port: u16) -> Result<(), String> {
+    let settings = settings::read(invocation);
+    if let Some(Problem { cause, fix }) = settings.refused.first() {
+        return Err(format!("{cause}; {fix}"));
+    }
+    match settings.listen.filter(|listen| listen.port != port && !invocation.standalone) {
+        Some(Listen { port: kept, .. }) => Err(format!(
+            "--listen: the sidecar would listen on port {kept}, but its hook and its probes would call port {port}; \
+             give the port again, e.g. --listen [::]:{kept}"
+        )),
+        None => Ok(()),
+    }
 }
 
 fn workload(text: &str) -> Result<String, String> {

@@ -2,6 +2,7 @@
 mod additions;
 mod hooks;
 mod hostile;
+mod kept;
 mod kinds;
 mod output;
 mod patch;

@@ -2,8 +2,9 @@
 
 use crate::plan::{Planner, ReplacedHook};
 use crate::pods::{Manifests, Other, Pod};
+use crate::preflight::SettingsCheck;
 use crate::remove::remove_from_pod;
-use crate::request::{ContainerSelector, Edited, Message, Request, SettingsCheck};
+use crate::request::{ContainerSelector, Edited, Message, Request};
 use crate::select::names;
 use crate::stream::{self, Parsed};
 use crate::text_edit::TextEdits;

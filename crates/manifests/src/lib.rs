@@ -14,7 +14,9 @@
 //! [`patch`] writes the difference between two such texts as patches for kustomize.
 //!
 //! Read the files in this order: `request`, `inject`, `stream`, `pods`, `select`, `sidecar_spec`, `plan`, `saved_hook`,
-//! `remove`; then, for the text itself, `yaml_value`, `text_edit`, `yaml`. `preflight` uses only `yaml` and two functions of `select`.
+//! `remove`; then, for the text itself, `yaml_value`, `text_edit`, `yaml`. `shell_script` and `waiting_call` evaluate hooks
+//! that users wrote. `preflight` uses only `yaml`, `waiting_call` and two functions of `select`; it also tells `plan` how
+//! lameduck is started after an injection.
 
 #![forbid(unsafe_code)]
 
@@ -37,7 +39,6 @@ pub mod yaml_value;
 
 pub use inject::inject;
 pub use patch::strategic_merge;
+pub use preflight::SettingsCheck;
 pub use remove::remove;
-pub use request::{
-    ContainerSelector, Edited, MAX_UID, Message, Mode, Request, RunAsUser, SIDECAR_NAME, Setting, SettingsCheck,
-};
+pub use request::{ContainerSelector, Edited, MAX_UID, Message, Mode, Request, RunAsUser, SIDECAR_NAME, Setting};

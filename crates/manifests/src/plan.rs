@@ -1,7 +1,8 @@
 //! What has to change in a pod so that lameduck runs in it.
 
 use crate::pods::{Container, Pod};
-use crate::request::{Message, Mode, Request, SIDECAR_NAME, SettingsCheck};
+use crate::preflight::{Invocation, SettingsCheck};
+use crate::request::{Message, Mode, Request, SIDECAR_NAME};
 use crate::select::Selection;
 use crate::sidecar_spec::{self, Existing};
 use crate::text_edit::TextEdits;
@@ -120,7 +121,7 @@ impl<'a> Planner<'a> {
             messages: Vec::new(),
         };
         let grace_period = self.grace_period(&mut changes)?;
-        check(grace_period)?;
+        check(&self.invocation(grace_period)).map_err(|error| self.with_kept_variables(error))?;
         self.compare_stop_signal(&mut changes);
         let hook = match self.request.mode {
             Mode::Native | Mode::Classic => {
@@ -171,10 +172,41 @@ impl<'a> Planner<'a> {
 
     /// A message about settings of the existing sidecar that stay, although they were not given again.
     fn kept_fields(&self) -> Option<String> {
+        let kept = self.kept();
+        (!kept.is_empty()).then(|| format!("kept in container {SIDECAR_NAME}: {}", kept.join(", ")))
+    }
+
+    fn kept(&self) -> Vec<String> {
         let is_given = |name: &String| self.request.settings.iter().any(|setting| setting.variable == *name);
         let mut kept = self.existing.additions(self.pod);
         kept.retain(|name| !is_given(name));
-        (!kept.is_empty()).then(|| format!("kept in container {SIDECAR_NAME}: {}", kept.join(", ")))
+        kept
+    }
+
+    /// How lameduck is started after the injection.
+    fn invocation(&self, grace_period: u64) -> Invocation {
+        let (document, request) = (self.pod.document, self.request);
+        match request.mode {
+            Mode::Native | Mode::Classic => {
+                let existing = self.existing.container.map(|(_, container)| container.node);
+                let variables = sidecar_spec::variables(request, grace_period);
+                Invocation::of_sidecar(document, existing, variables, grace_period)
+            }
+            Mode::Standalone => {
+                let flags = sidecar_spec::standalone_flags(request, grace_period);
+                Invocation::of_standalone(document, self.selection.main.node, flags, grace_period)
+            }
+        }
+    }
+
+    /// An error about the settings, with the names of those that come from the existing sidecar.
+    fn with_kept_variables(&self, error: String) -> String {
+        let mut kept = self.kept();
+        kept.retain(|name| name.starts_with("LAMEDUCK_"));
+        if kept.is_empty() || self.request.mode == Mode::Standalone {
+            return error;
+        }
+        format!("{error} (kept from the existing sidecar: {})", kept.join(", "))
     }
 
     fn is_host_network(&self) -> bool {

@@ -7,11 +7,14 @@
 //! 3. `invocation` collects lameduck's command line and variables. The caller reads [`Settings`] from them, with the
 //!    parser that the sidecar itself uses.
 //! 4. `pod` selects the containers that must have the hook. Each [`Rule`] looks at the pod; the functions are in `rules`.
+//!
+//! `planned` describes how lameduck is started after an injection, so that `inject` checks the settings in the same way.
 
 mod container;
 mod hook;
 mod invocation;
 mod objects;
+mod planned;
 mod pod;
 mod rule;
 mod rules;
@@ -28,6 +31,10 @@ use pod::PodView;
 
 /// Reads lameduck's settings from its command line and variables only.
 pub type ReadSettings<'a> = &'a dyn Fn(&Invocation) -> Settings;
+
+/// Checks that lameduck accepts the settings with which it is started after an injection; the error names the setting
+/// that does not fit.
+pub type SettingsCheck<'a> = &'a dyn Fn(&Invocation) -> Result<(), String>;
 
 /// What the caller knows and the manifests do not say.
 #[derive(Clone, Debug, Default)]

@@ -127,7 +127,3 @@ impl Display for Message {
         }
     }
 }
-
-/// Checks that the sidecar would start with its settings and this grace period, in seconds; the error names the setting
-/// that does not fit.
-pub type SettingsCheck<'a> = &'a dyn Fn(u64) -> Result<(), String>;

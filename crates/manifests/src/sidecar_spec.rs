@@ -97,13 +97,18 @@ pub fn http_hook(port: u16, is_host_network: bool) -> YamlValue {
 #[must_use]
 pub fn standalone_hook(request: &Request, grace_period: u64) -> YamlValue {
     let first = [BINARY, "drain", STANDALONE, "--hook"].map(str::to_owned);
-    let grace_period = format!("--grace-period={grace_period}");
+    let command = first.into_iter().chain(standalone_flags(request, grace_period));
+    YamlValue::Map(vec![("exec", YamlValue::Map(vec![("command", YamlValue::texts(command))]))])
+}
+
+/// The settings of a standalone drain, as flags.
+#[must_use]
+pub fn standalone_flags(request: &Request, grace_period: u64) -> Vec<String> {
     let flags = request.settings.iter().flat_map(|setting| {
         let Setting { flag, values, .. } = setting;
         values.iter().map(move |value| format!("--{flag}={value}"))
     });
-    let command = first.into_iter().chain([grace_period]).chain(flags);
-    YamlValue::Map(vec![("exec", YamlValue::Map(vec![("command", YamlValue::texts(command))]))])
+    std::iter::once(format!("--grace-period={grace_period}")).chain(flags).collect()
 }
 
 /// The sidecar's container.
@@ -125,7 +130,7 @@ pub fn sidecar(request: &Request, grace_period: u64, user: User, app_armor: Opti
     ];
     entries.extend((request.mode == Mode::Native).then(|| ("restartPolicy", YamlValue::text("Always"))));
     entries.extend([
-        ("env", environment(&request.settings, grace_period)),
+        ("env", environment(request, grace_period)),
         ("ports", YamlValue::List(vec![YamlValue::Map(port)])),
         // A native sidecar starts before the main container, so the startup probe must not wait for readiness.
         ("startupProbe", probe("/livez", 30)),
@@ -189,12 +194,17 @@ fn mount(path: &'static str, read_only: bool) -> YamlValue {
     YamlValue::Map(entries.into_iter().chain(read_only).collect())
 }
 
-fn environment(settings: &[Setting], grace_period: u64) -> YamlValue {
+/// The settings of a sidecar, as variables.
+#[must_use]
+pub fn variables(request: &Request, grace_period: u64) -> Vec<(&str, String)> {
+    let rest = request.settings.iter().map(|setting| (setting.variable.as_str(), setting.values.join("\n")));
+    std::iter::once((GRACE_PERIOD, grace_period.to_string())).chain(rest).collect()
+}
+
+fn environment(request: &Request, grace_period: u64) -> YamlValue {
     let variable =
-        |name: &str, value| YamlValue::Map(vec![("name", YamlValue::text(name)), ("value", YamlValue::text(value))]);
-    let first = variable(GRACE_PERIOD, grace_period.to_string());
-    let rest = settings.iter().map(|setting| variable(&setting.variable, setting.values.join("\n")));
-    YamlValue::List(std::iter::once(first).chain(rest).collect())
+        |(name, value)| YamlValue::Map(vec![("name", YamlValue::text(name)), ("value", YamlValue::text(value))]);
+    YamlValue::List(variables(request, grace_period).into_iter().map(variable).collect())
 }
 
 /// The security context that the Pod Security level "restricted" requires.

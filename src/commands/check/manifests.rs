@@ -16,7 +16,7 @@ use lameduck_manifests::yaml::YamlError;
 use report::{ManifestReport, ObjectReport};
 
 mod report;
-mod settings;
+pub(in crate::commands) mod settings;
 
 /// How many objects an error lists.
 const MAX_LISTED: usize = 20;

@@ -60,7 +60,7 @@ impl<'a> Container<'a> {
         items.filter(|(_, item)| item.is_map()).map(|(list, item)| Self::new(list, item)).collect()
     }
 
-    fn new(list: List, view: View<'a>) -> Self {
+    pub(super) fn new(list: List, view: View<'a>) -> Self {
         let environment = Environment::of(view);
         let name = view.text_of("name").unwrap_or("(no name)");
         let role = role(name, view, &environment);

@@ -21,7 +21,7 @@ mod given;
 const ASSUMED_GRACE_PERIOD: u64 = 3600;
 
 /// Reads the settings of an invocation.
-pub(super) fn read(invocation: &Invocation) -> Settings {
+pub(in crate::commands) fn read(invocation: &Invocation) -> Settings {
     let flags = Flags::new(invocation.standalone);
     let given = Given::new(invocation, &flags);
     let mut settings = Settings {
@@ -32,14 +32,14 @@ pub(super) fn read(invocation: &Invocation) -> Settings {
     };
     let matches = flags.command.clone().try_get_matches_from(given.words());
     match matches.and_then(|matches| SidecarArgs::from_arg_matches(&matches)) {
-        Ok(args) => fill(&mut settings, &given, &args, invocation.pod_grace_period),
+        Ok(args) => fill(&mut settings, &given, &args, invocation),
         Err(error) => settings.refused.push(clap_problem(&error)),
     }
     settings
 }
 
 /// Fills in the derived settings, as far as the manifest gives the values on which they depend.
-fn fill(settings: &mut Settings, given: &Given, args: &SidecarArgs, pod_grace_period: Option<u64>) {
+fn fill(settings: &mut Settings, given: &Given, args: &SidecarArgs, invocation: &Invocation) {
     let known = |flags: &[&str]| flags.iter().all(|flag| given.is_known(flag));
     let grace_period = args.grace_period.map_or(GracePeriod::NotSet, GracePeriod::Set);
     settings.grace_period = known(&["grace-period"]).then_some(grace_period);
@@ -47,19 +47,30 @@ fn fill(settings: &mut Settings, given: &Given, args: &SidecarArgs, pod_grace_pe
     settings.listen = known(&["listen"]).then_some(listen);
     settings.needs_token = known(&["token-file"]).then_some(is_path(args.token_file.as_ref()));
     settings.exits_on_sigterm = known(&["on-sigterm"]).then_some(args.on_sigterm == SigtermPolicy::Exit);
-    let assumed = Duration::from_secs(pod_grace_period.filter(|it| *it > 0).unwrap_or(ASSUMED_GRACE_PERIOD));
+    let assumed = Duration::from_secs(invocation.pod_grace_period.filter(|it| *it > 0).unwrap_or(ASSUMED_GRACE_PERIOD));
     let grace_period = if known(&["grace-period"]) { args.grace_period } else { Some(assumed) };
-    match OwnSettings::new(&SidecarArgs { grace_period, ..args.clone() }) {
+    let new = if invocation.standalone { OwnSettings::new_standalone } else { OwnSettings::new };
+    match new(&SidecarArgs { grace_period, ..args.clone() }) {
         Ok(own) => {
             let unready_lead = own.times.lame_duck.saturating_sub(own.times.unready_after);
             settings.unready_lead = known(&["lame-duck", "unready-after"]).then_some(unready_lead);
             settings.sends_signal = known(&["preset", "signal"]).then_some(own.signal.is_some());
             settings.target = known(&["preset", "target", "target-port"]).then(|| target(args, own.matcher.as_ref()));
         }
-        // If one setting is invalid or unknown, the derived values are unknown.
-        Err(_) if !settings.refused.is_empty() || !settings.unknown.is_empty() => {}
+        // If one setting is invalid or unknown, the derived values are unknown. The times depend on no other settings.
+        Err(_) if !settings.refused.is_empty() => {}
+        Err(error) if !settings.unknown.is_empty() && !is_known_time(given, &error.setting) => {}
         Err(error) => settings.refused.push(Problem { cause: error.problem(), fix: error.fix }),
     }
+}
+
+/// Whether a setting is a time that is refused whatever the unknown settings are.
+fn is_known_time(given: &Given, setting: &str) -> bool {
+    const TIMES: [&str; 4] = ["grace-period", "exit-margin", "lame-duck", "quiet-period"];
+    const OTHER_TIMES: [&str; 3] = ["unready-after", "poll-interval", "scrape-timeout"];
+    let flag = setting.trim_start_matches('-');
+    let is_time = TIMES.contains(&flag) || OTHER_TIMES.contains(&flag);
+    is_time && TIMES.iter().all(|time| given.is_known(time)) && given.is_known(flag)
 }
 
 fn is_path(value: Option<&OrNone<PathBuf>>) -> bool {
