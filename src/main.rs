@@ -13,7 +13,6 @@ use lameduck::commands::inject::InjectArgs;
 use lameduck::commands::{CommandError, Exit, check, drain, eprint_line, inject, install, print_line, sidecar, status};
 use lameduck::settings::args::{AddressArgs, SidecarArgs};
 use lameduck::settings::drain::{DrainArgs, reject_unused_flags, scope_env_vars};
-use lameduck::settings::values;
 
 /// Shuts down a pod with long-lived streams without cutting them off.
 #[derive(Parser)]
@@ -60,8 +59,8 @@ enum Command {
         #[command(flatten)]
         settings: Box<SidecarArgs>,
         /// Also read the metrics page for this long, and show how often its counts change: the quiet period must be longer
-        /// than the interval at which the target refreshes them
-        #[arg(long, value_name = "DURATION", value_parser = values::duration)]
+        /// than the interval at which the target refreshes them. At most 1h
+        #[arg(long, value_name = "DURATION", value_parser = check::measure_time)]
         measure: Option<Duration>,
         /// Print the results as JSON
         #[arg(long)]

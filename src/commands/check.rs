@@ -11,6 +11,7 @@ use crate::commands::{CommandError, Exit, block_on, print_line};
 use crate::settings::Settings;
 use crate::settings::args::SidecarArgs;
 use crate::settings::environment::unknown_variables;
+pub use gauge_changes::measure_time;
 use report::{Check, Report};
 
 mod files;

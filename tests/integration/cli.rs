@@ -115,6 +115,13 @@ fn missing_grace_period_is_explained() {
 }
 
 #[test]
+fn time_of_a_measurement_is_limited() {
+    for (time, parts) in [("0", ["'0'", "5m"]), ("400d", ["longer than an hour", "unit"]), ("x", ["'x'", "30m"])] {
+        assert_refused(&["check", "--grace-period=30", "--measure", time], &[], &[&["--measure"][..], &parts].concat());
+    }
+}
+
+#[test]
 fn port_in_use_is_refused() {
     assert_refused(
         &["sidecar", "--grace-period=30"],

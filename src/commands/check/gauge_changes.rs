@@ -4,14 +4,21 @@
 use std::time::Duration;
 
 use super::report::Check;
+use crate::commands::eprint_line;
 use crate::io::clock::Clock;
 use crate::io::http;
+use crate::io::http::Url;
 use crate::io::page::MetricsPage;
+use crate::io::page::PageSelectors;
 use crate::settings::Settings;
+use crate::settings::error::shown;
+use crate::settings::values;
 use lameduck_machine::reading::{Count, Reading};
 use lameduck_machine::time::Time;
 
 const NAME: &str = "gauge_changes";
+/// The longest measurement: a longer time has a wrong unit.
+const MAX_MEASURE: Duration = Duration::from_secs(3600);
 
 /// The values of one selector, each with the time at which its reading was requested.
 type Values = Vec<(Time, u64)>;
@@ -24,33 +31,84 @@ struct Gaps {
     longest: Duration,
 }
 
+/// What was read from the page.
+#[derive(Clone, Debug)]
+struct Measurement {
+    /// The values of each counted selector.
+    values: Vec<Values>,
+    /// How many times every source was read.
+    readings: usize,
+    /// Why the last reading that failed did so.
+    error: Option<String>,
+}
+
+/// Parses the time for which the page is read.
+///
+/// # Errors
+/// Says how to write it.
+pub fn measure_time(text: &str) -> Result<Duration, String> {
+    match values::duration(text)? {
+        Duration::ZERO => Err("nothing would be measured; write e.g. 5m".into()),
+        time if time > MAX_MEASURE => {
+            Err("it is longer than an hour; check the unit (a bare number is seconds), and write e.g. 5m".into())
+        }
+        time => Ok(time),
+    }
+}
+
 /// Reads the page for this long, as often as the sidecar does, and evaluates each counted selector.
 pub(super) async fn check(settings: &Settings, measure: Duration) -> Vec<Check> {
     let Some((url, selectors)) = &settings.sources.page else {
         return vec![Check::skip(NAME, "there is no page to measure")];
     };
-    let counted: Vec<_> = selectors.eager.iter().chain(&selectors.lazy).collect();
-    let page = MetricsPage::new(url.clone(), selectors.clone());
-    let (clock, mut values) = (Clock::start(), vec![Values::new(); counted.len()]);
+    eprint_line(&format!("reading the metrics page for {measure:?}"));
+    let Measurement { values, readings, error } = read(url, selectors, settings, measure).await;
+    if readings == 0 {
+        let error = error.unwrap_or_default();
+        return vec![Check::skip(NAME, format!("no count was read from the page in {measure:?}: {error}"))];
+    }
+    let counted = selectors.eager.iter().chain(&selectors.lazy);
+    let evaluate = |(selector, values): (_, &Values)| evaluate(&format!("{selector}"), values, measure, settings);
+    counted.zip(&values).map(evaluate).collect()
+}
+
+/// Reads the page at least once.
+async fn read(url: &Url, selectors: &PageSelectors, settings: &Settings, measure: Duration) -> Measurement {
+    let counted = selectors.eager.len() + selectors.lazy.len();
+    let mut measurement = Measurement { values: vec![Values::new(); counted], readings: 0, error: None };
+    let (page, clock) = (MetricsPage::new(url.clone(), selectors.clone()), Clock::start());
     let (interval, timeout) = (settings.times.poll_interval, settings.times.scrape_timeout);
     let ends_at = clock.now() + measure;
-    while clock.now() < ends_at {
+    loop {
         let requested_at = clock.now();
         let connection = http::connect_timeout(url, timeout).await;
-        let counts = page.read(connection, timeout).await.readings.into_iter().flat_map(|(_, reading)| match reading {
-            Reading::Counts(counts) => counts,
-            Reading::Unknown(_) => Vec::new(),
-        });
-        let counts: Vec<Option<Count>> = counts.collect();
-        // A reading that failed has no counts.
-        if counts.len() == values.len() {
-            let shown = values.iter_mut().zip(counts);
-            shown.for_each(|(values, count)| values.extend(count.map(|count| (requested_at, count.streams))));
+        let readings = page.read(connection, timeout).await.readings;
+        measurement.add(requested_at, readings.into_iter().map(|(_, reading)| reading));
+        let next = requested_at + interval;
+        if next.max(clock.now()) >= ends_at {
+            return measurement;
         }
-        tokio::time::sleep_until(clock.instant((requested_at + interval).min(ends_at))).await;
+        tokio::time::sleep_until(clock.instant(next)).await;
     }
-    let evaluate = |(selector, values): (_, &Values)| evaluate(&format!("{selector}"), values, measure, settings);
-    counted.into_iter().zip(&values).map(evaluate).collect()
+}
+
+impl Measurement {
+    /// Adds the counts of all sources, if every source was read.
+    fn add(&mut self, requested_at: Time, readings: impl Iterator<Item = Reading>) {
+        let mut all: Vec<Option<Count>> = Vec::new();
+        for reading in readings {
+            match reading {
+                Reading::Counts(counts) => all.extend(counts),
+                Reading::Unknown(error) => {
+                    self.error = Some(error.message);
+                    return;
+                }
+            }
+        }
+        self.readings += 1;
+        let shown = self.values.iter_mut().zip(all);
+        shown.for_each(|(values, count)| values.extend(count.map(|count| (requested_at, count.streams))));
+    }
 }
 
 fn evaluate(selector: &str, values: &Values, measure: Duration, settings: &Settings) -> Check {
@@ -63,8 +121,9 @@ fn evaluate(selector: &str, values: &Values, measure: Duration, settings: &Setti
         return Check::skip(
             NAME,
             format!(
-                "{selector} did not change twice in {measure:?} ({readings} readings), so it is unknown how often it is \
-                 refreshed: measure longer, while streams begin and end"
+                "{selector} did not change twice in {measure:?} ({readings} {}), so it is unknown how often it is \
+                 refreshed: measure longer, while streams begin and end",
+                if readings == 1 { "reading" } else { "readings" }
             ),
         );
     };
@@ -79,8 +138,8 @@ fn evaluate(selector: &str, values: &Values, measure: Duration, settings: &Setti
     Check::warn(
         NAME,
         format!(
-            "{observed}: if the target does not refresh it more often than that, --quiet-period {quiet:?} confirms an old \
-             zero"
+            "{observed}: if the target does not refresh it more often than that, --quiet-period {} confirms an old zero",
+            shown(quiet)
         ),
         format!(
             "measure while many streams begin and end; if the result is the same, set --quiet-period to {refresh:?} or \

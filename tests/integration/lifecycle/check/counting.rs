@@ -55,11 +55,11 @@ fn refreshed_every(readings: usize) -> PageReply {
     PageReply::InTurn([0, 1].iter().flat_map(|count| vec![PageReply::streams(*count); readings]).collect())
 }
 
-/// Measures the changes of the only gauge, with a quiet period of 200 ms, and returns that check.
-fn measure(fixture: &Fixture, reply: PageReply) -> Value {
+/// Measures the changes of the only gauge for this long, with a quiet period of 200 ms, and returns that check.
+fn measure(fixture: &Fixture, reply: PageReply, time: &str) -> Value {
     fixture.page.set_reply(reply);
     let mut command = fixture.env.check_command();
-    command.args(["--quiet-period", "200ms", "--poll-interval", "20ms", "--measure", "3s", "--json"]);
+    command.args(["--quiet-period", "200ms", "--poll-interval", "20ms", "--measure", time, "--json"]);
     let output = command.args(["--grace-period", "10m"]).output().unwrap();
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let checks = report["checks"].as_array().unwrap();
@@ -70,14 +70,26 @@ fn measure(fixture: &Fixture, reply: PageReply) -> Value {
 fn measurement_compares_changes_of_gauge_with_quiet_period() {
     let fixture = Fixture::with_streams(1);
     let contains = |text: &Value, part| text.as_str().is_some_and(|text| text.contains(part));
-    let slow = measure(&fixture, refreshed_every(20));
+    let slow = measure(&fixture, refreshed_every(20), "3s");
     assert!(contains(&slow["detail"], "confirms an old zero") && slow["ok"].is_null(), "{slow}");
     assert!(contains(&slow["fix"], "--quiet-period") && contains(&slow["fix"], "--streams-port"), "{slow}");
-    let quick = measure(&fixture, refreshed_every(1));
+    let quick = measure(&fixture, refreshed_every(1), "3s");
     assert!(contains(&quick["detail"], "engine_active_requests changed") && quick["ok"] == true, "{quick}");
-    let unchanged = measure(&fixture, PageReply::streams(1));
-    assert!(contains(&unchanged["detail"], "unknown how often it is refreshed"), "{unchanged}");
+    let unchanged = measure(&fixture, PageReply::streams(1), "1ms");
+    assert!(contains(&unchanged["detail"], "in 1ms (1 reading), so it is unknown"), "{unchanged}");
     assert!(unchanged["ok"].is_null() && unchanged["fix"].is_null(), "{unchanged}");
+}
+
+#[test]
+fn measurement_without_a_readable_page_says_so() {
+    let fixture = Fixture::with_streams(1);
+    let failed = PageReply::Raw(b"HTTP/1.1 500 Failed\r\ncontent-length: 0\r\n\r\n".to_vec());
+    for (reply, part) in [(PageReply::Refuse, "refused"), (failed, "500")] {
+        let unread = measure(&fixture, reply, "50ms");
+        let detail = unread["detail"].as_str().unwrap();
+        assert!(detail.contains("no count was read from the page in 50ms") && detail.contains(part), "{unread}");
+        assert!(!detail.contains("was not on any page"), "{unread}");
+    }
 }
 
 #[test]
