@@ -1,6 +1,6 @@
 //! Adding the sidecar.
 
-use crate::plan::{Planner, ReplacedHook};
+use crate::plan::{KNATIVE_DRAINS, Planner, ReplacedHook};
 use crate::pods::{Manifests, Other, Pod};
 use crate::preflight::SettingsCheck;
 use crate::remove::remove_from_pod;
@@ -72,11 +72,21 @@ fn unchanged(selector: &ContainerSelector, pods: &[&Pod], others: &[Other]) -> V
         let others = others.iter().filter(|other| other.has_containers == has_containers);
         others.map(|other| other.title.as_str()).collect::<Vec<_>>().join(", ")
     };
-    let pods = pods.iter().map(|pod| pod.title()).collect::<Vec<_>>().join(", ");
+    let of_pods = |is_knative: bool| {
+        let pods = pods.iter().filter(|pod| pod.is_knative == is_knative);
+        pods.map(|pod| pod.title()).collect::<Vec<_>>().join(", ")
+    };
+    let knative = format!(": {KNATIVE_DRAINS}");
     let message = if selector.workloads.is_empty() { Message::Warning } else { Message::Note };
     let messages = [
         (titles(false), Message::Note as fn(String) -> Message, "left unchanged", ""),
-        (pods, message, "left unchanged, although they create pods", "; --workload selects workloads by their names"),
+        (
+            of_pods(false),
+            message,
+            "left unchanged, although they create pods",
+            "; --workload selects workloads by their names",
+        ),
+        (of_pods(true), message, "left unchanged, because lameduck cannot be added to them", &knative),
         (
             titles(true),
             message,

@@ -16,6 +16,8 @@ mod profile;
 mod refuse;
 mod spec;
 
+pub use refuse::KNATIVE_DRAINS;
+
 /// Plans the changes of one pod.
 #[derive(Debug)]
 pub struct Planner<'a> {

@@ -31,6 +31,8 @@ const KNOWN_KINDS: [(&str, &[&str], &[TemplatePath]); 12] = [
     ("CloneSet", &["apps.kruise.io"], &[TEMPLATE]),
     ("LeaderWorkerSet", &["leaderworkerset.x-k8s.io"], &LEADER_AND_WORKER),
 ];
+/// The API group of Knative Serving.
+const KNATIVE: &str = "serving.knative.dev/";
 /// Kinds whose text may mention containers although they create no pods.
 const TEXT_KINDS: [&str; 3] = ["ConfigMap", "CustomResourceDefinition", "Secret"];
 
@@ -49,6 +51,8 @@ pub struct Pod<'a> {
     pub namespace: Option<&'a str>,
     /// Whether the kind is known to create pods from this template. Otherwise it only looks like it.
     pub is_known: bool,
+    /// Whether it is a kind of Knative Serving, to which lameduck cannot be added.
+    pub is_knative: bool,
     /// The key of its template, if the workload has several.
     pub template_key: Option<&'static str>,
     /// The path from the manifest to `template`.
@@ -93,7 +97,7 @@ pub struct Container<'a> {
 }
 
 /// The kind and API version that items of a typed List (`DeploymentList`) may leave out.
-type ItemType<'a> = (&'a str, Option<&'a str>);
+pub(crate) type ItemType<'a> = (&'a str, Option<&'a str>);
 
 /// Finds the pods in documents.
 #[must_use]
@@ -150,6 +154,7 @@ impl<'a> Manifests<'a> {
             let keys = path.iter().copied().chain(["spec"]);
             let not_editable = not_editable(document, manifest, keys, is_aliased);
             let is_known = known.is_some();
+            let is_knative = version.is_some_and(|version| version.starts_with(KNATIVE));
             let template_key = path.last().copied().filter(|_| has_several);
             Pod {
                 document,
@@ -158,6 +163,7 @@ impl<'a> Manifests<'a> {
                 name,
                 namespace,
                 is_known,
+                is_knative,
                 template_key,
                 path,
                 template,

@@ -195,6 +195,18 @@ fn foreign_volume_and_mount_named_lameduck_are_refused() {
 }
 
 #[test]
+fn other_volume_at_the_path_of_the_program_is_refused() {
+    for path in ["/lameduck", "/lameduck/"] {
+        let mount = format!("          volumeMounts:\n            - name: models\n              mountPath: {path}\n");
+        let parts = ["line 14", "volume models", "/lameduck", "another path", "without --standalone"];
+        assert_refused(&deployment("", &mount), &["--standalone"], &parts);
+        injected(&deployment("", &mount), &[USER]);
+    }
+    let below = "          volumeMounts:\n            - {name: models, mountPath: /lameduck-models}\n";
+    injected(&deployment("", below), &["--standalone"]);
+}
+
+#[test]
 fn similar_foreign_hook_is_not_replaced() {
     let hook = |get: &str| format!("          lifecycle:\n            preStop:\n              httpGet: {{{get}}}\n");
     let gateway = hook("path: /prestop, port: 8089, host: gw.example, scheme: HTTPS");

@@ -73,21 +73,37 @@ fn pods_without_lameduck_are_named() {
     let Output { code, stderr, .. } = run(ROLLOUT, &[USER]);
     assert_eq!(code, Some(0), "{stderr}");
     assert!(
-        stderr.contains("warning: left unchanged, although they create pods: Service/relay; --workload"),
+        stderr.contains("warning: left unchanged, because lameduck cannot be added to them: Service/relay: Knative"),
         "{stderr}"
     );
+    assert!(!stderr.contains("--workload"), "{stderr}");
     let text = format!("{ROLLOUT}---\n{OTHER_PATHS}");
     let Output { code, stderr, .. } = run(&text, &[USER]);
     assert_eq!(code, Some(0), "{stderr}");
     for part in [
         "left unchanged: ConfigMap/notes\n",
         "warning: left unchanged, although containers occur in them: RayService/ranker: ",
-        "although they create pods: Service/relay, models/LeaderWorkerSet/shards; ",
+        "although they create pods: models/LeaderWorkerSet/shards; ",
+        "cannot be added to them: Service/relay: ",
         "by hand",
     ] {
         assert!(stderr.contains(part), "no {part:?} in {stderr}");
     }
     assert_refused(&text, &[USER, "--workload=RayService/ranker"], &["spec.template.spec", "by hand"]);
+}
+
+#[test]
+fn knative_service_is_refused() {
+    for kind in ["Service", "Configuration", "Revision"] {
+        let text = workload("serving.knative.dev/v1", kind);
+        let name = format!("--workload={kind}/engine");
+        assert_refused(&text, &[USER, &name], &[&format!("{kind}/engine"), "Knative", "queue-proxy"]);
+        assert_refused(&text, &[USER, &name, "--standalone"], &["Knative"]);
+        // An earlier version may have added lameduck.
+        let injected = injected(&text.replace("serving.knative.dev/v1", "example.com/v1"), &[USER, &name]);
+        let injected = injected.replace("example.com/v1", "serving.knative.dev/v1");
+        assert_eq!(removed(&injected), text);
+    }
 }
 
 #[test]
@@ -123,7 +139,7 @@ fn strict_refuses_pods_without_lameduck_unless_workloads_are_named() {
     assert_refused(ROLLOUT, &[USER, "--strict"], &["Service/relay", "--strict: there is a warning"]);
     injected(ROLLOUT, &[USER, "--strict", "--workload=Rollout/engine"]);
     let text = format!("{ROLLOUT}---\n{OTHER_PATHS}");
-    assert_refused(&text, &[USER, "--strict"], &["RayService/ranker", "--strict: there are 2 warnings"]);
+    assert_refused(&text, &[USER, "--strict"], &["RayService/ranker", "--strict: there are 3 warnings"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::{Planner, shared};
 use crate::pods::Container;
 use crate::request::{Mode, SIDECAR_NAME};
-use crate::sidecar_spec::{self, OWN_ANNOTATIONS};
+use crate::sidecar_spec::{self, BINARY_DIR, OWN_ANNOTATIONS};
 use crate::yaml::{Document, Kind, Lookup, Node};
 
 /// The fields of a pod spec that are read or edited.
@@ -25,6 +25,9 @@ const CONTAINER_KEYS: [&str; 8] =
 /// The fields of a security context that are read.
 const CONTEXT_KEYS: [&str; 4] = ["appArmorProfile", "privileged", "runAsGroup", "runAsUser"];
 
+/// Why lameduck cannot be added to the kinds of Knative Serving (knative/serving, `pkg/apis/serving/fieldmask.go`).
+pub const KNATIVE_DRAINS: &str = "Knative allows no preStop hook and no terminationGracePeriodSeconds, and drains requests itself with its queue-proxy";
+
 impl Planner<'_> {
     pub(super) fn refuse(&self) -> Result<(), String> {
         if let Some(reason) = &self.pod.not_editable {
@@ -33,6 +36,9 @@ impl Planner<'_> {
         if let Some(key) = self.duplicate_key() {
             let name = key.text().unwrap_or_default();
             return Err(format!("line {}: duplicate key `{name}`; remove one", key.line));
+        }
+        if self.pod.is_knative {
+            return Err(format!("{KNATIVE_DRAINS}; leave it out of --workload"));
         }
         self.refuse_foreign()?;
         self.refuse_windows()?;
@@ -85,6 +91,26 @@ impl Planner<'_> {
             Some(mount) => Err(format!(
                 "line {}: it mounts {SIDECAR_NAME} at another path than lameduck does; remove that mount",
                 mount.line
+            )),
+            None => self.refuse_occupied_path(),
+        }
+    }
+
+    /// Refuses another volume at the path of the program: the API server allows one mount at each path.
+    fn refuse_occupied_path(&self) -> Result<(), String> {
+        let (document, main) = (self.pod.document, &self.selection.main);
+        let name = |mount: &Node| document.get(mount, "name").and_then(Node::text).unwrap_or("(no name)").to_owned();
+        let is_occupied = |mount: &&Node| {
+            let path = document.get(mount, "mountPath").and_then(Node::text);
+            path.is_some_and(|path| path.trim_end_matches('/') == BINARY_DIR) && name(mount) != SIDECAR_NAME
+        };
+        let mounts = document.get(main.node, "volumeMounts").map_or(&[][..], Node::items);
+        match mounts.iter().map(|mount| document.resolve(mount)).find(is_occupied) {
+            Some(mount) => Err(format!(
+                "line {}: container {} mounts volume {} at {BINARY_DIR}, where --standalone mounts lameduck's program; mount that volume at another path, or inject without --standalone",
+                mount.line,
+                main.name,
+                name(mount),
             )),
             None => Ok(()),
         }
