@@ -20,6 +20,10 @@ const NO_TOKEN: &str = "inject cannot write the Secret's volume, its mount in th
     and without them no drain would begin; leave the flag out and add these and LAMEDUCK_TOKEN_FILE by hand (a later \
     inject keeps them), or use an exec hook (`lameduck drain --hook`), which needs no token";
 
+/// Kustomize 5.0 to 5.6 refuses a file with no patch in it, even if it has a comment; kustomize 5.8 accepts it.
+const NOTHING_TO_PATCH: &str = "nothing to patch, so the output is empty: take the patch out of the kustomization, because \
+    many versions of kustomize refuse an empty file";
+
 /// The FILE argument that means stdin.
 pub(super) const STDIN: &str = "-";
 
@@ -172,6 +176,9 @@ pub fn run(args: &InjectArgs) -> Result<Exit, CommandError> {
         OutputForm::Manifests => text,
         OutputForm::Patch => lameduck_manifests::strategic_merge(&before, &text).map_err(usage)?,
     };
+    if text.is_empty() && args.output == OutputForm::Patch {
+        eprint_line(NOTHING_TO_PATCH);
+    }
     let mut stdout = std::io::stdout().lock();
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     written

@@ -3,6 +3,7 @@
 //! A patch is what differs between two texts of the same manifests. So it always agrees with the manifests that `inject`
 //! writes.
 
+use crate::pods::ItemType;
 use crate::stream::{self, Parsed};
 use crate::yaml::{Document, Kind, Node};
 use value::PatchValue;
@@ -27,7 +28,7 @@ pub fn strategic_merge(before: &str, after: &str) -> Result<String, String> {
     let diff = Diff { before, after };
     let mut patches = Vec::new();
     for (old, new) in old.iter().zip(&new) {
-        diff.manifest(&old.root, new, &new.root, &mut patches)?;
+        patches.extend(diff.manifest(&old.root, new, &new.root, None)?);
     }
     Ok(patches.join("---\n"))
 }
@@ -40,20 +41,41 @@ struct Diff<'a> {
 }
 
 impl Diff<'_> {
-    /// Adds the patch of a manifest, or those of a List's items.
-    fn manifest(&self, old: &Node, document: &Document, new: &Node, patches: &mut Vec<String>) -> Result<(), String> {
+    /// The patch of a manifest, or those of a List's items.
+    fn manifest(
+        &self,
+        old: &Node,
+        document: &Document,
+        new: &Node,
+        item_type: Option<ItemType>,
+    ) -> Result<Vec<String>, String> {
         if !self.differ(old, new) {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let text = |path: &[&str]| document.get_path(new, path).and_then(Node::text);
-        let kind = text(&["kind"]).unwrap_or_default();
-        if kind.ends_with("List")
+        let own_type = text(&["kind"]).map(|kind| (kind, text(&["apiVersion"])));
+        let (kind, version) = own_type.or(item_type).unwrap_or_default();
+        if let Some(singular) = kind.strip_suffix("List")
             && let (Some(old), Some(new)) = (entry(old, "items"), entry(new, "items"))
         {
-            let mut pairs = old.items().iter().zip(new.items());
-            return pairs.try_for_each(|(old, new)| self.manifest(old, document, new, patches));
+            let item_type = (!singular.is_empty()).then_some((singular, version));
+            let pairs = old.items().iter().zip(new.items());
+            let patches: Result<Vec<_>, _> =
+                pairs.map(|(old, new)| self.manifest(old, document, new, item_type)).collect();
+            return patches.map(|patches| patches.concat());
         }
-        let version = text(&["apiVersion"]).unwrap_or_default();
+        self.workload(old, document, new, (kind, version.unwrap_or_default())).map(|patch| vec![patch])
+    }
+
+    /// The patch of a manifest that is not a List, with this kind and API version.
+    fn workload(
+        &self,
+        old: &Node,
+        document: &Document,
+        new: &Node,
+        (kind, version): (&str, &str),
+    ) -> Result<String, String> {
+        let text = |path: &[&str]| document.get_path(new, path).and_then(Node::text);
         let Some(name) = text(&["metadata", "name"]) else {
             return Err(format!(
                 "--output patch: line {}: {kind} has no metadata.name, by which kustomize finds it; add one",
@@ -78,8 +100,7 @@ impl Diff<'_> {
         for (key, value) in changes {
             merge(&mut patch, key, value);
         }
-        patches.push(PatchValue::Map(patch).to_yaml());
-        Ok(())
+        Ok(PatchValue::Map(patch).to_yaml())
     }
 
     fn differ(&self, old: &Node, new: &Node) -> bool {

@@ -26,7 +26,9 @@ fn example_is_the_patch_of_the_vendors_chart() {
 
 #[test]
 fn manifests_without_changes_give_no_patch() {
-    assert_eq!(injected(&injected(CHART, &[USER]), &[USER, PATCH]), "");
+    let output = inject(injected(CHART, &[USER]).as_bytes(), &[IMAGE, USER, PATCH], &[]);
+    assert_eq!((output.code, output.stdout.as_str()), (Some(0), ""), "{}", output.stderr);
+    assert!(output.stderr.contains("nothing to patch") && output.stderr.contains("kustomize"), "{}", output.stderr);
     assert_eq!(injected(CHART, &[USER, "--output=manifests"]), injected(CHART, &[USER]));
 }
 
@@ -59,6 +61,19 @@ fn each_changed_item_of_a_list_has_its_patch() {
     let patch = injected(&list, &[USER, PATCH]);
     let names: Vec<_> = patch.split("---\n").map(|document| document.lines().nth(3).unwrap()).collect();
     assert_eq!(names, ["  name: first", "  name: second"]);
+}
+
+#[test]
+fn items_of_a_typed_list_have_its_kind() {
+    let list = |kind: &str, version: &str| {
+        format!(
+            "apiVersion: {version}\nkind: {kind}List\nitems:\n- metadata: {{name: a}}\n  spec: {{template: {{spec: {{containers: [{{name: engine, command: [impeller]}}]}}}}}}\n"
+        )
+    };
+    let patch = injected(&list("Deployment", "apps/v1"), &[USER, PATCH]);
+    assert!(patch.starts_with("apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: a\n"), "{patch}");
+    let error = refusal(&list("Rollout", "argoproj.io/v1alpha1"));
+    assert!(error.contains("Rollout/a: ") && error.contains("\"argoproj.io/v1alpha1\""), "{error}");
 }
 
 #[test]
