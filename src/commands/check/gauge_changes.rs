@@ -84,11 +84,10 @@ async fn read(url: &Url, selectors: &PageSelectors, settings: &Settings, measure
         let connection = http::connect_timeout(url, timeout).await;
         let readings = page.read(connection, timeout).await.readings;
         measurement.add(requested_at, readings.into_iter().map(|(_, reading)| reading));
-        let next = requested_at + interval;
-        if next.max(clock.now()) >= ends_at {
+        tokio::time::sleep_until(clock.instant((requested_at + interval).min(ends_at))).await;
+        if clock.now() >= ends_at {
             return measurement;
         }
-        tokio::time::sleep_until(clock.instant(next)).await;
     }
 }
 
