@@ -2,12 +2,12 @@
 
 use crate::pods::Pod;
 use crate::request::{Mode, Request, RunAsUser, SIDECAR_NAME, Setting};
+use crate::waiting_call::PRESTOP_PATH;
 use crate::yaml::Node;
 use crate::yaml_value::{YamlValue, quote};
 
 mod annotations;
 mod existing;
-
 mod user_hook;
 
 pub use annotations::{app_armor_annotation, namespace_before, original_hooks};
@@ -56,8 +56,6 @@ const TERMINATION_POLICY: &str = "terminationMessagePolicy";
 const FALLBACK_TO_LOGS: &str = "FallbackToLogsOnError";
 /// One more, for the init container that installs the binary.
 const MOUNTS: &str = "volumeMounts";
-/// The path of the HTTP hook.
-pub(crate) const PRESTOP_PATH: &str = "/prestop";
 /// The field of an HTTP hook that replaces the pod's address.
 pub const HOST: &str = "host";
 /// The node's loopback address, which is the pod's own with `hostNetwork`.

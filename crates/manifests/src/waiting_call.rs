@@ -2,7 +2,9 @@
 
 use crate::select::basename;
 use crate::shell_script::{Command, Operator, Script};
-use crate::sidecar_spec::PRESTOP_PATH;
+
+/// The path that a hook calls.
+pub(crate) const PRESTOP_PATH: &str = "/prestop";
 
 /// The call at the end of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,8 +1,7 @@
 //! Messages about probes of the hooked containers.
 
 use super::Planner;
-
-const GRACE_PERIOD: &str = "terminationGracePeriodSeconds";
+use super::spec::GRACE_PERIOD;
 
 impl Planner<'_> {
     /// Messages about probes with a grace period of their own: after such a probe has failed, the kubelet gives the hook

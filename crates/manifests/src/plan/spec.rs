@@ -10,7 +10,7 @@ use crate::yaml_value::YamlValue;
 const DEFAULT_GRACE_PERIOD: u64 = 30;
 
 /// The field of the grace period.
-const GRACE_PERIOD: &str = "terminationGracePeriodSeconds";
+pub(super) const GRACE_PERIOD: &str = "terminationGracePeriodSeconds";
 /// The variables of the sidecar that say which signal it sends.
 const SIGNAL: &str = "LAMEDUCK_SIGNAL";
 const PRESET: &str = "LAMEDUCK_PRESET";

@@ -2,9 +2,8 @@
 
 use super::view::View;
 use crate::select::basename;
+use crate::waiting_call::PRESTOP_PATH;
 
-/// The path of the sidecar's hook.
-pub(super) const PRESTOP_PATH: &str = "/prestop";
 /// The paths to which Istio rewrites hooks (<https://github.com/istio/istio>, `pilot/cmd/pilot-agent/status`).
 const MESH_PATH: &str = "/app-lifecycle/";
 /// The sidecar's port if `--listen` is not set.

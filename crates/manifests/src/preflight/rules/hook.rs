@@ -1,11 +1,11 @@
 //! The preStop hooks: on the right containers, with a program that exists.
 
 use crate::preflight::container::Container;
-use crate::preflight::hook::{Action, DEFAULT_PORT, Drain, Hook, HttpGet, PRESTOP_PATH};
+use crate::preflight::hook::{Action, DEFAULT_PORT, Drain, Hook, HttpGet};
 use crate::preflight::pod::PodView;
 use crate::preflight::rule::{Evaluated, fail, pass, skip, warn};
 use crate::preflight::view::View;
-use crate::waiting_call::WaitingCall;
+use crate::waiting_call::{PRESTOP_PATH, WaitingCall};
 
 /// Every container that carries streams has the hook.
 pub(super) fn presence(pod: &PodView) -> Vec<Evaluated> {

@@ -2,10 +2,11 @@
 
 use super::hook::lameduck_hooks;
 use crate::preflight::container::Container;
-use crate::preflight::hook::{Action, DEFAULT_PORT, Drain, Hook, HttpGet, PRESTOP_PATH};
+use crate::preflight::hook::{Action, DEFAULT_PORT, Drain, Hook, HttpGet};
 use crate::preflight::invocation::Word;
 use crate::preflight::pod::PodView;
 use crate::preflight::rule::{Evaluated, fail, pass, skip, warn};
+use crate::waiting_call::PRESTOP_PATH;
 
 /// The HTTP calls among them, if there is a sidecar to call.
 fn http_calls<'p, 'a>(pod: &'p PodView<'a>) -> Vec<(&'p Container<'a>, HttpGet<'a>)> {
