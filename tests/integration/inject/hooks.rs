@@ -200,13 +200,19 @@ fn hook_is_restored_in_a_manifest_that_was_indented_again() {
     assert_eq!(restored["items"][0], serde_norway::from_str::<serde_norway::Value>(block).unwrap());
 }
 
+/// [`SLEEP`] with its hook replaced: the line of the annotation, and the manifest with another value of it.
+fn saved_sleep() -> (usize, impl Fn(&str) -> String) {
+    let once = with(SLEEP, &["--replace-hook"]);
+    let (index, annotation) =
+        once.lines().enumerate().find(|(_, line)| line.contains("lameduck/original-hooks")).unwrap();
+    let annotation = annotation.to_owned();
+    (index + 1, move |value: &str| once.replace(&annotation, &format!("        lameduck/original-hooks: {value}")))
+}
+
 #[test]
 fn saved_text_that_is_not_one_hook_is_refused() {
-    let once = with(SLEEP, &["--replace-hook"]);
-    let annotation = once.lines().find(|line| line.contains("lameduck/original-hooks")).unwrap();
-    let line = once.lines().position(|line| line == annotation).unwrap() + 1;
+    let (line, tampered) = saved_sleep();
     let again = [IMAGE, COUNT_ONLY[0], COUNT_ONLY[1], COUNT_ONLY[2]];
-    let tampered = |value: &str| once.replace(annotation, &format!("        lameduck/original-hooks: {value}"));
     assert_eq!(removed(&tampered(SAVED_SLEEP)), SLEEP);
     let change = [IMAGE, "--standalone", "--replace-hook", COUNT_ONLY[0], COUNT_ONLY[1], COUNT_ONLY[2]];
     for saved in [
@@ -233,12 +239,10 @@ fn saved_text_that_is_not_one_hook_is_refused() {
 
 #[test]
 fn annotation_that_is_not_a_map_of_texts_is_refused() {
-    let once = with(SLEEP, &["--replace-hook"]);
-    let annotation = once.lines().find(|line| line.contains("lameduck/original-hooks")).unwrap();
-    let line = once.lines().position(|line| line == annotation).unwrap() + 1;
+    let (line, tampered) = saved_sleep();
     let again = [IMAGE, COUNT_ONLY[0], COUNT_ONLY[1], COUNT_ONLY[2]];
     for value in ["{x", "[preStop]", "5", "", "{relay: {}}", "{}\\n---\\n{}"] {
-        let text = once.replace(annotation, &format!("        lameduck/original-hooks: \"{value}\""));
+        let text = tampered(&format!("\"{value}\""));
         for args in [&["--remove"][..], &again] {
             let Output { code, stdout, stderr } = inject(text.as_bytes(), args, &[]);
             assert_eq!((code, stdout.as_str()), (Some(64), ""), "{value:?}: {stderr}");
