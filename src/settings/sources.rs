@@ -113,7 +113,7 @@ impl Sources {
             );
         }
         if self.page.is_none() && self.status.is_none() {
-            return refused("there is no page whose count could be overruled", "leave it out");
+            return refused("no page is set, so there is no count to overrule", "leave it out");
         }
         if after.is_zero() {
             return refused("a stream that has just begun would be overruled", "set it longer, e.g. 5m, or write off");

@@ -6,10 +6,8 @@ use std::time::Duration;
 use super::report::Check;
 use crate::commands::eprint_line;
 use crate::io::clock::Clock;
-use crate::io::http;
-use crate::io::http::Url;
-use crate::io::page::MetricsPage;
-use crate::io::page::PageSelectors;
+use crate::io::http::{self, Url};
+use crate::io::page::{MetricsPage, PageSelectors};
 use crate::settings::Settings;
 use crate::settings::error::shown;
 use crate::settings::values;
@@ -59,7 +57,7 @@ pub fn measure_time(text: &str) -> Result<Duration, String> {
 /// Reads the page for this long, as often as the sidecar does, and evaluates each counted selector.
 pub(super) async fn check(settings: &Settings, measure: Duration) -> Vec<Check> {
     let Some((url, selectors)) = &settings.sources.page else {
-        return vec![Check::skip(NAME, "there is no page to measure")];
+        return vec![Check::skip(NAME, "no metrics page is set")];
     };
     eprint_line(&format!("reading the metrics page for {measure:?}"));
     let Measurement { values, readings, error } = read(url, selectors, settings, measure).await;
