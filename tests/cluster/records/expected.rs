@@ -105,6 +105,8 @@ pub(super) const LONGER_THAN_THE_PODS: Expected<'static> = Expected {
 pub(super) const FORCED: Expected<'static> = Expected {
     scenario: "`kubectl delete --force --grace-period=0`",
     message: &["none"],
+    // The kubelet ends the hook after 2 s, in the lame duck, and sends SIGTERM to the Engine itself.
+    log: &["`interrupted`, 3 stragglers", "`exited`, 3 stragglers", "`exited`, 3 stragglers, `told_by_others`"],
     exit_code: &["none"],
     ..KILLED_WITH_THE_ENGINE
 };
