@@ -195,9 +195,12 @@ impl Controller {
         let id = self.history.drain_id();
         // The end of the target before a user's drain has nothing to do with it, and one without streams cut none.
         let concerns = |end: &mut TargetEnd| trigger != Trigger::Cli && end.streams != Some(0);
-        let record = match self.history.target_end.take_if(concerns) {
-            None => DrainRecord::new(id, self.incarnation.sources.streams()),
-            Some(end) => DrainRecord::of_ended_target(id, end),
+        let closed = self.incarnation.stop_signs.closed_before_drain(self.now).filter(|_| trigger != Trigger::Cli);
+        let streams = self.incarnation.sources.streams();
+        let record = match (self.history.target_end.take_if(concerns), closed) {
+            (Some(end), _) => DrainRecord::of_ended_target(id, end),
+            (None, Some(closed)) => DrainRecord::of_told_target(id, closed.streams, streams),
+            (None, None) => DrainRecord::new(id, streams),
         };
         let mut drain = Drain::begin(at, &self.policy.times, trigger, record);
         if trigger == Trigger::Hook {

@@ -70,6 +70,14 @@ impl DrainRecord {
         Self { ended_before: Some(end), counted_stragglers, ..Self::new(id, end.streams) }
     }
 
+    /// The record of a drain that starts with this many streams, shortly after something else has told the target to
+    /// stop, which had `before` then. Streams that have ended in between may have been cut.
+    #[must_use]
+    pub fn of_told_target(id: DrainId, before: Option<u64>, streams: Option<u64>) -> Self {
+        let record = Self { streams_at_start: before.max(streams), ..Self::new(id, streams) };
+        record.warned(Warning::ToldByOthers)
+    }
+
     /// The same record with this warning.
     #[must_use]
     pub fn warned(mut self, warning: Warning) -> Self {

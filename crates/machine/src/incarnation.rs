@@ -99,7 +99,7 @@ impl IncarnationState {
             }
             None => self.lifetimes.mark_unreadable(),
         }
-        seen.listener_closed = self.stop_signs.observe(poll);
+        seen.listener_closed = self.stop_signs.observe(poll, now);
         for process in &poll.page_processes {
             self.page.observe(process, poll.requested_at);
         }

@@ -1,11 +1,17 @@
 //! Signs that something stops the target: it closes a listener, or most of its streams end at once.
 
+use std::time::Duration;
+
 use crate::io::Poll;
 use crate::reading::{ReadErrorKind, Reading, Source};
 use crate::time::Time;
 
 /// How many streams must have been open if most of them end at once by chance hardly ever.
 const MANY_STREAMS: u64 = 3;
+
+/// How long before a drain a closed listener is taken for a part of the same stop of the pod. The kubelet stops all
+/// containers at the same time, but its hook call may arrive later than another container's SIGTERM.
+const HOOK_DELAY: Duration = Duration::from_secs(5);
 
 /// What the polls of one incarnation show of a stop.
 #[derive(Clone, Debug, Default)]
@@ -15,12 +21,21 @@ pub struct StopSigns {
     streams: Option<u64>,
     /// When most of the streams ended between two polls.
     lost_at: Option<Time>,
+    closed: Option<ClosedListener>,
+}
+
+/// A listener that was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClosedListener {
+    at: Time,
+    /// The last count before it was closed; `None` if unknown.
+    pub streams: Option<u64>,
 }
 
 impl StopSigns {
     /// Records what a poll shows, and returns whether a listener that was open is closed. A source that cannot be read
     /// shows nothing.
-    pub fn observe(&mut self, poll: &Poll) -> bool {
+    pub fn observe(&mut self, poll: &Poll, now: Time) -> bool {
         let mut closed = false;
         if let Some(table) = poll.sockets.as_ref().and_then(|sockets| sockets.table.as_ref().ok()) {
             closed |= self.ports.iter().any(|port| !table.listening.contains(port));
@@ -32,7 +47,17 @@ impl StopSigns {
         }
         let answers = |(source, reading): &(Source, Reading)| source.is_page() && reading.came_from_server();
         self.page_answered |= poll.readings.iter().any(answers);
+        // The streams before the first of several listeners are those of the whole stop.
+        if closed && self.closed_before_drain(now).is_none() {
+            self.closed = Some(ClosedListener { at: now, streams: self.streams });
+        }
         closed
+    }
+
+    /// The listener that was closed so shortly before a drain that starts now that the two have the same cause.
+    #[must_use]
+    pub fn closed_before_drain(&self, now: Time) -> Option<ClosedListener> {
+        self.closed.filter(|closed| closed.at + HOOK_DELAY >= now)
     }
 
     /// Records a count, and returns whether most of many streams have ended since the last one.
@@ -74,7 +99,7 @@ mod tests {
 
     fn closed(polls: &[Poll]) -> bool {
         let mut signs = StopSigns::default();
-        polls.iter().map(|poll| signs.observe(poll)).fold(false, |closed, now| closed | now)
+        polls.iter().map(|poll| signs.observe(poll, Time::default())).fold(false, |closed, now| closed | now)
     }
 
     #[test]
@@ -93,8 +118,20 @@ mod tests {
     }
 
     #[test]
+    fn streams_before_the_first_closed_listener_are_kept_for_a_while() {
+        let at = |second| Time::since_boot(Duration::from_secs(second));
+        let mut signs = StopSigns::default();
+        for (second, ports, streams) in [(1, &[80, 8080][..], 4), (2, &[80], 3), (3, &[], 0)] {
+            signs.observe(&table(ports), at(second));
+            signs.observe_count(streams, at(second));
+        }
+        let closed = |second| signs.closed_before_drain(at(second)).map(|closed| closed.streams);
+        assert_eq!([3, 7, 8].map(closed), [Some(Some(4)), Some(Some(4)), None]);
+    }
+
+    #[test]
     fn loss_of_most_of_many_streams_is_a_sign() {
-        let at = |second| Time::since_boot(std::time::Duration::from_secs(second));
+        let at = |second| Time::since_boot(Duration::from_secs(second));
         let lost = |counts: &[u64]| {
             let mut signs = StopSigns::default();
             let lost: Vec<bool> =

@@ -76,6 +76,36 @@ fn listener_closed_in_lame_duck_warns_told_by_others() {
     assert_eq!(warnings(&pod), [ToldByOthers]);
 }
 
+/// The target's SIGTERM comes before the hook call, and a poll in between.
+#[test]
+fn streams_lost_with_a_listener_just_before_the_hook_are_unknown() {
+    for (streams, flows) in [(1, &[0][..]), (3, &[0, 0, 0])] {
+        let mut pod = with_sockets(streams, flows);
+        pod.at(8.5).listening(false).traffic(&[]).streams(0).at(CALL).call(Hook).at(SIGNAL).expect([Signal(1)]);
+        pod.at(20).exits(1, Code(0)).expect([Release(Drained, None)]);
+        let result = pod.result.expect("a result");
+        assert_eq!((warnings(&pod), result.streams_at_start), (vec![ToldByOthers], Some(streams)));
+    }
+}
+
+#[test]
+fn listener_closed_just_before_the_hook_warns_told_by_others() {
+    let mut pod = with_sockets(2, &[0, 0]);
+    pod.at(8.5).listening(false).at(CALL).call(Hook).at(SIGNAL).expect([Signal(1)]);
+    pod.at(20).exits(1, Code(0)).expect([Release(Exited, Some(0))]);
+    assert_eq!(warnings(&pod), [ToldByOthers]);
+}
+
+#[test]
+fn listener_closed_long_before_the_hook_or_before_a_users_drain_has_no_warning() {
+    for (closed, trigger) in [(3.5, Hook), (8.5, Cli)] {
+        let mut pod = with_sockets(2, &[0, 0]);
+        pod.at(closed).listening(false).at(CALL).call(trigger).at(SIGNAL).expect([Signal(1)]);
+        pod.at(20).exits(1, Code(0)).expect([Release(Exited, Some(0))]);
+        assert_eq!(warnings(&pod), [], "{trigger:?}");
+    }
+}
+
 #[test]
 fn listener_closed_after_the_signal_is_expected() {
     let mut pod = with_sockets(2, &[0, 0]);
