@@ -69,8 +69,8 @@ fn last_endpoint() -> String {
 /// The readiness probe fails during every drain. The documented selector and query leave that out.
 fn events_of_a_clean_drain() -> String {
     let namespace = Namespace::new("endpoints-events", "restricted");
-    let pod = namespace.start(&Manifest::native("events", 60));
-    let client = pod.open_streams("30s");
+    let pod = namespace.start(&Manifest::native("events", 300));
+    let client = pod.open_streams(1);
     let unhealthy = |others: &str| {
         let selector = format!("reason=Unhealthy,involvedObject.name=events{others}");
         let output = "jsonpath={range .items[*]}{.message} {.involvedObject.fieldPath}{\"\\n\"}{end}";
@@ -80,18 +80,16 @@ fn events_of_a_clean_drain() -> String {
     let event = poll(TIMEOUT, || unhealthy("").lines().find(|line| line.contains("503")).map(str::to_owned));
     let event = event.expect("an event of the failed readiness probe");
     assert!(event.ends_with("spec.initContainers{lameduck}"), "{event}");
-    let probes = kubectl(&["get", "--raw", "/api/v1/nodes/node/proxy/metrics/probes"]);
-    let failed = |line: &&str| {
-        ["pod=\"events\"", "probe_type=\"Readiness\"", "result=\"failed\""].iter().all(|label| line.contains(label))
-    };
-    let failed: Vec<&str> =
-        probes.lines().filter(|line| line.starts_with("prober_probe_total{")).filter(failed).collect();
-    assert!(failed.iter().any(|line| line.contains("container=\"lameduck\"")), "{failed:#?}");
+    let labels = ["pod=\"events\"", "container=\"lameduck\"", "probe_type=\"Readiness\"", "result=\"failed\""];
+    let is_failed =
+        |line: &str| line.starts_with("prober_probe_total{") && labels.iter().all(|label| line.contains(label));
+    let probes = || kubectl(&["get", "--raw", "/api/v1/nodes/node/proxy/metrics/probes"]);
+    poll(TIMEOUT, || probes().lines().any(is_failed).then_some(())).expect("a counter of the failed readiness probe");
     // After the signal, the engine closes its listener.
     let others = poll(TIMEOUT, || Some(unhealthy(OTHERS)).filter(|others| others.contains("connection refused")));
     let others = others.expect("an event of the engine's own readiness probe");
     assert!(others.lines().all(|line| line.ends_with("spec.containers{deepgram-engine}")), "{others}");
-    client.endings().assert_clean(1);
+    pod.drain(&client, 1);
     pod.wait_gone();
     assert_eq!(pod.termination_message()["stragglers"], 0);
     format!("1 stream clean; {event}")

@@ -45,11 +45,14 @@ fn inject_and_delete<'a>(namespace: &'a Namespace, args: &[&str]) -> (Pod<'a>, u
     namespace.apply_text(&inject(&chart::adapted(), &[&IMAGE[..], args].concat()));
     namespace.kubectl(&["rollout", "status", "deployment", chart::NAME, "--timeout=120s"]);
     let pod = namespace.pods().pop().expect("the Deployment has a pod");
-    let client = pod.client(&["--streams", "4", "--durations", "10s,12s,14s,16s"]);
-    pod.engine.wait_for("stream 4 opened");
+    let client = pod.open_streams(4);
     let deleted = now();
     namespace.kubectl(&["delete", "deployment", chart::NAME, "--wait=false"]);
-    client.endings().assert_clean(4);
+    if args.contains(&"--standalone") {
+        pod.drain_standalone(&client, 4);
+    } else {
+        pod.drain(&client, 4);
+    }
     pod.wait_gone();
     let seconds = since(deleted).as_secs();
 

@@ -13,9 +13,9 @@ use crate::support::cluster::cluster_dir;
 use crate::support::log::Log;
 use crate::support::manifest::{ENGINE, LAMEDUCK, Manifest};
 use crate::support::namespace::Namespace;
-use crate::support::node;
-use crate::support::pod::{Pod, is_ready};
+use crate::support::pod::{ENDLESS, Pod, is_ready};
 use crate::support::runner::Scenario;
+use crate::support::{node, sidecar};
 use lameduck_test_support::http::Call;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
@@ -25,16 +25,17 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 
 fn restarted_during_drain() -> String {
     let namespace = Namespace::new("kubelet-restart", "restricted");
-    let pod = namespace.start(&Manifest::example("native-sidecar.yaml").pod("kubelet-restart").grace(60));
-    let client = pod.open_streams("30s,32s,34s");
+    let pod = namespace.start(&Manifest::example("native-sidecar.yaml").pod("kubelet-restart").grace(300));
+    let client = pod.open_streams(3);
     let deleted = now();
     pod.delete(&[]);
-    pod.engine.wait_for("SIGINT received (1)");
+    pod.wait_until_counted_after_signal();
     wait_for_callers(&pod, 1);
     node::stop("kubelet");
     wait_for_callers(&pod, 0);
     node::start("kubelet");
     wait_for_callers(&pod, 1);
+    client.end_streams();
     client.endings().assert_clean(3);
     pod.wait_gone();
 
@@ -53,7 +54,7 @@ fn wait_for_callers(pod: &Pod, callers: u32) {
 }
 
 fn static_pod() -> String {
-    let manifest = Manifest::example("native-sidecar.yaml").pod("static").grace(60);
+    let manifest = Manifest::example("native-sidecar.yaml").pod("static").grace(120);
     let _kubelet = StandaloneKubelet::start();
     fs::write(StandaloneKubelet::manifest(), manifest.0.to_string()).unwrap();
     let pod = poll(TIMEOUT, || StandaloneKubelet::pod().filter(is_ready)).expect("the static pod becomes ready");
@@ -61,9 +62,12 @@ fn static_pod() -> String {
     let logs = cluster_dir().join("log/pods").join(format!("default_static-node_{}", field("/metadata/uid")));
     let [engine, lameduck] = [ENGINE, LAMEDUCK].map(|container| Log::open(logs.join(container).join("0.log")));
     let client =
-        Client::start(&format!("{}:8080", field("/status/podIP")), &["--streams", "3", "--durations", "12s,15s"]);
+        Client::start(&format!("{}:8080", field("/status/podIP")), &["--streams", "3", "--durations", ENDLESS]);
     engine.wait_for("stream 3 opened");
     fs::remove_file(StandaloneKubelet::manifest()).unwrap();
+    let address = format!("{}:8089", field("/status/podIP")).parse().expect("an address");
+    sidecar::wait_until_counted_after_signal(address);
+    client.end_streams();
     client.endings().assert_clean(3);
     poll(TIMEOUT, || StandaloneKubelet::pod().is_none().then_some(())).expect("the static pod is deleted");
 

@@ -45,21 +45,18 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     parallel("records: kubectl describe shows why a setting was refused", refused_setting),
 ];
 
-/// Three streams that end within the grace period.
-const SHORT: &str = "8s,9s,10s";
-/// Three streams that outlast every grace period here.
-const LONG: &str = "300s,300s,300s";
-
 fn clean_drain() -> String {
     let namespace = Namespace::new("records-clean", "restricted");
-    let run = Run::start(&namespace, &Manifest::native("records-clean", 60), SHORT);
-    run.delete_and_wait(&[]);
+    let run = Run::start(&namespace, &Manifest::native("records-clean", 120));
+    run.drain_and_wait();
     run.finish(&expected::CLEAN_DRAIN)
 }
 
+/// The Engine exits on the kubelet's SIGTERM, so there is time for the sidecar's exit.
 fn deadline() -> String {
     let namespace = Namespace::new("records-deadline", "restricted");
-    let run = Run::start(&namespace, &Manifest::native("records-deadline", 20), LONG);
+    let manifest = Manifest::native("records-deadline", 30).engine("--second-signal-quits");
+    let run = Run::start(&namespace, &manifest.setting("LAMEDUCK_EXIT_MARGIN", "12s"));
     run.delete_and_wait(&[]);
     run.finish(&expected::DEADLINE)
 }
@@ -67,24 +64,23 @@ fn deadline() -> String {
 fn dropped_on_signal() -> String {
     let namespace = Namespace::new("records-dropped", "restricted");
     let manifest = Manifest::native("records-dropped", 60).engine("--on-signal quit");
-    let run = Run::start(&namespace, &manifest, LONG);
+    let run = Run::start(&namespace, &manifest);
     run.delete_and_wait(&[]);
     run.finish(&expected::DROPPED_ON_SIGNAL)
 }
 
 fn idle_streams() -> String {
     let namespace = Namespace::new("records-idle", "restricted");
-    let manifest = Manifest::native("records-idle", 60).setting("LAMEDUCK_IDLE_AFTER", "5s");
-    let streams = ["--streams", "1:audio", "--streams", "2:audio:2s:keepalive", "--durations", "12s,300s,300s"];
-    let run = Run::start_with(&namespace, &manifest, 3, &streams);
-    run.delete_and_wait(&[]);
+    let manifest = Manifest::native("records-idle", 120).setting("LAMEDUCK_IDLE_AFTER", "10s");
+    let run = Run::start_with(&namespace, &manifest, &["1:audio", "2:audio:2s:keepalive"]);
+    run.drain_and_wait();
     run.finish(&expected::IDLE_STREAMS)
 }
 
 /// As an eviction or the cluster autoscaler does: no process in the pod can know.
 fn shortened() -> String {
     let namespace = Namespace::new("records-shortened", "restricted");
-    let run = Run::start(&namespace, &Manifest::native("records-shortened", 120), LONG);
+    let run = Run::start(&namespace, &Manifest::native("records-shortened", 120));
     run.delete_and_wait(&["--grace-period=15"]);
     run.finish(&expected::SHORTENED)
 }
@@ -92,14 +88,14 @@ fn shortened() -> String {
 fn longer_than_the_pods() -> String {
     let namespace = Namespace::new("records-mismatch", "restricted");
     let manifest = Manifest::native("records-mismatch", 20).setting("LAMEDUCK_GRACE_PERIOD", "3600");
-    let run = Run::start(&namespace, &manifest, LONG);
+    let run = Run::start(&namespace, &manifest);
     run.delete_and_wait(&[]);
     run.finish(&expected::LONGER_THAN_THE_PODS)
 }
 
 fn forced() -> String {
     let namespace = Namespace::new("records-forced", "restricted");
-    let run = Run::start(&namespace, &Manifest::native("records-forced", 60), LONG);
+    let run = Run::start(&namespace, &Manifest::native("records-forced", 60));
     run.delete_and_wait(&["--force", "--grace-period=0"]);
     run.finish(&expected::FORCED)
 }
@@ -108,7 +104,7 @@ fn crash_by_exit_code() -> String {
     let namespace = Namespace::new("records-crash", "restricted");
     let mut manifest = Manifest::native("records-crash", 60).engine("--on-signal quit --exit-code 1");
     manifest.spec()["restartPolicy"] = json!("Never");
-    let run = Run::start(&namespace, &manifest, LONG);
+    let run = Run::start(&namespace, &manifest);
     signal(run.pod.process("impeller"), Signal::SIGTERM);
     run.pod.wait_until("in phase Failed", |pod| pod["status"]["phase"] == "Failed");
     run.finish(&expected::CRASH_BY_EXIT_CODE)
@@ -116,10 +112,10 @@ fn crash_by_exit_code() -> String {
 
 fn crash_and_restart() -> String {
     let namespace = Namespace::new("records-restart", "restricted");
-    let run = Run::start(&namespace, &Manifest::native("records-restart", 60), LONG);
+    let run = Run::start(&namespace, &Manifest::native("records-restart", 60));
     signal(run.pod.process("impeller"), Signal::SIGKILL);
     run.pod.wait_until("running another Engine", |pod| restarts(pod, ENGINE) == 1);
-    run.wait_for_metric("lameduck_stragglers_total 3");
+    run.pod.lameduck.wait_for("the target has ended while it was serving");
     run.finish(&expected::CRASH_AND_RESTART)
 }
 
@@ -130,24 +126,29 @@ fn move_hook(mut manifest: Manifest) -> Manifest {
     manifest
 }
 
+/// Leaves time for a late SIGTERM to the Engine before lameduck's signal, and for a late hook call before the deadline.
+fn with_margins(manifest: Manifest) -> Manifest {
+    manifest.setting("LAMEDUCK_LAME_DUCK", "10s").setting("LAMEDUCK_EXIT_MARGIN", "10s")
+}
+
 fn hook_on_native_sidecar() -> String {
     let namespace = Namespace::new("records-hook-native", "restricted");
-    let run = Run::start(&namespace, &move_hook(Manifest::native("records-hook-native", 20)), LONG);
+    let run = Run::start(&namespace, &with_margins(move_hook(Manifest::native("records-hook-native", 30))));
     run.delete_and_wait(&[]);
     run.finish(&expected::HOOK_ON_NATIVE_SIDECAR)
 }
 
 fn hook_on_classic_sidecar() -> String {
     let namespace = Namespace::new("records-hook-classic", "restricted");
-    let run = Run::start(&namespace, &move_hook(classic("records-hook-classic", 20)), LONG);
+    let run = Run::start(&namespace, &with_margins(move_hook(classic("records-hook-classic", 30))));
     run.delete_and_wait(&[]);
     run.finish(&expected::HOOK_ON_CLASSIC_SIDECAR)
 }
 
 fn second_signal() -> String {
     let namespace = Namespace::new("records-second", "restricted");
-    let manifest = move_hook(Manifest::native("records-second", 60)).engine("--second-signal-quits");
-    let run = Run::start(&namespace, &manifest, LONG);
+    let manifest = with_margins(move_hook(Manifest::native("records-second", 60))).engine("--second-signal-quits");
+    let run = Run::start(&namespace, &manifest);
     run.delete_and_wait(&[]);
     run.finish(&expected::SECOND_SIGNAL)
 }
@@ -160,14 +161,14 @@ fn without_hook(mut manifest: Manifest) -> Manifest {
 
 fn no_hook_native() -> String {
     let namespace = Namespace::new("records-none-native", "restricted");
-    let run = Run::start(&namespace, &without_hook(Manifest::native("records-none-native", 20)), LONG);
+    let run = Run::start(&namespace, &without_hook(Manifest::native("records-none-native", 20)));
     run.delete_and_wait(&[]);
     run.finish(&expected::NO_HOOK_NATIVE)
 }
 
 fn no_hook_classic() -> String {
     let namespace = Namespace::new("records-none-classic", "restricted");
-    let run = Run::start(&namespace, &without_hook(classic("records-none-classic", 20)), LONG);
+    let run = Run::start(&namespace, &without_hook(classic("records-none-classic", 20)));
     run.delete_and_wait(&[]);
     run.finish(&expected::NO_HOOK_CLASSIC)
 }
@@ -175,7 +176,7 @@ fn no_hook_classic() -> String {
 fn no_hook_and_dropped() -> String {
     let namespace = Namespace::new("records-none-dropped", "restricted");
     let manifest = without_hook(Manifest::native("records-none-dropped", 20)).engine("--on-signal quit");
-    let run = Run::start(&namespace, &manifest, LONG);
+    let run = Run::start(&namespace, &manifest);
     run.delete_and_wait(&[]);
     run.finish(&expected::NO_HOOK_AND_DROPPED)
 }
@@ -183,9 +184,10 @@ fn no_hook_and_dropped() -> String {
 /// A native sidecar that dies while its pod is deleted is not restarted, and the Engine gets SIGTERM at once.
 fn sidecar_killed() -> String {
     let namespace = Namespace::new("records-killed", "restricted");
-    let run = Run::start(&namespace, &Manifest::native("records-killed", 20), LONG);
+    let run = Run::start(&namespace, &Manifest::native("records-killed", 120).engine("--second-signal-quits"));
     run.pod.delete(&[]);
     run.pod.engine.wait_for("SIGINT received (1)");
+    run.pod.lameduck.wait_for("signal sent");
     signal(run.pod.process("lameduck"), Signal::SIGKILL);
     run.pod.wait_gone();
     run.finish(&expected::SIDECAR_KILLED)
@@ -196,13 +198,14 @@ fn sidecar_resumes() -> String {
     let namespace = Namespace::new("records-resumes", "restricted");
     let mut manifest = Manifest::native("records-resumes", 120);
     manifest.spec()["restartPolicy"] = json!("Never");
-    let mut run = Run::start(&namespace, &manifest, "25s,26s,27s");
+    let mut run = Run::start(&namespace, &manifest);
+    let sidecar = run.pod.process("lameduck");
     let _drain = ExecDrain::start(&namespace, &run.pod);
     run.pod.engine.wait_for("SIGINT received (1)");
-    signal(run.pod.process("lameduck"), Signal::SIGKILL);
+    signal(sidecar, Signal::SIGKILL);
     run.pod.wait_until("running another sidecar", |pod| restarts(pod, LAMEDUCK) == 1);
     run.follow_restarted_sidecar();
-    assert_eq!(run.pod.engine.count("stream 1 closed"), 0, "the sidecar restarts while streams are open");
+    run.end_streams();
     run.pod.wait_until("in phase Succeeded", |pod| pod["status"]["phase"] == "Succeeded");
     let ids: Vec<Value> =
         terminations(&run.pod).iter().map(|end| end.record().expect("a record")["id"].clone()).collect();

@@ -4,11 +4,10 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::parallel;
-use crate::support::clock::{now, since};
 use crate::support::manifest::{ENGINE, LAMEDUCK, Manifest};
 use crate::support::namespace::Namespace;
 use crate::support::node::signal;
-use crate::support::pod::{Pod, is_ready, is_terminating, restarts};
+use crate::support::pod::{ENDLESS, Pod, is_ready, is_terminating, restarts};
 use crate::support::runner::Scenario;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
@@ -29,11 +28,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 fn killed_sidecar() -> String {
     let namespace = Namespace::new("restarts-sidecar", "restricted");
     let pod = namespace.start(&Manifest::native("restarts-sidecar", 60));
-    let client = pod.open_streams("20s,20s,20s");
+    let client = pod.open_streams(3);
     signal(pod.process("lameduck"), Signal::SIGKILL);
     wait_for_restart(&pod, LAMEDUCK);
     let again = pod.log(LAMEDUCK, 1);
     again.wait_for("\"ready\"");
+    client.end_streams();
     client.endings().assert_clean(3);
 
     assert_eq!(again.count("drain started") + again.count("resuming the drain"), 0, "no drain");
@@ -45,7 +45,7 @@ fn killed_sidecar() -> String {
 fn crashed_engine() -> String {
     let namespace = Namespace::new("restarts-crash", "restricted");
     let pod = namespace.start(&Manifest::native("restarts-crash", 60));
-    let client = pod.open_streams("60s,60s,60s");
+    let client = pod.open_streams(3);
     signal(pod.process("impeller"), Signal::SIGUSR2);
     assert_eq!(client.endings().cut, 3);
     wait_for_restart(&pod, ENGINE);
@@ -58,12 +58,12 @@ fn crashed_engine() -> String {
 
 fn liveness_failure() -> String {
     let namespace = Namespace::new("restarts-liveness", "restricted");
-    let pod = namespace.start(&Manifest::native("restarts-liveness", 60));
-    let client = pod.open_streams("15s,18s,21s");
+    let pod = namespace.start(&Manifest::native("restarts-liveness", 120));
+    let client = pod.open_streams(3);
     signal(pod.process("impeller"), Signal::SIGUSR1);
     pod.lameduck.wait_for("drain started");
     pod.engine.wait_for("SIGINT received (1)");
-    client.endings().assert_clean(3);
+    pod.drain(&client, 3);
     wait_for_restart(&pod, ENGINE);
 
     assert!(!namespace.events("Unhealthy").is_empty(), "the kubelet saw the failure");
@@ -79,24 +79,20 @@ fn liveness_failure() -> String {
 /// The kubelet waits for the hook of the restart, starts the engine again, and only then ends the pod.
 fn deleted_during_restart() -> String {
     let namespace = Namespace::new("restarts-deleted", "restricted");
-    let pod = namespace.start(&Manifest::native("restarts-deleted", 60));
-    let client = pod.open_streams("25s,28s,31s");
+    let pod = namespace.start(&Manifest::native("restarts-deleted", 300));
+    let client = pod.open_streams(3);
     signal(pod.process("impeller"), Signal::SIGUSR1);
     pod.engine.wait_for("SIGINT received (1)");
     pod.delete(&[]);
     pod.wait_until("terminating", is_terminating);
-    assert_eq!(pod.engine.count("stream 1 closed"), 0, "the pod is deleted during the drain");
-    client.endings().assert_clean(3);
-    let ended = now();
+    pod.drain(&client, 3);
     pod.wait_gone();
-    let seconds = since(ended).as_secs();
 
     assert_eq!(pod.engine.count("SIGINT received"), 1, "one signal");
     let outcome: Value = serde_json::from_str(&pod.lameduck.wait_for("\"outcome\"")).unwrap();
     assert_eq!((&outcome["streams_at_start"], &outcome["stragglers"]), (&3.into(), &0.into()), "{outcome}");
     namespace.assert_hooks_succeeded();
-    assert!(seconds < 30, "gone {seconds} s after the last stream");
-    format!("3 streams clean, one signal, gone {seconds} s after the last stream")
+    "3 streams clean, one signal".to_owned()
 }
 
 /// The sidecar's liveness probe is the engine's port, so that the test can make it fail; the engine has no probe.
@@ -107,13 +103,13 @@ fn restarted_sidecar() -> String {
     manifest.container(LAMEDUCK)["livenessProbe"] =
         json!({"tcpSocket": {"port": 8080}, "initialDelaySeconds": 30, "periodSeconds": 1, "failureThreshold": 1});
     let pod = namespace.start(&manifest);
-    let client = pod.open_streams("100s,100s");
+    let client = pod.open_streams(2);
     signal(pod.process("impeller"), Signal::SIGUSR1);
     pod.lameduck.wait_for("SIGTERM received");
     pod.wait_until("running a restarted sidecar", |pod| restarts(pod, LAMEDUCK) == 1);
     let again = pod.log(LAMEDUCK, 1);
     again.wait_for("\"ready\"");
-    assert_eq!(pod.engine.count("stream 1 closed"), 0, "the sidecar restarts while streams are open");
+    client.end_streams();
     client.endings().assert_clean(2);
 
     for log in [&pod.lameduck, &again] {
@@ -125,20 +121,17 @@ fn restarted_sidecar() -> String {
 
 fn completed_engine() -> String {
     let namespace = Namespace::new("restarts-completed", "restricted");
-    let mut manifest = Manifest::native("restarts-completed", 60);
+    let mut manifest = Manifest::native("restarts-completed", 600);
     manifest.spec()["restartPolicy"] = json!("Never");
     let pod = namespace.start(&manifest);
     pod.wait_ready();
-    let ended = now();
     signal(pod.process("impeller"), Signal::SIGINT);
     pod.wait_until("in phase Succeeded", |pod| pod["status"]["phase"] == "Succeeded");
-    let seconds = since(ended).as_secs();
 
     assert_eq!((pod.exit_code(ENGINE), pod.exit_code(LAMEDUCK)), (Some(0), Some(0)));
     assert_eq!(pod.lameduck.count("drain started"), 0, "there is nothing to drain");
     namespace.assert_hooks_succeeded();
-    assert!(seconds < 30, "succeeded after {seconds} s of 60");
-    format!("no drain; succeeded {seconds} s of 60 after the engine was signalled")
+    "no drain; succeeded after the engine was signalled".to_owned()
 }
 
 fn wait_for_restart(pod: &Pod, container: &str) {
@@ -149,7 +142,7 @@ fn wait_for_restart(pod: &Pod, container: &str) {
 /// Checks that a restarted engine drains like the first one.
 fn delete_with_a_stream(namespace: &Namespace, pod: &Pod) {
     let engine = pod.log(ENGINE, 1);
-    let client = pod.client(&["--durations", "10s"]);
+    let client = pod.client(&["--durations", ENDLESS]);
     engine.wait_for("stream 1 opened");
     pod.delete_and_drain(&client, 1);
     assert_eq!(engine.count("SIGINT received (1)"), 1, "the restarted engine gets one signal");

@@ -8,7 +8,7 @@ use crate::support::clock::{TIMEOUT, poll};
 use crate::support::cluster::{repository, try_kubectl};
 use crate::support::manifest::Manifest;
 use crate::support::namespace::Namespace;
-use crate::support::pod::Pod;
+use crate::support::pod::{Pod, is_terminating};
 use crate::support::runner::Scenario;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
@@ -17,25 +17,26 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 ];
 
 fn deployment(replicas: u32) -> Manifest {
-    Manifest::example("native-sidecar.yaml").grace(60).deployment("deepgram-engine", replicas)
+    Manifest::example("native-sidecar.yaml").grace(120).deployment("deepgram-engine", replicas)
 }
 
 fn scale_down() -> String {
     let namespace = Namespace::new("scaling-down", "restricted");
     namespace.apply(&deployment(3));
     let pods = ready_pods(&namespace, 3);
-    let clients: Vec<Client> =
-        pods.iter().map(|pod| pod.client(&["--streams", "3", "--durations", "15s,18s,21s"])).collect();
-    for pod in &pods {
-        pod.engine.wait_for("stream 3 opened");
-    }
+    let clients: Vec<Client> = pods.iter().map(|pod| pod.open_streams(3)).collect();
     namespace.kubectl(&["scale", "deployment", "deepgram-engine", "--replicas=1"]);
+    let terminating = || Some(pods.iter().filter(|pod| pod.was_ever(is_terminating)).collect::<Vec<_>>());
+    let terminating = poll(TIMEOUT, || terminating().filter(|pods| pods.len() == 2)).expect("two pods are deleted");
+    for pod in &terminating {
+        pod.wait_until_counted_after_signal();
+    }
     for client in &clients {
+        client.end_streams();
         client.endings().assert_clean(3);
     }
-    let gone = || Some(pods.iter().filter(|pod| pod.is_gone()).collect::<Vec<_>>()).filter(|gone| gone.len() == 2);
-    let gone = poll(TIMEOUT, gone).expect("two pods are deleted");
-    for pod in gone {
+    for pod in terminating {
+        pod.wait_gone();
         assert_eq!(pod.engine.count("SIGINT received"), 1, "one signal");
         assert_eq!(pod.outcome()["stragglers"], 0);
     }
@@ -53,18 +54,25 @@ fn eviction() -> String {
     let pods = ready_pods(&namespace, 2);
     let allowed = || namespace.kubectl(&["get", "pdb", "--output", "jsonpath={.items[0].status.disruptionsAllowed}"]);
     poll(TIMEOUT, || (allowed() == "1").then_some(())).expect("the budget allows one");
-    let client = pods[0].client(&["--streams", "3", "--durations", "12s,15s,18s"]);
-    pods[0].engine.wait_for("stream 3 opened");
+    allow_no_replacement(&namespace);
+    let client = pods[0].open_streams(3);
     assert!(evict(&namespace, &pods[0]).is_ok());
     let refusal = evict(&namespace, &pods[1]).expect_err("a second eviction at the same time is refused");
     assert!(refusal.contains("disruption budget"), "{refusal}");
-    client.endings().assert_clean(3);
+    pods[0].drain(&client, 3);
     pods[0].wait_gone();
     assert_eq!(pods[0].engine.count("SIGINT received"), 1, "one signal");
     assert_eq!(pods[0].outcome()["stragglers"], 0);
     assert_eq!(pods[1].engine.count("SIGINT received"), 0, "the other pod got no signal");
     namespace.assert_hooks_succeeded();
     "3 streams clean in the evicted pod; the second eviction was refused".to_owned()
+}
+
+/// Until the evicted pod is gone, there is no replacement, with which the budget would allow a second eviction.
+fn allow_no_replacement(namespace: &Namespace) {
+    namespace.kubectl(&["create", "quota", "pods", "--hard=pods=2"]);
+    let used = || namespace.kubectl(&["get", "quota", "pods", "--output", "jsonpath={.status.used.pods}"]);
+    poll(TIMEOUT, || (used() == "2").then_some(())).expect("the quota is in use");
 }
 
 fn evict(namespace: &Namespace, pod: &Pod) -> Result<(), String> {

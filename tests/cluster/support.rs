@@ -12,3 +12,4 @@ pub(crate) mod node;
 pub(crate) mod pod;
 pub(crate) mod records;
 pub(crate) mod runner;
+pub(crate) mod sidecar;

@@ -18,7 +18,7 @@ const TOKEN: &str = "correct-horse.battery+staple";
 /// A pod whose lameduck has the token from a Secret, and whose hook has these headers.
 fn with_token(namespace: &Namespace, name: &str, headers: &Value) -> Manifest {
     namespace.kubectl(&["create", "secret", "generic", "lameduck", &format!("--from-literal=token={TOKEN}")]);
-    let mut manifest = Manifest::example("native-sidecar.yaml").pod(name).grace(60);
+    let mut manifest = Manifest::example("native-sidecar.yaml").pod(name).grace(120);
     manifest = manifest.setting("LAMEDUCK_TOKEN_FILE", "/etc/lameduck/token");
     manifest.spec()["volumes"] = json!([{"name": "token", "secret": {"secretName": "lameduck"}}]);
     let mounts = json!([{"name": "token", "mountPath": "/etc/lameduck", "readOnly": true}]);
@@ -31,7 +31,7 @@ fn hook_with_token() -> String {
     let namespace = Namespace::new("token-carried", "restricted");
     let headers = json!([{"name": "Authorization", "value": format!("Bearer {TOKEN}")}]);
     let pod = namespace.start(&with_token(&namespace, "token-carried", &headers));
-    let client = pod.open_streams("10s,12s");
+    let client = pod.open_streams(2);
     pod.delete_and_drain(&client, 2);
     assert_eq!(pod.engine.count("SIGINT received"), 1, "one signal");
     let outcome = pod.outcome();
@@ -43,9 +43,10 @@ fn hook_with_token() -> String {
 fn hook_without_token() -> String {
     let namespace = Namespace::new("token-forgotten", "restricted");
     let pod = namespace.start(&with_token(&namespace, "token-forgotten", &json!([])));
-    let client = pod.open_streams("10s,12s");
+    let client = pod.open_streams(2);
     pod.delete(&[]);
     pod.lameduck.wait_for("hook call without the token: it is held");
+    client.end_streams();
     client.endings().assert_clean(2);
     pod.wait_gone();
     assert!(pod.was_ever(is_ready));

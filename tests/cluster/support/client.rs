@@ -5,8 +5,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use nix::sys::signal::Signal;
+
 use crate::support::clock::{TIMEOUT, poll};
 use crate::support::cluster::program;
+use crate::support::node::signal;
 
 /// A running client, killed on drop.
 pub(crate) struct Client {
@@ -47,6 +50,12 @@ impl Client {
         self.lines.lock().expect("no thread panics here").clone()
     }
 
+    /// Lets all streams end as their plan ends them: with a final result.
+    pub(crate) fn end_streams(&self) {
+        // A child that has ended is not reaped before it is dropped, so its pid is not reused.
+        signal(i32::try_from(self.child.id()).expect("a pid fits"), Signal::SIGTERM);
+    }
+
     /// Waits until all streams have ended.
     pub(crate) fn endings(&self) -> Endings {
         let last = poll(TIMEOUT * 2, || self.lines().pop().filter(|line| line.contains(" streams: ")));
@@ -71,6 +80,17 @@ impl Drop for Client {
 }
 
 impl Endings {
+    /// How the streams of several clients ended.
+    pub(crate) fn of_all(clients: &[Client]) -> Self {
+        let empty = Self { clean: 0, cut: 0, refused: 0, failures: Vec::new() };
+        clients.iter().map(Client::endings).fold(empty, |all, one| Self {
+            clean: all.clean + one.clean,
+            cut: all.cut + one.cut,
+            refused: all.refused + one.refused,
+            failures: [all.failures, one.failures].concat(),
+        })
+    }
+
     /// Panics unless exactly this many streams ended, all of them cleanly.
     pub(crate) fn assert_clean(&self, streams: u64) {
         assert_eq!(*self, Self { clean: streams, cut: 0, refused: 0, failures: Vec::new() });

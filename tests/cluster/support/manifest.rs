@@ -33,6 +33,8 @@ impl Manifest {
     fn adapted(mut self) -> Self {
         for container in self.containers() {
             container["imagePullPolicy"] = json!("Never");
+            // By default, a probe that takes more than a second fails.
+            set_in_probes(container, "timeoutSeconds", 10);
             if container["name"] == LAMEDUCK {
                 container["image"] = json!("localhost/lameduck:test");
             } else {
@@ -114,12 +116,16 @@ impl Manifest {
 fn simulate(container: &mut Value) {
     container["image"] = json!("localhost/engine:test");
     container["resources"] = json!({"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}});
+    set_in_probes(container, "periodSeconds", 1);
+    set_options(container, "");
+}
+
+fn set_in_probes(container: &mut Value, field: &str, seconds: u32) {
     for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
         if let Some(probe) = container.get_mut(probe) {
-            probe["periodSeconds"] = json!(1);
+            probe[field] = json!(seconds);
         }
     }
-    set_options(container, "");
 }
 
 fn set_options(container: &mut Value, options: &str) {

@@ -24,6 +24,8 @@ pub(crate) struct Row {
     /// Its position in the table.
     pub(crate) position: usize,
     pub(crate) cells: Vec<String>,
+    /// Whether the records said what the table shows. Otherwise a process was delayed by seconds.
+    pub(crate) is_usual: bool,
 }
 
 /// What becomes of the table.
@@ -39,7 +41,8 @@ pub(crate) fn add(row: Row) {
     ROWS.lock().expect("no thread panics here").push(row);
 }
 
-/// Prints the table if it has all `rows`, and checks or writes the document. Returns false if that fails.
+/// Prints the table, and checks or writes the document if it has all `rows`. Returns false if that fails, or if delays
+/// would have to explain most of the rows.
 pub(crate) fn finish(rows: usize, documents: Documents) -> bool {
     let mut found = ROWS.lock().expect("no thread panics here").clone();
     if found.is_empty() {
@@ -49,6 +52,11 @@ pub(crate) fn finish(rows: usize, documents: Documents) -> bool {
     let lines: Vec<String> = found.iter().map(|row| format!("| {} |", row.cells.join(" | "))).collect();
     let table = format!("{HEAD}{}\n", lines.join("\n"));
     println!("\n{table}");
+    let unusual = found.iter().filter(|row| !row.is_usual).count();
+    println!("records: {unusual} of {} scenarios with records that only delays explain", found.len());
+    if unusual * 2 > rows {
+        return false;
+    }
     match documents {
         // Some scenarios were not selected, or have failed.
         Documents::Check if found.len() < rows => true,

@@ -44,6 +44,23 @@ pub(crate) fn wait_until_ended(pid: i32) {
     poll(TIMEOUT, ended).unwrap_or_else(|| panic!("timed out waiting for the process {pid} to end"));
 }
 
+/// Waits until the container runtime has ended these containers, which it does after it has written the rest of their
+/// logs.
+pub(crate) fn wait_until_logged(containers: &[String]) {
+    let socket = cluster_dir().join("containerd.sock");
+    let running = || {
+        let list = ["--namespace", "k8s.io", "tasks", "list", "--quiet"];
+        let output = Command::new("ctr").arg("--address").arg(&socket).args(list).output().expect("ctr is installed");
+        assert!(output.status.success(), "ctr: {}", String::from_utf8_lossy(&output.stderr).trim());
+        String::from_utf8(output.stdout).expect("ids are text")
+    };
+    let ended = || {
+        let running = running();
+        (!running.lines().any(|id| containers.iter().any(|container| container == id))).then_some(())
+    };
+    poll(TIMEOUT, ended).unwrap_or_else(|| panic!("timed out waiting for the end of containers: {containers:?}"));
+}
+
 /// Starts one of the cluster's programs again, with the same arguments.
 pub(crate) fn start(program: &str) {
     let script = cluster_dir().join("start").join(program);

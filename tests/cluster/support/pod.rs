@@ -12,8 +12,11 @@ use crate::support::cluster::cluster_dir;
 use crate::support::log::Log;
 use crate::support::manifest::{ENGINE, LAMEDUCK};
 use crate::support::namespace::{Namespace, text};
-use crate::support::node;
+use crate::support::{node, sidecar};
 use lameduck_test_support::http::{Call, Response};
+
+/// The duration of a stream that its client ends earlier, or that the pod does not outlive.
+pub(crate) const ENDLESS: &str = "3600s";
 
 /// A pod of a scenario.
 pub(crate) struct Pod<'a> {
@@ -91,25 +94,49 @@ impl<'a> Pod<'a> {
         Call::get(self.address(8089), path).response()
     }
 
+    /// Waits until the sidecar's status satisfies the condition.
+    pub(crate) fn wait_for_status(&self, what: &str, condition: impl Fn(&Value) -> bool) {
+        sidecar::wait_for_status(self.address(8089), what, condition);
+    }
+
+    /// Waits until the sidecar has sent its signal, and has counted streams long enough after it.
+    pub(crate) fn wait_until_counted_after_signal(&self) {
+        sidecar::wait_until_counted_after_signal(self.address(8089));
+    }
+
     /// Starts a client of its engine.
     pub(crate) fn client(&self, args: &[&str]) -> Client {
         Client::start(&self.address(8080).to_string(), args)
     }
 
-    /// Waits until the pod is ready, and opens one stream for each of these durations, such as `10s,12s`.
-    pub(crate) fn open_streams(&self, durations: &str) -> Client {
+    /// Waits until the pod is ready, and opens this many streams, which stay open until `Client::end_streams`.
+    pub(crate) fn open_streams(&self, streams: usize) -> Client {
         self.wait_ready();
-        let streams = durations.split(',').count();
-        let client = self.client(&["--streams", &streams.to_string(), "--durations", durations]);
+        let client = self.client(&["--streams", &streams.to_string(), "--durations", ENDLESS]);
         self.engine.wait_for(&format!("stream {streams} opened"));
         client
     }
 
-    /// Deletes the pod, and waits until this many streams have ended cleanly and the pod is gone.
+    /// Deletes the pod, lets its streams end after the signal, and waits until it is gone. All of them must end cleanly.
     pub(crate) fn delete_and_drain(&self, client: &Client, streams: u64) {
         self.delete(&[]);
-        client.endings().assert_clean(streams);
+        self.drain(client, streams);
         self.wait_gone();
+    }
+
+    /// Lets the streams of this client end after the signal. All of them must end cleanly.
+    pub(crate) fn drain(&self, client: &Client, streams: u64) {
+        self.wait_until_counted_after_signal();
+        client.end_streams();
+        client.endings().assert_clean(streams);
+    }
+
+    /// The same for a drain without a sidecar, whose readings cannot be seen from outside.
+    pub(crate) fn drain_standalone(&self, client: &Client, streams: u64) {
+        self.engine.wait_for("SIGINT received (1)");
+        thread::sleep(Duration::from_secs(5));
+        client.end_streams();
+        client.endings().assert_clean(streams);
     }
 
     pub(crate) fn delete(&self, args: &[&str]) {
@@ -137,6 +164,15 @@ impl<'a> Pod<'a> {
     pub(crate) fn exit_code(&self, container: &str) -> Option<i64> {
         let code = |pod: &Value| status(pod, container)?["state"]["terminated"]["exitCode"].as_i64();
         self.history().iter().find_map(|event| code(&event["object"]))
+    }
+
+    /// The ids of its containers in the container runtime.
+    pub(crate) fn container_ids(&self) -> Vec<String> {
+        let id = |event: &Value| {
+            let status = status(&event["object"], LAMEDUCK)?;
+            Some(status["containerID"].as_str()?.strip_prefix("containerd://")?.to_owned())
+        };
+        self.history().iter().filter_map(id).collect()
     }
 
     /// The outcome that `kubectl get pod` shows as lameduck's termination message.
