@@ -19,7 +19,7 @@ const STREAM: &str = r#"engine_active_requests{kind="stream"} "#;
 #[test]
 fn sigint_closes_listener_and_lets_streams_finish() {
     let mut engine = EngineSim::start(&["--exit-code", "3"]);
-    let mut client = engine.client("/v1/listen", &["--streams", "2", "--durations", "3s,4s"]);
+    let mut client = engine.client("/v1/listen", &["--streams", "2", "--durations", "1h"]);
     engine.wait_for("stream 2 opened");
 
     engine.signal(Signal::SIGINT);
@@ -30,6 +30,7 @@ fn sigint_closes_listener_and_lets_streams_finish() {
     assert!(engine.page().contains(&format!("{STREAM}2\n")));
     engine.signal(Signal::SIGTERM);
     engine.wait_for("SIGTERM received (2), ignored");
+    client.signal(Signal::SIGTERM);
 
     client.wait_for("2 streams: 2 clean, 0 cut, 0 refused");
     engine.wait_for("exit code=3");
@@ -80,8 +81,8 @@ fn silent_stream_is_closed_with_1011() {
 
 #[test]
 fn keepalive_keeps_stream_open_without_audio() {
-    let mut engine = EngineSim::start(&["--no-data-timeout", "1s"]);
-    let idle = ["--streams", "1:keepalive", "--keepalive-every", "100ms", "--durations", "2s"];
+    let mut engine = EngineSim::start(&["--no-data-timeout", "4s"]);
+    let idle = ["--streams", "1:keepalive", "--keepalive-every", "100ms", "--durations", "6s"];
     let mut client = engine.client("/v1/listen", &idle);
     client.wait_for("stream 1 ended cleanly");
     assert!(engine.wait_for("stream 1 closed").contains("code=1000 audio=0B"));

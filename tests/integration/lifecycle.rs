@@ -41,6 +41,9 @@ use lameduck_test_support::shell::ShellTarget;
 use lameduck_test_support::sidecar::{QUICK_TIMES, Sidecar, SidecarEnv};
 use lameduck_test_support::sim::EngineSim;
 
+/// For pages that do not answer.
+const SHORT_SCRAPES: [&str; 2] = ["--scrape-timeout", "300ms"];
+
 /// A shell as the target, a metrics page that the test serves, and the environment of a sidecar for them.
 struct Fixture {
     page: PageServer,

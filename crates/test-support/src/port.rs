@@ -1,11 +1,14 @@
 //! A listening port in the test process, and connections to it whose bytes the test controls.
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
+
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
 
 /// The time between two writes of a connection that sends.
 const SEND_INTERVAL: Duration = Duration::from_millis(100);
@@ -14,6 +17,9 @@ const SEND_INTERVAL: Duration = Duration::from_millis(100);
 pub struct Port {
     listener: TcpListener,
 }
+
+/// A port of 127.0.0.1 on which nothing listens. The kernel gives it to no other process as long as this exists.
+pub struct ClosedPort(OwnedFd);
 
 /// An established connection, both ends of which the test holds.
 pub struct Connection {
@@ -52,6 +58,19 @@ impl Port {
     /// Stops listening; established connections stay.
     pub fn close(self) {
         drop(self.listener);
+    }
+}
+
+impl ClosedPort {
+    pub fn open() -> Self {
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+        bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a port is free");
+        Self(socket)
+    }
+
+    pub fn number(&self) -> u16 {
+        let address = getsockname(&self.0).expect("it is bound");
+        SocketAddr::try_from(address).expect("an IP address").port()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -109,10 +109,25 @@ impl SidecarEnv {
             ("LAMEDUCK_STATE_DIR", &self.dir.to_string_lossy()),
             ("LAMEDUCK_TERMINATION_LOG", &self.dir.join("termination").to_string_lossy()),
             ("LAMEDUCK_POLL_INTERVAL", "50ms"),
-            ("LAMEDUCK_SCRAPE_TIMEOUT", "300ms"),
+            // A page that answers late on a busy machine counts. Tests of silent pages set a short timeout.
+            ("LAMEDUCK_SCRAPE_TIMEOUT", "10s"),
             ("LAMEDUCK_LOG_FORMAT", "json"),
         ]);
         command
+    }
+
+    /// Starts a sidecar with these arguments on a free port of this address, at which it is then reached at `host`; waits
+    /// until it listens.
+    pub fn start_on_free_port(&mut self, listen: IpAddr, host: IpAddr, args: &[&str]) -> Sidecar {
+        self.address = (listen, 0).into();
+        let mut command = self.sidecar_command();
+        command.args(args).stderr(Stdio::piped());
+        let mut sidecar = self.spawn_command(command);
+        let started = sidecar.wait_for_log("started");
+        let listen: SocketAddr = started["listen"].as_str().and_then(|text| text.parse().ok()).expect("an address");
+        self.address = (host, listen.port()).into();
+        sidecar.address = self.address;
+        sidecar
     }
 
     /// Starts this command of a sidecar; waits until it listens.

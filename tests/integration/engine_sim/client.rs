@@ -84,7 +84,7 @@ fn keepalive_matches_requested_byte_rate() {
     }
     assert!(server.bytes() >= 21 * 26 && server.bytes().is_multiple_of(26), "{}", server.bytes());
     let took = began.elapsed();
-    assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(30), "{took:?}");
+    assert!(took >= Duration::from_secs(2), "{took:?}");
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn silent_stream_sends_nothing_before_its_end() {
 
 #[test]
 fn stream_follows_its_phases_in_order() {
-    let mut server = RecordingServer::accept(&["--streams", "1:keepalive:1s:audio:1s:keepalive", "--durations", "10s"]);
+    let mut server = RecordingServer::accept(&["--streams", "1:keepalive:3s:audio:3s:keepalive", "--durations", "60s"]);
     let mut changes = Vec::new();
     while changes.len() < 3 {
         let is_audio = server.read().is_binary();

@@ -46,7 +46,7 @@ fn second_hook_resumes_drain_of_killed_hook() {
     assert_eq!(second.process.wait_for_log("resuming the drain")["signalled"], true);
     assert_eq!(second.process.wait_for_log("waiting")["streams"], 2);
     assert_eq!(saved_state(&fixture.env)["deadline"], deadline, "the second hook moved the deadline");
-    fixture.page.set_streams(0);
+    fixture.end_streams();
     let (code, outcome) = second.finish();
     assert_eq!((code, &outcome["outcome"], &outcome["signal"]), (Some(0), &json!("drained"), &json!("SIGINT")));
     assert_eq!(fixture.target.into_signal_count(), 1);
@@ -113,7 +113,9 @@ fn hook_after_deadline_reopens_drain_without_second_signal() {
 fn hook_joining_manual_drain_has_own_deadline() {
     let mut fixture = Fixture::with_streams(2);
     let mut command = fixture.env.with_env(Command::new(binary()), &["drain", "--standalone"]);
-    let person = command.args(SHORT).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // The hook must join before the deadline.
+    command.args(SHORT.map(|arg| if arg == "3s" { "7s" } else { arg }));
+    let person = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     fixture.target.wait_for("INT");
     let mut hook = StandaloneHook::start(&fixture.env, &QUICK_TIMES);
     hook.process.wait_for_log("another process performs this drain");

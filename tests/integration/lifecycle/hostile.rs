@@ -130,7 +130,7 @@ fn unread_log_blocks_nothing() {
         sidecar.request("GET", "/wrong", "User-Agent: kube-lifecycle/1.33\r\n");
     }
     let hook = sidecar.call_hook();
-    fixture.page.set_streams(0);
+    fixture.end_streams();
     assert_eq!(hook.outcome()["outcome"], "drained");
     assert_eq!(fixture.target.into_signal_count(), 1);
     sidecar.signal(Signal::SIGTERM);

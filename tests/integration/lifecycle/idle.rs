@@ -4,7 +4,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::lifecycle::{Fixture, run_in_parallel, start_engine};
+use crate::lifecycle::{Fixture, SHORT_SCRAPES, run_in_parallel, start_engine};
 use lameduck_test_support::page::PageReply;
 use lameduck_test_support::port::{Connection, Port};
 use lameduck_test_support::process::wait_until;
@@ -15,8 +15,13 @@ use lameduck_test_support::sim::EngineSim;
 const IDLE_AFTER: &str = "4s";
 
 fn start_with_idle_after(fixture: &Fixture, port: &Port) -> Sidecar {
+    start_with_idle_args(fixture, port, &[])
+}
+
+fn start_with_idle_args(fixture: &Fixture, port: &Port, args: &[&str]) -> Sidecar {
     let port = port.number().to_string();
-    fixture.start_ready(&[&QUICK_TIMES[..], &["--activity-port", &port, "--idle-after", IDLE_AFTER]].concat())
+    let idle = ["--activity-port", &port, "--idle-after", IDLE_AFTER];
+    fixture.start_ready(&[&QUICK_TIMES[..], &idle, args].concat())
 }
 
 #[test]
@@ -94,7 +99,7 @@ fn batch_unknown_count_or_wrong_port_prevents_idle() {
 fn assert_idle_is_prevented(reply: PageReply, connected: bool) {
     let (fixture, port) = (Fixture::with_streams(1), Port::open());
     let _silent = connected.then(|| port.connect());
-    let sidecar = start_with_idle_after(&fixture, &port);
+    let sidecar = start_with_idle_args(&fixture, &port, &SHORT_SCRAPES);
     if connected {
         sidecar.wait_for_status("/idle_streams", 1);
     }

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::lifecycle::Fixture;
+use crate::lifecycle::{Fixture, SHORT_SCRAPES};
 use lameduck_test_support::http::Call;
 use lameduck_test_support::page::{PageReply, PageServer};
 use lameduck_test_support::process::Program;
@@ -51,7 +51,7 @@ fn no_target_and_closed_port_end_drain_immediately() {
 fn without_target_drain_waits_while_page_is_served() {
     let page = PageServer::with_streams(1);
     let env = SidecarEnv::new(&page.url());
-    let sidecar = env.start(&QUICK_TIMES);
+    let sidecar = env.start(&[&QUICK_TIMES[..], &SHORT_SCRAPES].concat());
     sidecar.wait_for_not_ready("target not found");
     page.set_reply(PageReply::Hang);
     let hook = sidecar.call_hook();

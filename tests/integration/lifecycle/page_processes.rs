@@ -21,7 +21,7 @@ fn stream_of_one_process_is_not_missed_on_another() {
     let mut busy = EngineSim::start_as("worker", &[share, "--started-at", "1700000123", "--metrics", &idle.metrics]);
     let _client = busy.client("/v1/listen", &["--durations", "1h"]);
     busy.wait_for("opened");
-    let mut sidecar = env.start(&["--grace-period", "4s", "--signal", "none", "--quiet-period", "200ms"]);
+    let mut sidecar = env.start(&["--grace-period", "8s", "--signal", "none", "--quiet-period", "200ms"]);
     // The kernel picks the process that answers.
     let error = || sidecar.status()["sources"][0]["error"].to_string();
     wait_until(|| error().contains("the page is answered by several processes in turn"));

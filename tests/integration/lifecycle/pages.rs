@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::lifecycle::{Fixture, run_in_parallel, start_engine};
+use crate::lifecycle::{Fixture, SHORT_SCRAPES, run_in_parallel, start_engine};
 use lameduck_test_support::page::PageReply;
 use lameduck_test_support::sidecar::QUICK_TIMES;
 
@@ -73,7 +73,7 @@ fn unreadable_page_never_counts_as_zero() {
 
 fn assert_drain_waits(streams: u64, state: &str, answer: &PageReply) {
     let fixture = Fixture::with_streams(streams);
-    let sidecar = fixture.start_quick();
+    let sidecar = fixture.start_ready(&[&QUICK_TIMES[..], &SHORT_SCRAPES].concat());
     fixture.page.set_reply(answer.clone());
     sidecar.wait_for_status("/sources/0/state", state);
     let hook = sidecar.call_hook();
@@ -86,6 +86,7 @@ fn assert_drain_waits(streams: u64, state: &str, answer: &PageReply) {
     assert_eq!(sidecar.metric("lameduck_source_up{source=\"metrics\"}"), Some(0.0));
     assert!(hook.is_pending());
 
+    sidecar.wait_for_status("/drain/signalled", true);
     fixture.page.set_streams(0);
     let outcome = hook.outcome();
     // No reading after the signal has seen a stream, and the count before it was unknown.
@@ -123,7 +124,7 @@ fn assert_drain_waits_for_exit(breaks: &str) {
     let (mut engine, env) =
         if breaks == "closed" { start_engine(&["--metrics-close-on-signal"]) } else { start_engine(&breaking) };
     let client = engine.client("/v1/listen", &["--durations", "1h"]);
-    let sidecar = env.start(&QUICK_TIMES);
+    let sidecar = env.start(&[&QUICK_TIMES[..], &SHORT_SCRAPES].concat());
     sidecar.wait_for_status("/streams", 1);
     sidecar.wait_for_ready();
     let hook = sidecar.call_hook();

@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::lifecycle::{Fixture, start_engine};
+use crate::lifecycle::{Fixture, SHORT_SCRAPES, start_engine};
 use lameduck_test_support::page::{PageReply, PageServer};
 use lameduck_test_support::shell::ShellTarget;
 use lameduck_test_support::sidecar::{QUICK_TIMES, SidecarEnv};
@@ -12,7 +12,7 @@ use lameduck_test_support::sidecar::{QUICK_TIMES, SidecarEnv};
 fn not_ready_reasons_are_given_in_order() {
     let page = PageServer::new(PageReply::Refuse);
     let env = SidecarEnv::new(&page.url());
-    let sidecar = env.start(&QUICK_TIMES);
+    let sidecar = env.start(&[&QUICK_TIMES[..], &SHORT_SCRAPES].concat());
     let reason = sidecar.wait_for_not_ready("target not found");
     let wanted = format!("no process is named {}; visible to uid ", env.target_name);
     assert!(reason.contains(&wanted) && reason.lines().count() == 1, "{reason}");
@@ -84,7 +84,7 @@ fn process_that_appears_instead_of_the_target_is_logged() {
 #[test]
 fn later_page_failure_keeps_pod_ready() {
     let fixture = Fixture::with_streams(3);
-    let sidecar = fixture.start_quick();
+    let sidecar = fixture.start_ready(&[&QUICK_TIMES[..], &SHORT_SCRAPES].concat());
     for answer in [PageReply::Refuse, PageReply::text(""), PageReply::Hang] {
         fixture.page.set_reply(answer);
         sidecar.wait_for_status("/streams", serde_json::Value::Null);

@@ -1,7 +1,7 @@
 //! Every route that answers immediately.
 
 use std::io::Write;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
@@ -203,10 +203,9 @@ fn one_listener_serves_both_families() {
     if !has_ipv6_or_skip() {
         return;
     }
-    let port = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).unwrap().local_addr().unwrap().port();
     let mut env = fixture.env;
-    env.address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let sidecar = env.start(&[&QUICK_TIMES[..], &["--listen", &format!("[::]:{port}")]].concat());
+    let sidecar = env.start_on_free_port(Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::LOCALHOST.into(), &QUICK_TIMES);
+    let port = env.address.port();
     for address in [SocketAddr::from((Ipv4Addr::LOCALHOST, port)), (Ipv6Addr::LOCALHOST, port).into()] {
         assert_eq!(Call::get(address, "/livez").response().status, 200);
     }

@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::lifecycle::Fixture;
+use crate::lifecycle::{Fixture, SHORT_SCRAPES};
 use lameduck_test_support::page::{PageReply, PageServer};
 use lameduck_test_support::sidecar::{QUICK_TIMES, Sidecar, SidecarEnv};
 
@@ -105,7 +105,8 @@ fn auto_waits_for_hook_while_streams_may_be_open() {
         sidecar.wait_for_readings(3);
         assert_eq!(sidecar.status()["phase"], "serving");
         let hook = sidecar.call_hook();
-        fixture.page.set_streams(0);
+        fixture.page.set_streams(1);
+        fixture.end_streams();
         assert_eq!(hook.outcome()["outcome"], "drained");
         assert_eq!(sidecar.status()["drain"]["trigger"], "hook");
         assert!(sidecar.is_running());
@@ -131,10 +132,10 @@ fn auto_exits_without_hook_after_last_stream_and_says_unknown() {
 #[test]
 fn exit_code_reports_stragglers() {
     // A reading is valid for two polls.
-    for (stragglers, poll, code) in [(Some(2), "1s", 10), (None, "50ms", 11)] {
+    for (stragglers, poll, code) in [(Some(2), "10s", 10), (None, "50ms", 11)] {
         let fixture = Fixture::with_streams(2);
         let times = ["--grace-period", "1s", "--lame-duck", "0s", "--quiet-period", "100ms", "--on-sigterm", "drain"];
-        let mut sidecar = fixture.start_ready(&[&times[..], &["--poll-interval", poll]].concat());
+        let mut sidecar = fixture.start_ready(&[&times[..], &["--poll-interval", poll], &SHORT_SCRAPES].concat());
         if stragglers.is_none() {
             fixture.page.set_reply(PageReply::Hang);
             sidecar.wait_for_status("/streams", Value::Null);

@@ -121,6 +121,8 @@ fn foreign_temporary_file_does_not_block_saving() {
     for create in ["ln -s \"$1\" \"$0\"", "echo >\"$0\"", "mkdir \"$0\"", "mkfifo \"$0\""] {
         let Some(mut command) = env.sidecar_command_as_nobody() else { return };
         make_sticky(&env.dir);
+        // The kernel may refuse to open another user's file there (fs.protected_regular).
+        let _ = fs::remove_file(&victim);
         fs::write(&victim, "precious").unwrap();
         chown(&victim, Some(NOBODY), None).unwrap();
         let temporary = state_path(&env).with_extension("tmp");

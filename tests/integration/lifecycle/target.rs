@@ -1,7 +1,6 @@
 //! Which process is the target, and when it is signalled.
 
 use std::io::Write;
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
@@ -10,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::lifecycle::{Fixture, start_engine};
 use lameduck_test_support::page::PageServer;
+use lameduck_test_support::port::ClosedPort;
 use lameduck_test_support::process::wait_until;
 use lameduck_test_support::shell::ShellTarget;
 use lameduck_test_support::sidecar::{NOBODY, QUICK_TIMES, Sidecar, SidecarEnv};
@@ -186,8 +186,8 @@ fn start_by_port(env: &SidecarEnv, port: &str) -> Sidecar {
 #[test]
 fn target_port_without_listener_finds_no_target() {
     let fixture = Fixture::with_streams(0);
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
-    let sidecar = start_by_port(&fixture.env, &free);
+    let closed = ClosedPort::open();
+    let sidecar = start_by_port(&fixture.env, &closed.number().to_string());
     sidecar.wait_for_not_ready("target not found");
     assert_eq!(sidecar.status()["target"], Value::Null);
 }

@@ -3,7 +3,7 @@
 //! A call to a non-loopback address of this machine comes from that address, as from another host.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -38,10 +38,9 @@ impl TokenFixture {
         let own = socket.local_addr().unwrap().ip();
         let token = fixture.env.dir.join("token");
         fs::write(&token, format!("{TOKEN}\n")).unwrap();
-        // Not `free_address`, whose ports are free on loopback only.
-        fixture.env.address = TcpListener::bind((own, 0)).unwrap().local_addr().unwrap();
         let args = [&["--token-file", token.to_str().unwrap()], args].concat();
-        let sidecar = fixture.start_ready(&args);
+        let sidecar = fixture.env.start_on_free_port(own, own, &args);
+        sidecar.wait_for_ready();
         let outside = fixture.env.address;
         Some(Self { fixture, sidecar, outside, token })
     }

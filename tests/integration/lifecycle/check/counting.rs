@@ -10,10 +10,7 @@ use super::Busy;
 use crate::lifecycle::Fixture;
 use lameduck_test_support::check::CheckReport;
 use lameduck_test_support::page::PageReply;
-
-fn free_port() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
-}
+use lameduck_test_support::port::ClosedPort;
 
 #[test]
 fn selector_without_match_gets_suggestion() {
@@ -137,7 +134,8 @@ fn slow_page_fails_after_scrape_timeout() {
 #[test]
 fn ports_without_listener_fail() {
     let fixture = Fixture::with_streams(0);
-    let (streams, activity) = (free_port(), free_port());
+    let ports = [ClosedPort::open(), ClosedPort::open()];
+    let [streams, activity] = ports.each_ref().map(|port| port.number().to_string());
     let report = CheckReport::with_args(&fixture.env, &["--streams-port", &streams, "--activity-port", &activity]);
     report.assert_failed(&["streams_port", "activity_port"], 69);
     report.assert("streams_port", false, &[&streams, "--streams-port"]);
@@ -174,7 +172,8 @@ fn own_status_connection_is_not_a_stream() {
     report.assert("page", Value::Null, &[]);
     report.assert("status_page", true, &[&port, "3 streams"]);
     report.assert("streams_port", true, &["0 streams"]);
-    let free = free_port();
-    let report = CheckReport::run(&|| api(&free));
+    let closed = ClosedPort::open();
+    let number = closed.number().to_string();
+    let report = CheckReport::run(&|| api(&number));
     report.assert_failed(&["streams_port", "activity_port", "status_page"], 69);
 }
