@@ -20,7 +20,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 /// The time between two clients that leave.
 const INTERVAL: Duration = Duration::from_millis(100);
 /// How long a client that leaves waits for the server.
-const SERVER_TIMEOUT: Duration = Duration::from_secs(5);
+const SERVER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What the clients open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -48,7 +48,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         counted_by: CountedBy::PageAndConnections,
         ..EVENTS
     },
-    Scenario { on_signal: "`Shutdown` with a timeout of 2 s", way: "shutdown-for-2s", behavior: GivesUp, ..EVENTS },
+    Scenario { on_signal: "`Shutdown` with a timeout of 10 s", way: "shutdown-for-10s", behavior: GivesUp, ..EVENTS },
     Scenario {
         server: "Go `net/http`, one response",
         on_signal: "`Shutdown`",

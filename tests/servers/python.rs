@@ -62,8 +62,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     },
     Scenario { signal: Signal::SIGTERM, behavior: DrainsAndDies, ..UVICORN_EVENTS },
     Scenario {
-        on_signal: "`--timeout-graceful-shutdown 2`",
-        way: "--timeout-graceful-shutdown 2",
+        on_signal: "`--timeout-graceful-shutdown 10`",
+        way: "--timeout-graceful-shutdown 10",
         behavior: GivesUp,
         ..UVICORN_EVENTS
     },

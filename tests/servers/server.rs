@@ -1,14 +1,14 @@
 //! A server under test as a process.
 
-use std::collections::BTreeSet;
 use std::env;
 use std::fmt::{self, Display, Formatter};
 use std::fs::{self, File};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use lameduck_test_support::environment::prepare;
@@ -129,16 +129,12 @@ impl Display for End {
     }
 }
 
-/// Two ports that nothing on this machine uses, and that no other scenario gets.
+/// Two ports that nothing on this machine uses, and that no other scenario gets. They are below those that the kernel
+/// gives to connections (`ip_local_port_range`), so they stay free until the server listens.
 fn free_ports() -> [u16; 2] {
-    static USED: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
-    let mut used = USED.lock().expect("no thread panics here");
-    let mut next = || loop {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        let port = listener.local_addr().expect("a listener has an address").port();
-        if used.insert(port) {
-            return port;
-        }
-    };
-    [next(), next()]
+    static NEXT: AtomicU16 = AtomicU16::new(10_000);
+    let candidates = || Some(NEXT.fetch_add(1, Ordering::Relaxed)).filter(|port| *port < 32_768);
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
+    let mut free = std::iter::from_fn(candidates).filter(is_free);
+    [(); 2].map(|()| free.next().expect("a port is free"))
 }

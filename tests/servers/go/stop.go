@@ -43,8 +43,8 @@ func stop(server *http.Server, way string) {
 		os.Exit(1)
 	case "shutdown", "shutdown-without-waiting":
 		server.Shutdown(context.Background())
-	case "shutdown-for-2s":
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	case "shutdown-for-10s":
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		server.Shutdown(ctx)
 	case "shutdown-and-websockets":
