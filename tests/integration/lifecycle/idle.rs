@@ -36,8 +36,10 @@ fn silence_and_keepalives_are_idle_but_2kb_per_second_is_work() {
     sidecar.wait_for_status("/phase", "draining");
     sidecar.wait_for_readings(60);
     assert!(hook.is_pending(), "one active stream keeps the drain open");
-    drop(working);
+    // The page first: a stream that it counts without a connection is idle.
     fixture.page.set_streams(2);
+    sidecar.wait_for_status("/streams", 2);
+    drop(working);
     let outcome = hook.outcome();
     assert_eq!((&outcome["outcome"], &outcome["idle_streams"]), (&json!("idle"), &json!(2)));
     assert_eq!((&outcome["stragglers"], &outcome["streams_at_start"]), (&json!(0), &json!(3)));
@@ -64,8 +66,9 @@ fn assert_server_sent_is_idle(direction: &str, idle: bool) {
         sidecar.wait_for_status("/phase", "draining");
         sidecar.wait_for_readings(60);
         assert!(hook.is_pending(), "{direction}: the stream is active");
-        drop(events);
         fixture.page.set_streams(1);
+        sidecar.wait_for_status("/streams", 1);
+        drop(events);
     }
     let outcome = hook.outcome();
     let remaining = if idle { 2 } else { 1 };
