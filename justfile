@@ -82,3 +82,7 @@ deny:
 # Writes the bill of materials (CycloneDX) to target/sbom, and compares it with `cargo tree`.
 sbom *triple:
     tools/sbom {{triple}}
+
+# Writes docs/cli.md from the definition of the command line.
+cli-reference:
+    cargo run --package lameduck-cli-reference -- --write-docs
