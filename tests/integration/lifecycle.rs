@@ -23,6 +23,7 @@ mod readiness;
 mod refused_signal;
 mod restart;
 mod routes;
+mod schemas;
 mod settings;
 mod sigterm;
 mod sockets;
