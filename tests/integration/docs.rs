@@ -1,6 +1,8 @@
 //! Documents name the tests that support a statement; every named test must exist.
 
+mod events;
 mod links;
+mod reference;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -14,6 +14,7 @@ mod hook;
 mod hostile;
 mod idle;
 mod load_balancers;
+mod metrics;
 mod namespace;
 mod never_served;
 mod overload;
