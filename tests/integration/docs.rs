@@ -2,6 +2,7 @@
 
 mod events;
 mod links;
+mod names;
 mod reference;
 
 use std::collections::BTreeSet;

@@ -80,7 +80,7 @@ fn every_setting_has_an_environment_variable_of_its_name() {
 }
 
 /// The names that src/io/metrics.rs passes to its functions for metric families.
-fn metric_families() -> BTreeSet<&'static str> {
+pub(crate) fn metric_families() -> BTreeSet<&'static str> {
     let source = include_str!("../../src/io/metrics.rs");
     let calls = ["family(", "gauge(", "histogram("].into_iter().flat_map(|call| source.split(call).skip(1));
     let names = calls.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split_once('"'));

@@ -8,7 +8,7 @@ use super::{pages, read, repository};
 const MAX_README: usize = 9 * 1024;
 
 /// Every document whose links are checked, relative to the repository.
-fn documents() -> Vec<PathBuf> {
+pub(super) fn documents() -> Vec<PathBuf> {
     let others = ["README.md", "SECURITY.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "CHANGELOG.md"];
     let folders = ["k8s-examples/README.md", "tests/README.md", "fuzz/README.md"];
     pages().into_iter().chain(others.into_iter().chain(folders).map(PathBuf::from)).collect()
