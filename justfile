@@ -86,3 +86,7 @@ sbom *triple:
 # Writes docs/cli.md from the definition of the command line.
 cli-reference:
     cargo run --package lameduck-cli-reference -- --write-docs
+
+# Checks the GitHub workflows; needs Go and Python.
+lint-workflows:
+    tools/lint-workflows

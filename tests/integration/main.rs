@@ -12,6 +12,7 @@ mod page_ends;
 mod parsers;
 mod preflight;
 mod readme;
+mod release;
 mod schemas;
 mod simulations;
 mod sockets;
