@@ -87,6 +87,10 @@ sbom *triple:
 cli-reference:
     cargo run --package lameduck-cli-reference -- --write-docs
 
+# Builds the documentation as a book: target/book/html/index.html.
+book:
+    tools/book
+
 # Checks the GitHub workflows; needs Go and Python.
 lint-workflows:
     tools/lint-workflows

@@ -9,8 +9,8 @@ const MAX_README: usize = 9 * 1024;
 
 /// Every document whose links are checked, relative to the repository.
 pub(super) fn documents() -> Vec<PathBuf> {
-    let others = ["README.md", "SECURITY.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "CHANGELOG.md"];
-    let folders = ["k8s-examples/README.md", "tests/README.md", "fuzz/README.md"];
+    let others = ["README.md", "SECURITY.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "CHANGELOG.md", "RELEASING.md"];
+    let folders = ["CODE_OF_CONDUCT.md", "k8s-examples/README.md", "tests/README.md", "fuzz/README.md"];
     pages().into_iter().chain(others.into_iter().chain(folders).map(PathBuf::from)).collect()
 }
 
@@ -87,6 +87,18 @@ fn every_relative_link_leads_to_a_file_and_heading() {
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     assert!(checked > 60, "only {checked} links were found");
+}
+
+/// The book has the pages in the order of the index, and no others.
+#[test]
+fn index_lists_every_page_once() {
+    let index = read("docs/README.md");
+    let listed = index.lines().filter_map(|line| line.strip_prefix("- [")?.split_once("](")?.1.split_once(')'));
+    let mut listed: Vec<PathBuf> = listed.map(|(page, _)| Path::new("docs").join(page)).collect();
+    let mut pages: Vec<PathBuf> = pages().into_iter().filter(|page| page != Path::new("docs/README.md")).collect();
+    listed.sort();
+    pages.sort();
+    assert_eq!(listed, pages);
 }
 
 #[test]
