@@ -14,6 +14,9 @@ const INTRODUCTION: &str = "\
 Every command, flag and variable. This page is generated from the program: \
 `cargo run -p lameduck-cli-reference -- --write-docs`.
 See also [commands](commands.md), with examples and exit codes, and [settings](settings.md), by subject.
+
+`cargo run -p lameduck-cli-reference -- DIR` writes man pages to `DIR/man`, and completions for bash, fish and zsh to
+`DIR/completions`.
 ";
 
 /// The command line without the flags that a command hides.
