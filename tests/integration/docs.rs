@@ -4,6 +4,7 @@ mod events;
 mod links;
 mod names;
 mod reference;
+mod workflows;
 
 use std::collections::BTreeSet;
 use std::fs;
