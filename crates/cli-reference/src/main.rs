@@ -76,11 +76,20 @@ mod tests {
     }
 
     #[test]
+    fn page_leaves_out_what_is_hidden() {
+        let hidden = |name: &'static str| clap::Command::new(name).hide(true);
+        let shown = clap::Command::new("shown").arg(clap::Arg::new("secret").long("secret").hide(true));
+        let page = page::render(clap::Command::new("lameduck").subcommands([shown, hidden("internal")]));
+        assert!(page.contains("## lameduck shown") && !page.contains("internal") && !page.contains("secret"), "{page}");
+    }
+
+    #[test]
     fn release_files_name_every_command() {
         let dir = std::env::temp_dir().join(format!("lameduck-cli-reference-{}", std::process::id()));
         write_release_files(&dir).unwrap();
-        let commands: Vec<String> =
-            page::documented().get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        let command = page::documented();
+        let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
+        let commands: Vec<String> = shown.map(|command| command.get_name().to_owned()).collect();
         let files = fs::read_dir(dir.join("man")).unwrap().map(|entry| entry.unwrap().file_name());
         let expected = commands.iter().map(|name| format!("lameduck-{name}.1").into());
         assert_eq!(files.collect::<BTreeSet<_>>(), expected.chain(["lameduck.1".into()]).collect());

@@ -30,7 +30,7 @@ pub(crate) fn documented() -> Command {
 pub(crate) fn render(mut command: Command) -> String {
     let shared = command.find_subcommand(SIDECAR).map(settings).unwrap_or_default();
     let mut page = INTRODUCTION.to_owned();
-    for subcommand in command.get_subcommands_mut() {
+    for subcommand in command.get_subcommands_mut().filter(|subcommand| !subcommand.is_hide_set()) {
         section(&mut page, subcommand, &shared);
     }
     page
