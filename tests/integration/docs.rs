@@ -1,5 +1,6 @@
 //! Documents name the tests that support a statement; every named test must exist.
 
+mod code;
 mod events;
 mod links;
 mod names;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Command;
 
+use super::code::{Code, code, words};
 use super::links::documents;
 use super::{read, repository};
 
@@ -25,8 +26,6 @@ const OTHER_FLAGS: [&str; 13] = [
     "--workers",
     "--write-docs",
 ];
-/// Messages that begin like a command.
-const MESSAGES: [&str; 1] = ["lameduck is up to date"];
 /// Variables that documents name because they do not exist.
 const MISSPELT_VARIABLES: [&str; 1] = ["LAMEDUCK_IDLEAFTER"];
 /// The folders whose files documents name by their path.
@@ -51,50 +50,6 @@ const GENERATED: [&str; 3] = ["fuzz/artifacts/", "fuzz/corpus/", "fuzz/target/"]
 fn current_documents() -> impl Iterator<Item = (PathBuf, String)> {
     let current = documents().into_iter().filter(|path| path != Path::new("CHANGELOG.md"));
     current.map(|path| (path.clone(), read(path)))
-}
-
-/// A code span, or a line of a code block.
-#[derive(Debug, PartialEq)]
-struct Code {
-    /// The language of the block; `None` for a span.
-    language: Option<String>,
-    text: String,
-}
-
-impl Code {
-    /// The text, if it is a shell command or begins with a call of lameduck.
-    fn command(&self) -> Option<&str> {
-        match self.language.as_deref() {
-            Some("sh" | "bash") => Some(&self.text),
-            Some("console") => self.text.strip_prefix("$ "),
-            Some(_) => None,
-            None => Some(self.text.as_str()).filter(|text| text.starts_with("lameduck ") && !MESSAGES.contains(text)),
-        }
-    }
-}
-
-/// The code spans of a document, and the lines of its code blocks with their continuations.
-fn code(text: &str) -> Vec<Code> {
-    let (mut code, mut prose, mut language) = (Vec::new(), String::new(), None);
-    for line in text.replace("\\\n", " ").lines() {
-        if let Some(fence) = line.trim_start().strip_prefix("```") {
-            language = if language.is_none() { Some(fence.to_owned()) } else { None };
-        } else if language.is_some() {
-            code.push(Code { language: language.clone(), text: line.to_owned() });
-        } else {
-            prose.push_str(line);
-            // A code span may be wrapped, but does not go on in another paragraph.
-            prose.push_str(if line.is_empty() { "\n" } else { " " });
-        }
-    }
-    let spans = prose.lines().flat_map(|paragraph| paragraph.split('`').skip(1).step_by(2));
-    code.extend(spans.map(|span| Code { language: None, text: span.to_owned() }));
-    code
-}
-
-/// The words of shell commands. An operator is a word of its own.
-fn words(code: &str) -> Vec<&str> {
-    code.split_whitespace().map(|word| word.trim_matches(|letter| "'\"(),;:".contains(letter))).collect()
 }
 
 fn assert_all_exist(checked: usize, missing: &[String]) {
@@ -298,12 +253,6 @@ fn targets_and_recipes_exist() {
 
 #[test]
 fn names_that_do_not_exist_are_found() {
-    let text = "Use `lameduck --b\nc`.\n\n```sh\nx \\\n  y\n```\n\n```console\n$ z\nlameduck\n```\n`d`";
-    let code = code(text);
-    let texts: Vec<&str> = code.iter().map(|code| code.text.as_str()).collect();
-    assert_eq!(texts, ["x    y", "$ z", "lameduck", "lameduck --b c", "d"]);
-    let commands: Vec<&str> = code.iter().filter_map(Code::command).collect();
-    assert_eq!(commands, ["x    y", "z", "lameduck --b c"]);
     assert!(
         path_exists(Path::new("fuzz/README.md"), "fuzz_targets") && !path_exists(Path::new("README.md"), "src/other")
     );
