@@ -1,0 +1,112 @@
+//! The sidecar under measurement.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use lameduck_test_support::shipped::{Process, Result, status};
+
+use crate::process::{context_switches, count_system_calls, cpu_time};
+
+/// The interval between polls. The default is a second.
+const INTERVAL: &str = "20ms";
+/// The polls of one measurement, and how many measurements the median is taken of.
+const POLLS: u32 = 50;
+const ROUNDS: usize = 7;
+
+/// A sidecar that polls.
+pub(crate) struct Sidecar {
+    process: Process,
+    address: String,
+}
+
+/// The cost of one poll.
+pub(crate) struct Cost {
+    pub(crate) cpu: Duration,
+    pub(crate) system_calls: Option<u64>,
+    pub(crate) context_switches: u64,
+    pub(crate) threads: u64,
+}
+
+impl Sidecar {
+    /// Starts the binary with these arguments, and waits until it has polled.
+    pub(crate) fn start(binary: &Path, arguments: &[&str]) -> Result<Self> {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let address = format!("127.0.0.1:{port}");
+        let mut command = Command::new(binary);
+        command.args(["sidecar", "--grace-period", "1h", "--lame-duck", "0s", "--state-dir", "none"]);
+        command.args(["--preset", "generic", "--poll-interval", INTERVAL, "--listen", &address]).args(arguments);
+        let process = Process(command.stderr(Stdio::null()).spawn()?);
+        let sidecar = Self { process, address };
+        sidecar.wait_for_polls(POLLS)?;
+        Ok(sidecar)
+    }
+
+    /// Calls the hook, and waits until the drain has begun. The call ends with the returned connection.
+    pub(crate) fn drain(&self) -> Result<TcpStream> {
+        let mut stream = TcpStream::connect(&self.address)?;
+        stream.write_all(b"GET /prestop HTTP/1.1\r\nHost: x\r\nUser-Agent: kube-lifecycle/1.34\r\n\r\n")?;
+        while !self.get("/metrics")?.contains("lameduck_phase{phase=\"draining\"} 1") {
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(stream)
+    }
+
+    /// Measures polls; the medians of several rounds.
+    pub(crate) fn measure(&self, summary: &Path) -> Result<Cost> {
+        let pid = self.process.0.id();
+        let (mut cpu, mut switches) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            let (before, switches_before) = (cpu_time(pid)?, context_switches(pid)?);
+            let polls = self.wait_for_polls(POLLS)?;
+            cpu.push(cpu_time(pid)?.saturating_sub(before) / polls);
+            switches.push(context_switches(pid)?.saturating_sub(switches_before) / u64::from(polls));
+        }
+        cpu.sort_unstable();
+        switches.sort_unstable();
+        Ok(Cost {
+            cpu: cpu[ROUNDS / 2],
+            context_switches: switches[ROUNDS / 2],
+            threads: status(pid, "Threads")?,
+            system_calls: count_system_calls(pid, summary, || self.wait_for_polls(POLLS))?,
+        })
+    }
+
+    /// Waits for at least this many polls, and returns their number. Asks rarely: the answers cost CPU time, too.
+    fn wait_for_polls(&self, count: u32) -> Result<u32> {
+        let first = self.polls()?;
+        for _ in 0..240 {
+            thread::sleep(Duration::from_millis(500));
+            let polls = self.polls()? - first;
+            if polls >= count {
+                return Ok(polls);
+            }
+        }
+        Err(format!("no {count} polls in two minutes").into())
+    }
+
+    /// How often the sidecar has read the page.
+    fn polls(&self) -> Result<u32> {
+        let series = "lameduck_source_readings_total{source=\"metrics\",result=\"ok\"} ";
+        let page = self.get("/metrics")?;
+        Ok(page.lines().find_map(|line| line.strip_prefix(series)?.parse().ok()).unwrap_or(0))
+    }
+
+    fn get(&self, path: &str) -> Result<String> {
+        let mut answer = String::new();
+        for _ in 0..100 {
+            let Ok(mut stream) = TcpStream::connect(&self.address) else {
+                // It has not opened its port yet.
+                thread::sleep(Duration::from_millis(50));
+                continue;
+            };
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+            stream.read_to_string(&mut answer)?;
+            return Ok(answer);
+        }
+        Err("the sidecar does not listen".into())
+    }
+}
