@@ -171,7 +171,7 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
                     self.log.target_end(ended);
                 }
                 Action::FindTarget { .. }
-                | Action::PollSources { .. }
+                | Action::PollSources(_)
                 | Action::WatchTarget(_)
                 | Action::SaveState(_)
                 | Action::ClearState

@@ -3,7 +3,6 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Limited};
 use hyper::{Method, StatusCode};
 
 use crate::commands::{CommandError, Exit, block_on, print_line};
@@ -103,10 +102,9 @@ async fn exchange(
     let exchange = async {
         let response = if method == Method::POST { http::post(&url).await } else { http::get(&url, "*/*").await };
         let response = response.map_err(|error| unreachable(address, path, &error))?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_RESPONSE_BYTES).collect().await;
-        let body = body.map_err(|error| unreachable(address, path, &error))?;
-        Ok((status, String::from_utf8_lossy(&body.to_bytes()).into_owned()))
+        let status = response.head.status;
+        let body = response.read_all(MAX_RESPONSE_BYTES).await.map_err(|error| unreachable(address, path, &error))?;
+        Ok((status, String::from_utf8_lossy(&body).into_owned()))
     };
     let late = |_| Err(unreachable(address, path, &format_args!("no answer within {timeout:?}")));
     tokio::time::timeout(timeout, exchange).await.unwrap_or_else(late)

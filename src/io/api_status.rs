@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Limited};
 use serde::Deserialize;
 use tokio::net::TcpStream;
 
-use crate::io::http::{self, Url};
+use crate::io::http::{self, AfterResponse, Url};
 use lameduck_machine::reading::{Count, ReadError, ReadErrorKind, Reading};
 
 /// The maximum size of the page, in bytes.
@@ -52,14 +51,14 @@ impl StatusPage {
     }
 
     async fn fetch(&self, connection: Result<TcpStream, ReadError>) -> Result<Fields, ReadError> {
-        let response = http::request(connection?, &self.url, "application/json")
+        let response = http::get_over(connection?, &self.url, "application/json", AfterResponse::Close)
             .await
-            .map_err(|error| http::read_error(&error))?;
-        http::check_status(&response)?;
-        let body = Limited::new(response.into_body(), MAX_BYTES).collect().await;
+            .map_err(|failure| http::read_error(&failure.error))?;
+        http::check_status(response.head.status)?;
+        let body = response.read_all(MAX_BYTES).await;
         let body =
             body.map_err(|error| ReadError::new(ReadErrorKind::Invalid, format!("cannot read the page: {error}")))?;
-        serde_json::from_slice(&body.to_bytes()).map_err(|error| ReadError::new(ReadErrorKind::Invalid, error))
+        serde_json::from_slice(&body).map_err(|error| ReadError::new(ReadErrorKind::Invalid, error))
     }
 }
 

@@ -1,4 +1,7 @@
-//! An HTTP client for one request without a body per connection.
+//! An HTTP client for requests without a body.
+
+pub mod exchange;
+pub mod kept;
 
 use std::fmt;
 use std::io;
@@ -6,12 +9,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use http_body_util::Empty;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Bytes;
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, HOST, HeaderValue, USER_AGENT};
-use hyper::{Method, Request, Response, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
+use hyper::{Method, Request, StatusCode, Uri};
 use tokio::net::TcpStream;
 
+use exchange::{Exchange, Failure};
 use lameduck_machine::reading::{ReadError, ReadErrorKind};
 
 /// The URL of a page: `http://host[:port]/path`.
@@ -98,6 +101,12 @@ pub enum Error {
     Connect(io::Error),
     /// The connection broke, or the response is not HTTP.
     Exchange(hyper::Error),
+    /// The body of the response is truncated.
+    Body(hyper::Error),
+    /// The server closed the connection.
+    Closed,
+    /// The response has more bytes than this.
+    TooLong(usize),
 }
 
 impl fmt::Display for Error {
@@ -106,6 +115,9 @@ impl fmt::Display for Error {
             Self::Refused => write!(f, "connection refused"),
             Self::Connect(error) => write!(f, "cannot connect: {error}"),
             Self::Exchange(error) => write!(f, "no response: {error}"),
+            Self::Body(error) => write!(f, "{error}"),
+            Self::Closed => write!(f, "the server closed the connection"),
+            Self::TooLong(max_bytes) => write!(f, "the response is longer than {max_bytes} bytes"),
         }
     }
 }
@@ -117,8 +129,19 @@ impl std::error::Error for Error {}
 pub fn read_error(error: &Error) -> ReadError {
     match error {
         Error::Refused => ReadError::new(ReadErrorKind::ConnectionRefused, error),
-        Error::Connect(_) | Error::Exchange(_) => ReadError::new(ReadErrorKind::NoResponse, error),
+        Error::Connect(_) | Error::Exchange(_) | Error::Body(_) | Error::Closed | Error::TooLong(_) => {
+            ReadError::new(ReadErrorKind::NoResponse, error)
+        }
     }
+}
+
+/// What happens to a connection after the response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterResponse {
+    /// The server is asked to close it.
+    Close,
+    /// It may stay open for another request.
+    KeepOpen,
 }
 
 /// Sends a GET request, and returns the response before its body has arrived. Redirects are not followed. There is no
@@ -126,16 +149,31 @@ pub fn read_error(error: &Error) -> ReadError {
 ///
 /// # Errors
 /// Fails if there is no HTTP response.
-pub async fn get(url: &Url, accept: &'static str) -> Result<Response<Incoming>, Error> {
-    send(connect(url).await?, build_request(Method::GET, url, accept)).await
+pub async fn get(url: &Url, accept: &'static str) -> Result<Exchange, Error> {
+    let stream = connect(url).await?;
+    get_over(stream, url, accept, AfterResponse::Close).await.map_err(|failure| failure.error)
 }
 
 /// Sends a POST request without a body.
 ///
 /// # Errors
 /// Fails if there is no HTTP response.
-pub async fn post(url: &Url) -> Result<Response<Incoming>, Error> {
-    send(connect(url).await?, build_request(Method::POST, url, "*/*")).await
+pub async fn post(url: &Url) -> Result<Exchange, Error> {
+    let request = build_request(Method::POST, url, "*/*", AfterResponse::Close);
+    Exchange::start(connect(url).await?, request).await.map_err(|failure| failure.error)
+}
+
+/// Sends a GET request over this connection.
+///
+/// # Errors
+/// Fails if there is no HTTP response.
+pub async fn get_over(
+    stream: TcpStream,
+    url: &Url,
+    accept: &'static str,
+    after: AfterResponse,
+) -> Result<Exchange, Failure> {
+    Exchange::start(stream, build_request(Method::GET, url, accept, after)).await
 }
 
 /// Connects to the URL's host and port.
@@ -178,29 +216,14 @@ pub async fn with_timeout<T>(
 ///
 /// # Errors
 /// Fails with every other status.
-pub fn check_status<T>(response: &Response<T>) -> Result<(), ReadError> {
-    match response.status() {
+pub fn check_status(status: StatusCode) -> Result<(), ReadError> {
+    match status {
         StatusCode::OK => Ok(()),
         status => Err(ReadError::new(ReadErrorKind::NoResponse, format!("status {status}, not 200 OK"))),
     }
 }
 
-/// Sends a GET request over this connection.
-///
-/// # Errors
-/// Fails if there is no HTTP response.
-pub async fn request(stream: TcpStream, url: &Url, accept: &'static str) -> Result<Response<Incoming>, Error> {
-    send(stream, build_request(Method::GET, url, accept)).await
-}
-
-async fn send(stream: TcpStream, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, Error> {
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(Error::Exchange)?;
-    tokio::spawn(connection);
-    sender.send_request(request).await.map_err(Error::Exchange)
-}
-
-fn build_request(method: Method, url: &Url, accept: &'static str) -> Request<Empty<Bytes>> {
+fn build_request(method: Method, url: &Url, accept: &'static str, after: AfterResponse) -> Request<Empty<Bytes>> {
     let mut request = Request::new(Empty::new());
     *request.method_mut() = method;
     // The path and the authority come from a parsed URL or from this crate, so neither fallback is ever used.
@@ -210,7 +233,9 @@ fn build_request(method: Method, url: &Url, accept: &'static str) -> Request<Emp
     headers.insert(ACCEPT, HeaderValue::from_static(accept));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("lameduck/", env!("CARGO_PKG_VERSION"))));
-    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    if after == AfterResponse::Close {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     request
 }
 

@@ -1,22 +1,22 @@
 //! The metrics page: one GET, parsed line by line as the bytes arrive.
 
+mod response;
+
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http_body_util::BodyExt;
-use hyper::Response;
-use hyper::body::{Body, Bytes, Incoming};
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
 use tokio::net::TcpStream;
 
-use crate::io::http::{self, Url};
+use crate::io::http::exchange::Failure;
+use crate::io::http::kept::{Idle, KeptConnection};
+use crate::io::http::{self, AfterResponse, Url};
 use crate::suggest::gauges::{Gauges, Suggestion};
 use lameduck_machine::reading::{Count, Counter, PageProcess, ReadError, ReadErrorKind, Reading, Source};
-use lameduck_parsers::exposition::{self, Format, Page, Sum};
+use lameduck_machine::target::Incarnation;
+use lameduck_parsers::exposition::{self, Page, Sum};
 use lameduck_parsers::selector::Selector;
-
-const ACCEPT: &str = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+pub use response::PageResponse;
 
 /// A metrics page and the selectors of its series.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub struct MetricsPage {
     /// Whether every selector of the series that exist from the start has matched in the last page. The text of the
     /// page is kept only while this is false.
     matched: AtomicBool,
+    /// The connection that [`read_kept`](Self::read_kept) uses.
+    pub connection: KeptConnection,
 }
 
 /// The series that are read from a page.
@@ -119,7 +121,7 @@ impl MetricsPage {
     #[must_use]
     pub fn new(url: Url, selectors: PageSelectors) -> Self {
         let list = selectors.to_list();
-        Self { url, selectors, list, matched: AtomicBool::new(false) }
+        Self { url, selectors, list, matched: AtomicBool::new(false), connection: KeptConnection::default() }
     }
 
     /// The page's URL.
@@ -130,7 +132,48 @@ impl MetricsPage {
 
     /// Reads the page over this connection, for at most `timeout`. Every source of the page gets a reading.
     pub async fn read(&self, connection: Result<TcpStream, ReadError>, timeout: Duration) -> PageReadings {
-        match http::with_timeout(&self.url, timeout, self.fetch(connection)).await {
+        let fetch = async {
+            let mut response = PageResponse::request(connection?, &self.url, AfterResponse::Close).await?;
+            self.fetch(&mut response).await
+        };
+        self.to_readings(http::with_timeout(&self.url, timeout, fetch).await).await
+    }
+
+    /// Reads the page, for at most `timeout`, over the connection that the last call has kept for this target, or a new
+    /// one. Keeps it if that is allowed, and if the page was read without an error.
+    pub async fn read_kept(&self, target: Option<Incarnation>, timeout: Duration) -> PageReadings {
+        let fetch = async {
+            let (mut response, requests) = self.request_kept(target, timeout).await?;
+            let content = self.fetch(&mut response).await?;
+            if let Some(stream) = response.into_idle() {
+                self.connection.put_back(Idle { stream, target, requests: requests + 1 });
+            }
+            Ok(content)
+        };
+        self.to_readings(http::with_timeout(&self.url, timeout, fetch).await).await
+    }
+
+    /// Requests the page over the kept connection. Opens a new one if there is none, or if the server has closed it.
+    /// Returns the number of requests that the connection had carried before.
+    async fn request_kept(
+        &self,
+        target: Option<Incarnation>,
+        timeout: Duration,
+    ) -> Result<(PageResponse, u32), ReadError> {
+        let after = self.connection.after_response();
+        if let Some(Idle { stream, requests, .. }) = self.connection.take(target) {
+            match response::get(stream, &self.url, after).await {
+                // The server may close a connection at the moment at which the request is sent.
+                Err(Failure { nothing_read: true, .. }) => {}
+                result => return Ok((PageResponse::new(result)?, requests)),
+            }
+        }
+        let stream = http::connect_timeout(&self.url, timeout).await?;
+        Ok((PageResponse::request(stream, &self.url, after).await?, 0))
+    }
+
+    async fn to_readings(&self, content: Result<PageContent, ReadError>) -> PageReadings {
+        match content {
             Ok(PageContent { sums: PageSums { eager, lazy, capacity }, process, kept }) => PageReadings {
                 readings: self.readings(&Reading::Counts(counts(&eager)), &Reading::Counts(counts(&lazy))),
                 capacity: capacity.map(|sum| sum.total),
@@ -167,10 +210,9 @@ impl MetricsPage {
     }
 
     /// Reads the page, and its text as far as it is kept.
-    async fn fetch(&self, connection: Result<TcpStream, ReadError>) -> Result<PageContent, ReadError> {
+    async fn fetch(&self, response: &mut PageResponse) -> Result<PageContent, ReadError> {
         let max_kept = if self.matched.load(Ordering::Relaxed) { 0 } else { MAX_KEPT_BYTES };
         let mut kept = Vec::new();
-        let mut response = PageResponse::request(connection?, &self.url).await?;
         let mut page = Page::new(&self.list, response.format).with_idle_selectors(&self.selectors.idle);
         while let Some(bytes) = response.next().await? {
             page.feed(&bytes).map_err(invalid)?;
@@ -178,48 +220,6 @@ impl MetricsPage {
         }
         let (sums, process) = page.finish_with_process(response.framed).map_err(invalid)?;
         Ok(PageContent { sums: self.selectors.sort(sums), process: page_process(&process), kept })
-    }
-}
-
-/// The response with a metrics page, whose body is still arriving.
-#[derive(Debug)]
-pub struct PageResponse {
-    body: Incoming,
-    /// The format of the page, by its `Content-Type`.
-    pub format: Format,
-    /// Whether the transport detects a truncated body.
-    pub framed: bool,
-}
-
-impl PageResponse {
-    /// Requests the page at `url`. There is no timeout: the caller sets one.
-    ///
-    /// # Errors
-    /// Fails if there is no response with a metrics page.
-    pub async fn get(url: &Url) -> Result<Self, ReadError> {
-        Self::request(http::connect(url).await.map_err(|error| http::read_error(&error))?, url).await
-    }
-
-    async fn request(stream: TcpStream, url: &Url) -> Result<Self, ReadError> {
-        let response = http::request(stream, url, ACCEPT).await.map_err(|error| http::read_error(&error))?;
-        let format = check(&response)?;
-        // With a chunked body or a known length, hyper fails if the body ends too soon. Otherwise nothing detects that.
-        let framed = response.body().size_hint().exact().is_some() || is_chunked(response.headers());
-        Ok(Self { body: response.into_body(), format, framed })
-    }
-
-    /// The next chunk of the page; `None` at its end.
-    ///
-    /// # Errors
-    /// Fails if the page is truncated.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, ReadError> {
-        while let Some(frame) = self.body.frame().await {
-            let frame = frame.map_err(|error| invalid(format!("page is truncated: {error}")))?;
-            if let Ok(bytes) = frame.into_data() {
-                return Ok(Some(bytes));
-            }
-        }
-        Ok(None)
     }
 }
 
@@ -248,30 +248,6 @@ pub fn page_process(process: &exposition::Process) -> PageProcess {
         started_at: process.start_time.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
         counters: process.counters.iter().map(counter).collect(),
     }
-}
-
-/// Checks that the response is a page, and returns its format.
-fn check(response: &Response<Incoming>) -> Result<Format, ReadError> {
-    http::check_status(response)?;
-    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let encoding = header(CONTENT_ENCODING);
-    if !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity") {
-        return Err(invalid(format!("unsupported Content-Encoding {encoding}")));
-    }
-    let content_type = header(CONTENT_TYPE).split(';').next().unwrap_or("").trim().to_ascii_lowercase();
-    match content_type.as_str() {
-        "text/html" => Err(invalid("an HTML page, not metrics; is the path right?")),
-        "application/openmetrics-text" => Ok(Format::OpenMetrics),
-        _ => Ok(Format::Text),
-    }
-}
-
-/// Whether the body is chunked, so that its end is marked (RFC 9112, section 6.1: `chunked` is the last coding).
-fn is_chunked(headers: &HeaderMap) -> bool {
-    let codings = headers.get_all(TRANSFER_ENCODING).iter().next_back().and_then(|value| value.to_str().ok());
-    codings
-        .and_then(|codings| codings.rsplit(',').next())
-        .is_some_and(|last| last.trim().eq_ignore_ascii_case("chunked"))
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use crate::reasons::Instead;
 use crate::reasons::refusal::Refusal;
 use crate::supervisor::ActionResult;
 use crate::supervisor::record_log;
-use crate::supervisor::source_poller::{PollRequest, SourcePoller};
+use crate::supervisor::source_poller::SourcePoller;
 
 type Search = (Time, Option<Incarnation>);
 
@@ -73,9 +73,7 @@ impl Effects {
                 let _ = self.searches.try_send((requested_at, target));
                 return self.unwatched.take().and_then(|incarnation| self.start_watch(incarnation));
             }
-            Action::PollSources { requested_at, timeout, target } => {
-                self.poller.poll(PollRequest { requested_at, timeout, target });
-            }
+            Action::PollSources(request) => self.poller.poll(request),
             Action::WatchTarget(incarnation) => return self.start_watch(incarnation),
             Action::SaveState(saved) => self.save(|state| state.write(&saved)),
             Action::ClearState => self.save(StateFile::erase),

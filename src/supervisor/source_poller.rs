@@ -6,10 +6,9 @@ mod sockets;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use lameduck_machine::io::{Poll, SocketReading};
+use lameduck_machine::io::{Poll, PollRequest, SocketReading};
 use lameduck_machine::reading::{ReadError, Reading, Source};
 use lameduck_machine::target::Incarnation;
-use lameduck_machine::time::Time;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
@@ -38,17 +37,6 @@ pub struct SourcePoller {
     queue: mpsc::Sender<Event>,
 }
 
-/// A request to read every source.
-#[derive(Clone, Copy, Debug)]
-pub struct PollRequest {
-    /// Returned with the result.
-    pub requested_at: Time,
-    /// The longest time that the poll may take.
-    pub timeout: Duration,
-    /// The target whose streams are counted, if it is known.
-    pub target: Option<Incarnation>,
-}
-
 /// A connection, or why it failed.
 type Connection = Result<TcpStream, ReadError>;
 
@@ -70,12 +58,10 @@ impl Collected {
     }
 }
 
-impl PollRequest {
-    /// Whether the target has begun to exit during the poll, or has ended. Its streams did not necessarily end when the
-    /// kernel closed their connections, and another incarnation may answer on its ports.
-    fn target_exiting(&self) -> bool {
-        self.target.is_some_and(|target| !is_intact(target).unwrap_or(true))
-    }
+/// Whether the target has begun to exit during the poll, or has ended. Its streams did not necessarily end when the
+/// kernel closed their connections, and another incarnation may answer on its ports.
+fn is_exiting(target: Option<Incarnation>) -> bool {
+    target.is_some_and(|target| !is_intact(target).unwrap_or(true))
 }
 
 impl SourcePoller {
@@ -94,8 +80,11 @@ impl SourcePoller {
         }
     }
 
-    /// Starts a poll.
+    /// Starts a poll. If the connection to the page must not stay open, it is closed before this returns.
     pub fn poll(&self, request: PollRequest) {
+        if let Some(page) = &self.page {
+            page.connection.allow(request.keep_connection);
+        }
         tokio::spawn(self.clone().run(request));
     }
 
@@ -108,7 +97,7 @@ impl SourcePoller {
             async { tokio::join!(self.poll_lone_page(request, &collected), self.poll_ports(request, &collected)) };
         let _ = tokio::time::timeout_at(ends_at, all).await;
         let mut collected = collected.into_inner().unwrap_or_else(PoisonError::into_inner);
-        collected.poll.target_exiting = request.target_exiting();
+        collected.poll.target_exiting = is_exiting(target);
         let Collected { poll, durations } = collected;
         // Sending fails if the event loop has ended.
         let _ = self.queue.send(Event::Polled(PollResult { poll, durations })).await;
@@ -131,19 +120,20 @@ impl SourcePoller {
         }
     }
 
-    /// Reads a page on a port whose connections are not watched.
+    /// Reads a page on a port whose connections are not watched. On a watched port, no connection is kept: it would have
+    /// to be told from streams at every poll.
     ///
     /// A zero is read twice if the page can show that another process answers. If several processes on one port are
     /// idle, the same one tends to answer at every poll, but not twice in a row.
     async fn poll_lone_page(&self, request: PollRequest, collected: &Mutex<Collected>) {
         let Some(page) = self.page.as_deref().filter(|page| !self.is_watched(page.url().port())) else { return };
-        let connection = http::connect_timeout(page.url(), request.timeout).await;
-        let first = page.read(connection, request.timeout).await;
+        let first = page.read_kept(request.target, request.timeout).await;
         let is_read_again = first.is_zero() && first.shows_start();
         self.record_page(first, request, collected).await;
         if is_read_again {
-            let connection = http::connect_timeout(page.url(), request.timeout).await;
-            let second = page.read(connection, request.timeout).await;
+            // Only a new connection can reach another process.
+            page.connection.close();
+            let second = page.read_kept(request.target, request.timeout).await;
             collected.lock().unwrap_or_else(PoisonError::into_inner).replace_page(second);
         }
     }

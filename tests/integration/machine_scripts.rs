@@ -12,6 +12,7 @@ mod hooks;
 mod idle;
 mod incarnations;
 mod never_served;
+mod page_connection;
 mod page_processes;
 mod pod;
 mod records;

@@ -8,6 +8,7 @@ mod engine_sim;
 mod inject;
 mod lifecycle;
 mod machine_scripts;
+mod page_connection;
 mod page_ends;
 mod parsers;
 mod preflight;

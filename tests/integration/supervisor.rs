@@ -9,7 +9,7 @@ use lameduck::io::clock::Clock;
 use lameduck::io::report::{OutcomeReport, StatusReport};
 use lameduck::queue::{Event, HookCall, HookReply, PollResult, Request};
 use lameduck::supervisor::{ActionResult, Supervisor};
-use lameduck_machine::io::{Action, CallKind, Input, Poll};
+use lameduck_machine::io::{Action, CallKind, Input, Poll, PollRequest};
 use lameduck_machine::policy::{Policy, SigtermPolicy};
 use lameduck_machine::reading::{Count, Reading, Source};
 use lameduck_machine::result::ExitStatus;
@@ -65,7 +65,7 @@ fn perform(
             let found = Found { incarnation: TARGET, name: "impeller".into(), blocker: None };
             Event::Input(Input::SearchResult { requested_at, result: SearchResult::Found(found) })
         }
-        Action::PollSources { requested_at, target, .. } => {
+        Action::PollSources(PollRequest { requested_at, target, .. }) => {
             let reading = Reading::Counts(vec![Some(Count::of(fake.streams?))]);
             let poll = Poll { requested_at, target, readings: vec![(Source::Metrics, reading)], ..Poll::default() };
             Event::Polled(PollResult { poll, durations: Vec::new() })

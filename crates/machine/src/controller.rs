@@ -10,7 +10,7 @@ use crate::drain_state::{DrainState, FinishedDrain};
 use crate::history::History;
 use crate::hook_callers::HookCallers;
 use crate::incarnation::IncarnationState;
-use crate::io::{Action, Actions, CallKind, CallerId, Input, Poll, RecordReason, Reply};
+use crate::io::{Action, Actions, CallKind, CallerId, Input, Poll, PollRequest, RecordReason, Reply};
 use crate::policy::Policy;
 use crate::poll_schedule::PollSchedule;
 use crate::recorder::Recorder;
@@ -307,12 +307,11 @@ impl Controller {
             let Self { target, incarnation, policy, shutdown, .. } = &*self;
             let is_due = |at: Option<Time>| at.is_some_and(|at| now >= at);
             let kills = is_due(finished.kill_at(target, incarnation, policy));
-            let is_stopping = *shutdown != Shutdown::Running;
-            let resumes = is_due(finished.resume_serving_at(target, incarnation, policy, is_stopping));
+            let resumes_at = finished.resume_serving_at(target, incarnation, policy, *shutdown != Shutdown::Running);
             if let Some(incarnation) = kills.then(|| self.target.take_kill()).flatten() {
                 self.actions.push(Action::KillTarget(incarnation));
             }
-            if resumes {
+            if is_due(resumes_at) {
                 self.recorder().resume_serving();
             }
         }
@@ -326,9 +325,10 @@ impl Controller {
             self.recorder().write_without_drain(RecordReason::CountChanged);
         }
         if self.next_poll_at() <= now {
-            let (limit, target) = (self.policy.times.scrape_timeout, self.target.alive());
+            let (limit, target) = (self.policy.times.scrape_timeout, self.target.alive().map(|it| it.incarnation));
             let timeout = self.drain.active().map_or(limit, |drain| limit.min(drain.max_poll_time(now)));
-            self.polls.request(now, timeout, target.map(|target| target.incarnation), &mut self.actions);
+            let keep_connection = self.shutdown.lets_target_serve(&self.drain, &self.callers);
+            self.polls.request(PollRequest { requested_at: now, timeout, target, keep_connection }, &mut self.actions);
         }
     }
 

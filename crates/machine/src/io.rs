@@ -89,6 +89,21 @@ pub struct SocketReading {
     pub table: Result<SocketTable, ReadError>,
 }
 
+/// A request to read every source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PollRequest {
+    /// To be returned with the answer.
+    pub requested_at: Time,
+    /// The longest time that the poll may take.
+    pub timeout: Duration,
+    /// The target whose streams are counted, if it is known. After its exit, another incarnation may already serve a
+    /// page on the same port.
+    pub target: Option<Incarnation>,
+    /// Whether the connection to the metrics page may stay open for the next poll. Many servers exit only after the
+    /// last connection has closed, so that none may stay open while the target stops.
+    pub keep_connection: bool,
+}
+
 /// What the machine wants done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -100,15 +115,7 @@ pub enum Action {
         target: Option<Incarnation>,
     },
     /// Read every source.
-    PollSources {
-        /// To be returned with the answer.
-        requested_at: Time,
-        /// The longest time that the poll may take.
-        timeout: Duration,
-        /// The target whose streams are counted, if it is known. After its exit, another incarnation may already serve
-        /// a page on the same port.
-        target: Option<Incarnation>,
-    },
+    PollSources(PollRequest),
     /// Watch this target for its exit, instead of any other.
     WatchTarget(Incarnation),
     /// Save the drain where a restarted sidecar finds it.

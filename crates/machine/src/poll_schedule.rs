@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::io::{Action, Actions, Poll};
+use crate::io::{Action, Actions, Poll, PollRequest};
 use crate::target::Incarnation;
 use crate::time::Time;
 
@@ -35,10 +35,11 @@ impl PollSchedule {
     }
 
     /// Requests a poll, and a search for the target that goes with it.
-    pub fn request(&mut self, now: Time, timeout: Duration, target: Option<Incarnation>, actions: &mut Actions) {
-        self.begin(now, timeout, target);
-        actions.push(Action::FindTarget { requested_at: now, target });
-        actions.push(Action::PollSources { requested_at: now, timeout, target });
+    pub fn request(&mut self, request: PollRequest, actions: &mut Actions) {
+        let PollRequest { requested_at, timeout, target, .. } = request;
+        self.begin(requested_at, timeout, target);
+        actions.push(Action::FindTarget { requested_at, target });
+        actions.push(Action::PollSources(request));
     }
 
     fn begin(&mut self, now: Time, timeout: Duration, target: Option<Incarnation>) {

@@ -68,6 +68,12 @@ impl ShutdownInput {
 }
 
 impl Shutdown {
+    /// Whether nothing stops the target: there is no drain, no SIGTERM to the pod, and no unauthorized hook call.
+    #[must_use]
+    pub fn lets_target_serve(self, drain: &DrainState, callers: &HookCallers) -> bool {
+        self == Self::Running && drain.is_serving() && !callers.has_unauthorized()
+    }
+
     /// Handles a SIGTERM, and returns whether it starts a drain.
     #[must_use]
     pub fn on_sigterm(&mut self, policy: &Policy, drain: &DrainState, now: Time) -> bool {

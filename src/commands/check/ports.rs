@@ -8,7 +8,8 @@ use crate::io::http::Url;
 use crate::queue::{Event, PollResult};
 use crate::settings::Settings;
 use crate::settings::sources::Sources;
-use crate::supervisor::source_poller::{PollRequest, SourcePoller};
+use crate::supervisor::source_poller::SourcePoller;
+use lameduck_machine::io::PollRequest;
 use lameduck_machine::reading::{Count, ReadError, Reading, Source};
 use lameduck_machine::socket_table::SocketTable;
 
@@ -38,7 +39,8 @@ async fn observe(settings: &Settings) -> Observed {
     let (queue, mut events) = mpsc::channel(1);
     let sources = Sources { page: None, ..settings.sources.clone() };
     let (clock, timeout) = (Clock::start(), settings.times.scrape_timeout);
-    SourcePoller::new(&sources, clock, queue).poll(PollRequest { requested_at: clock.now(), timeout, target: None });
+    let request = PollRequest { requested_at: clock.now(), timeout, target: None, keep_connection: false };
+    SourcePoller::new(&sources, clock, queue).poll(request);
     let poll = loop {
         match events.recv().await {
             Some(Event::Polled(PollResult { poll, .. })) => break poll,

@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use lameduck_machine::controller::Controller;
-use lameduck_machine::io::{CallKind, CallerId, Input, RecordReason, Reply, TargetEnded};
+use lameduck_machine::io::{CallKind, CallerId, Input, PollRequest, RecordReason, Reply, TargetEnded};
 use lameduck_machine::policy::Policy;
 use lameduck_machine::reading::{PageProcess, ReadErrorKind, Reading, Source};
 use lameduck_machine::result::{DrainResult, ExitStatus, Outcome, Trigger};
@@ -83,8 +83,8 @@ pub(crate) struct Pod {
     pub(crate) unauthorized_result: Option<DrainResult>,
     /// The polls that were not answered: when each was requested, and its timeout.
     pub(crate) unanswered_polls: Vec<(Time, Duration)>,
-    /// The target of each poll that was requested.
-    poll_targets: Vec<(Time, Option<Incarnation>)>,
+    /// Every poll that was requested.
+    poll_requests: Vec<PollRequest>,
     /// When each search was requested that was not answered.
     pub(crate) unanswered_searches: Vec<Time>,
     /// The durations of the streams that have ended.
@@ -137,7 +137,7 @@ impl Pod {
             cancellations: Vec::new(),
             unauthorized_result: None,
             unanswered_polls: Vec::new(),
-            poll_targets: Vec::new(),
+            poll_requests: Vec::new(),
             unanswered_searches: Vec::new(),
             stream_durations: Vec::new(),
             now,

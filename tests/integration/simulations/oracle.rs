@@ -66,6 +66,8 @@ pub(crate) struct Oracle {
     signal_failed: bool,
     /// Whether the drain may be cancelled by the input that is being handled.
     may_cancel: bool,
+    /// Whether the connection to the page may be open.
+    connection_kept: bool,
     records: Records,
 }
 
@@ -89,6 +91,7 @@ impl Oracle {
             new_incarnation: false,
             signal_failed: false,
             may_cancel: false,
+            connection_kept: false,
             records: Records::default(),
         }
     }

@@ -13,8 +13,9 @@ use lameduck::io::clock::Clock;
 use lameduck::io::liveness::{is_alive, stat_of};
 use lameduck::queue::{Event, PollResult};
 use lameduck::settings::sources::Sources;
-use lameduck::supervisor::source_poller::{PollRequest, SourcePoller};
+use lameduck::supervisor::source_poller::SourcePoller;
 use lameduck_machine::activity::{IdleRule, WorkDirection};
+use lameduck_machine::io::PollRequest;
 use lameduck_machine::policy::{IdlePolicy, StreamsPorts};
 use lameduck_machine::reading::Reading;
 use lameduck_machine::target::Incarnation;
@@ -85,7 +86,7 @@ async fn counts_until_exit() -> Vec<u64> {
     let poller = SourcePoller::new(&sources, clock, queue);
     let poll = || {
         let (requested_at, timeout) = (clock.now(), Duration::from_secs(30));
-        poller.poll(PollRequest { requested_at, timeout, target: Some(target) });
+        poller.poll(PollRequest { requested_at, timeout, target: Some(target), keep_connection: true });
     };
 
     poll();

@@ -35,9 +35,9 @@ impl Pod {
                 Some(result) => self.answers.push_back(Input::SearchResult { requested_at, result }),
                 None => self.unanswered_searches.push(requested_at),
             },
-            Action::PollSources { requested_at, timeout, target } => {
-                self.poll_targets.push((requested_at, target));
-                self.on_poll_request(requested_at, timeout);
+            Action::PollSources(request) => {
+                self.poll_requests.push(request);
+                self.on_poll_request(request.requested_at, request.timeout);
             }
             Action::WatchTarget(incarnation) => {
                 let ended = self.ended.contains(&incarnation);
@@ -112,7 +112,7 @@ impl Pod {
 
     /// The target of the last poll that was requested at this instant.
     pub(in crate::machine_scripts) fn poll_target(&self, requested_at: Time) -> Option<Incarnation> {
-        self.poll_targets.iter().rev().find(|(at, _)| *at == requested_at).and_then(|(_, target)| *target)
+        self.poll_requests.iter().rev().find(|request| request.requested_at == requested_at)?.target
     }
 
     fn with_socket_count(&self, mut poll: Poll) -> Poll {

@@ -31,6 +31,13 @@ impl Pod {
         self
     }
 
+    /// Whether the last poll may keep its connection to the page.
+    pub(crate) fn keeps_connection(&mut self, keeps: bool) -> &mut Self {
+        let last = self.poll_requests.last().expect("a poll");
+        assert_eq!(last.keep_connection, keeps, "{last:?}, at {:?}", self.now);
+        self
+    }
+
     pub(crate) fn ready(&mut self) -> &mut Self {
         self.not_ready(None)
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lameduck_machine::io::Action;
+use lameduck_machine::io::{Action, PollRequest};
 use lameduck_machine::policy::SigtermPolicy;
 use lameduck_machine::result::{DrainResult, Outcome};
 use lameduck_machine::saved_drain::SavedDrain;
@@ -15,10 +15,12 @@ impl Oracle {
     pub(crate) fn on_action(&mut self, now: Time, action: &Action, saved: Option<&SavedDrain>) {
         match action {
             Action::FindTarget { requested_at, .. } => assert_eq!(*requested_at, now),
-            Action::PollSources { requested_at, timeout, target } => {
+            Action::PollSources(PollRequest { requested_at, timeout, target, keep_connection }) => {
                 let active = self.drain.as_ref().filter(|drain| drain.finished.is_none());
                 let ends_in_time = active.is_none_or(|drain| *requested_at + *timeout <= drain.deadline);
                 assert!(ends_in_time, "a poll can last beyond the deadline");
+                assert!(!keep_connection || active.is_none(), "a connection is kept in a drain");
+                self.connection_kept = *keep_connection;
                 self.readings.request(*requested_at, *timeout, *target);
             }
             Action::WatchTarget(incarnation) => self.on_watch(*incarnation),
@@ -92,6 +94,7 @@ impl Oracle {
             "{saved:?}"
         );
         assert!(self.policy.signal.is_some());
+        assert!(!self.connection_kept, "a connection is open when the signal is sent");
         if self.exit_status.is_some() {
             // The machine sent it before the exit was reported. It reaches no process.
             return;

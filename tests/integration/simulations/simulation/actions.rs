@@ -25,7 +25,7 @@ impl Simulation {
         self.oracle.on_action(self.now, &action, self.saved.as_ref());
         match action {
             Action::FindTarget { requested_at, .. } => self.search(requested_at),
-            Action::PollSources { requested_at, timeout, target } => self.poll(requested_at, timeout, target),
+            Action::PollSources(request) => self.poll(request.requested_at, request.timeout, request.target),
             Action::WatchTarget(incarnation) => {
                 self.watched = Some(incarnation);
                 let exists = self.process.as_ref().is_some_and(|process| process.incarnation == incarnation);
