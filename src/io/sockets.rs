@@ -65,13 +65,15 @@ impl OwnConnection {
 pub struct SocketReader {
     /// The server's ends of this process's connections, as long as they are in the table.
     own: Vec<Connection>,
+    /// The netlink socket of the last complete response. After an error, a socket may still hold a part of one.
+    netlink: Option<Netlink>,
     open: fn() -> Result<OwnedFd, Errno>,
     proc: PathBuf,
 }
 
 impl Default for SocketReader {
     fn default() -> Self {
-        Self { own: Vec::new(), open, proc: "/proc/net".into() }
+        Self { own: Vec::new(), netlink: None, open, proc: "/proc/net".into() }
     }
 }
 
@@ -113,21 +115,25 @@ impl SocketReader {
         self.own.extend(excluded.iter().filter(|own| own.cookie.is_some()));
     }
 
-    /// Reads the table over netlink. Each call opens a new socket, because an old one may still hold a part of a response.
-    fn read_netlink(&self, ports: &[u16], with_bytes: bool) -> Result<SocketTable, NetlinkError> {
+    /// Reads the table over netlink.
+    fn read_netlink(&mut self, ports: &[u16], with_bytes: bool) -> Result<SocketTable, NetlinkError> {
         let mut table = SocketTable::default();
-        let cannot_open = |errno| NetlinkError::new("cannot open a netlink socket", errno);
-        let socket = (self.open)().map_err(cannot_open)?;
-        let port_id = port_id(socket.as_fd()).map_err(cannot_open)?;
+        let mut netlink = match self.netlink.take() {
+            Some(netlink) => netlink,
+            None => {
+                Netlink::open(self.open).map_err(|errno| NetlinkError::new("cannot open a netlink socket", errno))?
+            }
+        };
         let mut buffer = vec![0; BUFFER_BYTES];
-        let mut sequence = 0;
         for family in [Family::V4, Family::V6] {
             for ports in ports.chunks(MAX_PORTS) {
-                sequence += 1;
+                netlink.sequence = netlink.sequence.wrapping_add(1);
+                let Netlink { port_id, sequence, .. } = netlink;
                 let dump = DumpRequest { family, ports, with_bytes, sequence, port_id };
-                exchange(socket.as_fd(), &dump, &mut buffer, &mut table)?;
+                exchange(netlink.socket.as_fd(), &dump, &mut buffer, &mut table)?;
             }
         }
+        self.netlink = Some(netlink);
         Ok(table)
     }
 
@@ -142,6 +148,22 @@ impl SocketReader {
             }
         }
         Ok(table)
+    }
+}
+
+/// A netlink socket on which no response is expected.
+#[derive(Debug)]
+struct Netlink {
+    socket: OwnedFd,
+    port_id: u32,
+    /// The sequence number of the last request.
+    sequence: u32,
+}
+
+impl Netlink {
+    fn open(open: fn() -> Result<OwnedFd, Errno>) -> Result<Self, Errno> {
+        let socket = open()?;
+        Ok(Self { port_id: port_id(socket.as_fd())?, socket, sequence: 0 })
     }
 }
 

@@ -117,6 +117,25 @@ fn missing_netlink_response_times_out() {
 }
 
 #[test]
+fn netlink_socket_is_kept_until_a_response_is_not_its_own() {
+    let server = Server::new("127.0.0.1:0", 3);
+    let mut reader = SocketReader::default();
+    let port_id = |reader: &SocketReader| reader.netlink.as_ref().map(|netlink| netlink.port_id);
+    assert_eq!(server.read(&mut reader, &[]).0.len(), 3);
+    let first = port_id(&reader);
+    assert_eq!(server.read(&mut reader, &[]).0.len(), 3);
+    assert!(first.is_some() && port_id(&reader) == first);
+    // A response to another request is still on its way.
+    let Netlink { socket, port_id, sequence } = reader.netlink.as_ref().unwrap();
+    let (ports, sequence) = (&[server.port()], sequence - 1);
+    let stale = DumpRequest { family: Family::V4, ports, with_bytes: true, sequence, port_id: *port_id };
+    send(socket, &stale.request(), SendFlags::empty()).unwrap();
+    let error = reader.read(&[server.port()], true, &[]).unwrap_err().to_string();
+    assert!(error.contains("invalid netlink response"), "{error}");
+    assert_eq!(server.read(&mut reader, &[]).0.len(), 3);
+}
+
+#[test]
 fn reads_more_ports_than_one_filter_holds() {
     let server = Server::new("127.0.0.1:0", 2);
     let ports: Vec<u16> = (1..=4000).chain([server.port()]).collect();
