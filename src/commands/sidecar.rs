@@ -57,7 +57,10 @@ async fn supervise(settings: &Settings) -> Result<Exit, CommandError> {
     let server = tokio::spawn(hook::serve(listener, ServerState { queue, token }, slots.clone()));
     let policy = startup::policy(settings, observation_start(&clock));
     let supervisor = Supervisor::new(clock, policy, saved, move |action| effects.perform(action));
-    let last = supervisor.with_names(startup::wanted(settings)).run(events).await;
+    // As a task, because each wake-up of the runtime's main future costs two more system calls.
+    let run = tokio::spawn(supervisor.with_names(startup::wanted(settings)).run(events));
+    let failed = |error| CommandError::new(Exit::Internal, format!("the event loop has failed: {error}"));
+    let last = run.await.map_err(failed)?;
     server.abort();
     slots.wait_until_free(FLUSH_TIMEOUT).await;
     Ok(exit(&last))
