@@ -3,6 +3,7 @@
 
 mod clients;
 mod go;
+mod held_connection;
 mod java;
 mod matrix;
 mod node;
@@ -77,6 +78,9 @@ fn passes(mode: Mode, words: &[&str]) -> bool {
     };
     let all = [node::SCENARIOS, python::SCENARIOS, go::SCENARIOS, java::SCENARIOS].concat();
     let selected: Vec<Scenario> = all.into_iter().filter(is_selected).collect();
+    if selected.iter().any(|scenario| scenario.way == node::WAITING.1) {
+        held_connection::delays_exit();
+    }
     let results = runner::run(&selected);
     let passed: Vec<_> = results.iter().filter_map(|(scenario, report)| Some((*scenario, report.as_ref()?))).collect();
     let tables = matrix::tables(&passed);

@@ -3,9 +3,12 @@
 use nix::sys::signal::Signal;
 
 use crate::clients::Protocol;
-use crate::scenario::Behavior::{Drains, Drops};
+use crate::scenario::Behavior::{Drains, DrainsUncounted, Drops};
 use crate::scenario::{CountedBy, Scenario};
 use crate::server::Program;
+
+/// Waits for every connection before it exits.
+pub(crate) const WAITING: (Program, &str) = (Program { language: "node", command: &["node", "http.js"] }, "close-18");
 
 const HTTP: Scenario = Scenario {
     server: "Node `http`",
@@ -39,6 +42,13 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario { on_signal: "`closeAllConnections()`, exit 1 s later", way: "close-all", ..HTTP },
     Scenario { on_signal: "`server.close()`", way: "close", behavior: Drains, ..HTTP },
     Scenario { on_signal: "`server.close()`", way: "close", behavior: Drains, signal: Signal::SIGTERM, ..HTTP },
+    Scenario {
+        on_signal: "`server.close()` of Node 18",
+        way: "close-18",
+        behavior: DrainsUncounted,
+        counted_by: CountedBy::PageOnSamePort,
+        ..HTTP
+    },
     Scenario { streams: 0, behavior: Drains, ..HTTP },
     WS,
     Scenario { server: "Node `ws`, one WebSocket", streams: 1, ..WS },

@@ -88,10 +88,20 @@ impl Server {
 
     /// Sends this signal, if the server still runs; waits until it has ended.
     pub(crate) fn end_on(&self, signal: Signal) -> End {
+        self.send(signal);
+        self.wait_until_ended()
+    }
+
+    /// Sends this signal, if the server still runs.
+    pub(crate) fn send(&self, signal: Signal) {
         if self.end.get().is_none() {
             // It may end meanwhile.
             let _ = kill(self.pid, signal);
         }
+    }
+
+    /// Waits until the server has ended.
+    pub(crate) fn wait_until_ended(&self) -> End {
         wait_until(|| self.end.get().is_some());
         *self.end.get().expect("it has ended")
     }
