@@ -1,26 +1,29 @@
 //! The sidecar under measurement.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use lameduck_test_support::shipped::{Process, Result, status};
+use lameduck_test_support::shipped::{Process, Result};
 
+use crate::page_server::PageServer;
+use crate::peers::median;
 use crate::process::{context_switches, count_system_calls, cpu_time};
 
 /// The interval between polls. The default is a second.
-const INTERVAL: &str = "20ms";
-/// The polls of one measurement, and how many measurements the median is taken of.
+pub(crate) const INTERVAL: Duration = Duration::from_millis(20);
+/// The polls of one round, and how many rounds the median is taken of.
 const POLLS: u32 = 50;
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 5;
 
 /// A sidecar that polls.
-pub(crate) struct Sidecar {
+pub(crate) struct Sidecar<'a> {
     process: Process,
     address: String,
+    server: &'a PageServer,
 }
 
 /// The cost of one poll.
@@ -28,19 +31,19 @@ pub(crate) struct Cost {
     pub(crate) cpu: Duration,
     pub(crate) system_calls: Option<u64>,
     pub(crate) context_switches: u64,
-    pub(crate) threads: u64,
 }
 
-impl Sidecar {
+impl<'a> Sidecar<'a> {
     /// Starts the binary with these arguments, and waits until it has polled.
-    pub(crate) fn start(binary: &Path, arguments: &[&str]) -> Result<Self> {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    pub(crate) fn start(binary: &Path, arguments: &[&str], server: &'a PageServer) -> Result<Self> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = format!("127.0.0.1:{port}");
         let mut command = Command::new(binary);
         command.args(["sidecar", "--grace-period", "1h", "--lame-duck", "0s", "--state-dir", "none"]);
-        command.args(["--preset", "generic", "--poll-interval", INTERVAL, "--listen", &address]).args(arguments);
+        let interval = format!("{}ms", INTERVAL.as_millis());
+        command.args(["--preset", "generic", "--poll-interval", &interval, "--listen", &address]).args(arguments);
         let process = Process(command.stderr(Stdio::null()).spawn()?);
-        let sidecar = Self { process, address };
+        let sidecar = Self { process, address, server };
         sidecar.wait_for_polls(POLLS)?;
         Ok(sidecar)
     }
@@ -65,34 +68,25 @@ impl Sidecar {
             cpu.push(cpu_time(pid)?.saturating_sub(before) / polls);
             switches.push(context_switches(pid)?.saturating_sub(switches_before) / u64::from(polls));
         }
-        cpu.sort_unstable();
         switches.sort_unstable();
         Ok(Cost {
-            cpu: cpu[ROUNDS / 2],
+            cpu: median(&mut cpu),
             context_switches: switches[ROUNDS / 2],
-            threads: status(pid, "Threads")?,
             system_calls: count_system_calls(pid, summary, || self.wait_for_polls(POLLS))?,
         })
     }
 
-    /// Waits for at least this many polls, and returns their number. Asks rarely: the answers cost CPU time, too.
+    /// Waits for at least this many polls, and returns their number.
     fn wait_for_polls(&self, count: u32) -> Result<u32> {
-        let first = self.polls()?;
-        for _ in 0..240 {
-            thread::sleep(Duration::from_millis(500));
-            let polls = self.polls()? - first;
+        let first = self.server.requests();
+        for _ in 0..2400 {
+            thread::sleep(Duration::from_millis(50));
+            let polls = self.server.requests() - first;
             if polls >= count {
                 return Ok(polls);
             }
         }
         Err(format!("no {count} polls in two minutes").into())
-    }
-
-    /// How often the sidecar has read the page.
-    fn polls(&self) -> Result<u32> {
-        let series = "lameduck_source_readings_total{source=\"metrics\",result=\"ok\"} ";
-        let page = self.get("/metrics")?;
-        Ok(page.lines().find_map(|line| line.strip_prefix(series)?.parse().ok()).unwrap_or(0))
     }
 
     fn get(&self, path: &str) -> Result<String> {

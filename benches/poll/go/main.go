@@ -1,4 +1,4 @@
-// Reads a metrics page with expfmt in a loop, as a program of a few lines would.
+// Reads a metrics page with expfmt in a loop, as a short program does it.
 //
 //	poll URL FAMILY COUNT
 //
