@@ -39,6 +39,10 @@ soak seconds="60":
 overload:
     cargo bench --bench overload
 
+# Measures what a poll costs, next to a loop in Go. `just poll --all` measures every combination.
+poll *options:
+    cargo bench --bench poll -- {{options}}
+
 # Throughput of the metrics page parser, compared with a bare line scan and with prometheus-parse.
 bench:
     cargo bench --bench exposition

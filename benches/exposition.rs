@@ -1,10 +1,11 @@
-//! Throughput of the metrics page parser, compared with a bare line scan and with `prometheus-parse`:
-//! `cargo bench --bench exposition`.
+//! Throughput of the metrics page parser, compared with a bare line scan and with `prometheus-parse`; with three
+//! selectors by name, with one, and with one by a pattern of the name: `cargo bench --bench exposition`.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
 use std::fmt::Write;
 use std::hint::black_box;
+use std::slice;
 use std::time::{Duration, Instant};
 
 use lameduck_parsers::exposition::{Format, Page};
@@ -14,15 +15,25 @@ use lameduck_parsers::selector::Selector;
 const BUDGET: Duration = Duration::from_secs(1);
 
 fn main() {
-    let selectors = ["engine_active_requests", "engine_flux_used_streams", "flux_used_streams"]
-        .map(|text| text.parse::<Selector>().expect("the selectors are valid"));
+    let selector = |text: &str| text.parse::<Selector>().expect("the selectors are valid");
+    let selectors = ["engine_active_requests", "engine_flux_used_streams", "flux_used_streams"].map(selector);
+    let [name, pattern] = ["engine_active_requests", "{__name__=~\"engine_active.+\"}"].map(selector);
     println!("{:<8} {:<18} {:>12} {:>10} {:>10}", "page", "parser", "median", "MB/s", "of a scan");
     for (label, size) in [("10 kB", 10_000), ("1 MB", 1_000_000)] {
         let page = page(size);
         let scan = median(|| scan(black_box(page.as_bytes())));
         let ours = median(|| parse_with_page(black_box(&page), &selectors));
+        let one_name = median(|| parse_with_page(black_box(&page), slice::from_ref(&name)));
+        let one_pattern = median(|| parse_with_page(black_box(&page), slice::from_ref(&pattern)));
         let theirs = median(|| parse_with_prometheus(black_box(&page)));
-        for (parser, time) in [("memchr line scan", scan), ("exposition::Page", ours), ("prometheus-parse", theirs)] {
+        let rows = [
+            ("memchr line scan", scan),
+            ("exposition::Page", ours),
+            ("with one name", one_name),
+            ("with one pattern", one_pattern),
+            ("prometheus-parse", theirs),
+        ];
+        for (parser, time) in rows {
             report(label, parser, page.len(), time, scan);
         }
     }
