@@ -20,7 +20,7 @@ use rustix::net::{
 
 use lameduck_machine::socket_table::{Connection, SocketTable};
 use lameduck_parsers::proc_net_tcp;
-use lameduck_parsers::sockdiag::{self, DumpRequest, Family, MAX_PORTS, Progress};
+use lameduck_parsers::sockdiag::{self, DumpRequest, MAX_PORTS, Progress};
 
 /// How long one datagram of the response may take. The kernel creates it during the call, so this is never reached.
 const NETLINK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -125,13 +125,11 @@ impl SocketReader {
             }
         };
         let mut buffer = vec![0; BUFFER_BYTES];
-        for family in [Family::V4, Family::V6] {
-            for ports in ports.chunks(MAX_PORTS) {
-                netlink.sequence = netlink.sequence.wrapping_add(1);
-                let Netlink { port_id, sequence, .. } = netlink;
-                let dump = DumpRequest { family, ports, with_bytes, sequence, port_id };
-                exchange(netlink.socket.as_fd(), &dump, &mut buffer, &mut table)?;
-            }
+        for ports in ports.chunks(MAX_PORTS) {
+            netlink.sequence = netlink.sequence.wrapping_add(1);
+            let Netlink { port_id, sequence, .. } = netlink;
+            let dump = DumpRequest { ports, with_bytes, sequence, port_id };
+            exchange(netlink.socket.as_fd(), &dump, &mut buffer, &mut table)?;
         }
         self.netlink = Some(netlink);
         Ok(table)

@@ -1,5 +1,7 @@
 //! The kernel's socket table over netlink: encoding of the request and parsing of the response.
 //!
+//! The older of the kernel's two requests is used, because it lists both address families in one pass over the table.
+//!
 //! Sources: `sock_diag(7)`, `netlink(7)`; Linux, `include/uapi/linux/{netlink,sock_diag,inet_diag,tcp}.h`, and
 //! `net/ipv4/inet_diag.c` for the filter. Numbers are in host byte order, ports and addresses in
 //! network byte order.
@@ -10,8 +12,8 @@ use std::{fmt, io};
 use crate::tcp::{Entry, state};
 use lameduck_machine::socket_table::{Bytes, Connection, SocketTable};
 
-const SOCK_DIAG_BY_FAMILY: u16 = 20;
-const IPPROTO_TCP: u8 = 6;
+/// The TCP sockets of all families. `SOCK_DIAG_BY_FAMILY` would need one pass for each.
+const TCPDIAG_GETSOCK: u16 = 18;
 const NLMSG_NOOP: u16 = 1;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
@@ -21,8 +23,9 @@ const NLM_F_DUMP_INTR: u16 = 0x10;
 const NLM_F_DUMP: u16 = 0x300;
 /// Size of `struct nlmsghdr`.
 const HEADER: usize = 16;
-/// Size of `struct inet_diag_req_v2`.
-const REQUEST: usize = 56;
+/// Size of `struct inet_diag_req`, and the offset of its states.
+const REQUEST: usize = 60;
+const REQUEST_STATES: usize = 52;
 /// Size of `struct inet_diag_msg`.
 const SOCKET: usize = 72;
 const INET_DIAG_REQ_BYTECODE: u16 = 1;
@@ -41,20 +44,13 @@ const STATES: u32 = 1 << state::ESTABLISHED
     | 1 << state::LISTEN
     | 1 << state::CLOSING;
 
-/// An address family, with its kernel number. A dual-stack socket lists its IPv4 clients only under [`Family::V6`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    /// `AF_INET`.
-    V4 = 2,
-    /// `AF_INET6`.
-    V6 = 10,
-}
+/// The kernel's numbers of the address families. The IPv4 clients of a dual-stack socket have [`AF_INET6`].
+const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
 
-/// A request for the sockets of one family on some local ports.
+/// A request for the sockets on some local ports.
 #[derive(Clone, Copy, Debug)]
 pub struct DumpRequest<'a> {
-    /// The address family.
-    pub family: Family,
     /// The local ports: at least one, at most [`MAX_PORTS`].
     pub ports: &'a [u16],
     /// Whether to request the bytes that each connection has carried.
@@ -109,15 +105,17 @@ impl DumpRequest<'_> {
         let length = HEADER + REQUEST + 4 + filter.len();
         let mut message = Vec::with_capacity(length);
         message.extend(u32::try_from(length).unwrap_or(u32::MAX).to_ne_bytes());
-        message.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+        message.extend(TCPDIAG_GETSOCK.to_ne_bytes());
         message.extend((NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
         message.extend(self.sequence.to_ne_bytes());
         message.extend(self.port_id.to_ne_bytes());
         let extensions = u8::from(self.with_bytes) << (INET_DIAG_INFO - 1);
-        message.extend([self.family as u8, IPPROTO_TCP, extensions, 0]);
+        // The kernel ignores the family and the lengths of addresses. Zero address and cookie match any socket.
+        message.extend([0, 0, 0, extensions]);
+        message.resize(HEADER + REQUEST_STATES, 0);
         message.extend(STATES.to_ne_bytes());
-        // Zero address and cookie match any socket. The filter follows as an attribute.
         message.resize(HEADER + REQUEST, 0);
+        // The filter is an attribute.
         message.extend(offset(4 + filter.len()).to_ne_bytes());
         message.extend(INET_DIAG_REQ_BYTECODE.to_ne_bytes());
         message.extend(filter);
@@ -161,20 +159,17 @@ impl DumpRequest<'_> {
             // A kernel without the TCP diag module ends an empty list with ENOENT, which must not count as zero.
             NLMSG_DONE => errno(number()?).map_or(Ok(Progress::Done), Err),
             NLMSG_OVERRUN => Err(Error::Overrun),
-            SOCK_DIAG_BY_FAMILY => self.read_socket(payload, table).map(|()| Progress::More),
+            TCPDIAG_GETSOCK => self.read_socket(payload, table).map(|()| Progress::More),
             _ => Err(Error::Malformed("unknown message type")),
         }
     }
 
     fn read_socket(&self, payload: &[u8], table: &mut SocketTable) -> Result<(), Error> {
         let (socket, attributes) = payload.split_first_chunk::<SOCKET>().ok_or(Error::Malformed("socket length"))?;
-        if socket[0] != self.family as u8 {
-            return Err(Error::Malformed("socket of another family"));
-        }
         let [low, high] = [44, 48].map(|at| u64::from(u32_of(socket, at)));
         let connection = Connection {
-            local: self.address(socket, 4, 8),
-            peer: self.address(socket, 6, 24),
+            local: address(socket, 4, 8)?,
+            peer: address(socket, 6, 24)?,
             cookie: Some(high << 32 | low),
             bytes: bytes_carried(attributes)?,
         };
@@ -182,16 +177,17 @@ impl DumpRequest<'_> {
         Entry { state: socket[1], unacknowledged, has_inode, connection }.insert_into(table, self.ports);
         Ok(())
     }
+}
 
-    /// Decodes the port and the address at these offsets.
-    fn address(&self, socket: &[u8; SOCKET], port: usize, address: usize) -> SocketAddr {
-        let bytes: [u8; 16] = std::array::from_fn(|index| socket[address + index]);
-        let ip = match self.family {
-            Family::V4 => IpAddr::from([bytes[0], bytes[1], bytes[2], bytes[3]]),
-            Family::V6 => Ipv6Addr::from(bytes).to_canonical(),
-        };
-        SocketAddr::new(ip, u16::from_be_bytes([socket[port], socket[port + 1]]))
-    }
+/// Decodes the port and the address at these offsets.
+fn address(socket: &[u8; SOCKET], port: usize, address: usize) -> Result<SocketAddr, Error> {
+    let bytes: [u8; 16] = std::array::from_fn(|index| socket[address + index]);
+    let ip = match socket[0] {
+        AF_INET => IpAddr::from([bytes[0], bytes[1], bytes[2], bytes[3]]),
+        AF_INET6 => Ipv6Addr::from(bytes).to_canonical(),
+        _ => return Err(Error::Malformed("socket of another family")),
+    };
+    Ok(SocketAddr::new(ip, u16::from_be_bytes([socket[port], socket[port + 1]])))
 }
 
 /// Encodes the filter program with which the kernel skips the sockets of other ports.

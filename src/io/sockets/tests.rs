@@ -128,7 +128,7 @@ fn netlink_socket_is_kept_until_a_response_is_not_its_own() {
     // A response to another request is still on its way.
     let Netlink { socket, port_id, sequence } = reader.netlink.as_ref().unwrap();
     let (ports, sequence) = (&[server.port()], sequence - 1);
-    let stale = DumpRequest { family: Family::V4, ports, with_bytes: true, sequence, port_id: *port_id };
+    let stale = DumpRequest { ports, with_bytes: true, sequence, port_id: *port_id };
     send(socket, &stale.request(), SendFlags::empty()).unwrap();
     let error = reader.read(&[server.port()], true, &[]).unwrap_err().to_string();
     assert!(error.contains("invalid netlink response"), "{error}");

@@ -2,13 +2,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Responses of Linux 6.18, each joined into one datagram.
+/// Sockets of IPv4 and of IPv6 as Linux 6.18 lists them, each joined into one datagram.
 const INET: &[u8] = include_bytes!("../../fixtures/sockdiag-inet.bin");
 const INET6: &[u8] = include_bytes!("../../fixtures/sockdiag-inet6.bin");
 /// The requests for them.
-const V4: DumpRequest =
-    DumpRequest { family: Family::V4, ports: &[8080, 8081, 9090], with_bytes: true, sequence: 1, port_id: 4711 };
-const V6: DumpRequest = DumpRequest { family: Family::V6, sequence: 2, ..V4 };
+const REQUEST_1: DumpRequest = DumpRequest { ports: &[8080, 8081, 9090], with_bytes: true, sequence: 1, port_id: 4711 };
+const REQUEST_2: DumpRequest = DumpRequest { sequence: 2, ..REQUEST_1 };
 /// Size of the message that ends a response.
 const END: usize = 20;
 
@@ -24,7 +23,7 @@ fn rows(table: &SocketTable) -> Vec<(u16, String, Option<u64>)> {
     rows
 }
 
-/// A message of the response to [`V4`].
+/// A message of the response to [`REQUEST_1`].
 fn message(kind: u16, flags: u16, payload: &[u8]) -> Vec<u8> {
     let mut message = u32::try_from(HEADER + payload.len()).unwrap().to_ne_bytes().to_vec();
     message.extend([kind.to_ne_bytes(), flags.to_ne_bytes()].concat());
@@ -39,7 +38,7 @@ fn socket(attributes: &[u8]) -> Vec<u8> {
     payload[..2].copy_from_slice(&[2, state::ESTABLISHED]);
     payload[4..6].copy_from_slice(&8080_u16.to_be_bytes());
     payload.extend(attributes);
-    message(SOCK_DIAG_BY_FAMILY, 2, &payload)
+    message(TCPDIAG_GETSOCK, 2, &payload)
 }
 
 fn attribute(kind: u16, length: usize, value: &[u8]) -> Vec<u8> {
@@ -47,14 +46,14 @@ fn attribute(kind: u16, length: usize, value: &[u8]) -> Vec<u8> {
 }
 
 fn carried(attributes: &[u8]) -> Result<Option<Bytes>, Error> {
-    let (_, table) = read(V4, &socket(attributes))?;
+    let (_, table) = read(REQUEST_1, &socket(attributes))?;
     assert_eq!(table.connections.len(), 1);
     Ok(table.connections[0].bytes)
 }
 
 #[test]
 fn captured_response_is_parsed() {
-    let (progress, table) = read(V4, INET).unwrap();
+    let (progress, table) = read(REQUEST_1, INET).unwrap();
     assert_eq!(progress, Progress::Done);
     let client = |port, received| (8080, format!("127.0.0.2:{port}"), Some(received));
     // The second client has sent a FIN, which counts as a byte.
@@ -69,7 +68,7 @@ fn captured_response_is_parsed() {
 
 #[test]
 fn dual_stack_socket_lists_ipv4_clients_under_ipv6() {
-    let (_, table) = read(V6, INET6).unwrap();
+    let (_, table) = read(REQUEST_2, INET6).unwrap();
     let rows = rows(&table);
     assert_eq!(rows, [(9090, "127.0.0.2:40004".into(), Some(1000)), (9090, "[::1]:40005".into(), Some(0))]);
     assert_eq!(table.listening, [9090]);
@@ -77,13 +76,13 @@ fn dual_stack_socket_lists_ipv4_clients_under_ipv6() {
 
 #[test]
 fn other_ports_are_ignored_even_if_kernel_sends_them() {
-    let (_, table) = read(DumpRequest { ports: &[8081], ..V4 }, INET).unwrap();
+    let (_, table) = read(DumpRequest { ports: &[8081], ..REQUEST_1 }, INET).unwrap();
     assert_eq!((table.connections.len(), table.listening), (0, vec![8081]));
 }
 
 #[test]
 fn response_without_end_is_not_done() {
-    let (progress, table) = read(V4, &INET[..INET.len() - END]).unwrap();
+    let (progress, table) = read(REQUEST_1, &INET[..INET.len() - END]).unwrap();
     assert_eq!((progress, table.connections.len()), (Progress::More, 3));
 }
 
@@ -91,23 +90,23 @@ fn response_without_end_is_not_done() {
 fn datagram_cut_within_message_is_rejected() {
     let boundaries: Vec<usize> = [0, 408, 816, 1224, 1632, 2040].into();
     for cut in (0..INET.len()).filter(|cut| !boundaries.contains(cut)) {
-        assert!(read(V4, &INET[..cut]).is_err(), "cut at {cut}");
+        assert!(read(REQUEST_1, &INET[..cut]).is_err(), "cut at {cut}");
     }
-    assert_eq!(read(V4, &[]), Err(Error::Malformed("empty datagram")));
+    assert_eq!(read(REQUEST_1, &[]), Err(Error::Malformed("empty datagram")));
 }
 
 #[test]
 fn empty_list_that_ends_with_error_is_not_zero() {
-    let end = |number: i32| read(V4, &message(NLMSG_DONE, 2, &number.to_ne_bytes()));
+    let end = |number: i32| read(REQUEST_1, &message(NLMSG_DONE, 2, &number.to_ne_bytes()));
     assert_eq!(end(-2), Err(Error::Kernel(2)));
     assert_eq!(end(i32::MIN), Err(Error::Kernel(i32::MAX)));
     assert_eq!(end(0).unwrap().0, Progress::Done);
-    assert!(matches!(read(V4, &message(NLMSG_DONE, 2, &[])), Err(Error::Malformed(_))));
+    assert!(matches!(read(REQUEST_1, &message(NLMSG_DONE, 2, &[])), Err(Error::Malformed(_))));
 }
 
 #[test]
 fn kernel_error_is_returned() {
-    let error = |payload: &[u8]| read(V4, &message(NLMSG_ERROR, 0, payload)).unwrap_err();
+    let error = |payload: &[u8]| read(REQUEST_1, &message(NLMSG_ERROR, 0, payload)).unwrap_err();
     assert_eq!(error(&[(-22_i32).to_ne_bytes().as_slice(), &INET[..HEADER]].concat()), Error::Kernel(22));
     assert!(matches!(error(&0_i32.to_ne_bytes()), Error::Malformed(_)));
     assert!(matches!(error(&[255]), Error::Malformed(_)));
@@ -115,18 +114,20 @@ fn kernel_error_is_returned() {
 
 #[test]
 fn interrupted_dump_is_rejected_even_at_its_end() {
-    for kind in [NLMSG_DONE, NLMSG_NOOP, SOCK_DIAG_BY_FAMILY] {
-        assert_eq!(read(V4, &message(kind, 2 | NLM_F_DUMP_INTR, &[0; SOCKET])), Err(Error::Interrupted));
+    for kind in [NLMSG_DONE, NLMSG_NOOP, TCPDIAG_GETSOCK] {
+        assert_eq!(read(REQUEST_1, &message(kind, 2 | NLM_F_DUMP_INTR, &[0; SOCKET])), Err(Error::Interrupted));
     }
-    assert_eq!(read(V4, &message(NLMSG_OVERRUN, 0, &[])), Err(Error::Overrun));
+    assert_eq!(read(REQUEST_1, &message(NLMSG_OVERRUN, 0, &[])), Err(Error::Overrun));
 }
 
 #[test]
 fn response_to_another_request_is_rejected() {
-    assert_eq!(read(DumpRequest { sequence: 2, ..V4 }, INET), Err(Error::Mismatched));
-    assert_eq!(read(DumpRequest { port_id: 4712, ..V4 }, INET), Err(Error::Mismatched));
-    assert!(matches!(read(DumpRequest { sequence: 1, ..V6 }, INET), Err(Error::Malformed(_))));
-    assert!(matches!(read(V4, &message(21, 2, &[0; SOCKET])), Err(Error::Malformed(_))));
+    assert_eq!(read(DumpRequest { sequence: 2, ..REQUEST_1 }, INET), Err(Error::Mismatched));
+    assert_eq!(read(DumpRequest { port_id: 4712, ..REQUEST_1 }, INET), Err(Error::Mismatched));
+    let mut unix_socket = socket(&[]);
+    unix_socket[HEADER] = 1;
+    assert_eq!(read(REQUEST_1, &unix_socket), Err(Error::Malformed("socket of another family")));
+    assert!(matches!(read(REQUEST_1, &message(21, 2, &[0; SOCKET])), Err(Error::Malformed(_))));
 }
 
 #[test]
@@ -134,15 +135,15 @@ fn wrong_lengths_are_rejected() {
     for length in [0, 1, 15, 21, 24, u32::MAX] {
         let mut end = message(NLMSG_DONE, 2, &[0; 4]);
         end[..4].copy_from_slice(&length.to_ne_bytes());
-        assert!(read(V4, &end).is_err(), "{length}");
+        assert!(read(REQUEST_1, &end).is_err(), "{length}");
     }
-    assert!(read(V4, &message(SOCK_DIAG_BY_FAMILY, 2, &[2; SOCKET - 1])).is_err());
+    assert!(read(REQUEST_1, &message(TCPDIAG_GETSOCK, 2, &[2; SOCKET - 1])).is_err());
     for length in [0, 3, 9, 65535] {
         assert!(carried(&attribute(8, length, &[0; 4])).is_err(), "{length}");
     }
     assert!(carried(&[4]).is_err());
     let two_ends = message(NLMSG_DONE, 2, &[0; 4]).repeat(2);
-    assert_eq!(read(V4, &two_ends), Err(Error::Malformed("data after the end")));
+    assert_eq!(read(REQUEST_1, &two_ends), Err(Error::Malformed("data after the end")));
 }
 
 #[test]
@@ -169,7 +170,7 @@ fn tcp_info_of_any_kernel_version_is_parsed() {
 fn cookie_has_low_word_first() {
     let mut message = socket(&[]);
     message[HEADER + 44..HEADER + 52].copy_from_slice(&[1, 0, 0, 0, 2, 0, 0, 0]);
-    let (_, table) = read(V4, &message).unwrap();
+    let (_, table) = read(REQUEST_1, &message).unwrap();
     assert_eq!(table.connections[0].cookie, Some(0x2_0000_0001));
 }
 
@@ -183,17 +184,17 @@ fn unknown_attributes_are_ignored() {
 
 #[test]
 fn bytes_are_requested_only_if_wanted() {
-    assert_eq!(V4.request()[HEADER..HEADER + 4], [2, 6, 2, 0]);
-    assert_eq!(DumpRequest { with_bytes: false, ..V6 }.request()[HEADER..HEADER + 4], [10, 6, 0, 0]);
+    assert_eq!(REQUEST_1.request()[HEADER..HEADER + 4], [0, 0, 0, 2]);
+    assert_eq!(DumpRequest { with_bytes: false, ..REQUEST_2 }.request()[HEADER..HEADER + 4], [0; 4]);
 }
 
 #[test]
 fn request_has_length_sequence_port_id_and_filter() {
-    let request = V6.request();
+    let request = REQUEST_2.request();
     assert_eq!(u32_at(&request, 0), u32::try_from(request.len()).ok());
-    assert_eq!((u16_at(&request, 4), u16_at(&request, 6)), (Some(20), Some(0x301)));
+    assert_eq!((u16_at(&request, 4), u16_at(&request, 6)), (Some(18), Some(0x301)));
     assert_eq!((u32_at(&request, 8), u32_at(&request, 12)), (Some(2), Some(4711)));
-    assert_eq!(u32_at(&request, 20), Some(0b1111_0011_0010));
+    assert_eq!(u32_at(&request, HEADER + REQUEST_STATES), Some(0b1111_0011_0010));
     assert_eq!(u16_at(&request, HEADER + REQUEST), u16::try_from(request.len() - HEADER - REQUEST).ok());
 }
 
@@ -232,16 +233,16 @@ proptest! {
 
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
-        let _ = read(V4, &bytes);
-        let _ = read(V4, &socket(&bytes));
-        let _ = read(V4, &message(SOCK_DIAG_BY_FAMILY, 2, &bytes));
+        let _ = read(REQUEST_1, &bytes);
+        let _ = read(REQUEST_1, &socket(&bytes));
+        let _ = read(REQUEST_1, &message(TCPDIAG_GETSOCK, 2, &bytes));
     }
 
     #[test]
     fn no_corrupted_response_panics(place in 0..INET.len(), bits in any::<u8>(), cut in 0..=INET.len()) {
         let mut corrupted = INET.to_vec();
         corrupted[place] ^= bits;
-        let _ = read(V4, &corrupted);
-        let _ = read(V4, &corrupted[..cut]);
+        let _ = read(REQUEST_1, &corrupted);
+        let _ = read(REQUEST_1, &corrupted[..cut]);
     }
 }
