@@ -16,7 +16,7 @@ use crate::io::hook::token::{TokenFile, is_loopback};
 use crate::io::hook::{self, ServerState};
 use crate::io::log::Nullable;
 use crate::io::process::{own_age, own_start_ticks};
-use crate::io::signals;
+use crate::io::signals::Sigterm;
 use crate::io::state::StateFile;
 use crate::queue::Event;
 use crate::settings::Settings;
@@ -46,9 +46,8 @@ async fn supervise(settings: &Settings) -> Result<Exit, CommandError> {
     log_start(settings, &listener);
     let clock = Clock::start();
     let (queue, events) = mpsc::channel(startup::QUEUE);
-    let on_sigterm = queue.clone();
-    signals::watch_sigterm(move |sender| drop(on_sigterm.blocking_send(Event::Sigterm(sender))))
-        .map_err(|error| startup_error(&error))?;
+    let sigterm = Sigterm::install().map_err(|error| startup_error(&error))?;
+    tokio::spawn(forward(sigterm, queue.clone()));
     let state = state_file(settings, &listener);
     let saved = state.as_ref().and_then(|state| startup::load_saved_drain(state, clock.now()));
     let finder = startup::target_finder(settings, false);
@@ -64,6 +63,16 @@ async fn supervise(settings: &Settings) -> Result<Exit, CommandError> {
     server.abort();
     slots.wait_until_free(FLUSH_TIMEOUT).await;
     Ok(exit(&last))
+}
+
+/// Queues every SIGTERM.
+async fn forward(mut sigterm: Sigterm, queue: mpsc::Sender<Event>) {
+    while let Ok(senders) = sigterm.receive().await {
+        for sender in senders {
+            // Sending fails if the event loop has ended.
+            let _ = queue.send(Event::Sigterm(sender)).await;
+        }
+    }
 }
 
 /// The pod is observed since this process started.
