@@ -38,6 +38,7 @@ pub mod metrics;
 pub mod nonblocking;
 pub mod page;
 pub mod private_file;
+pub mod proc_file;
 pub mod process;
 pub mod report;
 pub mod rounding;

@@ -9,6 +9,7 @@ use lameduck_machine::io::{Action, CallKind, CallerId, Input, Reply};
 use lameduck_machine::policy::Policy;
 use lameduck_machine::saved_drain::SavedDrain;
 use lameduck_machine::snapshot::Snapshot;
+use lameduck_machine::target::Incarnation;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::io::clock::Clock;
@@ -47,8 +48,8 @@ pub struct Supervisor<P> {
 /// The result of an action, if it is known immediately.
 #[derive(Debug)]
 pub enum ActionResult {
-    /// An input for the machine.
-    Input(Input),
+    /// Whether the signal was sent to this target.
+    Signalled(Incarnation, bool),
     /// Whether SIGKILL was sent. Only the metrics need this.
     Killed(bool),
 }
@@ -186,7 +187,7 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
 
     fn perform(&mut self, action: Action) {
         match (self.perform)(action) {
-            Some(ActionResult::Input(input)) => self.handle(input),
+            Some(ActionResult::Signalled(target, sent)) => self.handle(Input::SignalResult(target, sent)),
             Some(ActionResult::Killed(sent)) => self.metrics.record_signal("SIGKILL", sent),
             None => {}
         }

@@ -10,6 +10,7 @@ use crate::commands::{CommandError, Exit};
 use crate::io::clock::Clock;
 use crate::io::log::{Log, Nullable};
 use crate::io::process::TargetFinder;
+use crate::io::process::signalling::SignalRules;
 use crate::io::state::StateFile;
 use crate::io::termination::TerminationLog;
 use crate::queue::Event;
@@ -67,8 +68,7 @@ pub(super) fn policy(settings: &Settings, observed_since: ObservationStart) -> P
 pub(super) fn target_finder(settings: &Settings, ignore_exec_sessions: bool) -> TargetFinder {
     TargetFinder {
         matcher: settings.matcher.clone(),
-        signal: settings.signal,
-        assume_signal_caught: settings.assume_signal_caught,
+        rules: SignalRules { signal: settings.signal, assume_caught: settings.assume_signal_caught },
         ignore_exec_sessions,
     }
 }
@@ -103,7 +103,7 @@ pub(super) fn effects(
     state: Option<StateFile>,
 ) -> Result<Effects, CommandError> {
     let (path, create) = settings.termination_log.clone();
-    let poller = SourcePoller::new(&settings.sources, clock, queue.clone());
+    let poller = SourcePoller::new(&settings.sources, finder.rules, clock, queue.clone());
     Effects::new(queue, finder, poller, state, TerminationLog { path, create }).map_err(|error| startup_error(&error))
 }
 

@@ -1,10 +1,8 @@
 //! Whether an incarnation of a process is still alive.
 
-use std::path::Path;
 use std::{fs, io};
 
-use nix::errno::Errno;
-
+use crate::io::proc_file::{self, is_gone};
 use lameduck_machine::target::Incarnation;
 use lameduck_parsers::procfs::Stat;
 
@@ -44,11 +42,11 @@ fn live_stat(incarnation: Incarnation) -> io::Result<Option<Stat>> {
 /// Whether a process has a thread that is not exiting: its first thread may have ended alone.
 fn has_live_thread(pid: u32) -> io::Result<bool> {
     let threads = match fs::read_dir(format!("/proc/{pid}/task")) {
-        Err(error) if is_not_found(&error) => return Ok(false),
+        Err(error) if is_gone(&error) => return Ok(false),
         threads => threads?,
     };
     for thread in threads {
-        let stat = read_stat_at(&thread?.path().join("stat"))?;
+        let stat = read_stat_at(&format!("/proc/{pid}/task/{}/stat", thread?.file_name().display()))?;
         if stat.is_some_and(|stat| !stat.exiting) {
             return Ok(true);
         }
@@ -56,20 +54,16 @@ fn has_live_thread(pid: u32) -> io::Result<bool> {
     Ok(false)
 }
 
-fn is_not_found(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(Errno::ESRCH as i32)
-}
-
 /// Reads `/proc/pid/stat`; `None` if the process is gone.
 fn read_stat(pid: u32) -> io::Result<Option<Stat>> {
-    read_stat_at(Path::new(&format!("/proc/{pid}/stat")))
+    read_stat_at(&format!("/proc/{pid}/stat"))
 }
 
-fn read_stat_at(path: &Path) -> io::Result<Option<Stat>> {
-    match fs::read(path) {
+fn read_stat_at(path: &str) -> io::Result<Option<Stat>> {
+    match proc_file::read(path) {
         // The process name in it may be any bytes.
         Ok(line) => Ok(Stat::parse(&String::from_utf8_lossy(&line))),
-        Err(error) if is_not_found(&error) => Ok(None),
+        Err(error) if is_gone(&error) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -1,13 +1,12 @@
 //! Watches one target for its exit, and signals it. A pidfd makes sure that a reused pid is never taken for the target.
 
+use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, kill_process, pidfd_open, pidfd_send_signal};
+use tokio::net::unix::pipe;
 
 use crate::io::liveness::{is_alive, stat_of};
 use crate::io::target_signal::TargetSignal;
@@ -25,30 +24,24 @@ const MAX_REAP_RETRIES: u32 = 20;
 #[derive(Debug)]
 pub struct Watch {
     incarnation: Incarnation,
-    pidfd: Option<Arc<OwnedFd>>,
+    pidfd: Option<OwnedFd>,
 }
 
 impl Watch {
-    /// Watches the target, and calls `on_exit` once from another thread when it has ended.
-    ///
-    /// # Errors
-    /// Fails if the thread cannot be started. The target is then not watched.
-    pub fn start(
-        incarnation: Incarnation,
-        on_exit: impl FnOnce(Incarnation, ExitStatus) + Send + 'static,
-    ) -> std::io::Result<Self> {
-        let pidfd = open(incarnation.pid).map(Arc::new);
-        let watched = pidfd.clone();
-        thread::Builder::new().name("watch".into()).spawn(move || {
-            // Without permission, the exit code in /proc reads as 0. This must be checked while the target is alive.
-            let can_read_status = std::fs::read_link(format!("/proc/{}/exe", incarnation.pid)).is_ok();
-            let was_alive = may_be_alive(incarnation);
+    /// Watches the target. The returned future, which needs the runtime's I/O, ends with the target.
+    pub fn start(incarnation: Incarnation) -> (Self, impl Future<Output = ExitStatus> + Send + use<>) {
+        let pidfd = open(incarnation.pid);
+        let watched = pidfd.as_ref().and_then(|pidfd| pidfd.try_clone().ok());
+        // Without permission, the exit code in /proc reads as 0. This must be checked while the target is alive.
+        let can_read_status = std::fs::read_link(format!("/proc/{}/exe", incarnation.pid)).is_ok();
+        let was_alive = may_be_alive(incarnation);
+        let exit = async move {
             if was_alive {
-                wait(incarnation, watched.as_deref());
+                wait(incarnation, watched.as_ref()).await;
             }
-            on_exit(incarnation, exit_status(incarnation, watched.filter(|_| was_alive).as_deref(), can_read_status));
-        })?;
-        Ok(Self { incarnation, pidfd })
+            exit_status(incarnation, watched.as_ref().filter(|_| was_alive), can_read_status).await
+        };
+        (Self { incarnation, pidfd }, exit)
     }
 
     /// The watched incarnation.
@@ -65,7 +58,7 @@ impl Watch {
         if !is_alive(self.incarnation).unwrap_or(false) {
             return Err(Errno::ESRCH);
         }
-        match self.pidfd.as_deref().map(|pidfd| send(pidfd, signal)) {
+        match self.pidfd.as_ref().map(|pidfd| send(pidfd, signal)) {
             Some(Ok(())) => Ok(()),
             Some(Err(Errno::ESRCH)) => Err(Errno::ESRCH),
             Some(Err(_)) | None => kill(self.incarnation.pid, signal),
@@ -93,15 +86,23 @@ fn errno(error: rustix::io::Errno) -> Errno {
     Errno::from_raw(error.raw_os_error())
 }
 
-/// Waits for the exit. A pidfd becomes readable when the process has ended, reaped or not (`pidfd_open(2)`).
-fn wait(incarnation: Incarnation, pidfd: Option<&OwnedFd>) {
-    let ended = |pidfd| poll(&mut [PollFd::new(pidfd, PollFlags::IN)], None).is_ok();
-    while !pidfd.is_some_and(ended) {
-        if !may_be_alive(incarnation) {
-            return;
-        }
-        thread::sleep(POLL_INTERVAL);
+/// Waits for the exit.
+async fn wait(incarnation: Incarnation, pidfd: Option<&OwnedFd>) {
+    if let Some(pidfd) = pidfd
+        && wait_until_readable(pidfd).await.is_ok()
+    {
+        return;
     }
+    while may_be_alive(incarnation) {
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+}
+
+/// Waits until a pidfd is readable. It is when the process has ended, reaped or not (`pidfd_open(2)`).
+async fn wait_until_readable(pidfd: &OwnedFd) -> io::Result<()> {
+    // `AsyncFd` accepts any descriptor but needs `unsafe`. A pipe's receiver accepts any descriptor as well, and only
+    // its readiness is used.
+    pipe::Receiver::from_owned_fd_unchecked(pidfd.try_clone()?)?.readable().await
 }
 
 /// Whether the target is not known to have ended.
@@ -111,7 +112,7 @@ fn may_be_alive(incarnation: Incarnation) -> bool {
 
 /// The exit status of the target: from `/proc` until its parent has reaped it, then from its pidfd if the kernel supports
 /// that.
-fn exit_status(incarnation: Incarnation, pidfd: Option<&OwnedFd>, can_read_status: bool) -> ExitStatus {
+async fn exit_status(incarnation: Incarnation, pidfd: Option<&OwnedFd>, can_read_status: bool) -> ExitStatus {
     let zombie = || stat_of(incarnation.pid).filter(|stat| stat.ended && stat.started == incarnation.started);
     if let Some(stat) = zombie().filter(|_| can_read_status) {
         return from_wait_status(stat.status);
@@ -120,7 +121,7 @@ fn exit_status(incarnation: Incarnation, pidfd: Option<&OwnedFd>, can_read_statu
     for _ in 0..MAX_REAP_RETRIES {
         match pidfd_exit::wait_status(pidfd) {
             Ok(Some(status)) => return from_wait_status(status),
-            Ok(None) => thread::sleep(REAP_RETRY_INTERVAL),
+            Ok(None) => tokio::time::sleep(REAP_RETRY_INTERVAL).await,
             Err(_) => return ExitStatus::Unknown,
         }
     }

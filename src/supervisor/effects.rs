@@ -5,17 +5,17 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use lameduck_machine::io::{Action, Input, RecordReason};
-use lameduck_machine::result::{DrainResult, ExitStatus, Outcome};
+use lameduck_machine::result::{DrainResult, Outcome};
 use lameduck_machine::target::{Found, Incarnation, SearchResult, SignalBlocker};
 use lameduck_machine::time::Time;
 use nix::errno::Errno;
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 
-use crate::io::liveness::is_alive;
 use crate::io::log::Nullable;
+use crate::io::process::signalling::{caught_signals, status_of};
 use crate::io::process::visible::Visible;
-use crate::io::process::{TargetFinder, caught_signals, common_parent, status_of};
+use crate::io::process::{Earlier, TargetFinder, common_parent};
 use crate::io::report::OutcomeReport;
 use crate::io::state::StateFile;
 use crate::io::target_signal::TargetSignal;
@@ -42,8 +42,6 @@ pub struct Effects {
     watch: Option<Watch>,
     /// The last refusal of the signal. It is logged once, although the machine tries again at each poll.
     refused: Option<(Incarnation, Errno)>,
-    /// A target that could not be watched. Every search tries again.
-    unwatched: Option<Incarnation>,
     state: Option<StateFile>,
     termination: TerminationLog,
 }
@@ -60,9 +58,9 @@ impl Effects {
         state: Option<StateFile>,
         termination: TerminationLog,
     ) -> io::Result<Self> {
-        let signal = finder.signal;
+        let signal = finder.rules.signal;
         let searches = start_finder(finder, queue.clone())?;
-        Ok(Self { queue, searches, poller, signal, watch: None, refused: None, unwatched: None, state, termination })
+        Ok(Self { queue, searches, poller, signal, watch: None, refused: None, state, termination })
     }
 
     /// Performs an action, and returns its result if it is known immediately.
@@ -71,10 +69,9 @@ impl Effects {
             Action::FindTarget { requested_at, target } => {
                 // With so many searches pending, nothing is found for now; the next poll requests another.
                 let _ = self.searches.try_send((requested_at, target));
-                return self.unwatched.take().and_then(|incarnation| self.start_watch(incarnation));
             }
             Action::PollSources(request) => self.poller.poll(request),
-            Action::WatchTarget(incarnation) => return self.start_watch(incarnation),
+            Action::WatchTarget(incarnation) => self.start_watch(incarnation),
             Action::SaveState(saved) => self.save(|state| state.write(&saved)),
             Action::ClearState => self.save(StateFile::erase),
             Action::SendSignal(incarnation) => return Some(self.send_signal(incarnation)),
@@ -95,22 +92,14 @@ impl Effects {
         None
     }
 
-    fn start_watch(&mut self, incarnation: Incarnation) -> Option<ActionResult> {
+    fn start_watch(&mut self, incarnation: Incarnation) {
         let queue = self.queue.clone();
-        let on_exit = move |incarnation, status| {
-            let _ = queue.blocking_send(Event::Input(Input::Exited(incarnation, status)));
-        };
-        match Watch::start(incarnation, on_exit) {
-            Ok(watch) => self.watch = Some(watch),
-            Err(_) if !is_alive(incarnation).unwrap_or(true) => {
-                return Some(ActionResult::Input(Input::Exited(incarnation, ExitStatus::Unknown)));
-            }
-            Err(error) => {
-                warn!(pid = incarnation.pid, %error, "cannot watch the target; retrying with every poll");
-                self.unwatched = Some(incarnation);
-            }
-        }
-        None
+        let (watch, exit) = Watch::start(incarnation);
+        self.watch = Some(watch);
+        tokio::spawn(async move {
+            // Sending fails if the event loop has ended.
+            let _ = queue.send(Event::Input(Input::Exited(incarnation, exit.await))).await;
+        });
     }
 
     fn send_signal(&mut self, incarnation: Incarnation) -> ActionResult {
@@ -124,7 +113,7 @@ impl Effects {
             Err(Errno::ESRCH) => warn!(pid, "cannot send the signal: the target has ended, or is not watched yet"),
             Err(errno) => log_refusal(pid, errno, self.signal),
         }
-        ActionResult::Input(Input::SignalResult(incarnation, sent.is_ok()))
+        ActionResult::Signalled(incarnation, sent.is_ok())
     }
 
     fn kill(&self, incarnation: Incarnation) -> ActionResult {
@@ -197,10 +186,11 @@ fn log_refusal(pid: u32, errno: Errno, signal: Option<TargetSignal>) {
 fn start_finder(finder: TargetFinder, queue: mpsc::Sender<Event>) -> io::Result<SyncSender<Search>> {
     let (searches, requests): (_, Receiver<Search>) = sync_channel(MAX_PENDING_SEARCHES);
     thread::Builder::new().name("find-target".into()).spawn(move || {
+        let mut earlier = Earlier::default();
         while let Ok(request) = requests.recv() {
             // The newest request supersedes the earlier ones. The signal of a drain may depend on exactly that one.
             let (requested_at, target) = requests.try_iter().last().unwrap_or(request);
-            let result = finder.find(target);
+            let result = finder.find(target, &mut earlier);
             if let Some(instead) = instead(&finder, &result) {
                 let _ = queue.blocking_send(Event::Instead(instead));
             }
@@ -236,21 +226,21 @@ mod tests {
     use super::*;
     use crate::io::clock::Clock;
     use crate::io::liveness::stat_of;
+    use crate::io::process::signalling::SignalRules;
     use crate::settings::sources::Sources;
 
     fn effects() -> Effects {
         let (queue, _) = mpsc::channel(16);
         let finder = TargetFinder {
             matcher: None,
-            signal: Some(TargetSignal::INT),
-            assume_signal_caught: false,
+            rules: SignalRules { signal: Some(TargetSignal::INT), assume_caught: false },
             ignore_exec_sessions: false,
         };
         let rule = IdleRule { window: Duration::from_secs(60), rate: 256, direction: WorkDirection::Received };
         let idle = IdlePolicy { ports: Vec::new(), rule, ends_drain: false };
         let sources =
             Sources { page: None, status: None, streams_ports: StreamsPorts::default(), idle, accept_below: None };
-        let poller = SourcePoller::new(&sources, Clock::start(), queue.clone());
+        let poller = SourcePoller::new(&sources, finder.rules, Clock::start(), queue.clone());
         let termination = TerminationLog { path: "/nonexistent".into(), create: false };
         Effects::new(queue, finder, poller, None, termination).unwrap()
     }
@@ -258,13 +248,13 @@ mod tests {
     /// Sends the signal, and says whether it is reported as sent.
     fn sends_signal(effects: &mut Effects, target: Incarnation) -> bool {
         match effects.perform(Action::SendSignal(target)) {
-            Some(ActionResult::Input(Input::SignalResult(signalled, sent))) if signalled == target => sent,
+            Some(ActionResult::Signalled(signalled, sent)) if signalled == target => sent,
             result => panic!("{result:?}"),
         }
     }
 
-    #[test]
-    fn signal_is_reported_as_sent_only_if_it_was() {
+    #[tokio::test]
+    async fn signal_is_reported_as_sent_only_if_it_was() {
         let mut child = Command::new("sleep").arg("600").spawn().unwrap();
         let target = Incarnation { pid: child.id(), started: stat_of(child.id()).unwrap().started };
         let mut effects = effects();

@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use lameduck_machine::io::{Poll, PollRequest, SocketReading};
 use lameduck_machine::reading::{ReadError, Reading, Source};
-use lameduck_machine::target::Incarnation;
+use lameduck_machine::target::{Incarnation, TargetState};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use crate::io::api_status::StatusPage;
 use crate::io::clock::Clock;
 use crate::io::http;
-use crate::io::liveness::is_intact;
 use crate::io::page::{MetricsPage, PageReadings};
+use crate::io::process::signalling::{KnownTarget, SignalRules};
 use crate::io::sockets::OwnConnection;
 use crate::queue::{Event, PollResult};
 use crate::reasons::Instead;
@@ -33,6 +33,7 @@ pub struct SourcePoller {
     page: Option<Arc<MetricsPage>>,
     status: Option<Arc<StatusPage>>,
     sockets: Option<Sockets>,
+    rules: SignalRules,
     clock: Clock,
     queue: mpsc::Sender<Event>,
 }
@@ -58,16 +59,10 @@ impl Collected {
     }
 }
 
-/// Whether the target has begun to exit during the poll, or has ended. Its streams did not necessarily end when the
-/// kernel closed their connections, and another incarnation may answer on its ports.
-fn is_exiting(target: Option<Incarnation>) -> bool {
-    target.is_some_and(|target| !is_intact(target).unwrap_or(true))
-}
-
 impl SourcePoller {
     /// Creates a poller of these sources that puts its results into the queue.
     #[must_use]
-    pub fn new(sources: &Sources, clock: Clock, queue: mpsc::Sender<Event>) -> Self {
+    pub fn new(sources: &Sources, rules: SignalRules, clock: Clock, queue: mpsc::Sender<Event>) -> Self {
         let page = |(url, selectors)| Arc::new(MetricsPage::new(url, selectors));
         let watched = sources.watched_ports();
         let sockets = || Sockets::new(&watched, sources);
@@ -75,6 +70,7 @@ impl SourcePoller {
             page: sources.page.clone().map(page),
             status: sources.status.clone().map(|url| Arc::new(StatusPage::new(url))),
             sockets: (!watched.is_empty()).then(sockets),
+            rules,
             clock,
             queue,
         }
@@ -97,10 +93,19 @@ impl SourcePoller {
             async { tokio::join!(self.poll_lone_page(request, &collected), self.poll_ports(request, &collected)) };
         let _ = tokio::time::timeout_at(ends_at, all).await;
         let mut collected = collected.into_inner().unwrap_or_else(PoisonError::into_inner);
-        collected.poll.target_exiting = is_exiting(target);
+        collected.poll.target_state = self.read_target(target).await;
         let Collected { poll, durations } = collected;
         // Sending fails if the event loop has ended.
         let _ = self.queue.send(Event::Polled(PollResult { poll, durations })).await;
+    }
+
+    /// Reads the state of the target after the sources. If it has begun to exit during the poll, its streams did not
+    /// necessarily end when the kernel closed their connections, and another incarnation may answer on its ports.
+    async fn read_target(&self, target: Option<Incarnation>) -> TargetState {
+        let Some(target) = target else { return TargetState::Unknown };
+        let KnownTarget { state, caught_instead } = self.rules.read_target(target);
+        self.report(caught_instead.map(Instead::CaughtSignals)).await;
+        state
     }
 
     fn is_watched(&self, port: u16) -> bool {

@@ -32,6 +32,7 @@ mod standalone;
 mod state_dir;
 mod target;
 mod target_advice;
+mod threads;
 mod token;
 mod unseen_signals;
 mod watch;

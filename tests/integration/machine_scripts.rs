@@ -17,6 +17,7 @@ mod page_processes;
 mod pod;
 mod records;
 mod restarts;
+mod searches;
 mod signals;
 mod sigterm;
 mod sockets;

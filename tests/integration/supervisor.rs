@@ -72,7 +72,7 @@ fn perform(
         }
         Action::SendSignal(incarnation) => {
             fake.signals.push(clock.now());
-            return Some(ActionResult::Input(Input::SignalResult(incarnation, true)));
+            return Some(ActionResult::Signalled(incarnation, true));
         }
         Action::WatchTarget(_)
         | Action::SaveState(_)

@@ -18,6 +18,7 @@ use crate::result::{Outcome, Trigger};
 use crate::saved_drain::SavedDrain;
 use crate::sent_signal::SentSignal;
 use crate::shutdown::{Shutdown, ShutdownInput};
+use crate::target::TargetState;
 use crate::target_tracker::{Target, TargetTracker};
 use crate::time::Time;
 use crate::warnings::Warning;
@@ -137,12 +138,10 @@ impl Controller {
     #[must_use]
     pub fn poll_timeout(&self) -> Time {
         let finished = self.drain.finished();
-        let shutting_down = self.shutdown != Shutdown::Running;
+        let resumable = finished.filter(|_| self.shutdown == Shutdown::Running);
         let timeouts = [
             self.drain.active().map(Drain::timeout),
-            finished.and_then(|drain| {
-                drain.resume_serving_at(&self.target, &self.incarnation, &self.policy, shutting_down)
-            }),
+            resumable.and_then(|drain| drain.resume_serving_at(&self.target, &self.incarnation, &self.policy)),
             finished.and_then(|drain| drain.kill_at(&self.target, &self.incarnation, &self.policy)),
             self.shutdown.timeout(self.callers.has_unauthorized()),
             self.callers.timeout(),
@@ -153,7 +152,8 @@ impl Controller {
     // === callers ===
 
     fn on_call(&mut self, caller: CallerId, kind: CallKind, at: Time) {
-        let (ended, ever_answered) = (self.target.has_ended(), self.incarnation.sources.ever_answered());
+        let ended = self.target.target().is_some_and(|target| !target.is_alive());
+        let ever_answered = self.incarnation.sources.ever_answered();
         let reopens = |finished: &FinishedDrain| finished.can_reopen(ended, ever_answered);
         let Some(trigger) = kind.trigger() else {
             if let Some(finished) = self.drain.finished().filter(|finished| !reopens(finished)) {
@@ -218,12 +218,16 @@ impl Controller {
 
     fn on_poll(&mut self, poll: &Poll) {
         let is_current = self.polls.complete(poll.requested_at, poll.target);
-        if let Some(incarnation) = poll.target.filter(|_| poll.target_exiting) {
+        let is_target_exiting = poll.target_state == TargetState::Exiting;
+        if let Some(incarnation) = poll.target.filter(|_| is_target_exiting) {
             let streams = self.incarnation.fresh_streams(&self.policy, self.now);
             self.target.begin_exit(incarnation, streams);
         }
-        if !is_current || poll.target_exiting || self.target.is_exiting() {
+        if !is_current || is_target_exiting || self.target.is_exiting() {
             return;
+        }
+        if let (Some(incarnation), TargetState::Intact(blocker)) = (poll.target, &poll.target_state) {
+            self.target.searches.update_blocker(incarnation, blocker.as_ref());
         }
         let is_first = !self.incarnation.sources.is_polled();
         let seen = self.incarnation.observe(poll, &self.policy, self.now);
@@ -304,14 +308,12 @@ impl Controller {
         }
         self.release_unauthorized(|drain, _| drain.at_deadline(now, wait_for_exit));
         if let Some(finished) = self.drain.finished() {
-            let Self { target, incarnation, policy, shutdown, .. } = &*self;
+            let Self { target, incarnation, policy, .. } = &*self;
             let is_due = |at: Option<Time>| at.is_some_and(|at| now >= at);
             let kills = is_due(finished.kill_at(target, incarnation, policy));
-            let resumes_at = finished.resume_serving_at(target, incarnation, policy, *shutdown != Shutdown::Running);
-            if let Some(incarnation) = kills.then(|| self.target.take_kill()).flatten() {
-                self.actions.push(Action::KillTarget(incarnation));
-            }
-            if is_due(resumes_at) {
+            let resumes_at = finished.resume_serving_at(target, incarnation, policy);
+            self.actions.extend(kills.then(|| self.target.take_kill()).flatten().map(Action::KillTarget));
+            if self.shutdown == Shutdown::Running && is_due(resumes_at) {
                 self.recorder().resume_serving();
             }
         }
@@ -325,6 +327,8 @@ impl Controller {
             self.recorder().write_without_drain(RecordReason::CountChanged);
         }
         if self.next_poll_at() <= now {
+            let required_since = self.drain.search_required_since(now, &self.target, &self.policy);
+            self.target.search_if_due(now, required_since.max(self.callers.unauthorized_since()), &mut self.actions);
             let (limit, target) = (self.policy.times.scrape_timeout, self.target.alive().map(|it| it.incarnation));
             let timeout = self.drain.active().map_or(limit, |drain| limit.min(drain.max_poll_time(now)));
             let keep_connection = self.shutdown.lets_target_serve(&self.drain, &self.callers);

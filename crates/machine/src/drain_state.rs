@@ -98,6 +98,15 @@ impl DrainState {
         policy.signal.is_some() && !target.is_signalled() && !searched
     }
 
+    /// Since when a search for the target is required; `None` without a drain in progress. A drain needs one since its
+    /// start. In its draining stage it needs one before the signal, at each poll until the signal has been sent.
+    #[must_use]
+    pub fn search_required_since(&self, now: Time, target: &TargetTracker, policy: &Policy) -> Option<Time> {
+        let drain = self.active()?;
+        let awaits_signal = drain.draining_since().is_some() && policy.signal.is_some() && !target.is_signalled();
+        Some(if awaits_signal { now } else { drain.started_at })
+    }
+
     /// Saves the drain and its target, so that a restarted sidecar can resume it.
     pub fn save(&self, target: &TargetTracker, actions: &mut Actions) {
         let (drain, finished) = match self {
@@ -222,18 +231,17 @@ impl FinishedDrain {
         kills.then_some(*ended_at + policy.times.exit_margin)
     }
 
-    /// When the pod serves again after a drain without a signal, because its target evidently keeps running.
+    /// When the pod serves again after a drain without a signal, because its target evidently keeps running. A sidecar
+    /// that shuts down serves no more.
     #[must_use]
     pub fn resume_serving_at(
         &self,
         target: &TargetTracker,
         incarnation: &IncarnationState,
         policy: &Policy,
-        shutting_down: bool,
     ) -> Option<Time> {
-        let is_stopped = target.is_awaiting_exit() || shutting_down;
         let is_alive = target.alive().is_some() || incarnation.sources.answers();
-        (!is_stopped && is_alive).then(|| self.ended_at + policy.times.grace_period)
+        (is_alive && !target.is_awaiting_exit()).then(|| self.ended_at + policy.times.grace_period)
     }
 
     const fn saved(&self) -> SavedResult {

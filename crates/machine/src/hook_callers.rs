@@ -70,6 +70,12 @@ impl HookCallers {
         !self.unauthorized.is_empty()
     }
 
+    /// When the last wait of an unauthorized caller began.
+    #[must_use]
+    pub fn unauthorized_since(&self) -> Option<Time> {
+        self.unauthorized.iter().map(|caller| caller.drain.started_at).max()
+    }
+
     /// Answers every authorized caller.
     pub fn release(&mut self, reply: Reply, actions: &mut Actions) {
         for (id, _) in self.callers.drain(..) {

@@ -8,7 +8,7 @@ use crate::reading::{PageProcess, ReadError, Reading, Source};
 use crate::result::{DrainResult, ExitStatus, Trigger};
 use crate::saved_drain::SavedDrain;
 use crate::socket_table::SocketTable;
-use crate::target::{Incarnation, SearchResult};
+use crate::target::{Incarnation, SearchResult, TargetState};
 use crate::time::Time;
 
 /// A caller that waits for the end of a drain. The event loop assigns the numbers and keeps the connections.
@@ -76,8 +76,8 @@ pub struct Poll {
     pub capacity: Option<u64>,
     /// What the metrics page says about its process, once for each time that it was read in this poll.
     pub page_processes: Vec<PageProcess>,
-    /// Whether that target was exiting, or had ended, when the sources had been read: the readings are then meaningless.
-    pub target_exiting: bool,
+    /// What was read of that target when the sources had been read.
+    pub target_state: TargetState,
 }
 
 /// The socket table as it was read.
@@ -107,7 +107,7 @@ pub struct PollRequest {
 /// What the machine wants done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Search for the target.
+    /// Search for the target among all visible processes.
     FindTarget {
         /// To be returned with the answer.
         requested_at: Time,

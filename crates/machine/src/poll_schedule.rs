@@ -34,11 +34,10 @@ impl PollSchedule {
         Self { interval, requested_at: None, regular_at: None, in_flight: None }
     }
 
-    /// Requests a poll, and a search for the target that goes with it.
+    /// Requests a poll.
     pub fn request(&mut self, request: PollRequest, actions: &mut Actions) {
         let PollRequest { requested_at, timeout, target, .. } = request;
         self.begin(requested_at, timeout, target);
-        actions.push(Action::FindTarget { requested_at, target });
         actions.push(Action::PollSources(request));
     }
 

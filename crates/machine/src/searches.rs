@@ -1,7 +1,13 @@
-//! The searches for the target: the last result, and which results are outdated.
+//! The searches for the target: the last result, which results are outdated, and when the next search is due.
 
-use crate::target::SearchResult;
+use std::time::Duration;
+
+use crate::target::{Incarnation, SearchResult, SignalBlocker};
 use crate::time::Time;
+
+/// The time between searches while the target is alive and nothing else requires one. A second match must be found
+/// early enough to make the pod unready within 30 seconds.
+const INTERVAL: Duration = Duration::from_secs(20);
 
 /// The last search, and since when searches have had the same kind of result.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +38,24 @@ impl Searches {
             Some(_) | None => requested_at,
         };
         self.last = Some(LastSearch { result, since, requested_at });
+    }
+
+    /// Whether a search goes with the poll that is requested at `now`. Until the last search has found the `intact` target
+    /// alone, one goes with each poll. From then on it is rare, unless one is required since a time.
+    #[must_use]
+    pub fn is_due(&self, now: Time, required_since: Option<Time>, intact: Option<Incarnation>) -> bool {
+        let Some(LastSearch { result: SearchResult::Found(found), requested_at, .. }) = &self.last else { return true };
+        let is_required = required_since.is_some_and(|since| *requested_at < since);
+        intact != Some(found.incarnation) || is_required || now >= *requested_at + INTERVAL
+    }
+
+    /// Updates what prevents a signal to the target that the last search found.
+    pub fn update_blocker(&mut self, incarnation: Incarnation, blocker: Option<&SignalBlocker>) {
+        if let Some(LastSearch { result: SearchResult::Found(found), .. }) = &mut self.last
+            && found.incarnation == incarnation
+        {
+            found.blocker = blocker.cloned();
+        }
     }
 
     /// Discards the last result, because the target has ended.

@@ -72,6 +72,19 @@ pub enum SignalBlocker {
     CaughtUnknown,
 }
 
+/// What a poll reads of a target that is already known, from its own entry in `/proc`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum TargetState {
+    /// Nothing: no target is known, or its entry could not be read.
+    #[default]
+    Unknown,
+    /// It was exiting or had ended. The readings of the poll are then meaningless.
+    Exiting,
+    /// It had all of its files. With it, why it could not be signalled; `None` if it could, or if no signal is
+    /// configured.
+    Intact(Option<SignalBlocker>),
+}
+
 /// What a search for the target found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SearchResult {

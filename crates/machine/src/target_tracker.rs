@@ -53,12 +53,6 @@ impl TargetTracker {
         self.target.as_ref().filter(|target| target.is_alive())
     }
 
-    /// Whether there is a target that has ended.
-    #[must_use]
-    pub fn has_ended(&self) -> bool {
-        self.target.as_ref().is_some_and(|target| !target.is_alive())
-    }
-
     /// Whether the target was signalled, dead or alive.
     #[must_use]
     pub fn is_signalled(&self) -> bool {
@@ -81,6 +75,14 @@ impl TargetTracker {
     #[must_use]
     pub fn is_signal_pending(&self) -> bool {
         self.target.as_ref().is_some_and(|target| matches!(target.signal, SignalState::Saved(_)))
+    }
+
+    /// Requests a search with the poll that is requested at `now`, if one is due: see [`Searches::is_due`].
+    pub fn search_if_due(&mut self, now: Time, required_since: Option<Time>, actions: &mut Actions) {
+        let target = self.alive().map(|target| target.incarnation);
+        if self.searches.is_due(now, required_since, target.filter(|_| !self.is_exiting())) {
+            actions.push(Action::FindTarget { requested_at: now, target });
+        }
     }
 
     /// Compares a found process with the target.

@@ -24,15 +24,18 @@ impl Stat {
     pub fn parse(line: &str) -> Option<Self> {
         // The name in parentheses may contain anything, including parentheses and spaces.
         let (_, rest) = line.rsplit_once(')')?;
-        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-        let field = |number: usize| fields.get(number - 3).copied();
-        let (flags, threads): (u64, u32) = (field(9)?.parse().ok()?, field(20)?.parse().ok()?);
+        let mut fields = rest.split_ascii_whitespace();
+        // The fields 3, 4, 9, 20, 22 and 52 of proc(5).
+        let (state, parent) = (fields.next()?, fields.next()?);
+        let flags: u64 = fields.nth(4)?.parse().ok()?;
+        let threads: u32 = fields.nth(10)?.parse().ok()?;
+        let started = fields.nth(1)?;
         Some(Self {
-            parent: field(4)?.parse().ok()?,
-            started: field(22)?.parse().ok()?,
-            ended: matches!(field(3)?, "Z" | "X" | "x") && threads <= 1,
+            parent: parent.parse().ok()?,
+            started: started.parse().ok()?,
+            ended: matches!(state, "Z" | "X" | "x") && threads <= 1,
             exiting: flags & PF_EXITING != 0,
-            status: field(52).and_then(|status| status.parse().ok()).unwrap_or(0),
+            status: fields.nth(29).and_then(|status| status.parse().ok()).unwrap_or(0),
         })
     }
 }
@@ -71,15 +74,16 @@ pub enum Disposition {
 }
 
 impl Status {
-    /// Parses `/proc/pid/status`. The user is `owner`, the owner of the file, if the text has no user, as in gVisor.
+    /// Parses `/proc/pid/status`. The user is `owner`, the owner of the file, if the text has no user, as in gVisor;
+    /// `None` if that is unknown as well.
     #[must_use]
-    pub fn parse(text: &str, owner: u32) -> Self {
+    pub fn parse(text: &str, owner: impl FnOnce() -> Option<u32>) -> Option<Self> {
         let line = |key: &str| text.lines().find_map(|line| line.strip_prefix(key));
         let uid = line("Uid:").and_then(|uids| uids.split_ascii_whitespace().next()?.parse().ok());
         let mask = |key: &str| u64::from_str_radix(line(key)?.trim(), 16).ok();
         let signals =
             || Some(SignalMasks { caught: mask("SigCgt:")?, ignored: mask("SigIgn:")?, blocked: mask("SigBlk:")? });
-        Self { uid: uid.unwrap_or(owner), signals: signals() }
+        Some(Self { uid: uid.or_else(owner)?, signals: signals() })
     }
 }
 
@@ -218,13 +222,17 @@ mod tests {
     const STATUS: &str = "Name:\tx\nUid:\t1000\t1001\t1000\t1000\nSigBlk:\t0000000000014000\n\
         SigIgn:\t0000000000000005\nSigCgt:\t0000000000004002\n";
 
+    fn parse(text: &str) -> Status {
+        Status::parse(text, || Some(7)).unwrap()
+    }
+
     fn masks() -> SignalMasks {
-        Status::parse(STATUS, 7).signals.unwrap()
+        parse(STATUS).signals.unwrap()
     }
 
     #[test]
     fn caught_signals_are_read_from_mask() {
-        assert_eq!(Status::parse(STATUS, 7).uid, 1000);
+        assert_eq!(parse(STATUS).uid, 1000);
         let masks = masks();
         assert!(masks.catches(2) && masks.catches(15));
         assert!(!masks.catches(1) && !masks.catches(0) && !masks.catches(65));
@@ -251,10 +259,10 @@ mod tests {
         // What gVisor shows.
         let text = "Name:\timpeller\nState:\tS (sleeping)\nTgid:\t4\nPid:\t4\nPPid:\t0\nTracerPid:\t0\nFDSize:\t64\n\
             VmSize:\t900 kB\nThreads:\t3\nCapInh:\t0000000000000000\nSeccomp:\t0\nMems_allowed:\t1\n";
-        assert_eq!(Status::parse(text, 1000), Status { uid: 1000, signals: None });
+        assert_eq!(Status::parse(text, || Some(1000)).unwrap(), Status { uid: 1000, signals: None });
         for line in ["SigBlk:", "SigIgn:", "SigCgt:"] {
             let partial = STATUS.replace(line, "X:");
-            assert_eq!(Status::parse(&partial, 7), Status { uid: 1000, signals: None }, "without {line}");
+            assert_eq!(parse(&partial), Status { uid: 1000, signals: None }, "without {line}");
         }
     }
 

@@ -5,6 +5,7 @@ use tokio::sync::mpsc;
 use super::report::{Cause, Check};
 use crate::io::clock::Clock;
 use crate::io::http::Url;
+use crate::io::process::signalling::SignalRules;
 use crate::queue::{Event, PollResult};
 use crate::settings::Settings;
 use crate::settings::sources::Sources;
@@ -39,8 +40,9 @@ async fn observe(settings: &Settings) -> Observed {
     let (queue, mut events) = mpsc::channel(1);
     let sources = Sources { page: None, ..settings.sources.clone() };
     let (clock, timeout) = (Clock::start(), settings.times.scrape_timeout);
+    let rules = SignalRules { signal: None, assume_caught: false };
     let request = PollRequest { requested_at: clock.now(), timeout, target: None, keep_connection: false };
-    SourcePoller::new(&sources, clock, queue).poll(request);
+    SourcePoller::new(&sources, rules, clock, queue).poll(request);
     let poll = loop {
         match events.recv().await {
             Some(Event::Polled(PollResult { poll, .. })) => break poll,

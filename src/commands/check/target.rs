@@ -4,8 +4,9 @@ use nix::errno::Errno;
 
 use super::report::{Cause, Check};
 use crate::commands::startup::target_finder;
+use crate::io::process::signalling::{caught_signals, may_signal, status_of};
 use crate::io::process::visible::Visible;
-use crate::io::process::{self, Matcher, Process, TargetFinder};
+use crate::io::process::{self, Earlier, Matcher, Process, TargetFinder};
 use crate::io::target_signal::TargetSignal;
 use crate::reasons::CAUGHT_UNKNOWN_FIX;
 use crate::reasons::missing_target::MissingTarget;
@@ -65,7 +66,7 @@ pub(super) async fn check(settings: &Settings) -> Vec<Check> {
 }
 
 fn observe(finder: &TargetFinder) -> Observed {
-    let result = finder.find(None);
+    let result = finder.find(None, &mut Earlier::default());
     let pid = match &result {
         SearchResult::Found(found) => Some(found.incarnation.pid),
         SearchResult::NotFound | SearchResult::Ambiguous(_) => None,
@@ -73,8 +74,8 @@ fn observe(finder: &TargetFinder) -> Observed {
     Observed {
         matching: finder.matcher.as_ref().map(Matcher::matching).unwrap_or_default(),
         visible: Visible::read(),
-        status: pid.and_then(process::status_of),
-        permission: pid.map_or(Ok(()), process::may_signal),
+        status: pid.and_then(status_of),
+        permission: pid.map_or(Ok(()), may_signal),
         result,
     }
 }
@@ -237,7 +238,7 @@ fn signal_caught(found: &Found, masks: &SignalMasks, signal: TargetSignal) -> Ch
 
 /// Suggests the signals that the target does catch, among those on which programs usually drain.
 fn caught_signals_hint(masks: &SignalMasks) -> String {
-    let caught = process::caught_signals(masks);
+    let caught = caught_signals(masks);
     if caught.is_empty() {
         "or set --signal none".to_owned()
     } else {

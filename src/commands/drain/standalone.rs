@@ -17,7 +17,7 @@ use crate::io::clock::Clock;
 use crate::io::liveness::is_alive;
 use crate::io::log::Nullable;
 use crate::io::process::container::shares_pid_namespace;
-use crate::io::process::{TargetFinder, own_age, own_start_ticks};
+use crate::io::process::{Earlier, TargetFinder, own_age, own_start_ticks};
 use crate::io::report::{OutcomeReport, StatusReport};
 use crate::io::state::StateFile;
 use crate::queue::{Event, HookCall, HookReply, Request};
@@ -142,7 +142,7 @@ fn target_finder(settings: &Settings) -> TargetFinder {
 /// another, it does not.
 fn is_current(saved: &SavedDrain, finder: &TargetFinder) -> bool {
     let ended = saved.incarnation.is_some_and(|incarnation| !is_alive(incarnation).unwrap_or(true));
-    !ended || finder.find(None) == SearchResult::NotFound
+    !ended || finder.find(None, &mut Earlier::default()) == SearchResult::NotFound
 }
 
 /// Shows the progress until the drain has an outcome.

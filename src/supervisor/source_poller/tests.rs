@@ -12,6 +12,8 @@ use crate::io::http::kept::MAX_REQUESTS;
 use crate::io::liveness::stat_of;
 use crate::io::page::PageSelectors;
 
+const RULES: SignalRules = SignalRules { signal: None, assume_caught: false };
+
 /// A page that counts zero streams, this many times, and calls `before_response` each time.
 fn page_of_zero(times: usize, mut before_response: impl FnMut() + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -42,7 +44,7 @@ fn poller_with(port: u16, streams_ports: StreamsPorts) -> (SourcePoller, mpsc::R
     let idle = IdlePolicy { ports: Vec::new(), rule, ends_drain: false };
     let sources = Sources { page, status: None, streams_ports, idle, accept_below: None };
     let (queue, events) = mpsc::channel(16);
-    (SourcePoller::new(&sources, Clock::start(), queue), events)
+    (SourcePoller::new(&sources, RULES, Clock::start(), queue), events)
 }
 
 async fn poll(poller: &SourcePoller, events: &mut mpsc::Receiver<Event>, request: PollRequest) -> Poll {
@@ -69,10 +71,10 @@ async fn reading_after_target_exit_is_marked() {
         target: Some(ended),
         keep_connection: true,
     };
-    assert!(poll(&poller, &mut events, request).await.target_exiting);
+    assert!(poll(&poller, &mut events, request).await.target_state == TargetState::Exiting);
     request.target = Some(incarnation(std::process::id()));
     let answer = poll(&poller, &mut events, request).await;
-    assert_eq!((answer.requested_at, answer.target_exiting), (request.requested_at, false));
+    assert_eq!((answer.requested_at, answer.target_state), (request.requested_at, TargetState::Intact(None)));
     assert_eq!(answer.readings, [(Source::Metrics, Reading::Counts(vec![Some(Count::of(0))]))]);
 }
 
@@ -118,10 +120,9 @@ async fn reading_is_marked_if_target_exits_during_poll() {
     };
     let (poller, mut events) = poller(page_of_zero(1, end_target));
     let (requested_at, timeout) = (poller.clock.now(), Duration::from_secs(30));
-    let answer =
-        poll(&poller, &mut events, PollRequest { requested_at, timeout, target: Some(target), keep_connection: true })
-            .await;
-    assert_eq!((answer.readings.len(), answer.target_exiting), (1, true));
+    let request = PollRequest { requested_at, timeout, target: Some(target), keep_connection: true };
+    let answer = poll(&poller, &mut events, request).await;
+    assert_eq!((answer.readings.len(), answer.target_state), (1, TargetState::Exiting));
 }
 
 #[tokio::test]

@@ -15,8 +15,8 @@ use lameduck_machine::target::{Found, Incarnation, ObservationStart, SearchResul
 
 use crate::machine_scripts::pod::Effect::{Release, Signal};
 use crate::machine_scripts::pod::{
-    BUDGET, CALL, DEADLINE, GRACE_PERIOD, LAME_DUCK, Pod, QUIET_PERIOD, SIGNAL, count, failure, found, incarnation,
-    policy, second,
+    BUDGET, CALL, DEADLINE, GRACE_PERIOD, LAME_DUCK, Pod, QUIET_PERIOD, SEARCH_INTERVAL, SIGNAL, count, failure, found,
+    incarnation, policy, second,
 };
 
 #[test]
@@ -48,11 +48,12 @@ fn new_incarnation_needs_own_reading_to_be_ready() {
 #[test]
 fn new_incarnation_found_before_exit_report_ends_drain() {
     let mut pod = Pod::serving(3);
-    pod.drain_to_signal().at(20).search_finds(found(2, None)).at(21);
+    // The poll shows that the target has ended, and the next one goes with a search.
+    pod.drain_to_signal().at(20.5).search_finds(found(2, None)).at(22);
     pod.expect([Release(Exited, None)])
         .phase(Phase::Serving)
         .input(Input::Exited(incarnation(1), ExitStatus::Killed(9)));
-    pod.at(22).phase(Phase::Serving).ready();
+    pod.at(23).phase(Phase::Serving).ready();
 }
 
 #[test]
@@ -81,7 +82,7 @@ fn renamed_target_shows_its_last_known_name() {
     let mut pod = Pod::serving(3);
     for (name, shown) in [("impeller", "impeller"), ("worker", "worker"), ("", "worker")] {
         let found = Found { incarnation: incarnation(1), name: name.into(), blocker: None };
-        let second = pod.snapshot().now.since(second(0)).as_secs_f64() + 1.5;
+        let second = pod.snapshot().now.since(second(0)).as_secs_f64() + SEARCH_INTERVAL;
         pod.search_finds(SearchResult::Found(found)).at(second);
         assert_eq!(pod.snapshot().target.map(|target| target.name).as_deref(), Some(shown));
     }
@@ -108,18 +109,18 @@ fn absent_series_is_not_inherited() {
 #[test]
 fn stale_search_result_is_ignored_after_exit() {
     let mut pod = Pod::serving(3);
-    pod.at(9.5)
+    pod.at(SEARCH_INTERVAL - 0.5)
         .searches_hang()
-        .at(10.5)
+        .at(SEARCH_INTERVAL + 0.5)
         .exits(1, ExitStatus::Code(0))
         .search_finds(SearchResult::NotFound)
-        .at(11)
+        .at(21)
         .streams(3);
-    pod.at(13).call(Hook);
+    pod.at(23).call(Hook);
     let requested_at = pod.unanswered_searches[0];
-    assert_eq!(requested_at, second(10));
+    assert_eq!(requested_at, second(SEARCH_INTERVAL));
     pod.input(Input::SearchResult { requested_at, result: found(1, None) }).phase(Phase::LameDuck);
-    pod.at(13 + BUDGET).expect([Release(Expired, Some(3))]);
+    pod.at(23 + BUDGET).expect([Release(Expired, Some(3))]);
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub(crate) use lameduck_test_support::traffic::PORT;
 
 /// When most scripts call.
 pub(crate) const CALL: u32 = 10;
+/// The seconds between searches while the target lives.
+pub(crate) const SEARCH_INTERVAL: f64 = 20.0;
 /// When the signal of a drain that starts at [`CALL`] is sent.
 pub(crate) const SIGNAL: u32 = CALL + LAME_DUCK;
 /// The deadline of a drain that starts at [`CALL`].
@@ -85,6 +87,8 @@ pub(crate) struct Pod {
     pub(crate) unanswered_polls: Vec<(Time, Duration)>,
     /// Every poll that was requested.
     poll_requests: Vec<PollRequest>,
+    /// When each search was requested.
+    pub(crate) searches: Vec<Time>,
     /// When each search was requested that was not answered.
     pub(crate) unanswered_searches: Vec<Time>,
     /// The durations of the streams that have ended.
@@ -138,6 +142,7 @@ impl Pod {
             unauthorized_result: None,
             unanswered_polls: Vec::new(),
             poll_requests: Vec::new(),
+            searches: Vec::new(),
             unanswered_searches: Vec::new(),
             stream_durations: Vec::new(),
             now,

@@ -12,7 +12,7 @@ use lameduck_machine::io::Input;
 use lameduck_machine::policy::{Policy, SigtermPolicy};
 use lameduck_machine::result::{DrainResult, ExitStatus, Outcome, Trigger};
 use lameduck_machine::saved_drain::SavedDrain;
-use lameduck_machine::target::{Incarnation, ObservationStart, SearchResult};
+use lameduck_machine::target::{Incarnation, ObservationStart, SearchResult, TargetState};
 use lameduck_machine::time::Time;
 
 use readings::Readings;
@@ -190,7 +190,7 @@ impl Oracle {
 
     pub(crate) fn on_input(&mut self, now: Time, input: &Input) {
         match input {
-            Input::Polled(poll) if poll.target_exiting => {
+            Input::Polled(poll) if poll.target_state == TargetState::Exiting => {
                 if let Some(incarnation) = poll.target {
                     self.on_exiting(now, incarnation);
                 }

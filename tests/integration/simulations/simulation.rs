@@ -13,7 +13,7 @@ use lameduck_machine::io::{CallKind, CallerId, Input};
 use lameduck_machine::policy::Policy;
 use lameduck_machine::result::{DrainResult, Trigger};
 use lameduck_machine::saved_drain::SavedDrain;
-use lameduck_machine::target::{Incarnation, ObservationStart};
+use lameduck_machine::target::{Incarnation, ObservationStart, SignalBlocker, TargetState};
 use lameduck_machine::time::Time;
 
 use crate::simulations::history::Event;
@@ -197,19 +197,24 @@ impl Simulation {
     }
 
     fn input(&mut self, input: Input) {
-        let input = self.with_exiting_target(input);
+        let input = self.with_target_state(input);
         self.oracle.on_input(self.now, &input);
         self.controller.handle(self.now, input);
         self.run_actions();
     }
 
-    /// Completes the answer to a poll: after reading, the poller checks whether the target is still intact.
-    fn with_exiting_target(&self, input: Input) -> Input {
+    /// Completes the answer to a poll: after reading, the poller reads the state of the target.
+    fn with_target_state(&self, input: Input) -> Input {
         let Input::Polled(mut poll) = input else { return input };
         let is_intact = |target: Incarnation| {
             self.process.as_ref().is_some_and(|process| process.incarnation == target && !process.exiting)
         };
-        poll.target_exiting = poll.target.is_some_and(|target| !is_intact(target));
+        let blocker = self.behaviour.not_caught.then_some(SignalBlocker::NotCaught);
+        poll.target_state = match poll.target {
+            None => TargetState::Unknown,
+            Some(target) if is_intact(target) => TargetState::Intact(blocker),
+            Some(_) => TargetState::Exiting,
+        };
         Input::Polled(poll)
     }
 

@@ -11,6 +11,7 @@ use std::os::fd::OwnedFd;
 
 use lameduck::io::clock::Clock;
 use lameduck::io::liveness::{is_alive, stat_of};
+use lameduck::io::process::signalling::SignalRules;
 use lameduck::queue::{Event, PollResult};
 use lameduck::settings::sources::Sources;
 use lameduck::supervisor::source_poller::SourcePoller;
@@ -18,7 +19,7 @@ use lameduck_machine::activity::{IdleRule, WorkDirection};
 use lameduck_machine::io::PollRequest;
 use lameduck_machine::policy::{IdlePolicy, StreamsPorts};
 use lameduck_machine::reading::Reading;
-use lameduck_machine::target::Incarnation;
+use lameduck_machine::target::{Incarnation, TargetState};
 use rustix::fs::inotify;
 use tokio::sync::mpsc;
 
@@ -83,7 +84,7 @@ async fn counts_until_exit() -> Vec<u64> {
     };
     let (queue, mut events) = mpsc::channel(16);
     let clock = Clock::start();
-    let poller = SourcePoller::new(&sources, clock, queue);
+    let poller = SourcePoller::new(&sources, SignalRules { signal: None, assume_caught: false }, clock, queue);
     let poll = || {
         let (requested_at, timeout) = (clock.now(), Duration::from_secs(30));
         poller.poll(PollRequest { requested_at, timeout, target: Some(target), keep_connection: true });
@@ -114,7 +115,7 @@ async fn next_count(events: &mut mpsc::Receiver<Event>) -> Option<u64> {
             Event::Instead(_) => continue,
             event @ (Event::Input(_) | Event::Request(_) | Event::Sigterm(_)) => panic!("{event:?}"),
         };
-        if !poll.target_exiting {
+        if poll.target_state != TargetState::Exiting {
             let [(_, Reading::Counts(counts))] = &poll.readings[..] else { panic!("{poll:?}") };
             return Some(counts.iter().flatten().map(|count| count.streams).sum());
         }

@@ -6,7 +6,7 @@ use lameduck_machine::io::{Action, CallerId, Input, Poll, Reply, SocketReading};
 use lameduck_machine::reading::{ReadError, ReadErrorKind, Reading, Source};
 use lameduck_machine::result::{DrainResult, ExitStatus};
 use lameduck_machine::snapshot::Phase;
-use lameduck_machine::target::Incarnation;
+use lameduck_machine::target::{Incarnation, SearchResult, TargetState};
 use lameduck_machine::time::Time;
 
 use super::{Effect, FIRST_UNAUTHORIZED, PORT, Page, Pod};
@@ -31,10 +31,13 @@ impl Pod {
     /// Performs an action and returns its immediate answer.
     fn perform(&mut self, action: Action) -> Option<Input> {
         match action {
-            Action::FindTarget { requested_at, .. } => match self.search.clone() {
-                Some(result) => self.answers.push_back(Input::SearchResult { requested_at, result }),
-                None => self.unanswered_searches.push(requested_at),
-            },
+            Action::FindTarget { requested_at, .. } => {
+                self.searches.push(requested_at);
+                match self.search.clone() {
+                    Some(result) => self.answers.push_back(Input::SearchResult { requested_at, result }),
+                    None => self.unanswered_searches.push(requested_at),
+                }
+            }
             Action::PollSources(request) => {
                 self.poll_requests.push(request);
                 self.on_poll_request(request.requested_at, request.timeout);
@@ -98,7 +101,6 @@ impl Pod {
             if self.table_readable { Ok(table) } else { Err(ReadError::new(ReadErrorKind::Invalid, "no table")) };
         let sockets = Some(SocketReading { read_at: self.now, table });
         let target = self.poll_target(requested_at);
-        let target_exiting = target.is_some() && self.exiting == target;
         Poll {
             requested_at,
             target,
@@ -106,7 +108,19 @@ impl Pod {
             sockets,
             capacity: self.capacity,
             page_processes: Vec::new(),
-            target_exiting,
+            target_state: self.target_state(target),
+        }
+    }
+
+    /// What a poll reads of this target. If a search would find another process, it has ended.
+    fn target_state(&self, target: Option<Incarnation>) -> TargetState {
+        match (&self.search, target) {
+            (_, Some(_)) if self.exiting == target => TargetState::Exiting,
+            (Some(SearchResult::Found(found)), Some(target)) if found.incarnation == target => {
+                TargetState::Intact(found.blocker.clone())
+            }
+            (Some(SearchResult::Found(_)), Some(_)) => TargetState::Exiting,
+            (Some(SearchResult::NotFound | SearchResult::Ambiguous(_)) | None, _) | (_, None) => TargetState::Unknown,
         }
     }
 

@@ -1,0 +1,105 @@
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+
+use lameduck_test_support::skip::skip;
+
+use super::*;
+
+/// A process that is killed on drop.
+struct Killed(Child);
+
+impl Killed {
+    fn start(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+
+    fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+fn finder(wanted: Matcher) -> TargetFinder {
+    let rules = SignalRules { signal: None, assume_caught: false };
+    TargetFinder { matcher: Some(wanted), rules, ignore_exec_sessions: false }
+}
+
+fn found(result: &SearchResult) -> Option<Incarnation> {
+    match result {
+        SearchResult::Found(found) => Some(found.incarnation),
+        SearchResult::NotFound | SearchResult::Ambiguous(_) => None,
+    }
+}
+
+#[test]
+fn second_match_by_exec_is_found_beside_tracked_target() {
+    let name = format!("second-{}", std::process::id());
+    let target = Killed::start(Command::new("sleep").arg("600").arg0(&name));
+    let script = r#"read -r _; exec -a "$0" sleep 600"#;
+    let mut other =
+        Killed::start(Command::new("bash").args(["-c", script, &name]).arg0("before").stdin(Stdio::piped()));
+    let (finder, mut earlier) = (finder(Matcher::Name(name.clone())), Earlier::default());
+    let tracked = loop {
+        if let Some(tracked) = found(&finder.find(None, &mut earlier)) {
+            break tracked;
+        }
+    };
+    assert_eq!(found(&finder.find(Some(tracked), &mut earlier)).map(|target| target.pid), Some(target.pid()));
+    other.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+    while name_of(other.pid()).as_ref() != Some(&name) {
+        std::thread::yield_now();
+    }
+    let mut both = vec![target.pid(), other.pid()];
+    both.sort_unstable();
+    for _ in 0..3 {
+        assert_eq!(finder.find(Some(tracked), &mut earlier), SearchResult::Ambiguous(both.clone()));
+    }
+    drop(other);
+    assert_eq!(found(&finder.find(Some(tracked), &mut earlier)), Some(tracked));
+}
+
+/// A process that listens on a port, which others may share; `None` without Perl. With the port 0, the kernel chooses it.
+fn listener(port: u16) -> Option<(Killed, u16)> {
+    const SCRIPT: &str = r#"
+        $s = IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => $ARGV[0], Listen => 1, ReusePort => 1) or die;
+        $| = 1; print $s->sockport, "\n"; <STDIN>; close $s; print "closed\n"; sleep 600;
+    "#;
+    let mut command = Command::new("perl");
+    command.args(["-MIO::Socket::INET", "-e", SCRIPT, &port.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut process = Killed(command.spawn().ok()?);
+    let port = line_of(&mut process)?.trim().parse().ok()?;
+    Some((process, port))
+}
+
+fn line_of(process: &mut Killed) -> Option<String> {
+    let mut line = String::new();
+    BufReader::with_capacity(1, process.0.stdout.as_mut()?).read_line(&mut line).ok()?;
+    Some(line)
+}
+
+#[test]
+fn second_listener_is_found_beside_tracked_target() {
+    let Some((mut target, port)) = listener(0) else { return skip("no Perl with IO::Socket::INET") };
+    let (finder, mut earlier) = (finder(Matcher::Port(port)), Earlier::default());
+    let tracked = found(&finder.find(None, &mut earlier)).unwrap();
+    assert_eq!(tracked.pid, target.pid());
+    assert_eq!(found(&finder.find(Some(tracked), &mut earlier)), Some(tracked));
+    let (other, _) = listener(port).unwrap();
+    let mut both = vec![target.pid(), other.pid()];
+    both.sort_unstable();
+    for _ in 0..3 {
+        assert_eq!(finder.find(Some(tracked), &mut earlier), SearchResult::Ambiguous(both.clone()));
+    }
+    drop(other);
+    // The target closes its port, and is still the target.
+    target.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+    assert_eq!(line_of(&mut target).unwrap(), "closed\n");
+    assert_eq!(found(&finder.find(Some(tracked), &mut earlier)), Some(tracked));
+}
