@@ -28,10 +28,10 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Watches the target. The returned future, which needs the runtime's I/O, ends with the target.
+    /// Watches the target. The returned future ends with the target. Both need the runtime.
     pub fn start(incarnation: Incarnation) -> (Self, impl Future<Output = ExitStatus> + Send + use<>) {
         let pidfd = open(incarnation.pid);
-        let watched = pidfd.as_ref().and_then(|pidfd| pidfd.try_clone().ok());
+        let watched = pidfd.as_ref().and_then(|pidfd| awaitable(pidfd).ok());
         // Without permission, the exit code in /proc reads as 0. This must be checked while the target is alive.
         let can_read_status = std::fs::read_link(format!("/proc/{}/exe", incarnation.pid)).is_ok();
         let was_alive = may_be_alive(incarnation);
@@ -86,23 +86,22 @@ fn errno(error: rustix::io::Errno) -> Errno {
     Errno::from_raw(error.raw_os_error())
 }
 
-/// Waits for the exit.
-async fn wait(incarnation: Incarnation, pidfd: Option<&OwnedFd>) {
+/// A copy of a pidfd whose readiness can be awaited. `AsyncFd` would accept any descriptor but needs `unsafe`. A pipe's
+/// receiver accepts any descriptor as well, and only its readiness is used.
+fn awaitable(pidfd: &OwnedFd) -> io::Result<pipe::Receiver> {
+    pipe::Receiver::from_owned_fd_unchecked(pidfd.try_clone()?)
+}
+
+/// Waits for the exit. A pidfd becomes readable when the process has ended, reaped or not (`pidfd_open(2)`).
+async fn wait(incarnation: Incarnation, pidfd: Option<&pipe::Receiver>) {
     if let Some(pidfd) = pidfd
-        && wait_until_readable(pidfd).await.is_ok()
+        && pidfd.readable().await.is_ok()
     {
         return;
     }
     while may_be_alive(incarnation) {
         tokio::time::sleep(POLL_INTERVAL).await;
     }
-}
-
-/// Waits until a pidfd is readable. It is when the process has ended, reaped or not (`pidfd_open(2)`).
-async fn wait_until_readable(pidfd: &OwnedFd) -> io::Result<()> {
-    // `AsyncFd` accepts any descriptor but needs `unsafe`. A pipe's receiver accepts any descriptor as well, and only
-    // its readiness is used.
-    pipe::Receiver::from_owned_fd_unchecked(pidfd.try_clone()?)?.readable().await
 }
 
 /// Whether the target is not known to have ended.
@@ -112,7 +111,7 @@ fn may_be_alive(incarnation: Incarnation) -> bool {
 
 /// The exit status of the target: from `/proc` until its parent has reaped it, then from its pidfd if the kernel supports
 /// that.
-async fn exit_status(incarnation: Incarnation, pidfd: Option<&OwnedFd>, can_read_status: bool) -> ExitStatus {
+async fn exit_status(incarnation: Incarnation, pidfd: Option<&pipe::Receiver>, can_read_status: bool) -> ExitStatus {
     let zombie = || stat_of(incarnation.pid).filter(|stat| stat.ended && stat.started == incarnation.started);
     if let Some(stat) = zombie().filter(|_| can_read_status) {
         return from_wait_status(stat.status);
