@@ -135,10 +135,11 @@ mod tests {
         command.args(["-c", r#"read -r _; exec -a "$0" sleep 600"#, &name]).arg0("before").stdin(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let pid = child.id();
-        let mut unmatched = Unmatched::default();
-        while unmatched.used(pid).is_none() || unmatched.used(pid) != cpu_time(pid) {
-            assert!(unmatched.find_named(&name).is_empty());
+        while name_of(pid).as_deref() != Some("before") {
+            std::thread::yield_now();
         }
+        let mut unmatched = Unmatched::default();
+        assert!(unmatched.find_named(&name).is_empty());
         child.stdin.take().unwrap().write_all(b"\n").unwrap();
         while name_of(pid).as_ref() != Some(&name) {
             std::thread::yield_now();
