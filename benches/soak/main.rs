@@ -3,8 +3,8 @@
 //!
 //! `cargo bench --bench soak` takes a minute, `LAMEDUCK_SOAK_SECONDS=3600 cargo bench --bench soak` an hour. One sidecar
 //! polls a hundred times as often as by default, while streams come and go, engines drain, crash and are replaced, and
-//! probes, scrapes and misbehaving clients call. Exits with 1 if memory, descriptors or threads grow, or if anything is
-//! written to a disk while the sidecar serves.
+//! probes, scrapes and misbehaving clients call. Exits with 1 if memory, descriptors, threads or the CPU time of a poll grow,
+//! or if anything is written to a disk while the sidecar serves.
 
 mod callers;
 mod pod;
@@ -61,8 +61,8 @@ fn run_engines_until(pod: &mut Pod, end: Duration) -> Result<()> {
 /// Measures the sidecar while an engine serves and the callers are paused.
 fn measure_at_rest(pod: &mut Pod, callers: &Callers) -> Result<AtRest> {
     let _pause = callers.pause();
-    let pid = pod.pid();
-    pod.with_engine(|| AtRest::measure(pid))
+    let (pid, address) = (pod.pid(), pod.address.clone());
+    pod.with_engine(|| AtRest::measure(pid, &address))
 }
 
 /// Samples the process from outside at a fixed interval.

@@ -3,6 +3,10 @@
 use std::thread;
 use std::time::Duration;
 
+use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
+
+use crate::callers::get;
 use lameduck_test_support::shipped::{Result, descriptors, line_of, status};
 
 /// The resources of the process at one moment; memory in kB.
@@ -30,12 +34,21 @@ impl Sample {
     }
 }
 
-/// The resources while the callers are paused. A poll is nearly always in flight, so the minimum of many samples counts.
+/// The resources while the callers are paused.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct AtRest(Sample);
+pub(crate) struct AtRest {
+    /// A poll is nearly always in flight, so the minimum of many samples counts.
+    sample: Sample,
+    /// The median of several windows.
+    cpu_per_poll: Duration,
+}
+
+/// In how many windows the CPU time of a poll is measured, and how long each is.
+const WINDOWS: usize = 11;
+const WINDOW: Duration = Duration::from_millis(300);
 
 impl AtRest {
-    pub(crate) fn measure(pid: u32) -> Result<Self> {
+    pub(crate) fn measure(pid: u32, address: &str) -> Result<Self> {
         let mut min = Sample::take(pid)?;
         for _ in 0..100 {
             thread::sleep(Duration::from_millis(10));
@@ -43,8 +56,31 @@ impl AtRest {
             min.descriptors = min.descriptors.min(sample.descriptors);
             min.threads = min.threads.min(sample.threads);
         }
-        Ok(Self(min))
+        Ok(Self { sample: min, cpu_per_poll: cpu_per_poll(pid, address)? })
     }
+}
+
+/// The CPU time of a poll: the median of several windows. Each window includes one request for the number of polls.
+fn cpu_per_poll(pid: u32, address: &str) -> Result<Duration> {
+    let clock = clock_getcpuclockid(Pid::from_raw(pid.try_into()?))?;
+    let cpu = || -> Result<Duration> { Ok(clock_gettime(clock)?.into()) };
+    let mut windows = Vec::with_capacity(WINDOWS);
+    for _ in 0..WINDOWS {
+        let (cpu_before, polls_before) = (cpu()?, polls(address)?);
+        thread::sleep(WINDOW);
+        let polls = polls(address)? - polls_before;
+        windows.push(cpu()?.saturating_sub(cpu_before) / u32::try_from(polls.max(1))?);
+    }
+    windows.sort_unstable();
+    Ok(windows[WINDOWS / 2])
+}
+
+/// How often the metrics page has been read.
+fn polls(address: &str) -> Result<u64> {
+    let metrics = get(address, "/metrics")?;
+    let series = "lameduck_source_readings_total{source=\"metrics\",result=\"ok\"} ";
+    let count = metrics.lines().find_map(|line| line.strip_prefix(series));
+    Ok(count.ok_or("no readings")?.parse()?)
 }
 
 /// Prints how the resources developed.
@@ -56,12 +92,15 @@ pub(crate) fn print(samples: &[Sample], warm: AtRest, end: AtRest) {
             sample.print(&format!("after {percent} % of the time"));
         }
     }
-    warm.0.print("at rest, after the first 10 %");
-    end.0.print("at rest, at the end");
+    warm.sample.print("at rest, after the first 10 %");
+    end.sample.print("at rest, at the end");
     for (name, samples) in [("second", quarter(samples, 1)), ("last", quarter(samples, 3))] {
         let (resident, descriptors, threads) = max(samples);
         println!("max. in the {name} quarter {resident:>14} {descriptors:>21} {threads:>8}");
     }
+    let (first, last) = (warm.cpu_per_poll.as_secs_f64(), end.cpu_per_poll.as_secs_f64());
+    let [micros_first, micros_last] = [first, last].map(|seconds| seconds * 1e6);
+    println!("CPU per poll at rest         {micros_first:.0} µs, at the end {micros_last:.0} µs: {:.2}", last / first);
 }
 
 fn quarter(samples: &[Sample], index: usize) -> &[Sample] {
@@ -82,12 +121,16 @@ pub(crate) fn check_growth(samples: &[Sample], warm: AtRest, end: AtRest) -> Res
     if last.0 > allowed {
         failures.push(format!("memory grew: {} kB in the second quarter, {} kB in the last", second.0, last.0));
     }
-    if end.0.descriptors > warm.0.descriptors {
-        failures.push(format!("descriptors grew from {} to {}", warm.0.descriptors, end.0.descriptors));
+    if end.sample.descriptors > warm.sample.descriptors {
+        failures.push(format!("descriptors grew from {} to {}", warm.sample.descriptors, end.sample.descriptors));
     }
     // The runtime starts and ends up to two threads that read the socket table.
-    if end.0.threads > warm.0.threads + 2 {
-        failures.push(format!("threads grew from {} to {}", warm.0.threads, end.0.threads));
+    if end.sample.threads > warm.sample.threads + 2 {
+        failures.push(format!("threads grew from {} to {}", warm.sample.threads, end.sample.threads));
+    }
+    // Other work on the machine has changed the time of a poll by 40 %.
+    if end.cpu_per_poll > warm.cpu_per_poll * 2 {
+        failures.push(format!("the CPU time of a poll grew from {:?} to {:?}", warm.cpu_per_poll, end.cpu_per_poll));
     }
     if failures.is_empty() { Ok(()) } else { Err(failures.join("; ").into()) }
 }
