@@ -96,7 +96,7 @@ impl TargetFinder {
     /// its first thread. Processes below it are still its children.
     ///
     /// Every search considers every visible process. With what `earlier` searches have read, it finds the same as
-    /// without: see [`Unmatched`] for names. Of a port, only sockets that are new since the tracked target was found can
+    /// without: see `Unmatched` for names. Of a port, only sockets that are new since the tracked target was found can
     /// belong to another process.
     #[must_use]
     pub fn find(&self, tracked: Option<Incarnation>, earlier: &mut Earlier) -> SearchResult {
