@@ -78,7 +78,7 @@ fn start_target() -> Result<Process> {
     use std::os::unix::process::CommandExt;
     let mut command = Command::new(example("engine_sim")?);
     // It runs on after the signal of a drain.
-    command.arg0(TARGET).args(["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--on-signal", "ignore"]);
+    command.arg0(TARGET).args(["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--exit-delay", "1h"]);
     Ok(Process(command.stdout(Stdio::null()).spawn()?))
 }
 

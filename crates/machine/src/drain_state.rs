@@ -99,12 +99,16 @@ impl DrainState {
     }
 
     /// Since when a search for the target is required; `None` without a drain in progress. A drain needs one since its
-    /// start. In its draining stage it needs one before the signal, at each poll until the signal has been sent.
+    /// start, one since its draining stage, and one right before the signal. While something prevents the signal, each
+    /// poll shows whether it still does.
     #[must_use]
     pub fn search_required_since(&self, now: Time, target: &TargetTracker, policy: &Policy) -> Option<Time> {
         let drain = self.active()?;
-        let awaits_signal = drain.draining_since().is_some() && policy.signal.is_some() && !target.is_signalled();
-        Some(if awaits_signal { now } else { drain.started_at })
+        let awaits_signal = policy.signal.is_some() && !target.is_signalled();
+        let Some(draining_since) = drain.draining_since().filter(|_| awaits_signal) else {
+            return Some(drain.started_at);
+        };
+        Some(if target.searches.is_blocked() { draining_since } else { now })
     }
 
     /// Saves the drain and its target, so that a restarted sidecar can resume it.

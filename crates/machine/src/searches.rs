@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::target::{Incarnation, SearchResult, SignalBlocker};
+use crate::target::{Found, Incarnation, SearchResult, SignalBlocker};
 use crate::time::Time;
 
 /// The time between searches while the target is alive and nothing else requires one. A second match must be found
@@ -47,6 +47,12 @@ impl Searches {
         let Some(LastSearch { result: SearchResult::Found(found), requested_at, .. }) = &self.last else { return true };
         let is_required = required_since.is_some_and(|since| *requested_at < since);
         intact != Some(found.incarnation) || is_required || now >= *requested_at + INTERVAL
+    }
+
+    /// Whether something prevents a signal to the target that the last search found.
+    #[must_use]
+    pub const fn is_blocked(&self) -> bool {
+        matches!(&self.last, Some(LastSearch { result: SearchResult::Found(Found { blocker: Some(_), .. }), .. }))
     }
 
     /// Updates what prevents a signal to the target that the last search found.

@@ -54,11 +54,13 @@ fn drain_searches_at_its_start_and_before_signal() {
 }
 
 #[test]
-fn drain_searches_at_each_poll_while_signal_is_blocked() {
+fn blocked_signal_adds_one_search_at_draining_and_one_before_signal() {
     let mut pod = Pod::serving(3);
     pod.at(CALL).call(Hook).at(14.5).search_finds(found(1, Some(SignalBlocker::NotCaught))).at(17.5);
-    assert_searches(&mut pod, &[0.0, 10.0, 15.0, 16.0, 17.0]);
-    pod.search_finds(found(1, None)).at(18).expect([Signal(1)]);
+    assert_searches(&mut pod, &[0.0, 10.0, 15.0]);
+    pod.search_finds(found(1, None)).at(18).expect([]);
+    pod.at(19).expect([Signal(1)]);
+    assert_searches(&mut pod, &[19.0]);
     pod.searches.clear();
     pod.at(30);
     assert_searches(&mut pod, &[]);

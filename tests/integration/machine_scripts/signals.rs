@@ -26,10 +26,11 @@ fn signal_that_may_not_be_caught_is_not_sent() {
 }
 
 #[test]
-fn unpermitted_signal_is_rechecked_at_each_poll() {
+fn unpermitted_signal_is_rechecked_at_each_poll_and_sent_after_search() {
     let blocker = SignalBlocker::NotPermitted { errno: 1, theirs: 0, ours: 1000 };
     let mut pod = Pod::start(policy(), Some(found(1, Some(blocker))), &[(Metrics, count(3))]);
-    pod.at(CALL).call(Hook).at(30.5).search_finds(found(1, None)).at(31).expect([Signal(1)]);
+    pod.at(CALL).call(Hook).at(30.5).search_finds(found(1, None)).at(31).expect([]);
+    pod.at(32).expect([Signal(1)]);
 }
 
 #[test]
