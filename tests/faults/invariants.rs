@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::incarnation::{End, EngineRecord, StreamEnd};
-use crate::jitter::{max_cpu_delay, max_scheduling_delay};
+use crate::jitter::{max_cpu_delay, max_file_delay, max_scheduling_delay};
 use crate::matrix::{BUDGET, PageFault, Scenario};
 use crate::record::{HookCall, Record};
 
@@ -41,10 +41,10 @@ pub(crate) fn overrun(call: &HookCall) -> Duration {
 }
 
 /// How late this machine ran when the hook was called and when it was due to be released. A sidecar has to be woken up,
-/// and then has work to do.
+/// and then has work to do: it also saves the drain and writes the termination message.
 fn machine_delays(call: &HookCall) -> [Duration; 2] {
     let due = call.received_at + BUDGET;
-    let delay = |from, to| max_scheduling_delay(from, to) * 2 + max_cpu_delay(from, to);
+    let delay = |from, to| max_scheduling_delay(from, to) * 2 + max_cpu_delay(from, to) + max_file_delay(from, to) * 2;
     [delay(call.called_at - MAX_OVERRUN, call.received_at), delay(due - MAX_OVERRUN, call.released_at.max(due))]
 }
 

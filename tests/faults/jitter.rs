@@ -1,9 +1,10 @@
-//! The clock that the engines and the test share, and how late this machine runs: how late sleeping threads wake up, and
-//! how much longer than its CPU time a piece of work takes.
+//! The clock that the engines and the test share, and how late this machine runs: how late sleeping threads wake up, how
+//! much longer than its CPU time a piece of work takes, and how long it takes to write a small file.
 
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
+use std::{env, fs, io, process, thread};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -17,10 +18,14 @@ const NORMAL_DELAY: Duration = Duration::from_millis(5);
 const WORK: Duration = Duration::from_millis(15);
 const WORK_PAUSE: Duration = Duration::from_millis(135);
 
+/// The pause between two writes of a file.
+const FILE_PAUSE: Duration = Duration::from_millis(50);
+
 /// Recorded delays: when each ended, and how long it was.
 type Delays = Mutex<Vec<(Duration, Duration)>>;
 static WAKE_DELAYS: Delays = Mutex::new(Vec::new());
 static CPU_DELAYS: Delays = Mutex::new(Vec::new());
+static FILE_DELAYS: Delays = Mutex::new(Vec::new());
 
 /// The time since boot, which is the same in every process.
 pub(crate) fn now() -> Duration {
@@ -57,6 +62,24 @@ pub(crate) fn start() {
             record(&CPU_DELAYS, due);
         }
     });
+    // On the disk of the sidecars' files, which other programs may keep busy.
+    let path = env::temp_dir().join(format!("lameduck-faults-{}", process::id()));
+    thread::spawn(move || {
+        loop {
+            thread::sleep(FILE_PAUSE);
+            let due = now();
+            replace_file(&path).expect("the folder for temporary files is writable");
+            record(&FILE_DELAYS, due);
+        }
+    });
+}
+
+/// Writes a file as a sidecar saves a drain: under another name first.
+fn replace_file(path: &Path) -> io::Result<()> {
+    let temporary = path.with_extension("new");
+    fs::write(&temporary, [b' '; 512])?;
+    fs::rename(&temporary, path)?;
+    fs::remove_file(path)
 }
 
 fn record(delays: &Delays, due: Duration) {
@@ -74,6 +97,11 @@ pub(crate) fn max_scheduling_delay(from: Duration, to: Duration) -> Duration {
 /// The longest that a piece of work had to wait for the CPU in this period.
 pub(crate) fn max_cpu_delay(from: Duration, to: Duration) -> Duration {
     max_delay(&CPU_DELAYS, from, to)
+}
+
+/// The longest that a small file took to be written in this period.
+pub(crate) fn max_file_delay(from: Duration, to: Duration) -> Duration {
+    max_delay(&FILE_DELAYS, from, to)
 }
 
 fn max_delay(delays: &Delays, from: Duration, to: Duration) -> Duration {
