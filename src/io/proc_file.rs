@@ -39,9 +39,9 @@ pub fn is_gone(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::process::CommandExt;
     use std::process::Command;
+    use std::{fs, thread};
 
     use super::*;
 
@@ -50,6 +50,10 @@ mod tests {
         let argument = "x".repeat(3 * USUAL_SIZE);
         let mut child = Command::new("sleep").args(["600", "0"]).arg0(&argument).spawn().unwrap();
         let path = format!("/proc/{}/cmdline", child.id());
+        // During the exec, it is empty for a moment.
+        while fs::read(&path).unwrap().is_empty() {
+            thread::yield_now();
+        }
         assert_eq!(read(&path).unwrap(), format!("{argument}\0600\00\0").into_bytes());
         child.kill().unwrap();
         child.wait().unwrap();

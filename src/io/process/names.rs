@@ -57,8 +57,8 @@ fn cpu_time(pid: u32) -> Option<TimeSpec> {
     clock_gettime(cpu_clock(pid)?).ok()
 }
 
-/// The CPU clock of a process, as `clock_getcpuclockid(3)` returns it. The C library's function would make a system call to check that
-/// the process exists, which reading the clock checks anyway.
+/// The CPU clock of a process, as `clock_getcpuclockid(3)` returns it. The C library's function would make a system call
+/// to check that the process exists, which reading the clock checks anyway.
 fn cpu_clock(pid: u32) -> Option<ClockId> {
     /// `CPUCLOCK_SCHED` (Linux, `include/linux/posix-timers_types.h`): the time in which the scheduler ran the process.
     const SCHED: i32 = 2;
