@@ -104,6 +104,12 @@ mod tests {
         format!("{purpose}-{}", std::process::id())
     }
 
+    /// Whether this process is the program `sleep`, and waits.
+    fn sleeps(pid: u32) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        stat.split_once(") ").is_some_and(|(_, fields)| fields.starts_with('S')) && stat.contains("(sleep)")
+    }
+
     #[test]
     fn cpu_clock_is_that_of_the_c_library() {
         let own = Pid::this();
@@ -118,7 +124,8 @@ mod tests {
         let mut child = Command::new("sleep").arg("600").spawn().unwrap();
         let pid = child.id();
         let mut unmatched = Unmatched::default();
-        while unmatched.used(pid).is_none() || unmatched.used(pid) != cpu_time(pid) {
+        // The process must have started, and must run no more.
+        while !sleeps(pid) || unmatched.used(pid).is_none() || unmatched.used(pid) != cpu_time(pid) {
             assert!(unmatched.find_named(&name).is_empty());
         }
         // Had its name been read again, it would match.
