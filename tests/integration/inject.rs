@@ -1,5 +1,6 @@
 //! `lameduck inject`: what it writes, what it keeps, and what it refuses.
 mod additions;
+mod block_scalars;
 mod hooks;
 mod hostile;
 mod kept;

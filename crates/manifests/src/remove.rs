@@ -276,6 +276,7 @@ fn restore_hook(
         is_flow: matches!(lifecycle.layout(), Some(Layout::Flow(_))),
         column: hook.key.column,
         is_json: saved_hook::is_json(pod.manifest, edits.text()),
+        after: edits.text_after(hook),
     };
     if let Some(verbatim) = saved.verbatim(place) {
         edits.replace_entry(hook, verbatim);

@@ -1,7 +1,7 @@
 //! The text of a preStop hook that removal restores. It comes from an annotation, which anybody may have edited, and the
 //! manifest may have been converted to JSON or indented again.
 
-use crate::yaml::{self, Document, DocumentText, Entry, Kind, Node, Style};
+use crate::yaml::{self, Document, DocumentText, Entry, Kind, Node, SPACE, Style};
 use crate::yaml_value::{YamlStyle, YamlValue, quote};
 
 /// The key of the entry.
@@ -17,13 +17,15 @@ pub struct SavedHook<'a> {
 
 /// The place where a hook is restored.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+pub struct Place<'a> {
     /// Whether its map is in flow style.
     pub is_flow: bool,
     /// The column of its key.
     pub column: usize,
     /// Whether everything around it is JSON.
     pub is_json: bool,
+    /// The text after it.
+    pub after: &'a str,
 }
 
 impl<'a> SavedHook<'a> {
@@ -33,30 +35,41 @@ impl<'a> SavedHook<'a> {
     /// Returns the cause if it is anything but one entry `preStop`, which can be understood without the rest of a document.
     pub fn parse(text: &'a str) -> Result<Self, String> {
         let block = Parsed::new(text.to_owned(), text);
-        let flow = Parsed::new(format!("{{{}\n}}", text.trim()), text);
+        let flow = Parsed::new(format!("{{{}\n}}", text.trim_matches(SPACE)), text);
         match (block, flow) {
             (Err(cause), Err(_)) => Err(cause),
             (block, flow) => Ok(Self { text, block: block.ok(), flow: flow.ok() }),
         }
     }
 
-    /// The saved text, if it means the same at a place.
+    /// The saved text without the space around it, if it means the same at a place.
     #[must_use]
     pub fn verbatim(&self, place: Place) -> Option<&'a str> {
         let fits = if place.is_flow {
             self.flow.as_ref().is_some_and(|parsed| !place.is_json || parsed.is_json())
         } else {
-            self.block.is_some() && self.fits_block(place.column)
+            self.fits_block(place.column) && self.keeps_value(place)
         };
-        fits.then(|| self.text.trim())
+        fits.then(|| self.text.trim_matches(SPACE))
     }
 
     /// Whether every line but the first belongs to an entry whose key is at a column.
     fn fits_block(&self, column: usize) -> bool {
         let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
-        let text = self.text.trim_end();
-        let mut others = text.lines().skip(1).filter(|line| !line.trim().is_empty());
-        indent(text) == column || others.all(|line| indent(line) > column)
+        let mut others = self.text.lines().skip(1).filter(|line| !line.trim_matches(SPACE).is_empty());
+        indent(self.text) == column || others.all(|line| indent(line) > column)
+    }
+
+    /// Whether the value in block style is the same with the blank lines and comments at a place: they may become a part
+    /// of a block scalar.
+    fn keeps_value(&self, place: Place) -> bool {
+        let Some(parsed) = &self.block else { return false };
+        let (text, after) = (self.text.trim_matches(SPACE), blank_lines_and_comments(place.after));
+        let source = format!("{:1$}{text}{after}", "", place.column);
+        let documents = yaml::read(&source, &DocumentText { range: 0..source.len(), line: 1 });
+        documents.is_ok_and(
+            |documents| matches!(&documents[..], [document] if is_same(&document.root, &parsed.document.root)),
+        )
     }
 
     /// The entry in flow style, on one line.
@@ -89,7 +102,7 @@ impl Parsed {
         let parsed = Self { source, document };
         let is_whole = |entry: &Entry| {
             let span = entry.key.span.start..entry.value.span.end;
-            entry.key.text() == Some(KEY) && parsed.source[span].trim() == text.trim()
+            entry.key.text() == Some(KEY) && parsed.source[span].trim_matches(SPACE) == text.trim_matches(SPACE)
         };
         match parsed.document.root.entries() {
             [entry] if !is_whole(entry) => Err(format!("it is not exactly one entry {KEY}")),
@@ -109,6 +122,28 @@ impl Parsed {
     fn is_json(&self) -> bool {
         is_json(&self.document.root, &self.source)
     }
+}
+
+/// The rest of a line, and the blank lines and comments after it.
+fn blank_lines_and_comments(text: &str) -> &str {
+    let has_token =
+        |line: &str| !line.trim_matches(SPACE).is_empty() && !line.trim_start_matches(SPACE).starts_with('#');
+    let lines = text.split_inclusive('\n').enumerate().take_while(|(index, line)| *index == 0 || !has_token(line));
+    &text[..lines.map(|(_, line)| line.len()).sum()]
+}
+
+/// Whether two nodes without aliases have the same value, in the same styles.
+fn is_same(a: &Node, b: &Node) -> bool {
+    let kind = match (&a.kind, &b.kind) {
+        (Kind::Scalar { text: a, style: a_style }, Kind::Scalar { text: b, style: b_style }) => {
+            (a, a_style) == (b, b_style)
+        }
+        (Kind::List { .. }, Kind::List { .. }) | (Kind::Map { .. }, Kind::Map { .. }) => {
+            a.children().count() == b.children().count() && a.children().zip(b.children()).all(|(a, b)| is_same(a, b))
+        }
+        _ => false,
+    };
+    kind && a.tagged == b.tagged
 }
 
 fn has_anchor(node: &Node) -> bool {
@@ -199,7 +234,7 @@ mod tests {
 
     const JSON: YamlStyle = YamlStyle { step: 2, dash: 2, json: true, compact: true };
     const YAML: YamlStyle = YamlStyle { json: false, compact: false, ..JSON };
-    const FLOW: Place = Place { is_flow: true, column: 2, is_json: false };
+    const FLOW: Place<'static> = Place { is_flow: true, column: 2, is_json: false, after: "\n" };
 
     #[test]
     fn only_one_entry_for_the_hook_is_accepted() {
@@ -250,6 +285,32 @@ mod tests {
                 (in_block, in_flow, in_json),
                 "{text:?}"
             );
+        }
+    }
+
+    #[test]
+    fn text_is_used_only_before_lines_that_keep_its_value() {
+        let verbatim = |text, after| {
+            let place = Place { is_flow: false, after, ..FLOW };
+            SavedHook::parse(text).unwrap().verbatim(place).is_some()
+        };
+        let (clip, keep) = ("  preStop:\n    x: |\n      y\n", "  preStop:\n    x: |+\n      y\n\n");
+        for (text, after, fits) in [
+            (clip, "\n", true),
+            (clip, "\r\n\r\n  # z\n  tty: true", true),
+            (clip, " # z\n", false),
+            (clip, "", true),
+            (clip, "\n      # z\n", false),
+            (clip.trim_end(), "", true),
+            (clip.trim_end(), "\n", true),
+            (keep, "", false),
+            (keep, "\n\n  tty: true", true),
+            (keep, "\n  \n", true),
+            (keep, "\n", false),
+            (keep, "\n\n\n", false),
+            ("preStop: {sleep: {seconds: 5}}", " # z\n\n", true),
+        ] {
+            assert_eq!(verbatim(text, after), fits, "{text:?} {after:?}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::yaml::{Entry, Kind, Layout, Node, Style};
+use crate::yaml::{self, Entry, Kind, Layout, Node, Style};
 use crate::yaml_value::{self, YamlStyle, YamlValue};
 
 mod remove;
@@ -263,18 +263,29 @@ impl<'a> TextEdits<'a> {
     }
 
     /// The text of an entry: its key and its value. If it has several lines in block style, its own indentation is in front.
+    /// If it ends in a block scalar, the newlines are at its end, because they belong to the value.
     #[must_use]
     pub fn entry_text(&self, map: &Node, entry: &Entry) -> String {
-        let text = self.text[entry.key.span.start..entry.value.span.end].trim_end();
+        let text = &self.text[entry.key.span.start..entry.value.span.end];
         let is_indented = map.layout() == Some(Layout::Block) && text.contains('\n');
         format!("{:1$}{text}", "", if is_indented { entry.key.column } else { 0 })
     }
 
     /// Replaces an entry by a text.
     pub fn replace_entry(&mut self, entry: &Entry, text: &str) {
+        self.edits.push((self.entry_range(entry), text.to_owned()));
+    }
+
+    /// The text after the place of an entry that is replaced.
+    #[must_use]
+    pub fn text_after(&self, entry: &Entry) -> &'a str {
+        &self.text[self.entry_range(entry).end..]
+    }
+
+    /// The place of an entry, without the newlines and the space at the end of a block scalar, which stay.
+    fn entry_range(&self, entry: &Entry) -> Range<usize> {
         let start = entry.key.span.start;
-        let end = start + self.text[start..entry.value.span.end].trim_end().len();
-        self.edits.push((start..end, text.to_owned()));
+        start..start + self.text[start..entry.value.span.end].trim_end_matches(yaml::SPACE).len()
     }
 
     fn joined(&self, lines: &[String], column: usize, at: usize) -> String {

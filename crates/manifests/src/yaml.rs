@@ -24,6 +24,9 @@ pub use typed::is_typed;
 /// How many aliases of aliases are followed.
 const MAX_ALIAS_DEPTH: usize = 16;
 
+/// Space and line breaks. Other characters that Unicode calls white space are content.
+pub const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
+
 /// One document of a stream.
 #[derive(Debug)]
 pub struct Document {

@@ -8,7 +8,7 @@ use std::env;
 use lameduck_manifests::{ContainerSelector, Mode, Request, inject, remove};
 use proptest::prelude::*;
 
-use crate::inject::support::{request, upgraded};
+use crate::inject::support::{request, upgraded, with_final_newline};
 use lameduck_test_support::manifests::libyaml::{container, parse, pod_spec, pod_template, without_lameduck};
 use lameduck_test_support::manifests::{Tape, stream, stream_with_hook};
 
@@ -133,7 +133,7 @@ proptest! {
         let back = remove(&json.unwrap().join("\n"), &ContainerSelector::default()).unwrap().text;
         let objects = serde_json::Deserializer::from_str(&back).into_iter::<serde_json::Value>();
         prop_assert_eq!(objects.flatten().count(), documents.len(), "{}", back);
-        let hook = |text| container(&pod_spec(text), "containers", "engine")["lifecycle"]["preStop"].clone();
+        let hook = |text| container(&pod_spec(&with_final_newline(text)), "containers", "engine")["lifecycle"]["preStop"].clone();
         prop_assert_eq!(hook(&back), hook(&text), "{}", back);
     }
 

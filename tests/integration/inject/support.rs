@@ -1,5 +1,6 @@
 //! Requests for the library, and runs of the real binary.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -51,6 +52,11 @@ pub(crate) fn removed(manifests: &str) -> String {
     let Output { code, stdout, stderr } = inject(manifests.as_bytes(), &["--remove"], &[]);
     assert_eq!(code, Some(0), "{stderr}");
     stdout
+}
+
+/// A text as kubectl reads it: with a newline at the end of the last line.
+pub(crate) fn with_final_newline(text: &str) -> Cow<'_, str> {
+    if text.ends_with('\n') { text.into() } else { format!("{text}\n").into() }
 }
 
 /// A request to inject into the workload that runs the Engine.

@@ -85,12 +85,10 @@ impl TextEdits<'_> {
         } else {
             format!("{before_value}{}", value.flow(self.style))
         };
-        // A block scalar's span includes its last newline, which stays.
-        let range = start..start + self.text[start..entry.value.span.end].trim_end().len();
         let old = self.text[entry.value.span.clone()].split_whitespace().collect::<Vec<_>>().join(" ");
         let now = value.block(self.style).join(" ");
         self.changed.push(format!("line {}: {key} was {old} and is now {now}", entry.key.line));
-        self.edits.push((range, new));
+        self.edits.push((self.entry_range(entry), new));
     }
 
     /// The start of a value. The span of a block scalar does not include its `|` or `>`.

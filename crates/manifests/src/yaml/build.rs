@@ -146,7 +146,8 @@ impl Builder<'_> {
             }
             ScalarStyle::Literal | ScalarStyle::Folded => {
                 let trimmed = self.text[span.clone()].trim_end_matches(' ');
-                if trimmed.ends_with('\n') { span.start + trimmed.len() } else { span.end }
+                let has_next_line = trimmed.ends_with('\n') && span.end < self.document.range.end;
+                if has_next_line { span.start + trimmed.len() } else { span.end }
             }
         }
     }
@@ -270,6 +271,22 @@ mod tests {
         assert_eq!(values[..7], expected[..7]);
         assert!(values[7].ends_with("x\n\n"), "{:?}", values[7]);
         assert_eq!(values[8], expected[8]);
+    }
+
+    #[test]
+    fn last_line_is_read_as_if_it_had_a_newline() {
+        for (text, value) in [
+            ("a: |\n  x", "x\n"),
+            ("a: |+\n  x", "x\n"),
+            ("a: |-\n  x", "x"),
+            ("a: >\n  ü\n  x", "ü x\n"),
+            ("a: |\r\n  x", "x\n"),
+            ("a: |\n  x\n   ", "x\n \n"),
+            ("a: |+\n  x\n\n", "x\n\n"),
+        ] {
+            let documents = read(text).unwrap();
+            assert_eq!(documents[0].root.entries()[0].value.text(), Some(value), "{text:?}");
+        }
     }
 
     #[test]
