@@ -4,8 +4,8 @@
 //! It reads YAML 1.2, which includes JSON. Scalars keep their text: the meaning of `yes`, `0644` or `1_000` is left to
 //! the next program that reads the manifest.
 //!
-//! Read `build` first (parser events to tree); `split` and `reindent` prepare the parser's input, `scan` finds what the
-//! parser does not report.
+//! Read `build` first (parser events to tree); `split`, `reindent` and `surrogates` prepare the parser's input, `scan`
+//! finds what the parser does not report.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -15,6 +15,7 @@ mod build;
 mod reindent;
 mod scan;
 mod split;
+mod surrogates;
 mod typed;
 
 pub use build::read;

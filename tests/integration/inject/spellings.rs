@@ -5,7 +5,7 @@ use std::fmt::Write;
 use lameduck_manifests::{Mode, inject as inject_text};
 
 use crate::inject::support::{IMAGE, Output, inject, injected, removed, request};
-use lameduck_test_support::manifests::libyaml::{parse, without_lameduck};
+use lameduck_test_support::manifests::libyaml::{container, parse, pod_spec, without_lameduck};
 
 const USER: &str = "--run-as-user=1000";
 
@@ -122,6 +122,25 @@ fn json_surrogate_escapes_are_accepted() {
         let out = injected(&text, &[USER]);
         assert!(out.contains(name), "{out}");
         assert_eq!(removed(&out), text);
+    }
+}
+
+#[test]
+fn json_surrogate_escapes_of_a_replaced_hook_are_restored() {
+    let script = r#""echo \ud83d\ude00 \\ud83d \r\n""#;
+    let text = format!(
+        r#"{{"kind":"Pod","metadata":{{"name":"p"}},"spec":{{"containers":[{{"name":"a","command":["impeller"],"lifecycle":{{"preStop":{{"exec":{{"command":["sh","-c",{script}]}}}}}}}}]}}}}"#
+    );
+    let once = injected(&text, &[USER, "--replace-hook"]);
+    assert_eq!(removed(&once), text);
+    let documents = parse(&once).unwrap();
+    for converted in
+        [serde_json::to_string_pretty(&documents[0]).unwrap(), serde_norway::to_string(&documents[0]).unwrap()]
+    {
+        let back = removed(&converted);
+        let spec = pod_spec(&back);
+        let hook = &container(&spec, "containers", "a")["lifecycle"]["preStop"];
+        assert_eq!(hook["exec"]["command"][2], "echo 😀 \\ud83d \r\n", "{back}");
     }
 }
 

@@ -8,6 +8,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 use super::reindent::{Offsets, ReindentedText};
 use super::scan::{self, PROPERTIES};
 use super::split::{DocumentText, split_json};
+use super::surrogates;
 use super::{Document, Entry, Kind, Layout, Node, Style, YamlError};
 
 /// The largest nesting depth; manifests of Kubernetes stay below 50.
@@ -92,9 +93,12 @@ impl Builder<'_> {
     fn add(&mut self, event: Event<'_>, span: Span) -> Result<(), YamlError> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let kind = Kind::Scalar { text: text.into_owned(), style: style_of(style) };
+                let kind = Kind::Scalar { text: String::new(), style: style_of(style) };
                 let mut node = self.node(kind, span, anchor, tag.is_some());
                 node.span.end = self.end_of_scalar(&node.span, style);
+                let source = self.text.get(node.span.clone()).unwrap_or_default();
+                let text = surrogates::restore(text.into_owned(), source, style == ScalarStyle::DoubleQuoted);
+                node.kind = Kind::Scalar { text, style: style_of(style) };
                 self.close(node);
             }
             Event::Alias(anchor) => {

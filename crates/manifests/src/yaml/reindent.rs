@@ -2,8 +2,7 @@
 //!
 //! - Inside brackets and quotes, other readers accept lines that are indented less than their surroundings. The parser
 //!   does not, so these lines are indented further. Indentation has no meaning there, so the tree stays the same.
-//! - JSON writes characters beyond 16 bits as two escapes (surrogates), which the parser rejects. They are replaced by
-//!   escapes of the same length.
+//! - The parser rejects surrogate escapes, so they are replaced (see `surrogates`).
 //!
 //! [`ReindentedText::original_position`] maps the parser's positions back to the original text.
 //!
@@ -14,7 +13,7 @@
 
 use saphyr_parser::{Marker, Parser};
 
-use super::scan;
+use super::{scan, surrogates};
 
 /// The additional indentation of a line, in columns: more than block style reaches.
 const INDENT: usize = 128;
@@ -34,7 +33,7 @@ pub(super) struct ReindentedText {
 
 impl ReindentedText {
     pub(super) fn new(text: &str) -> Self {
-        Self { text: replace_surrogates(text), inserted_at: Vec::new(), budget: MAX_REPARSED }
+        Self { text: surrogates::replace(text), inserted_at: Vec::new(), budget: MAX_REPARSED }
     }
 
     /// The position of a marker in the original text: its characters from the start, and its column.
@@ -112,26 +111,6 @@ fn is_document_marker(text: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
 }
 
-/// Replaces surrogate escapes (`\ud800` to `\udfff`) by escapes for private use. The tree's text then differs from the
-/// original, but only places and names matter here.
-fn replace_surrogates(text: &str) -> String {
-    let mut replaced = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("\\u") {
-        let (before, escape) = rest.split_at(at + 2);
-        replaced.push_str(before);
-        let is_surrogate = matches!(escape.as_bytes(), [b'd' | b'D', b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F', ..]);
-        rest = if is_surrogate {
-            replaced.push('e');
-            &escape[1..]
-        } else {
-            escape
-        };
-    }
-    replaced.push_str(rest);
-    replaced
-}
-
 /// Maps characters, which the parser counts, to bytes.
 pub(super) struct Offsets(Option<Vec<usize>>);
 
@@ -151,7 +130,6 @@ impl Offsets {
 
 #[cfg(test)]
 mod tests {
-    use super::replace_surrogates;
     use crate::yaml::{Document, DocumentText, YamlError, read};
 
     fn parse(text: &str) -> Result<Vec<Document>, YamlError> {
@@ -189,10 +167,5 @@ mod tests {
             let error = parse(text).unwrap_err();
             assert!(error.line == line || error.line == line + 1, "{text:?}: {error}");
         }
-    }
-
-    #[test]
-    fn surrogate_escapes_are_replaced_and_others_kept() {
-        assert_eq!(replace_surrogates(r"\ud83d\uDE00 \ud55c \u00fc \"), r"\ue83d\ueE00 \ud55c \u00fc \");
     }
 }
