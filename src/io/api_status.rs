@@ -53,7 +53,7 @@ impl StatusPage {
     async fn fetch(&self, connection: Result<TcpStream, ReadError>) -> Result<Fields, ReadError> {
         let response = http::get_over(connection?, &self.url, "application/json", AfterResponse::Close)
             .await
-            .map_err(|failure| http::read_error(&failure.error))?;
+            .map_err(|error| http::read_error(&error))?;
         http::check_status(response.head.status)?;
         let body = response.read_all(MAX_BYTES).await;
         let body =

@@ -14,7 +14,7 @@ use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, HOST, HeaderValue, USER
 use hyper::{Method, Request, StatusCode, Uri};
 use tokio::net::TcpStream;
 
-use exchange::{Exchange, Failure};
+use exchange::Exchange;
 use lameduck_machine::reading::{ReadError, ReadErrorKind};
 
 /// The URL of a page: `http://host[:port]/path`.
@@ -151,7 +151,7 @@ pub enum AfterResponse {
 /// Fails if there is no HTTP response.
 pub async fn get(url: &Url, accept: &'static str) -> Result<Exchange, Error> {
     let stream = connect(url).await?;
-    get_over(stream, url, accept, AfterResponse::Close).await.map_err(|failure| failure.error)
+    get_over(stream, url, accept, AfterResponse::Close).await
 }
 
 /// Sends a POST request without a body.
@@ -160,7 +160,7 @@ pub async fn get(url: &Url, accept: &'static str) -> Result<Exchange, Error> {
 /// Fails if there is no HTTP response.
 pub async fn post(url: &Url) -> Result<Exchange, Error> {
     let request = build_request(Method::POST, url, "*/*", AfterResponse::Close);
-    Exchange::start(connect(url).await?, request).await.map_err(|failure| failure.error)
+    Exchange::start(connect(url).await?, request).await
 }
 
 /// Sends a GET request over this connection.
@@ -172,7 +172,7 @@ pub async fn get_over(
     url: &Url,
     accept: &'static str,
     after: AfterResponse,
-) -> Result<Exchange, Failure> {
+) -> Result<Exchange, Error> {
     Exchange::start(stream, build_request(Method::GET, url, accept, after)).await
 }
 

@@ -3,12 +3,12 @@
 mod response;
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-use crate::io::http::exchange::Failure;
 use crate::io::http::kept::{Idle, KeptConnection};
 use crate::io::http::{self, AfterResponse, Url};
 use crate::suggest::gauges::{Gauges, Suggestion};
@@ -97,6 +97,9 @@ struct PageContent {
 /// How much of a page is kept for suggestions, in bytes: the sidecar's container may have little memory.
 pub const MAX_KEPT_BYTES: usize = 256 * 1024;
 
+/// Which share of the timeout a kept connection has before a new one is opened beside it.
+const KEPT_SHARE: u32 = 4;
+
 impl PageSelectors {
     /// The selectors of all sums, as one list for the parser.
     #[must_use]
@@ -141,35 +144,40 @@ impl MetricsPage {
 
     /// Reads the page, for at most `timeout`, over the connection that the last call has kept for this target, or a new
     /// one. Keeps it if that is allowed, and if the page was read without an error.
+    ///
+    /// A kept connection alone never makes a reading fail: if it gives no page, a new one is opened.
     pub async fn read_kept(&self, target: Option<Incarnation>, timeout: Duration) -> PageReadings {
         let fetch = async {
-            let (mut response, requests) = self.request_kept(target, timeout).await?;
-            let content = self.fetch(&mut response).await?;
-            if let Some(stream) = response.into_idle() {
-                self.connection.put_back(Idle { stream, target, requests: requests + 1 });
+            let Some(idle) = self.connection.take(target) else { return self.fetch_new(target, timeout).await };
+            let mut kept = pin!(self.fetch_over(idle));
+            match tokio::time::timeout(timeout / KEPT_SHARE, &mut kept).await {
+                Ok(Ok(content)) => return Ok(content),
+                // The server may have closed it at the moment of the request.
+                Ok(Err(_)) => return self.fetch_new(target, timeout).await,
+                Err(_) => self.connection.give_up(),
             }
-            Ok(content)
+            tokio::select! {
+                Ok(content) = kept => Ok(content),
+                result = self.fetch_new(target, timeout) => result,
+            }
         };
         self.to_readings(http::with_timeout(&self.url, timeout, fetch).await).await
     }
 
-    /// Requests the page over the kept connection. Opens a new one if there is none, or if the server has closed it.
-    /// Returns the number of requests that the connection had carried before.
-    async fn request_kept(
-        &self,
-        target: Option<Incarnation>,
-        timeout: Duration,
-    ) -> Result<(PageResponse, u32), ReadError> {
-        let after = self.connection.after_response();
-        if let Some(Idle { stream, requests, .. }) = self.connection.take(target) {
-            match response::get(stream, &self.url, after).await {
-                // The server may close a connection at the moment at which the request is sent.
-                Err(Failure { nothing_read: true, .. }) => {}
-                result => return Ok((PageResponse::new(result)?, requests)),
-            }
-        }
+    async fn fetch_new(&self, target: Option<Incarnation>, timeout: Duration) -> Result<PageContent, ReadError> {
         let stream = http::connect_timeout(&self.url, timeout).await?;
-        Ok((PageResponse::request(stream, &self.url, after).await?, 0))
+        self.fetch_over(Idle { stream, target, requests: 0 }).await
+    }
+
+    /// Reads the page over this connection, and keeps it if possible.
+    async fn fetch_over(&self, idle: Idle) -> Result<PageContent, ReadError> {
+        let Idle { stream, target, requests } = idle;
+        let mut response = PageResponse::request(stream, &self.url, self.connection.after_response()).await?;
+        let content = self.fetch(&mut response).await?;
+        if let Some(stream) = response.into_idle() {
+            self.connection.put_back(Idle { stream, target, requests: requests + 1 });
+        }
+        Ok(content)
     }
 
     async fn to_readings(&self, content: Result<PageContent, ReadError>) -> PageReadings {

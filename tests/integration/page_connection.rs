@@ -196,18 +196,50 @@ async fn connection_that_the_server_closes_at_the_request_is_replaced_once() {
 }
 
 #[tokio::test]
-async fn response_that_has_begun_is_not_requested_again() {
-    for begun in ["HTTP/1.1 200 OK\r\nContent-", "garbage\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nact"] {
-        let server = Server::start(
-            move |_, request| if request == 0 { Respond(page(3)) } else { RespondAndClose(begun.into()) },
-        );
-        assert_eq!(server.read().await, Ok(3));
-        server.read().await.unwrap_err();
-        assert_eq!(server.connections(), [0, 0], "{begun:?}");
-        // The connection with the error is not used again.
-        assert_eq!(server.read().await, Ok(3));
-        assert_eq!(server.connections(), [1]);
+async fn kept_connection_that_gives_no_page_is_replaced_without_an_error() {
+    let timeout = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    let truncated = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nact";
+    for no_page in ["HTTP/1.1 200 OK\r\nContent-", "garbage\r\n\r\n", truncated, timeout] {
+        let server = Server::start(move |_, request| match request {
+            0 => Respond(page(3)),
+            _ => RespondAndClose(no_page.into()),
+        });
+        assert_eq!((server.read().await, server.read().await), (Ok(3), Ok(3)), "{no_page:?}");
+        assert_eq!(server.connections(), [0, 0, 1]);
     }
+}
+
+/// A server that answers one request on each connection, and leaves the connection open. It sends whether each request
+/// asks for the end of the connection.
+fn server_of_one_request() -> (u16, Receiver<bool>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (events, requests) = channel();
+    thread::spawn(move || {
+        let mut connections = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let head = read_head(&mut stream).unwrap();
+            let _ = events.send(head.to_ascii_lowercase().contains("connection: close"));
+            stream.write_all(page(3).as_bytes()).unwrap();
+            connections.push(stream);
+        }
+    });
+    (port, requests)
+}
+
+#[tokio::test]
+async fn no_connection_is_kept_to_a_server_that_does_not_answer_on_it() {
+    let (port, requests) = server_of_one_request();
+    let eager = vec!["active".parse().unwrap()];
+    let page = MetricsPage::new(Url::new("127.0.0.1", port, "/"), PageSelectors { eager, ..PageSelectors::default() });
+    page.connection.allow(true);
+    for _ in 0..4 {
+        // A quarter of this time passes before a new connection is opened.
+        let readings = page.read_kept(None, Duration::from_secs(8)).await.readings;
+        assert_eq!(readings[0].1, Reading::Counts(vec![Some(Count { streams: 3, never_idle: 3 })]));
+    }
+    assert_eq!(requests.try_iter().collect::<Vec<_>>(), [false, true, true, true]);
 }
 
 #[tokio::test]

@@ -33,16 +33,6 @@ pub struct Exchange {
     _sender: SendRequest<Empty<Bytes>>,
 }
 
-/// Why there is no response.
-#[derive(Debug)]
-pub struct Failure {
-    /// The error.
-    pub error: Error,
-    /// Whether no byte of a response has arrived. If the connection was used before, the server may have closed it before
-    /// the request arrived.
-    pub nothing_read: bool,
-}
-
 /// Performs the I/O of a connection.
 #[derive(Debug)]
 struct Driver {
@@ -66,30 +56,21 @@ impl Driver {
     }
 }
 
-impl Driver {
-    fn failure(self, error: Error) -> Failure {
-        // A response that cannot be parsed was read.
-        let is_invalid = matches!(&error, Error::Exchange(error) if error.is_parse());
-        Failure { error, nothing_read: !is_invalid && self.connection.into_parts().read_buf.is_empty() }
-    }
-}
-
 impl Exchange {
     /// Sends a request, and returns before the body of the response has arrived.
     ///
     /// # Errors
     /// Fails if there is no HTTP response.
-    pub async fn start(stream: TcpStream, request: Request<Empty<Bytes>>) -> Result<Self, Failure> {
-        let unsent = |error| Failure { error: Error::Exchange(error), nothing_read: true };
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(unsent)?;
+    pub async fn start(stream: TcpStream, request: Request<Empty<Bytes>>) -> Result<Self, Error> {
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(Error::Exchange)?;
         let mut driver = Driver { connection, has_ended: false };
         // Tokio's budget would make it wait for a wake-up that nothing but I/O causes.
         let mut response = pin!(unconstrained(sender.send_request(request)));
         let result = poll_fn(|cx| driver.poll(cx, |cx| response.as_mut().poll(cx))).await;
         let (head, body) = match result {
             Some(Ok(response)) => response.into_parts(),
-            Some(Err(error)) => return Err(driver.failure(Error::Exchange(error))),
-            None => return Err(driver.failure(Error::Closed)),
+            Some(Err(error)) => return Err(Error::Exchange(error)),
+            None => return Err(Error::Closed),
         };
         Ok(Self { head, body, is_complete: false, driver, _sender: sender })
     }

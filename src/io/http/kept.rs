@@ -20,7 +20,15 @@ pub struct KeptConnection(Mutex<Slot>);
 #[derive(Debug, Default)]
 struct Slot {
     allowed: bool,
+    /// Whether the server once did not answer on a kept connection in time.
+    given_up: bool,
     idle: Option<Idle>,
+}
+
+impl Slot {
+    const fn may_keep(&self) -> bool {
+        self.allowed && !self.given_up
+    }
 }
 
 /// An open connection on which nothing is expected.
@@ -47,7 +55,14 @@ impl KeptConnection {
     /// What to ask of the server.
     #[must_use]
     pub fn after_response(&self) -> AfterResponse {
-        if self.slot().allowed { AfterResponse::KeepOpen } else { AfterResponse::Close }
+        if self.slot().may_keep() { AfterResponse::KeepOpen } else { AfterResponse::Close }
+    }
+
+    /// Keeps no connection any more. The server may leave a connection open on which it will never answer: it answers one
+    /// request on each, or the process that has the connection is busy while others are not.
+    pub fn give_up(&self) {
+        let mut slot = self.slot();
+        (slot.given_up, slot.idle) = (true, None);
     }
 
     /// Closes the idle connection.
@@ -64,7 +79,7 @@ impl KeptConnection {
     /// Keeps a connection, if that is allowed and it has not carried too many requests.
     pub fn put_back(&self, idle: Idle) {
         let mut slot = self.slot();
-        slot.idle = (slot.allowed && idle.requests < MAX_REQUESTS).then_some(idle);
+        slot.idle = (slot.may_keep() && idle.requests < MAX_REQUESTS).then_some(idle);
     }
 
     fn slot(&self) -> MutexGuard<'_, Slot> {

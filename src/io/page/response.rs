@@ -5,7 +5,7 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING
 use hyper::http::response::Parts;
 use tokio::net::TcpStream;
 
-use crate::io::http::exchange::{Exchange, Failure};
+use crate::io::http::exchange::Exchange;
 use crate::io::http::{self, AfterResponse, Url};
 use lameduck_machine::reading::ReadError;
 use lameduck_parsers::exposition::Format;
@@ -13,11 +13,6 @@ use lameduck_parsers::exposition::Format;
 use super::invalid;
 
 const ACCEPT: &str = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
-
-/// Requests the page at `url` over this connection.
-pub(super) async fn get(stream: TcpStream, url: &Url, after: AfterResponse) -> Result<Exchange, Failure> {
-    http::get_over(stream, url, ACCEPT, after).await
-}
 
 /// The response with a metrics page, whose body is still arriving.
 #[derive(Debug)]
@@ -46,12 +41,7 @@ impl PageResponse {
 
     /// Requests the page over this connection.
     pub(super) async fn request(stream: TcpStream, url: &Url, after: AfterResponse) -> Result<Self, ReadError> {
-        Self::new(get(stream, url, after).await)
-    }
-
-    /// Checks that the response has a metrics page.
-    pub(super) fn new(result: Result<Exchange, Failure>) -> Result<Self, ReadError> {
-        let exchange = result.map_err(|failure| http::read_error(&failure.error))?;
+        let exchange = http::get_over(stream, url, ACCEPT, after).await.map_err(|error| http::read_error(&error))?;
         let format = check(&exchange.head)?;
         // With a chunked body or a known length, hyper fails if the body ends too soon. Otherwise nothing detects that.
         let framed = exchange.body_size().is_some() || is_chunked(&exchange.head.headers);
