@@ -1,17 +1,14 @@
 //! The JSON Schemas of the status and the outcome agree with the code and with the documents.
 //! `lifecycle::schemas` checks the answers of real sidecars.
 
-pub(crate) mod validator;
-
 use std::collections::BTreeSet;
 
 use lameduck_machine::reading::Source;
 use lameduck_machine::result::{Outcome, Trigger};
 use lameduck_machine::snapshot::Phase;
 use lameduck_machine::warnings::Warning;
+use lameduck_test_support::json_schema::{Schema, properties};
 use serde_json::{Value, json};
-
-use self::validator::{Schema, properties};
 
 const OUTCOME: &str = "outcome.json";
 const STATUS: &str = "status.json";

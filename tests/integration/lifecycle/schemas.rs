@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::lifecycle::Fixture;
-use crate::schemas::validator::Schema;
+use lameduck_test_support::json_schema::Schema;
 use lameduck_test_support::page::{PageReply, PageServer};
 use lameduck_test_support::port::Port;
 use lameduck_test_support::process::wait_until;

@@ -9,22 +9,23 @@ use regex_lite::Regex;
 use serde_json::{Map, Value};
 
 /// A schema file.
-pub(crate) struct Schema {
+pub struct Schema {
     folder: PathBuf,
-    pub(crate) root: Value,
+    /// The schema itself.
+    pub root: Value,
 }
 
 impl Schema {
     /// The schema in this file of `docs/schema`.
-    pub(crate) fn load(file: &str) -> Self {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schema");
+    pub fn load(file: &str) -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schema");
         let text = fs::read_to_string(folder.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
         let root = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"));
         Self { folder, root }
     }
 
     /// What is wrong with a value; empty if it matches the schema.
-    pub(crate) fn violations(&self, value: &Value) -> Vec<String> {
+    pub fn violations(&self, value: &Value) -> Vec<String> {
         let mut violations = Vec::new();
         self.check(&self.root, value, "", &mut violations);
         violations
@@ -121,7 +122,7 @@ fn has_type(value: &Value, name: &str) -> bool {
 }
 
 /// The names of all properties in a schema, at any depth, without those of other files.
-pub(crate) fn properties(schema: &Value) -> Vec<String> {
+pub fn properties(schema: &Value) -> Vec<String> {
     let inner = |object: &Map<String, Value>| object.values().flat_map(properties).collect::<Vec<_>>();
     match schema {
         Value::Object(object) => {
