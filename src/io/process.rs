@@ -62,7 +62,7 @@ impl Matcher {
     #[must_use]
     pub fn matching(&self) -> Vec<Process> {
         with_names(match self {
-            Self::Port(port) => socket_holders(&listening_inodes(*port)),
+            Self::Port(port) => Listeners::default().find(*port),
             Self::Name(name) => Unmatched::default().find_named(name),
         })
     }
@@ -84,9 +84,31 @@ pub struct TargetFinder {
 /// What later searches need not read again.
 #[derive(Debug, Default)]
 pub struct Earlier {
-    unmatched: Unmatched,
-    /// The sockets that listened on the port when the only match was found.
+    named: Unmatched,
+    listeners: Listeners,
+}
+
+/// The processes that have none of these sockets.
+#[derive(Debug, Default)]
+struct Listeners {
     sockets: HashSet<u64>,
+    unmatched: Unmatched,
+}
+
+impl Listeners {
+    /// The visible processes with a socket that listens on `port`. Several processes may have the same socket.
+    fn find(&mut self, port: u16) -> HashSet<u32> {
+        let sockets = listening_inodes(port);
+        // An idle process may have a socket that listens only now.
+        if !sockets.is_subset(&self.sockets) {
+            self.unmatched = Unmatched::default();
+        }
+        self.sockets = sockets;
+        if self.sockets.is_empty() {
+            return HashSet::new();
+        }
+        self.unmatched.find(|pid| has_socket(pid, &self.sockets))
+    }
 }
 
 impl TargetFinder {
@@ -96,22 +118,16 @@ impl TargetFinder {
     /// its first thread. Processes below it are still its children.
     ///
     /// Every search considers every visible process. With what `earlier` searches have read, it finds the same as
-    /// without: see `Unmatched` for names. Of a port, only sockets that are new since the tracked target was found can
-    /// belong to another process.
+    /// without: see `Unmatched`.
     #[must_use]
     pub fn find(&self, tracked: Option<Incarnation>, earlier: &mut Earlier) -> SearchResult {
         let Some(wanted) = &self.matcher else { return SearchResult::NotFound };
         let mut table = ProcessTable::default();
         let tracked =
             tracked.filter(|tracked| table.get(tracked.pid).is_some_and(|stat| stat.started == tracked.started));
-        let mut sockets = HashSet::new();
         let mut matches = match wanted {
-            Matcher::Name(name) => earlier.unmatched.find_named(name),
-            Matcher::Port(port) => {
-                sockets = listening_inodes(*port);
-                let is_new = |inode: &&u64| tracked.is_none() || !earlier.sockets.contains(inode);
-                socket_holders(&sockets.iter().filter(is_new).copied().collect())
-            }
+            Matcher::Name(name) => earlier.named.find_named(name),
+            Matcher::Port(port) => earlier.listeners.find(*port),
         };
         matches.retain(|pid| table.get(*pid).is_some());
         if self.ignore_exec_sessions {
@@ -119,11 +135,7 @@ impl TargetFinder {
             matches.retain(|pid| [INIT_PID, own_topmost].contains(&table.topmost_ancestor(*pid)));
         }
         matches.extend(tracked.map(|tracked| tracked.pid));
-        let result = self.resolve(&mut table, &matches, tracked);
-        if matches!(result, SearchResult::Found(_)) {
-            earlier.sockets = sockets;
-        }
-        result
+        self.resolve(&mut table, &matches, tracked)
     }
 
     fn resolve(&self, table: &mut ProcessTable, matches: &HashSet<u32>, tracked: Option<Incarnation>) -> SearchResult {
@@ -208,14 +220,6 @@ fn visible_pids() -> Vec<u32> {
 fn listening_inodes(port: u16) -> HashSet<u64> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
     tables.iter().flat_map(|table| listeners(table, port)).collect()
-}
-
-/// The visible processes with one of these sockets.
-fn socket_holders(inodes: &HashSet<u64>) -> HashSet<u32> {
-    if inodes.is_empty() {
-        return HashSet::new();
-    }
-    visible_pids().into_iter().filter(|pid| has_socket(*pid, inodes)).collect()
 }
 
 fn has_socket(pid: u32, inodes: &HashSet<u64>) -> bool {

@@ -1,4 +1,4 @@
-//! The names of processes, and which processes have a given name.
+//! The names of processes, and which processes match.
 
 use std::collections::HashSet;
 use std::fs;
@@ -9,19 +9,25 @@ use nix::time::{ClockId, clock_gettime};
 use super::visible_pids;
 use lameduck_parsers::procfs::basename;
 
-/// The processes that did not match when their names were read, in ascending order of their pids. With each, the CPU time
-/// that it had used before.
+/// The processes that did not match when they were read, in ascending order of their pids. With each, the CPU time that
+/// it had used before.
 ///
-/// A process can change its name only while it runs, by exec or by writing to its own arguments. A process that has used
-/// no CPU time since its name was read therefore still has that name, and it is not read again. So a search among
-/// thousands of idle processes costs one system call for each, and it misses no process that matches. A process that has
-/// the pid of an ended one has used another amount of CPU time.
+/// A process can change its name only while it runs, by exec or by writing to its own arguments. It can get a socket only
+/// while it runs, from another process or by its own start. A process that has used no CPU time since it was read
+/// therefore still does not match, and it is not read again. So a search among thousands of idle processes costs one
+/// system call for each, and it misses no process that matches. A process that has the pid of an ended one has used
+/// another amount of CPU time.
 #[derive(Debug, Default)]
 pub(super) struct Unmatched(Vec<(u32, TimeSpec)>);
 
 impl Unmatched {
     /// The visible processes with this name.
     pub(super) fn find_named(&mut self, name: &str) -> HashSet<u32> {
+        self.find(|pid| is_named(pid, name))
+    }
+
+    /// The visible processes that match. What matches must be the same as for the earlier searches.
+    pub(super) fn find(&mut self, matches: impl Fn(u32) -> bool) -> HashSet<u32> {
         let own = std::process::id();
         let before = cpu_time(own);
         let pids = visible_pids();
@@ -32,11 +38,11 @@ impl Unmatched {
         let mut matching = HashSet::new();
         let mut unmatched = Vec::with_capacity(pids.len());
         for pid in pids {
-            // This must be read before the name.
+            // This must be read before the process.
             let used = cpu_time(pid);
             if used.is_some() && self.used(pid) == used {
                 unmatched.extend(used.map(|used| (pid, used)));
-            } else if is_named(pid, name) {
+            } else if matches(pid) {
                 matching.insert(pid);
             } else {
                 unmatched.extend(used.map(|used| (pid, used)));

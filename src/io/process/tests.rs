@@ -3,6 +3,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use lameduck_test_support::skip::skip;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::*;
 
@@ -102,4 +104,34 @@ fn second_listener_is_found_beside_tracked_target() {
     target.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
     assert_eq!(line_of(&mut target).unwrap(), "closed\n");
     assert_eq!(found(&finder.find(Some(tracked), &mut earlier)), Some(tracked));
+}
+
+#[test]
+fn second_process_with_the_same_listener_is_found_beside_tracked_target() {
+    // The second process is started by a child that has ended, so it is not below the target.
+    const SCRIPT: &str = r#"
+        $s = IO::Socket::INET->new(LocalAddr => "127.0.0.1", Listen => 1) or die;
+        $| = 1; print $s->sockport, "\n"; <STDIN>;
+        unless (fork) { $p = fork; if ($p) { print "$p\n"; exit } sleep 600; exit }
+        wait; print "its parent has ended\n"; sleep 600;
+    "#;
+    let mut command = Command::new("perl");
+    command.args(["-MIO::Socket::INET", "-e", SCRIPT]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let Ok(mut target) = command.spawn().map(Killed) else { return skip("no perl") };
+    let Some(port) = line_of(&mut target).and_then(|line| line.trim().parse().ok()) else {
+        return skip("no Perl with IO::Socket::INET");
+    };
+    let (finder, mut earlier) = (finder(Matcher::Port(port)), Earlier::default());
+    let tracked = found(&finder.find(None, &mut earlier)).unwrap();
+    for _ in 0..3 {
+        assert_eq!(found(&finder.find(Some(tracked), &mut earlier)), Some(tracked));
+    }
+    target.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+    let other: u32 = line_of(&mut target).unwrap().trim().parse().unwrap();
+    assert_eq!(line_of(&mut target).unwrap(), "its parent has ended\n");
+    let mut both = vec![target.pid(), other];
+    both.sort_unstable();
+    let result = finder.find(Some(tracked), &mut earlier);
+    kill(Pid::from_raw(other.cast_signed()), Signal::SIGKILL).unwrap();
+    assert_eq!(result, SearchResult::Ambiguous(both));
 }
