@@ -21,9 +21,10 @@ fn sidecar_at_rest_has_three_threads() {
     let fixture = Fixture::with_streams(2);
     let port = Port::open_on("127.0.0.1:0");
     let port = port.number().to_string();
-    let sidecar = fixture.start_ready(&[&QUICK_TIMES[..], &["--streams-port", &port]].concat());
+    // The thread that reads the socket table ends 100 ms after it, so it must be able to end between two polls.
+    let args = [&QUICK_TIMES[..], &["--streams-port", &port, "--poll-interval", "1s"]].concat();
+    let sidecar = fixture.start_ready(&args);
     sidecar.wait_for_status("/target/pid", fixture.target.pid);
     sidecar.wait_for_readings(2);
-    // Between two polls, the thread that reads the socket table ends.
     wait_until(|| threads(&sidecar) == ["find-target", "lameduck", "log"]);
 }
