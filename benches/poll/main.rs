@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use lameduck_test_support::held_clients;
 use lameduck_test_support::shipped::{Result, build};
 use page_server::PageServer;
 use pod::Pod;
@@ -28,8 +29,6 @@ use setup::{PAGES, setups};
 
 /// The argument that makes this program measure; the binary follows.
 const MEASURE: &str = "--measure";
-/// The argument that makes this program hold client sockets. The port and the number of sockets follow.
-const CLIENTS: &str = "--clients";
 /// The argument that selects every combination.
 const ALL: &str = "--all";
 
@@ -39,7 +38,7 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let all = arguments.iter().any(|argument| argument == ALL);
     match &arguments[..] {
-        [role, port, count] if role == CLIENTS => pod::hold_clients(port.parse()?, count.parse()?),
+        [role, port, count] if role == held_clients::ROLE => held_clients::hold(port.parse()?, count.parse()?),
         [role, binary, ..] if role == MEASURE => measure_all(Path::new(binary), all),
         _ => measure_in_namespace(all),
     }

@@ -7,8 +7,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use lameduck_test_support::shipped::{Result, target_dir};
-use rustix::time::{ClockId, clock_gettime};
+use lameduck_test_support::shipped::{Result, target_dir, thread_cpu_time};
 
 use crate::page_server::FAMILY;
 
@@ -38,12 +37,12 @@ pub(crate) fn bare_request(url: &str) -> Result<Duration> {
     let mut buffer = vec![0; 64 * 1024];
     let mut times = Vec::new();
     for _ in 0..COUNT {
-        let before = cpu_time()?;
+        let before = thread_cpu_time()?;
         let mut stream = TcpStream::connect(address)?;
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
         while stream.read(&mut buffer)? != 0 {}
         drop(stream);
-        times.push(cpu_time()?.saturating_sub(before));
+        times.push(thread_cpu_time()?.saturating_sub(before));
         thread::sleep(Duration::from_millis(5));
     }
     Ok(median(&mut times))
@@ -53,9 +52,4 @@ pub(crate) fn bare_request(url: &str) -> Result<Duration> {
 pub(crate) fn median(times: &mut [Duration]) -> Duration {
     times.sort_unstable();
     times[times.len() / 2]
-}
-
-/// The CPU time of this thread, including the kernel's.
-pub(crate) fn cpu_time() -> Result<Duration> {
-    Ok(Duration::try_from(clock_gettime(ClockId::ThreadCPUTime))?)
 }

@@ -8,13 +8,7 @@ use std::time::Duration;
 
 use lameduck_test_support::shipped::{Process, Result, line_of};
 use nix::sys::signal::{Signal, kill};
-use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
-
-/// The CPU time of a process since its start, with that of threads that have ended.
-pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
-    Ok(Duration::from(clock_getcpuclockid(Pid::from_raw(i32::try_from(pid)?))?.now()?))
-}
 
 /// The context switches of the threads that are alive.
 pub(crate) fn context_switches(pid: u32) -> Result<u64> {

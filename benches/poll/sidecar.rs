@@ -7,11 +7,11 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use lameduck_test_support::shipped::{Process, Result};
+use lameduck_test_support::shipped::{Process, Result, process_cpu_time};
 
 use crate::page_server::PageServer;
 use crate::peers::median;
-use crate::process::{context_switches, count_system_calls, cpu_time};
+use crate::process::{context_switches, count_system_calls};
 
 /// The interval between polls. The default is a second.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(20);
@@ -63,9 +63,9 @@ impl<'a> Sidecar<'a> {
         let pid = self.process.0.id();
         let (mut cpu, mut switches) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            let (before, switches_before) = (cpu_time(pid)?, context_switches(pid)?);
+            let (before, switches_before) = (process_cpu_time(pid)?, context_switches(pid)?);
             let polls = self.wait_for_polls(POLLS)?;
-            cpu.push(cpu_time(pid)?.saturating_sub(before) / polls);
+            cpu.push(process_cpu_time(pid)?.saturating_sub(before) / polls);
             switches.push(context_switches(pid)?.saturating_sub(switches_before) / u64::from(polls));
         }
         switches.sort_unstable();

@@ -3,11 +3,8 @@
 use std::thread;
 use std::time::Duration;
 
-use nix::time::{clock_getcpuclockid, clock_gettime};
-use nix::unistd::Pid;
-
 use crate::callers::get;
-use lameduck_test_support::shipped::{Result, descriptors, line_of, status};
+use lameduck_test_support::shipped::{Result, descriptors, line_of, process_cpu_time, status};
 
 /// The resources of the process at one moment; memory in kB.
 #[derive(Clone, Copy, Debug)]
@@ -62,14 +59,12 @@ impl AtRest {
 
 /// The CPU time of a poll: the median of several windows. Each window includes one request for the number of polls.
 fn cpu_per_poll(pid: u32, address: &str) -> Result<Duration> {
-    let clock = clock_getcpuclockid(Pid::from_raw(pid.try_into()?))?;
-    let cpu = || -> Result<Duration> { Ok(clock_gettime(clock)?.into()) };
     let mut windows = Vec::with_capacity(WINDOWS);
     for _ in 0..WINDOWS {
-        let (cpu_before, polls_before) = (cpu()?, polls(address)?);
+        let (cpu_before, polls_before) = (process_cpu_time(pid)?, polls(address)?);
         thread::sleep(WINDOW);
         let polls = polls(address)? - polls_before;
-        windows.push(cpu()?.saturating_sub(cpu_before) / u32::try_from(polls.max(1))?);
+        windows.push(process_cpu_time(pid)?.saturating_sub(cpu_before) / u32::try_from(polls.max(1))?);
     }
     windows.sort_unstable();
     Ok(windows[WINDOWS / 2])

@@ -16,12 +16,14 @@
 //! | [`shipped`] | builds the release binary as the image ships it; reads `/proc` of a process |
 //! | [`machine`] | policies, incarnations, instants and readings for tests of the drain machine |
 //! | [`traffic`] | simulated connections and the socket table that shows them |
+//! | [`held_clients`] | connections whose client ends another process of a benchmark holds |
 //! | [`json_schema`] | a validator for the JSON Schemas in `docs/schema` |
 //! | [`manifests`] | Kubernetes manifests in many styles, and views of their meaning |
 #![forbid(unsafe_code)]
 
 pub mod check;
 pub mod environment;
+pub mod held_clients;
 pub mod http;
 pub mod json_schema;
 pub mod machine;

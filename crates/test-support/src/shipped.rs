@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::Duration;
 
+use nix::time::clock_getcpuclockid;
+use nix::unistd::Pid;
 use rustix::time::{ClockId, clock_gettime};
 
 pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -72,4 +74,14 @@ pub fn descriptors(pid: u32) -> Result<usize> {
 /// Monotonic time since an arbitrary point in the past.
 pub fn now() -> Result<Duration> {
     Ok(Duration::try_from(clock_gettime(ClockId::Monotonic))?)
+}
+
+/// The CPU time of this thread, including the kernel's.
+pub fn thread_cpu_time() -> Result<Duration> {
+    Ok(Duration::try_from(clock_gettime(ClockId::ThreadCPUTime))?)
+}
+
+/// The CPU time of a process since its start, with that of threads that have ended.
+pub fn process_cpu_time(pid: u32) -> Result<Duration> {
+    Ok(Duration::from(clock_getcpuclockid(Pid::from_raw(i32::try_from(pid)?))?.now()?))
 }
