@@ -154,7 +154,7 @@ impl TargetFinder {
 
     fn inspect(&self, table: &mut ProcessTable, pid: u32) -> Option<Found> {
         let incarnation = Incarnation { pid, started: table.get(pid)?.started };
-        let blocker = self.rules.blocker_of(pid, &status_of(pid)?);
+        let blocker = self.rules.blocker(pid, &status_of(pid)?);
         Some(Found { incarnation, name: name_of(pid).unwrap_or_default(), blocker })
     }
 }

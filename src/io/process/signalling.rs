@@ -42,22 +42,19 @@ impl SignalRules {
             Ok(false) => return KnownTarget { state: TargetState::Exiting, caught_instead: None },
             Ok(true) => {}
         }
-        let Some(signal) = self.signal else {
+        if self.signal.is_none() {
             return KnownTarget { state: TargetState::Intact(None), caught_instead: None };
-        };
+        }
         // Without a status, it has ended just now, which its watch reports.
         let Some(status) = status_of(target.pid) else { return KnownTarget::default() };
-        let blocker = self.blocker(target.pid, &status, signal);
+        let blocker = self.blocker(target.pid, &status);
         let masks = status.signals.filter(|_| blocker == Some(SignalBlocker::NotCaught));
         KnownTarget { state: TargetState::Intact(blocker), caught_instead: masks.map(|masks| caught_signals(&masks)) }
     }
 
     /// Why a process with this status cannot be signalled; `None` if it can, or if no signal is configured.
-    pub(super) fn blocker_of(&self, pid: u32, status: &Status) -> Option<SignalBlocker> {
-        self.blocker(pid, status, self.signal?)
-    }
-
-    fn blocker(&self, pid: u32, status: &Status, signal: TargetSignal) -> Option<SignalBlocker> {
+    pub(super) fn blocker(&self, pid: u32, status: &Status) -> Option<SignalBlocker> {
+        let signal = self.signal?;
         if let Err(errno) = may_signal(pid) {
             let ours = rustix::process::geteuid().as_raw();
             return Some(SignalBlocker::NotPermitted { errno: errno as i32, theirs: status.uid, ours });
