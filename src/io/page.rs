@@ -97,7 +97,7 @@ struct PageContent {
 /// How much of a page is kept for suggestions, in bytes: the sidecar's container may have little memory.
 pub const MAX_KEPT_BYTES: usize = 256 * 1024;
 
-/// Which share of the timeout a kept connection has before a new one is opened beside it.
+/// The page is also requested over a new connection if the kept one gives none within the timeout divided by this.
 const KEPT_SHARE: u32 = 4;
 
 impl PageSelectors {

@@ -133,7 +133,7 @@ fn flags_without_a_command_exist() {
     });
 }
 
-/// Every word in a text that begins with this prefix and goes on with these letters.
+/// All words in a text that consist of this prefix and any number of these characters.
 fn words_with<'a>(text: &'a str, prefix: &str, is_letter: impl Fn(char) -> bool) -> Vec<&'a str> {
     let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
     let starts = text.match_indices(prefix).filter(|(start, _)| !text[..*start].ends_with(is_part));
