@@ -91,10 +91,10 @@ fn renamed_target_shows_its_last_known_name() {
 #[test]
 fn reading_of_previous_incarnation_is_discarded() {
     let mut pod = Pod::serving(3);
-    pod.at(9.5).polls_hang().at(10.5).exits(1, ExitStatus::Code(0)).polls_hang().search_finds(found(2, None)).at(10.6);
-    let (requested_at, _) = pod.unanswered_polls[0];
-    assert_eq!(requested_at, second(10));
-    pod.answer_poll(requested_at, &[(Metrics, count(0))]).counted(None);
+    pod.at(9.5).polls_hang().at(10.5);
+    let read_before_exit = pod.poll(second(10), vec![(Metrics, count(0))]);
+    pod.exits(1, ExitStatus::Code(0)).polls_hang().search_finds(found(2, None)).at(10.6);
+    pod.input(Input::Polled(read_before_exit)).counted(None);
 }
 
 #[test]

@@ -95,7 +95,7 @@ impl Pod {
     }
 
     /// The answer to a poll, with these readings and the current socket table.
-    pub(super) fn poll(&mut self, requested_at: Time, readings: Vec<(Source, Reading)>) -> Poll {
+    pub(in crate::machine_scripts) fn poll(&mut self, requested_at: Time, readings: Vec<(Source, Reading)>) -> Poll {
         let table = self.traffic.table(self.now);
         let table =
             if self.table_readable { Ok(table) } else { Err(ReadError::new(ReadErrorKind::Invalid, "no table")) };
