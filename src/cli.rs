@@ -8,9 +8,12 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::commands::check;
 use crate::commands::check::manifests::ManifestArgs;
+use crate::commands::exec_child::ExecChildArgs;
 use crate::commands::inject::InjectArgs;
+use crate::io::child::EXEC_SUBCOMMAND;
 use crate::settings::args::{AddressArgs, SidecarArgs};
 use crate::settings::drain::DrainArgs;
+use crate::settings::run::RunArgs;
 
 /// Shuts down a pod with long-lived streams without cutting them off.
 #[derive(Parser)]
@@ -32,6 +35,16 @@ pub enum Command {
     /// Without --standalone, this is a client of the sidecar and takes only the flags under "Options" and "Logging".
     /// With --standalone, it takes the settings of a sidecar.
     Drain(Box<DrainArgs>),
+    /// Run a command, and drain it before it is stopped: for Docker, Compose, Podman, Nomad and systemd
+    ///
+    /// SIGTERM or SIGINT begins a drain: lameduck leaves rotation, sends one signal to the command, waits until its streams
+    /// have ended, and then stops it. Other signals are forwarded. lameduck ends with the exit code of the command.
+    ///
+    /// The target is the command itself, unless --target or --target-port names one of its descendants.
+    Run(Box<RunArgs>),
+    /// Become the command of `lameduck run`
+    #[command(name = EXEC_SUBCOMMAND, hide = true)]
+    ExecChild(ExecChildArgs),
     /// Show the current state of the sidecar
     Status(StatusArgs),
     /// Add the sidecar to manifests: reads a file or stdin, writes to stdout and keeps every other byte

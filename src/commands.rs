@@ -2,8 +2,10 @@
 
 pub mod check;
 pub mod drain;
+pub mod exec_child;
 pub mod inject;
 pub mod install;
+pub mod run;
 pub mod sidecar;
 mod startup;
 pub mod status;
@@ -33,6 +35,8 @@ pub enum Exit {
     Internal,
     /// A permission is missing (`EX_NOPERM`).
     NotPermitted,
+    /// The exit code of the command that lameduck has run, or why it could not run it.
+    Command(u8),
 }
 
 impl Exit {
@@ -48,6 +52,7 @@ impl Exit {
             Self::Unreachable => 69,
             Self::Internal => 70,
             Self::NotPermitted => 77,
+            Self::Command(code) => code,
         }
     }
 
@@ -97,7 +102,7 @@ const THREAD_KEEP_ALIVE: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// Returns the error of the command, or an internal error if the runtime cannot start.
-pub fn block_on(command: impl Future<Output = Result<Exit, CommandError>>) -> Result<Exit, CommandError> {
+pub fn block_on<T>(command: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
     // Check clocks, sockets and the command itself after each task. A long page is read by two tasks that keep each
     // other busy, and with the default of sixty task runs in between they would delay a deadline.
     let mut builder = tokio::runtime::Builder::new_current_thread();

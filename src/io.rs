@@ -13,6 +13,7 @@
 //! | [`liveness`] | `/proc/PID/stat` | checks whether an incarnation of a process is alive |
 //! | [`watch`] | the kernel: pidfds | notices the target's exit, and signals the target |
 //! | [`signals`] | the kernel: signal handlers | receives signals to this process |
+//! | [`child`] | the kernel: `fork`, `waitid` | starts the child of `lameduck run`, signals and reaps it |
 //! | [`state`] | a file in `--state-dir` | saves a drain, so that a restarted process resumes it |
 //! | [`drain_lock`] | a lock file in `--state-dir` | lets one of several standalone drains run at a time |
 //! | [`termination`] | the container's termination log | leaves the outcome for the kubelet |
@@ -27,6 +28,7 @@
 //! [`target_signal`] (signals by name).
 
 pub mod api_status;
+pub mod child;
 pub mod clock;
 pub mod descriptors;
 pub mod drain_lock;

@@ -7,12 +7,15 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 use lameduck::cli::{self, Cli, Command, StatusArgs};
-use lameduck::commands::{CommandError, Exit, check, drain, eprint_line, inject, install, print_line, sidecar, status};
+use lameduck::commands::{
+    CommandError, Exit, check, drain, eprint_line, exec_child, inject, install, print_line, run, sidecar, status,
+};
 use lameduck::settings::drain::{reject_unused_flags, scope_env_vars};
+use lameduck::settings::run as run_settings;
 
 fn main() -> ExitCode {
     let result = match parse() {
-        Ok(cli) => run(&cli.command),
+        Ok(cli) => perform(&cli.command),
         Err(error) => return print_clap_error(&error),
     };
     let exit = result.unwrap_or_else(|CommandError { exit, message }| {
@@ -26,10 +29,15 @@ fn parse() -> Result<Cli, clap::Error> {
     let mut command = cli::command();
     let typed: Vec<OsString> = std::env::args_os().collect();
     command = command.mut_subcommand("drain", |drain| scope_env_vars(drain, &typed));
+    command = command.mut_subcommand("run", run_settings::scope_env_vars);
     command = command.mut_subcommand("check", |check| check::manifests::scope_env_vars(check, &typed));
     let matches = command.try_get_matches_from_mut(typed)?;
     if let (Some(drain), Some(matches)) = (command.find_subcommand("drain"), matches.subcommand_matches("drain")) {
         reject_unused_flags(drain, matches)
+            .map_err(|error| Cli::command().error(ErrorKind::ArgumentConflict, error))?;
+    }
+    if let Some(matches) = matches.subcommand_matches("run") {
+        run_settings::reject_unused_flags(matches)
             .map_err(|error| Cli::command().error(ErrorKind::ArgumentConflict, error))?;
     }
     if let (Some(check), Some(matches)) = (command.find_subcommand("check"), matches.subcommand_matches("check")) {
@@ -39,12 +47,14 @@ fn parse() -> Result<Cli, clap::Error> {
     Cli::from_arg_matches(&matches)
 }
 
-fn run(command: &Command) -> Result<Exit, CommandError> {
+fn perform(command: &Command) -> Result<Exit, CommandError> {
     match command {
         Command::Sidecar(args) => sidecar::run(args),
         Command::Drain(args) => drain::run(args),
         Command::Check { manifests, json, .. } if manifests.is_given() => check::manifests::run(manifests, *json),
         Command::Check { settings, measure, json, .. } => check::run(settings, *measure, *json),
+        Command::Run(args) => run::run(args),
+        Command::ExecChild(args) => exec_child::run(args),
         Command::Inject(args) => inject::run(args),
         Command::Status(args) => show_status(args),
         Command::Install { dir } => install::run(dir),

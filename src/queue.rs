@@ -22,8 +22,19 @@ pub enum Event {
     Instead(Instead),
     /// A client wants a reply.
     Request(Request),
-    /// SIGTERM to this process, with the sender's pid if the kernel provides it.
-    Sigterm(Option<i32>),
+    /// SIGTERM to this process, or another signal that begins a drain.
+    Stop(Stop),
+}
+
+/// A signal that stops this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// Its name.
+    pub signal: &'static str,
+    /// The sender's pid, if the kernel provides it.
+    pub sender: Option<i32>,
+    /// Whether a key in the terminal has sent it, such as Ctrl-C.
+    pub from_terminal: bool,
 }
 
 /// The result of a poll, and the read duration of each source that answered in time.

@@ -1,6 +1,5 @@
 //! Settings: flags and environment variables, presets, and the checks that are possible at start.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ pub mod drain;
 pub mod environment;
 pub mod error;
 pub mod preset;
+pub mod run;
 pub mod sources;
 pub mod values;
 
@@ -37,8 +37,6 @@ pub struct Settings {
     pub assume_signal_caught: bool,
     /// What ends a drain.
     pub wait_for: WaitFor,
-    /// The address to listen on.
-    pub listen: SocketAddr,
     /// The file with the token that a hook call from another host must carry.
     pub token_file: Option<PathBuf>,
     /// What SIGTERM to the sidecar means.
@@ -55,16 +53,30 @@ impl Settings {
     /// # Errors
     /// Names the setting, its value and the fix.
     pub fn new(args: &SidecarArgs) -> Result<Self, SettingError> {
+        args.required_listen()?;
+        let settings = Self::build(args, matcher(args, &args.preset.defaults())?)?;
+        settings.check_target()?;
+        Ok(settings)
+    }
+
+    /// Does the same for `lameduck run`, whose target is its child unless another one is set. It may have no address.
+    ///
+    /// # Errors
+    /// Names the setting, its value and the fix.
+    pub fn new_run(args: &SidecarArgs) -> Result<Self, SettingError> {
+        Self::build(args, matcher(args, &Defaults { target: None, ..args.preset.defaults() })?)
+    }
+
+    fn build(args: &SidecarArgs, matcher: Option<Matcher>) -> Result<Self, SettingError> {
         let preset = args.preset.defaults();
         let wait_for = args.wait_for.unwrap_or(preset.wait_for);
-        let settings = Self {
+        Ok(Self {
             times: times(args)?,
             sources: Sources::new(args, &preset, wait_for)?,
-            matcher: matcher(args, &preset)?,
+            matcher,
             signal: args.signal.clone().map_or(preset.signal, |OrNone(signal)| signal),
             assume_signal_caught: args.assume_signal_caught,
             wait_for,
-            listen: args.listen.0,
             token_file: args.token_file.clone().and_then(|OrNone(path)| path),
             on_sigterm: args.on_sigterm,
             state_dir: state_dir(args.state_dir.as_ref()),
@@ -72,9 +84,7 @@ impl Settings {
                 Some(path) => (path.clone(), true),
                 None => (PathBuf::from("/dev/termination-log"), false),
             },
-        };
-        settings.check_target()?;
-        Ok(settings)
+        })
     }
 
     /// Does the same for a drain without a sidecar.

@@ -48,10 +48,10 @@ pub struct Supervisor<P> {
 /// The result of an action, if it is known immediately.
 #[derive(Debug)]
 pub enum ActionResult {
-    /// Whether the signal was sent to this target.
+    /// Whether the signal of a drain was sent to this target.
     Signalled(Incarnation, bool),
-    /// Whether SIGKILL was sent. Only the metrics need this.
-    Killed(bool),
+    /// Whether another signal, with this name, was sent. Only the metrics need this.
+    OtherSignal(&'static str, bool),
 }
 
 impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
@@ -138,9 +138,9 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
             }
             Event::Instead(instead) => self.reasons.update(instead),
             Event::Request(request) => self.on_request(request),
-            Event::Sigterm(sender) => {
-                self.log.sigterm(sender);
-                self.handle(Input::Sigterm);
+            Event::Stop(stop) => {
+                self.log.stop(&stop);
+                self.handle(if stop.from_terminal { Input::Interrupt } else { Input::Sigterm });
             }
         }
     }
@@ -179,7 +179,8 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
                 | Action::SendSignal(_)
                 | Action::WriteRecord(..)
                 | Action::ClearRecord(_)
-                | Action::KillTarget(_) => self.perform(action),
+                | Action::KillTarget(_)
+                | Action::SignalChild(_) => self.perform(action),
             }
         }
         false
@@ -188,7 +189,7 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
     fn perform(&mut self, action: Action) {
         match (self.perform)(action) {
             Some(ActionResult::Signalled(target, sent)) => self.handle(Input::SignalResult(target, sent)),
-            Some(ActionResult::Killed(sent)) => self.metrics.record_signal("SIGKILL", sent),
+            Some(ActionResult::OtherSignal(signal, sent)) => self.metrics.record_signal(signal, sent),
             None => {}
         }
     }

@@ -5,6 +5,7 @@
 
 use std::env;
 use std::io::{IsTerminal, stdout};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::commands::{CommandError, Exit, block_on, print_line};
@@ -31,8 +32,9 @@ mod target;
 /// Fails only if no runtime can be started. Failed checks are in the report and in the exit code.
 pub fn run(args: &SidecarArgs, measure: Option<Duration>, json: bool) -> Result<Exit, CommandError> {
     block_on(async {
-        let report = Report::new(match Settings::new(args) {
-            Ok(settings) => run_checks(args, &settings, measure).await,
+        let settings = Settings::new(args).and_then(|settings| Ok((settings, args.required_listen()?)));
+        let report = Report::new(match settings {
+            Ok((settings, listen)) => run_checks(args, &settings, listen, measure).await,
             Err(error) => vec![settings::refused(&error)],
         });
         if json {
@@ -45,9 +47,14 @@ pub fn run(args: &SidecarArgs, measure: Option<Duration>, json: bool) -> Result<
 }
 
 /// Runs all groups at once. Each has the timeout of one poll; the page has that of two, because it is read again.
-async fn run_checks(args: &SidecarArgs, settings: &Settings, measure: Option<Duration>) -> Vec<Check> {
+async fn run_checks(
+    args: &SidecarArgs,
+    settings: &Settings,
+    listen: SocketAddr,
+    measure: Option<Duration>,
+) -> Vec<Check> {
     let groups = tokio::join!(
-        files::listen(settings),
+        files::listen(settings, listen),
         target::check(settings),
         page::check(settings),
         ports::check(settings, !args.activity_port.is_empty()),

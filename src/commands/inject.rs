@@ -270,7 +270,7 @@ fn image(args: &InjectArgs) -> Result<String, String> {
 }
 
 fn port(args: &InjectArgs) -> Result<u16, String> {
-    let listen = args.settings.args.listen.0;
+    let listen = args.settings.args.required_listen().map_err(|error| error.to_string())?;
     if listen.ip().is_loopback() {
         return Err(format!(
             "--listen {listen}: the kubelet cannot reach a loopback address; use e.g. [::]:{}",

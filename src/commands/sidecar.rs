@@ -1,8 +1,10 @@
 //! `lameduck sidecar`: the supervisor next to the target.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use signal_hook::consts::SIGTERM;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
@@ -15,10 +17,11 @@ use crate::io::hook::connection_slots::ConnectionSlots;
 use crate::io::hook::token::{TokenFile, is_loopback};
 use crate::io::hook::{self, ServerState};
 use crate::io::log::Nullable;
-use crate::io::process::{own_age, own_start_ticks};
-use crate::io::signals::Sigterm;
+use crate::io::process::{SearchScope, own_age, own_start_ticks};
+use crate::io::signals::{Arrival, Arrivals};
 use crate::io::state::StateFile;
-use crate::queue::Event;
+use crate::io::target_signal::TargetSignal;
+use crate::queue::{Event, Stop};
 use crate::settings::Settings;
 use crate::settings::args::SidecarArgs;
 use crate::settings::error::SettingError;
@@ -36,41 +39,40 @@ const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 /// Fails at start if a setting cannot work.
 pub fn run(args: &SidecarArgs) -> Result<Exit, CommandError> {
     let settings = Settings::new(args)?;
+    let listen = args.required_listen()?;
     let _log = startup::open_log(&args.log)?;
-    block_on(supervise(&settings))
+    block_on(supervise(&settings, listen))
 }
 
-async fn supervise(settings: &Settings) -> Result<Exit, CommandError> {
+async fn supervise(settings: &Settings, listen: SocketAddr) -> Result<Exit, CommandError> {
     let token = open_token_file(settings)?;
-    let listener = bind(settings)?;
-    log_start(settings, &listener);
+    let listener = bind(listen)?;
+    log_start(settings, listener.local_addr().unwrap_or(listen));
     let clock = Clock::start();
     let (queue, events) = mpsc::channel(startup::QUEUE);
-    let sigterm = Sigterm::install().map_err(|error| startup_error(&error))?;
-    tokio::spawn(forward(sigterm, queue.clone()));
+    let sigterm = Arrivals::install(&[SIGTERM], &[]).map_err(|error| startup_error(&error))?;
+    tokio::spawn(queue_stops(sigterm, queue.clone()));
     let state = state_file(settings, &listener);
     let saved = state.as_ref().and_then(|state| startup::load_saved_drain(state, clock.now()));
-    let finder = startup::target_finder(settings, false);
+    let finder = startup::target_finder(settings, SearchScope::All);
     let mut effects = startup::effects(settings, clock, queue.clone(), finder, state)?;
     let slots = connection_slots();
     let server = tokio::spawn(hook::serve(listener, ServerState { queue, token }, slots.clone()));
     let policy = startup::policy(settings, observation_start(&clock));
     let supervisor = Supervisor::new(clock, policy, saved, move |action| effects.perform(action));
-    // As a task, because each wake-up of the runtime's main future costs two more system calls.
-    let run = tokio::spawn(supervisor.with_names(startup::wanted(settings)).run(events));
-    let failed = |error| CommandError::new(Exit::Internal, format!("the event loop has failed: {error}"));
-    let last = run.await.map_err(failed)?;
+    let last = startup::run_as_task(supervisor.with_names(startup::wanted(settings)), events).await?;
     server.abort();
     slots.wait_until_free(FLUSH_TIMEOUT).await;
     Ok(exit(&last))
 }
 
 /// Queues every SIGTERM.
-async fn forward(mut sigterm: Sigterm, queue: mpsc::Sender<Event>) {
-    while let Ok(senders) = sigterm.receive().await {
-        for sender in senders {
+async fn queue_stops(mut sigterm: Arrivals, queue: mpsc::Sender<Event>) {
+    while let Ok(arrivals) = sigterm.receive().await {
+        for Arrival { sender, .. } in arrivals {
+            let stop = Stop { signal: TargetSignal::TERM.as_str(), sender, from_terminal: false };
             // Sending fails if the event loop has ended.
-            let _ = queue.send(Event::Sigterm(sender)).await;
+            let _ = queue.send(Event::Stop(stop)).await;
         }
     }
 }
@@ -82,7 +84,7 @@ fn observation_start(clock: &Clock) -> ObservationStart {
 }
 
 /// Returns the exit code for the sidecar's last record.
-fn exit(last: &Snapshot) -> Exit {
+pub(super) fn exit(last: &Snapshot) -> Exit {
     match last.record {
         None => Exit::Success,
         Some(DrainResult { outcome: Outcome::Interrupted, .. }) => Exit::Unknown,
@@ -90,8 +92,7 @@ fn exit(last: &Snapshot) -> Exit {
     }
 }
 
-fn log_start(settings: &Settings, listener: &TcpListener) {
-    let listen = listener.local_addr().unwrap_or(settings.listen);
+fn log_start(settings: &Settings, listen: SocketAddr) {
     info!(
         version = env!("CARGO_PKG_VERSION"),
         %listen,
@@ -115,7 +116,7 @@ fn log_start(settings: &Settings, listener: &TcpListener) {
 }
 
 /// Reserves as many connections as file descriptors allow.
-fn connection_slots() -> ConnectionSlots {
+pub(super) fn connection_slots() -> ConnectionSlots {
     let FdBudget { connections, low_limit } = raise_fd_limit();
     if let Some(limit) = low_limit {
         warn!(
@@ -142,8 +143,7 @@ pub(super) fn open_token_file(settings: &Settings) -> Result<Option<TokenFile>, 
 ///
 /// # Errors
 /// Fails if the address is in use, is not an address of this pod, or needs a permission.
-pub(super) fn bind(settings: &Settings) -> Result<TcpListener, SettingError> {
-    let address = settings.listen;
+pub(super) fn bind(address: SocketAddr) -> Result<TcpListener, SettingError> {
     hook::bind(address).map_err(|error| {
         let refused = |fix| SettingError::new("--listen", address, error.to_string(), fix);
         if error.kind() == io::ErrorKind::PermissionDenied {

@@ -9,8 +9,8 @@ use tracing::warn;
 use crate::commands::{CommandError, Exit};
 use crate::io::clock::Clock;
 use crate::io::log::{Log, Nullable};
-use crate::io::process::TargetFinder;
 use crate::io::process::signalling::SignalRules;
+use crate::io::process::{SearchScope, TargetFinder};
 use crate::io::state::StateFile;
 use crate::io::termination::TerminationLog;
 use crate::queue::Event;
@@ -21,8 +21,11 @@ use crate::settings::environment::{intended_variable, unknown_variables};
 use crate::settings::values::WaitFor;
 use crate::supervisor::effects::Effects;
 use crate::supervisor::source_poller::SourcePoller;
+use crate::supervisor::{ActionResult, Supervisor};
+use lameduck_machine::io::Action;
 use lameduck_machine::policy::Policy;
 use lameduck_machine::saved_drain::SavedDrain;
+use lameduck_machine::snapshot::Snapshot;
 use lameduck_machine::target::ObservationStart;
 use lameduck_machine::time::Time;
 use lameduck_parsers::selector::Selector;
@@ -65,11 +68,11 @@ pub(super) fn policy(settings: &Settings, observed_since: ObservationStart) -> P
 }
 
 /// Finds the target of these settings.
-pub(super) fn target_finder(settings: &Settings, ignore_exec_sessions: bool) -> TargetFinder {
+pub(super) fn target_finder(settings: &Settings, scope: SearchScope) -> TargetFinder {
     TargetFinder {
         matcher: settings.matcher.clone(),
         rules: SignalRules { signal: settings.signal, assume_caught: settings.assume_signal_caught },
-        ignore_exec_sessions,
+        scope,
     }
 }
 
@@ -105,6 +108,19 @@ pub(super) fn effects(
     let (path, create) = settings.termination_log.clone();
     let poller = SourcePoller::new(&settings.sources, finder.rules, clock, queue.clone());
     Effects::new(queue, finder, poller, state, TerminationLog { path, create }).map_err(|error| startup_error(&error))
+}
+
+/// Runs the event loop to its end, and returns the last state of the machine. It runs as a task, because each wake-up of
+/// the runtime's main future costs two more system calls.
+pub(super) async fn run_as_task<P>(
+    supervisor: Supervisor<P>,
+    events: mpsc::Receiver<Event>,
+) -> Result<Snapshot, CommandError>
+where
+    P: FnMut(Action) -> Option<ActionResult> + Send + Sync + 'static,
+{
+    let failed = |error| CommandError::new(Exit::Internal, format!("the event loop has failed: {error}"));
+    tokio::spawn(supervisor.run(events)).await.map_err(failed)
 }
 
 /// Loads the drain that an earlier process saved; `None` if there is none or it cannot be used.

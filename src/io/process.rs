@@ -29,6 +29,35 @@ pub enum Matcher {
     Port(u16),
 }
 
+/// Which processes are searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SearchScope {
+    /// All visible processes.
+    All,
+    /// Not those that were started by `kubectl exec`, by a probe or by another hook. This is possible only if the
+    /// container has its own PID namespace. In a shared one, such a process looks like the first process of another
+    /// container: neither has a visible parent.
+    OwnSession,
+    /// The descendants of this process.
+    Descendants,
+    /// This child of this process, however it is named.
+    Child(u32),
+}
+
+impl SearchScope {
+    /// Removes the matches outside of this scope.
+    fn restrict(self, matches: &mut HashSet<u32>, table: &mut ProcessTable) {
+        match self {
+            Self::All | Self::Child(_) => {}
+            Self::OwnSession => {
+                let own_topmost = table.own_topmost();
+                matches.retain(|pid| [INIT_PID, own_topmost].contains(&table.topmost_ancestor(*pid)));
+            }
+            Self::Descendants => matches.retain(|pid| table.ancestors(*pid).contains(&std::process::id())),
+        }
+    }
+}
+
 impl fmt::Display for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -75,10 +104,8 @@ pub struct TargetFinder {
     pub matcher: Option<Matcher>,
     /// Whether it can be signalled.
     pub rules: SignalRules,
-    /// Whether to ignore processes that were started by `kubectl exec`, by a probe or by another hook. This is possible
-    /// only if the container has its own PID namespace. In a shared one, such a process looks like the first process of
-    /// another container: neither has a visible parent.
-    pub ignore_exec_sessions: bool,
+    /// Which processes are searched.
+    pub scope: SearchScope,
 }
 
 /// What later searches need not read again.
@@ -121,19 +148,17 @@ impl TargetFinder {
     /// without: see `Unmatched`.
     #[must_use]
     pub fn find(&self, tracked: Option<Incarnation>, earlier: &mut Earlier) -> SearchResult {
-        let Some(wanted) = &self.matcher else { return SearchResult::NotFound };
         let mut table = ProcessTable::default();
         let tracked =
             tracked.filter(|tracked| table.get(tracked.pid).is_some_and(|stat| stat.started == tracked.started));
-        let mut matches = match wanted {
-            Matcher::Name(name) => earlier.named.find_named(name),
-            Matcher::Port(port) => earlier.listeners.find(*port),
+        let mut matches = match (self.scope, &self.matcher) {
+            (SearchScope::Child(pid), _) => HashSet::from([pid]),
+            (_, None) => return SearchResult::NotFound,
+            (_, Some(Matcher::Name(name))) => earlier.named.find_named(name),
+            (_, Some(Matcher::Port(port))) => earlier.listeners.find(*port),
         };
         matches.retain(|pid| table.get(*pid).is_some());
-        if self.ignore_exec_sessions {
-            let own_topmost = table.own_topmost();
-            matches.retain(|pid| [INIT_PID, own_topmost].contains(&table.topmost_ancestor(*pid)));
-        }
+        self.scope.restrict(&mut matches, &mut table);
         matches.extend(tracked.map(|tracked| tracked.pid));
         self.resolve(&mut table, &matches, tracked)
     }

@@ -50,6 +50,8 @@ pub struct TargetSignal {
 impl TargetSignal {
     /// SIGINT.
     pub const INT: Self = Self { name: "SIGINT", signal: rustix::process::Signal::INT };
+    /// SIGTERM.
+    pub const TERM: Self = Self { name: "SIGTERM", signal: rustix::process::Signal::TERM };
     /// SIGKILL.
     pub const KILL: Self = Self { name: "SIGKILL", signal: rustix::process::Signal::KILL };
     /// SIGSTOP.

@@ -11,6 +11,7 @@ use tracing::level_filters::LevelFilter;
 use crate::io::http::Url;
 use crate::io::log;
 use crate::io::target_signal::TargetSignal;
+use crate::settings::error::SettingError;
 use crate::settings::preset::Preset;
 use crate::settings::values::{self, Level, Listen, LogFormat, OrNone, Ports, Selectors, WaitFor};
 use lameduck_machine::activity::WorkDirection;
@@ -18,6 +19,8 @@ use lameduck_machine::policy::{AcceptLimit, SigtermPolicy};
 
 /// Where the sidecar listens by default.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 8089);
+/// The same, as users write it.
+const DEFAULT_LISTEN_TEXT: &str = "[::]:8089";
 
 // The headings of the help.
 const GENERAL: &str = "General";
@@ -134,8 +137,8 @@ pub struct SidecarArgs {
     pub accept_below: Option<AcceptLimit>,
 
     /// The address for probes, metrics and the hook. An IPv6 address serves IPv4 too
-    #[arg(long, env = "LAMEDUCK_LISTEN", help_heading = SERVER, value_name = "ADDRESS", default_value_t = Listen(DEFAULT_LISTEN))]
-    pub listen: Listen,
+    #[arg(long, env = "LAMEDUCK_LISTEN", help_heading = SERVER, value_name = "ADDRESS", default_value = DEFAULT_LISTEN_TEXT, value_parser = values::listen)]
+    pub listen: OrNone<Listen>,
 
     /// A file with the token that /prestop calls from another host must carry in the header "Authorization: Bearer …". A call without it is held but starts no drain [default: none]
     #[arg(long, env = "LAMEDUCK_TOKEN_FILE", help_heading = SERVER, value_name = "FILE", value_parser = values::path_or_none)]
@@ -176,6 +179,19 @@ pub struct AddressArgs {
     /// The address of the sidecar [default: the port of LAMEDUCK_LISTEN, else 8089, on loopback]
     #[arg(long, env = "LAMEDUCK_ADDRESS", value_name = "HOST:PORT", value_parser = values::address)]
     pub address: Option<Url>,
+}
+
+impl SidecarArgs {
+    /// The address of a sidecar, whose clients are the kubelet and users.
+    ///
+    /// # Errors
+    /// Fails if it is disabled.
+    pub fn required_listen(&self) -> Result<SocketAddr, SettingError> {
+        self.listen.0.map(|listen| listen.0).ok_or_else(|| {
+            let cause = "a sidecar is reached only at its address; only `lameduck run` works without one";
+            SettingError::new("--listen", "none", cause, "write an address, e.g. [::]:8089")
+        })
+    }
 }
 
 impl LogArgs {

@@ -12,12 +12,13 @@ use rustix::fs::{Access, access};
 use tracing::level_filters::LevelFilter;
 
 use crate::io::http::Url;
+use crate::io::target_signal::TargetSignal;
 use crate::suggest::closest;
 use lameduck_machine::activity::WorkDirection;
 use lameduck_machine::policy::{AcceptLimit, SigtermPolicy};
 use lameduck_parsers::selector::Selector;
 
-pub use self::signal::signal;
+pub use self::signal::{signal, signals};
 
 mod signal;
 
@@ -36,6 +37,10 @@ pub struct Ports(pub Vec<u16>);
 /// An address to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen(pub SocketAddr);
+
+/// The signals of one occurrence of a setting: an environment variable holds one per line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signals(pub Vec<TargetSignal>);
 
 /// A log level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +109,17 @@ pub fn target(text: &str) -> Result<String, String> {
         _ if text.contains('/') => Err("this is a path, not a name; write only its last part".into()),
         _ => Ok(text.to_owned()),
     }
+}
+
+/// Parses an address to listen on, or `none`.
+///
+/// # Errors
+/// Says how to write it.
+pub fn listen(text: &str) -> Result<OrNone<Listen>, String> {
+    if text == "none" {
+        return Ok(OrNone(None));
+    }
+    text.parse().map(|listen| OrNone(Some(listen)))
 }
 
 /// Parses a port number.

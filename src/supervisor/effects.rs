@@ -87,7 +87,9 @@ impl Effects {
             | Action::CountStragglers(_)
             | Action::TargetEnded(_)
             | Action::Reply(..)
-            | Action::Exit => {}
+            | Action::Exit
+            // Only `lameduck run` has a child, and signals it itself.
+            | Action::SignalChild(_) => {}
         }
         None
     }
@@ -124,7 +126,7 @@ impl Effects {
                 warn!(pid = incarnation.pid, %error, "cannot kill the target, which only idle streams keep alive");
             }
         }
-        ActionResult::Killed(sent.is_ok())
+        ActionResult::OtherSignal(TargetSignal::KILL.as_str(), sent.is_ok())
     }
 
     fn send(&self, incarnation: Incarnation, signal: TargetSignal) -> Result<(), Errno> {
@@ -226,6 +228,7 @@ mod tests {
     use super::*;
     use crate::io::clock::Clock;
     use crate::io::liveness::stat_of;
+    use crate::io::process::SearchScope;
     use crate::io::process::signalling::SignalRules;
     use crate::settings::sources::Sources;
 
@@ -234,7 +237,7 @@ mod tests {
         let finder = TargetFinder {
             matcher: None,
             rules: SignalRules { signal: Some(TargetSignal::INT), assume_caught: false },
-            ignore_exec_sessions: false,
+            scope: SearchScope::All,
         };
         let rule = IdleRule { window: Duration::from_secs(60), rate: 256, direction: WorkDirection::Received };
         let idle = IdlePolicy { ports: Vec::new(), rule, ends_drain: false };

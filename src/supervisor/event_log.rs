@@ -15,6 +15,7 @@ use lameduck_machine::time::Time;
 use tracing::{debug, error, info, warn};
 
 use crate::io::log::Nullable;
+use crate::queue::Stop;
 use crate::reasons::Reasons;
 
 /// How many process names are remembered: a pod has few, but a process may rename itself again and again.
@@ -154,15 +155,15 @@ impl EventLog {
         }
     }
 
-    /// Logs a SIGTERM, its sender and the open streams. After an outcome only at debug level, because the outcome is the
-    /// last line.
-    pub fn sigterm(&self, sender: Option<i32>) {
-        let sender = Nullable(sender);
+    /// Logs a signal that stops this process, its sender and the open streams. After an outcome only at debug level,
+    /// because the outcome is the last line.
+    pub fn stop(&self, stop: &Stop) {
+        let (signal, sender) = (stop.signal, Nullable(stop.sender));
         let streams = Nullable(self.last.as_ref().and_then(|last| last.streams.count));
         match self.last.as_ref().map(|last| last.phase) {
-            Some(Phase::Done) => debug!(?sender, "SIGTERM received"),
+            Some(Phase::Done) => debug!(?sender, "{signal} received"),
             Some(Phase::Serving | Phase::LameDuck | Phase::Draining) | None => {
-                info!(?sender, ?streams, "SIGTERM received");
+                info!(?sender, ?streams, "{signal} received");
             }
         }
     }

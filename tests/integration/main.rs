@@ -14,6 +14,7 @@ mod parsers;
 mod preflight;
 mod readme;
 mod release;
+mod run;
 mod schemas;
 mod simulations;
 mod sockets;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lameduck::io::clock::Clock;
 use lameduck::io::report::{OutcomeReport, StatusReport};
-use lameduck::queue::{Event, HookCall, HookReply, PollResult, Request};
+use lameduck::queue::{Event, HookCall, HookReply, PollResult, Request, Stop};
 use lameduck::supervisor::{ActionResult, Supervisor};
 use lameduck_machine::io::{Action, CallKind, Input, Poll, PollRequest};
 use lameduck_machine::policy::{Policy, SigtermPolicy};
@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, LocalSet};
 
 const BOOT: Duration = Duration::from_secs(1_000_000);
+const SIGTERM: Stop = Stop { signal: "SIGTERM", sender: Some(1), from_terminal: false };
 const TARGET: Incarnation = Incarnation { pid: 17, started: 200 };
 
 /// What the sources and the target do, and what was done to them.
@@ -78,6 +79,7 @@ fn perform(
         | Action::SaveState(_)
         | Action::ClearState
         | Action::KillTarget(_)
+        | Action::SignalChild(_)
         | Action::StreamEnded(_)
         | Action::ReportOutcome(_)
         | Action::WriteRecord(..)
@@ -206,7 +208,7 @@ async fn loop_ends_after_sigterm_when_target_is_gone() {
         .run_until(async {
             let sidecar = start(60, Some(2));
             sidecar.sleep_until(3.0).await;
-            sidecar.queue.send(Event::Sigterm(Some(1))).await.unwrap();
+            sidecar.queue.send(Event::Stop(SIGTERM)).await.unwrap();
             sidecar.sleep_until(10.0).await;
             assert!(!sidecar.running.is_finished());
             sidecar.queue.send(Event::Input(Input::Exited(TARGET, ExitStatus::Killed(9)))).await.unwrap();

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use clap::{Arg, Command};
 use lameduck::settings::drain::scope_env_vars;
+use lameduck::settings::run as run_settings;
 
 /// The command whose settings the other commands share.
 const SIDECAR: &str = "sidecar";
@@ -21,7 +22,8 @@ See also [commands](commands.md), with examples and exit codes, and [settings](s
 
 /// The command line without the flags that a command hides.
 pub(crate) fn documented() -> Command {
-    let mut command = lameduck::cli::command().mut_subcommand("drain", |drain| scope_env_vars(drain, &["--help"]));
+    let command = lameduck::cli::command().mut_subcommand("drain", |drain| scope_env_vars(drain, &["--help"]));
+    let mut command = command.mut_subcommand("run", run_settings::scope_env_vars);
     command.build();
     command
 }

@@ -103,12 +103,14 @@ impl Controller {
                     self.callers.release(Reply::Cancelled, &mut self.actions);
                 }
             }
-            Input::Sigterm => {
+            Input::Sigterm | Input::Interrupt => {
+                self.target.child.request_stop(self.now, input == Input::Interrupt);
                 self.recorder().write(RecordReason::Sigterm);
                 if self.shutdown.on_sigterm(&self.policy, &self.drain, self.now) {
                     self.start_drain(Trigger::Sigterm, self.now);
                 }
             }
+            Input::ChildEnded => self.target.child.end(),
             Input::SearchResult { requested_at, result } => self.on_search_result(requested_at, result),
             Input::Polled(poll) => self.on_poll(&poll),
             Input::Exited(incarnation, status) => self.on_exit(incarnation, status),
@@ -145,6 +147,7 @@ impl Controller {
             finished.and_then(|drain| drain.kill_at(&self.target, &self.incarnation, &self.policy)),
             self.shutdown.timeout(self.callers.has_unauthorized()),
             self.callers.timeout(),
+            self.target.child.timeout(&self.policy.times).filter(|_| self.policy.is_parent()),
         ];
         timeouts.into_iter().flatten().fold(self.next_poll_at(), Time::min)
     }
@@ -273,7 +276,10 @@ impl Controller {
         let (ended_before, trigger) = (drain.record.ended_before.is_some(), drain.trigger);
         if ended_before {
             let by_sigterm = trigger == Trigger::Sigterm;
-            self.recorder().warn(if by_sigterm { Warning::NoHook } else { Warning::ToldByOthers });
+            // A parent needs no hook.
+            if !(by_sigterm && self.policy.is_parent()) {
+                self.recorder().warn(if by_sigterm { Warning::NoHook } else { Warning::ToldByOthers });
+            }
             return self.finish(Outcome::Exited);
         }
         if attempt == SignalAttempt::NotMade {
@@ -307,16 +313,12 @@ impl Controller {
             self.finish(outcome);
         }
         self.release_unauthorized(|drain, _| drain.at_deadline(now, wait_for_exit));
-        if let Some(finished) = self.drain.finished() {
-            let Self { target, incarnation, policy, .. } = &*self;
-            let is_due = |at: Option<Time>| at.is_some_and(|at| now >= at);
-            let kills = is_due(finished.kill_at(target, incarnation, policy));
-            let resumes_at = finished.resume_serving_at(target, incarnation, policy);
-            self.actions.extend(kills.then(|| self.target.take_kill()).flatten().map(Action::KillTarget));
-            if self.shutdown == Shutdown::Running && is_due(resumes_at) {
-                self.recorder().resume_serving();
-            }
+        let child_outcome = self.target.child.early_outcome(self.target.alive().is_some());
+        if let Some(outcome) = child_outcome.filter(|_| self.policy.is_parent()) {
+            self.finish(outcome);
         }
+        let is_stopping = self.shutdown != Shutdown::Running;
+        self.recorder().follow_up(is_stopping);
         self.incarnation.ready_once |= self.readiness(now).is_reached();
         let input = ShutdownInput::new(now, &self.policy, &self.target, &self.incarnation, &self.callers);
         if self.shutdown.should_exit(&self.drain, input) {

@@ -9,6 +9,9 @@ pub const MAX_GRACE_PERIOD: Duration = Duration::from_secs(365 * 24 * 3600);
 /// The shortest poll interval and timeout: shorter ones would be a busy loop.
 pub const MIN_POLL_INTERVAL: Duration = Duration::from_millis(1);
 
+/// How long before the end of the grace period a child is killed at the latest.
+const KILL_LEAD: Duration = Duration::from_secs(1);
+
 /// The times as set by the user; `None` means the default.
 #[derive(Clone, Debug)]
 pub struct TimeArgs {
@@ -79,6 +82,12 @@ impl DrainTimes {
     #[must_use]
     pub fn budget(&self) -> Duration {
         self.grace_period.saturating_sub(self.exit_margin)
+    }
+
+    /// How long before the end of the grace period `lameduck run` kills its child: what runs lameduck would kill both.
+    #[must_use]
+    pub fn kill_lead(&self) -> Duration {
+        KILL_LEAD.min(self.exit_margin / 2)
     }
 
     /// How long before the deadline the sources are polled once more, so that the count of stragglers is up to date.

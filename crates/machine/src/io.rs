@@ -44,8 +44,12 @@ pub enum Input {
     Hangup(CallerId),
     /// A user wants to cancel the drain that a user has started.
     Cancel(CallerId),
-    /// SIGTERM to the sidecar.
+    /// SIGTERM to the sidecar, or another signal that begins a drain.
     Sigterm,
+    /// Ctrl-C in the terminal of `lameduck run`. The first is like [`Input::Sigterm`], the next ones stop the child.
+    Interrupt,
+    /// The child of `lameduck run` has ended. Its descendants may live on.
+    ChildEnded,
     /// The result of [`Action::FindTarget`].
     SearchResult {
         /// When the search was requested.
@@ -126,6 +130,8 @@ pub enum Action {
     SendSignal(Incarnation),
     /// Send SIGKILL to the target: only idle streams keep it alive.
     KillTarget(Incarnation),
+    /// Send this signal to the child of `lameduck run`, or to what it has left.
+    SignalChild(ChildSignal),
     /// A stream that was observed from its start has ended after this duration.
     StreamEnded(Duration),
     /// Report the result of a finished drain.
@@ -142,6 +148,15 @@ pub enum Action {
     Reply(CallerId, Reply),
     /// Exit.
     Exit,
+}
+
+/// How the child of `lameduck run` is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ChildSignal {
+    /// SIGTERM.
+    Terminate,
+    /// SIGKILL.
+    Kill,
 }
 
 /// Why a provisional record is written.

@@ -21,6 +21,7 @@
 
 pub mod account;
 pub mod activity;
+pub mod child;
 pub mod controller;
 pub mod drain;
 pub mod drain_id;

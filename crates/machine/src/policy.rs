@@ -61,6 +61,14 @@ pub enum AcceptLimit {
     Capacity,
 }
 
+impl Policy {
+    /// Whether lameduck is the parent of what it drains.
+    #[must_use]
+    pub fn is_parent(&self) -> bool {
+        self.on_sigterm == SigtermPolicy::StopChild
+    }
+}
+
 /// What SIGTERM to the sidecar means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SigtermPolicy {
@@ -70,6 +78,8 @@ pub enum SigtermPolicy {
     Exit,
     /// If there may be streams, the sidecar waits a while for a hook, and drains if one is called. Otherwise it exits.
     Auto,
+    /// lameduck is the parent of what it drains: it triggers a drain, and then stops its child. lameduck exits with it.
+    StopChild,
 }
 
 #[cfg(test)]

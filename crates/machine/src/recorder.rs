@@ -134,9 +134,28 @@ impl Recorder<'_> {
     }
 
     /// Discards a finished drain whose target evidently keeps running.
-    pub fn resume_serving(&mut self) {
+    fn resume_serving(&mut self) {
         self.clear();
         self.target.forget_ended();
+    }
+
+    /// Does what is due after a drain: stops the child, kills a target that only idle streams keep alive, or serves again.
+    pub fn follow_up(&mut self, is_stopping: bool) {
+        let finished = self.drain.finished();
+        if self.policy.is_parent() {
+            let signal = self.target.child.take_signal(self.now, finished.is_some(), &self.policy.times);
+            self.actions.extend(signal.map(Action::SignalChild));
+        }
+        let Some(finished) = finished else { return };
+        let is_due = |at: Option<Time>| at.is_some_and(|at| self.now >= at);
+        let kills = is_due(finished.kill_at(self.target, self.incarnation, self.policy));
+        let resumes_at = finished.resume_serving_at(self.target, self.incarnation, self.policy);
+        if let Some(incarnation) = kills.then(|| self.target.take_kill()).flatten() {
+            self.actions.push(Action::KillTarget(incarnation));
+        }
+        if !is_stopping && is_due(resumes_at) {
+            self.resume_serving();
+        }
     }
 
     /// Records that the target has ended, before the drain in progress is finished.
@@ -180,7 +199,11 @@ impl Recorder<'_> {
         if !self.drain.is_serving() {
             self.write(RecordReason::Exit);
         } else if let Some(end) = self.history.target_end {
-            let record = DrainRecord::of_ended_target(self.history.drain_id(), end).warned(Warning::NoHook);
+            let mut record = DrainRecord::of_ended_target(self.history.drain_id(), end);
+            // A parent needs no hook.
+            if !self.policy.is_parent() {
+                record.warnings.insert(Warning::NoHook);
+            }
             let result = self.result_without_drain(record, Outcome::Exited);
             self.history.on_result(result);
             self.actions.push(Action::ReportOutcome(result));

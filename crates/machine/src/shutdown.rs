@@ -36,6 +36,8 @@ pub struct ShutdownInput {
     pub may_have_streams: bool,
     /// Whether the target has ended; `None` if no target is known.
     pub target_ended: Option<bool>,
+    /// Whether the child and the target have ended; `None` if lameduck has no child.
+    pub child_ended: Option<bool>,
     /// Whether an unauthorized caller waits. The exit would end its call. If the caller is the kubelet, it would then
     /// send SIGTERM.
     pub has_unauthorized: bool,
@@ -63,7 +65,8 @@ impl ShutdownInput {
             }
         };
         let target_ended = target.target().map(|target| !target.is_alive());
-        Self { now, may_have_streams, target_ended, has_unauthorized: callers.has_unauthorized() }
+        let child_ended = policy.is_parent().then(|| target.child.has_ended() && !is_alive);
+        Self { now, may_have_streams, target_ended, child_ended, has_unauthorized: callers.has_unauthorized() }
     }
 }
 
@@ -77,11 +80,12 @@ impl Shutdown {
     /// Handles a SIGTERM, and returns whether it starts a drain.
     #[must_use]
     pub fn on_sigterm(&mut self, policy: &Policy, drain: &DrainState, now: Time) -> bool {
-        let starts_drain = drain.is_serving() && policy.on_sigterm == SigtermPolicy::Drain && *self != Self::Immediate;
+        let drains = matches!(policy.on_sigterm, SigtermPolicy::Drain | SigtermPolicy::StopChild);
+        let starts_drain = drain.is_serving() && drains && *self != Self::Immediate;
         *self = match (*self, policy.on_sigterm) {
             (Self::Immediate, _) | (_, SigtermPolicy::Exit) => Self::Immediate,
-            (_, SigtermPolicy::Drain | SigtermPolicy::Auto) if !drain.is_serving() => Self::AfterDrain,
-            (_, SigtermPolicy::Drain) => Self::AfterDrain,
+            (_, SigtermPolicy::Drain | SigtermPolicy::StopChild) => Self::AfterDrain,
+            (_, SigtermPolicy::Auto) if !drain.is_serving() => Self::AfterDrain,
             (Self::Running, SigtermPolicy::Auto) => Self::AwaitingHook(now + HOOK_WAIT),
             // A second SIGTERM does not extend the wait, or start another one after a drain.
             (Self::AwaitingHook(_) | Self::AfterDrain, SigtermPolicy::Auto) => *self,
@@ -102,9 +106,12 @@ impl Shutdown {
         matches!(self, Self::AwaitingHook(_))
     }
 
-    /// Whether the sidecar exits now.
+    /// Whether the sidecar exits now. `lameduck run` exits when nothing is left that it could stop.
     #[must_use]
     pub fn should_exit(self, drain: &DrainState, input: ShutdownInput) -> bool {
+        if let Some(child_ended) = input.child_ended {
+            return child_ended;
+        }
         match (self, drain) {
             (Self::Running, _) | (Self::AfterDrain, DrainState::Active(_)) => false,
             (Self::Immediate, _) => true,
@@ -141,6 +148,7 @@ mod tests {
         now: Time::since_boot(Duration::from_secs(10)),
         may_have_streams: false,
         target_ended: Some(false),
+        child_ended: None,
         has_unauthorized: false,
     };
 
@@ -217,5 +225,18 @@ mod tests {
         assert!(!exits(busy) && exits(ShutdownInput { now: at(40), ..busy }));
         assert!(!exits(ShutdownInput { has_unauthorized: true, ..QUIET }));
         assert_eq!((shutdown.timeout(false), shutdown.timeout(true)), (Some(at(40)), None));
+    }
+
+    #[test]
+    fn parent_exits_with_its_child_alone() {
+        for shutdown in [Shutdown::Running, Shutdown::AfterDrain] {
+            for drain in [DrainState::Serving, finished_drain()] {
+                let exits = |child_ended| {
+                    let child_ended = Some(child_ended);
+                    shutdown.should_exit(&drain, ShutdownInput { target_ended: None, child_ended, ..QUIET })
+                };
+                assert_eq!([false, true].map(exits), [false, true]);
+            }
+        }
     }
 }

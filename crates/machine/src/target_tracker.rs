@@ -1,5 +1,6 @@
 //! The target process: its current incarnation, its exit, and the one signal that it gets.
 
+use crate::child::Child;
 use crate::io::{Action, Actions};
 use crate::policy::Policy;
 use crate::result::ExitStatus;
@@ -19,6 +20,8 @@ pub struct TargetTracker {
     target: Option<Target>,
     /// The searches for it.
     pub searches: Searches,
+    /// The child of `lameduck run`: the target, or an ancestor of it.
+    pub child: Child,
     /// Since when the pod is observed.
     pub observed_since: ObservationStart,
 }
@@ -38,7 +41,12 @@ impl TargetTracker {
     /// A tracker before the first search.
     #[must_use]
     pub fn new(policy: &Policy) -> Self {
-        Self { target: None, searches: Searches::default(), observed_since: policy.observed_since }
+        Self {
+            target: None,
+            searches: Searches::default(),
+            child: Child::default(),
+            observed_since: policy.observed_since,
+        }
     }
 
     /// The target. After its exit it is kept as long as its drain is.

@@ -31,6 +31,7 @@ pub mod manifests;
 pub mod page;
 pub mod port;
 pub mod process;
+pub mod run;
 pub mod shell;
 pub mod shipped;
 pub mod sidecar;

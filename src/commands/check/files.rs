@@ -3,6 +3,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::path::Path;
 
 use super::ports;
@@ -19,15 +20,15 @@ use crate::settings::values::is_writable;
 use lameduck_machine::reading::Count;
 
 /// Checks that a sidecar answers at the address, or could listen there.
-pub(super) async fn listen(settings: &Settings) -> Check {
+pub(super) async fn listen(settings: &Settings, listen: SocketAddr) -> Check {
     const NAME: &str = "listen";
-    let address = sidecar_url(settings.listen);
+    let address = sidecar_url(listen);
     let status = tokio::time::timeout(settings.times.scrape_timeout, status::fetch(&address)).await;
     if let Ok(Ok(status)) = status {
         return Check::pass(NAME, format!("a sidecar answers at {address}: {}", describe(&status)));
     }
-    match sidecar::bind(settings) {
-        Ok(_) => Check::pass(NAME, format!("{} is free: no sidecar is running yet", settings.listen)),
+    match sidecar::bind(listen) {
+        Ok(_) => Check::pass(NAME, format!("{listen} is free: no sidecar is running yet")),
         Err(error) => {
             let detail = format!("{}, and no sidecar answers there", error.problem());
             Check::fail(NAME, refusal_cause(&error), detail, error.fix)

@@ -6,7 +6,7 @@ use super::report::{Cause, Check};
 use crate::commands::startup::target_finder;
 use crate::io::process::signalling::{caught_signals, may_signal, status_of};
 use crate::io::process::visible::Visible;
-use crate::io::process::{self, Earlier, Matcher, Process, TargetFinder};
+use crate::io::process::{self, Earlier, Matcher, Process, SearchScope, TargetFinder};
 use crate::io::target_signal::TargetSignal;
 use crate::reasons::CAUGHT_UNKNOWN_FIX;
 use crate::reasons::missing_target::MissingTarget;
@@ -46,7 +46,7 @@ pub(super) async fn check(settings: &Settings) -> Vec<Check> {
         return vec![Check::skip("target", "none is set: lameduck only counts and waits")];
     };
     let signal = settings.signal;
-    let finder = target_finder(settings, false);
+    let finder = target_finder(settings, SearchScope::All);
     let required = signal.is_some() || settings.wait_for == WaitFor::Exit;
     let timeout = settings.times.scrape_timeout;
     // This can block: the name of a process is read from its memory, which it may have locked.

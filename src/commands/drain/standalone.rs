@@ -17,7 +17,7 @@ use crate::io::clock::Clock;
 use crate::io::liveness::is_alive;
 use crate::io::log::Nullable;
 use crate::io::process::container::shares_pid_namespace;
-use crate::io::process::{Earlier, TargetFinder, own_age, own_start_ticks};
+use crate::io::process::{Earlier, SearchScope, TargetFinder, own_age, own_start_ticks};
 use crate::io::report::{OutcomeReport, StatusReport};
 use crate::io::state::StateFile;
 use crate::queue::{Event, HookCall, HookReply, Request};
@@ -135,7 +135,8 @@ fn observed_since_ticks(age: Duration) -> u64 {
 }
 
 fn target_finder(settings: &Settings) -> TargetFinder {
-    startup::target_finder(settings, !shares_pid_namespace())
+    let scope = if shares_pid_namespace() { SearchScope::All } else { SearchScope::OwnSession };
+    startup::target_finder(settings, scope)
 }
 
 /// Whether a saved drain may belong to the current incarnation of the target. If its incarnation has ended and there is

@@ -30,7 +30,7 @@ impl Drop for Killed {
 
 fn finder(wanted: Matcher) -> TargetFinder {
     let rules = SignalRules { signal: None, assume_caught: false };
-    TargetFinder { matcher: Some(wanted), rules, ignore_exec_sessions: false }
+    TargetFinder { matcher: Some(wanted), rules, scope: SearchScope::All }
 }
 
 fn found(result: &SearchResult) -> Option<Incarnation> {

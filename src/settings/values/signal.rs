@@ -1,6 +1,6 @@
 //! How a signal is parsed.
 
-use super::OrNone;
+use super::{OrNone, Signals};
 use crate::io::target_signal::{NoSuchSignal, TargetSignal};
 use crate::suggest::closest;
 
@@ -22,6 +22,29 @@ pub fn signal(text: &str) -> Result<OrNone<TargetSignal>, String> {
         return Err("no process can catch it, so it would cut every stream; write e.g. SIGINT or SIGTERM".into());
     }
     Ok(OrNone(Some(signal)))
+}
+
+/// Signals that cannot begin a drain: they are the kernel's, or stop and continue processes.
+const NO_STOP: [&str; 11] = [
+    "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGSEGV", "SIGSYS", "SIGCHLD", "SIGCONT", "SIGTSTP", "SIGPIPE",
+];
+
+/// Parses one signal per line: those that begin a drain.
+///
+/// # Errors
+/// Says what is wrong with one of them.
+pub fn signals(text: &str) -> Result<Signals, String> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let signals: Vec<OrNone<TargetSignal>> = lines.map(signal).collect::<Result<_, _>>()?;
+    let fix = "write e.g. SIGTERM, SIGINT, SIGQUIT or SIGUSR1";
+    let signals: Option<Vec<TargetSignal>> = signals.into_iter().map(|OrNone(signal)| signal).collect();
+    match signals {
+        Some(signals) if signals.iter().any(|signal| NO_STOP.contains(&signal.as_str())) => {
+            Err(format!("the kernel sends this signal for other purposes; {fix}"))
+        }
+        Some(signals) if !signals.is_empty() => Ok(Signals(signals)),
+        Some(_) | None => Err(format!("names no signal; {fix}")),
+    }
 }
 
 fn from_number(number: i32) -> Result<TargetSignal, String> {

@@ -66,6 +66,8 @@ fn every_exit_code_is_documented() {
     let (_, arms) = code.split_once("fn code(self)").unwrap();
     let (arms, _) = arms.split_once("\n    }\n").unwrap();
     let codes = arms.split("=> ").skip(1).map(|rest| rest.split(',').next().unwrap());
+    // `lameduck run` ends with any code of its command.
+    let codes = codes.filter(|code| *code != "code");
     assert_eq!(set(first_cells(&section)), set(codes));
 }
 

@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use lameduck_machine::controller::Controller;
-use lameduck_machine::io::{CallKind, CallerId, Input, PollRequest, RecordReason, Reply, TargetEnded};
+use lameduck_machine::io::{CallKind, CallerId, ChildSignal, Input, PollRequest, RecordReason, Reply, TargetEnded};
 use lameduck_machine::policy::Policy;
 use lameduck_machine::reading::{PageProcess, ReadErrorKind, Reading, Source};
 use lameduck_machine::result::{DrainResult, ExitStatus, Outcome, Trigger};
@@ -47,6 +47,8 @@ pub(crate) enum Effect {
     Signal(u32),
     /// SIGKILL is sent to this incarnation.
     Kill(u32),
+    /// This signal is sent to the child.
+    SignalChild(ChildSignal),
     /// Every authorized caller is answered, with this many stragglers.
     Release(Outcome, Option<u64>),
     /// This unauthorized caller is answered, with this many stragglers.

@@ -214,6 +214,8 @@ impl Oracle {
             | Input::Hangup(_)
             | Input::Cancel(_)
             | Input::Sigterm
+            | Input::Interrupt
+            | Input::ChildEnded
             | Input::Polled(_)
             | Input::Exited(..)
             | Input::SignalResult(..) => {}

@@ -113,7 +113,7 @@ async fn next_count(events: &mut mpsc::Receiver<Event>) -> Option<u64> {
         let poll = match events.recv().await? {
             Event::Polled(PollResult { poll, .. }) => poll,
             Event::Instead(_) => continue,
-            event @ (Event::Input(_) | Event::Request(_) | Event::Sigterm(_)) => panic!("{event:?}"),
+            event @ (Event::Input(_) | Event::Request(_) | Event::Stop(_)) => panic!("{event:?}"),
         };
         if poll.target_state != TargetState::Exiting {
             let [(_, Reading::Counts(counts))] = &poll.readings[..] else { panic!("{poll:?}") };

@@ -43,8 +43,8 @@ fn fill(settings: &mut Settings, given: &Given, args: &SidecarArgs, invocation: 
     let known = |flags: &[&str]| flags.iter().all(|flag| given.is_known(flag));
     let grace_period = args.grace_period.map_or(GracePeriod::NotSet, GracePeriod::Set);
     settings.grace_period = known(&["grace-period"]).then_some(grace_period);
-    let listen = Listen { port: args.listen.0.port(), is_loopback: args.listen.0.ip().is_loopback() };
-    settings.listen = known(&["listen"]).then_some(listen);
+    let listen = args.required_listen().ok().filter(|_| known(&["listen"]));
+    settings.listen = listen.map(|listen| Listen { port: listen.port(), is_loopback: listen.ip().is_loopback() });
     settings.needs_token = known(&["token-file"]).then_some(is_path(args.token_file.as_ref()));
     settings.exits_on_sigterm = known(&["on-sigterm"]).then_some(args.on_sigterm == SigtermPolicy::Exit);
     let assumed = Duration::from_secs(invocation.pod_grace_period.filter(|it| *it > 0).unwrap_or(ASSUMED_GRACE_PERIOD));

@@ -53,6 +53,7 @@ impl Pod {
             Action::ClearState => self.saved = None,
             Action::SendSignal(incarnation) => return Some(self.send_signal(incarnation)),
             Action::KillTarget(incarnation) => self.record(Effect::Kill(incarnation.pid)),
+            Action::SignalChild(signal) => self.record(Effect::SignalChild(signal)),
             Action::StreamEnded(duration) => self.stream_durations.push(duration),
             Action::ReportOutcome(result) => {
                 self.result = Some(result);

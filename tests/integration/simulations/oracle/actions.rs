@@ -29,6 +29,7 @@ impl Oracle {
             Action::SendSignal(incarnation) => self.on_signal(now, *incarnation, saved),
             Action::KillTarget(incarnation) => self.on_kill(now, *incarnation),
             // The simulation checks replies, as it knows the callers.
+            Action::SignalChild(signal) => panic!("a sidecar has no child: {signal:?}"),
             Action::StreamEnded(_) | Action::Reply(..) => {}
             Action::ReportOutcome(result) => self.on_report(now, result),
             Action::WriteRecord(record, reason) => self.on_record(now, record, *reason),
@@ -124,6 +125,7 @@ impl Oracle {
         let gone = self.target.is_none() || self.exit_status.is_some();
         match (self.policy.on_sigterm, &self.drain) {
             (SigtermPolicy::Exit, _) => {}
+            (SigtermPolicy::StopChild, _) => panic!("a sidecar has no child"),
             (_, Some(drain)) => assert!(drain.finished.is_some() && gone, "the sidecar exits during a drain"),
             (SigtermPolicy::Drain, None) => assert!(self.drained_after_sigterm),
             (SigtermPolicy::Auto, None) => {

@@ -39,6 +39,7 @@ impl Simulation {
             Action::KillTarget(incarnation) => self.kill(incarnation),
             Action::ReportOutcome(result) => self.reported.push(result),
             Action::StreamEnded(_)
+            | Action::SignalChild(_)
             | Action::WriteRecord(..)
             | Action::ClearRecord(_)
             | Action::CountStragglers(_)
