@@ -65,9 +65,9 @@ async fn supervise(args: &RunArgs, settings: Settings) -> Result<RunEnd, Command
     let listen = args.settings.listen.0.map(|listen| listen.0);
     let listener = listen.map(bind).transpose()?;
     let clock = Clock::start();
-    let child = child::start(&args.command, &queue)?;
-    log_start(args, &settings, &child);
     let is_target = settings.matcher.is_none();
+    let child = child::start(&args.command, is_target, &queue)?;
+    log_start(args, &settings, &child);
     let scope = if is_target { SearchScope::Child(child.pid()) } else { SearchScope::Descendants };
     let finder = startup::target_finder(&settings, scope);
     let mut effects = startup::effects(&settings, clock, queue.clone(), finder, None)?;

@@ -3,7 +3,7 @@
 //! The child has a process group of its own, so that only lameduck signals it: Ctrl-C in a terminal signals a whole group.
 //! All waiting is done by one thread, because a wait for any child takes the status of every child.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -13,10 +13,11 @@ use std::thread;
 use lameduck_machine::result::ExitStatus;
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, WaitStatus, kill_process, kill_process_group,
-    set_child_subreaper, test_kill_process_group, wait, waitid,
+    Pid, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, WaitStatus, getpgid, getpid, getppid, getsid, kill_process,
+    kill_process_group, set_child_subreaper, test_kill_process_group, wait, waitid,
 };
 
+use crate::io::liveness::stat_of;
 use crate::io::target_signal::TargetSignal;
 
 /// The executable of this process, even if its file was replaced.
@@ -39,6 +40,11 @@ pub enum ChildEvent {
     Stopped(i32),
     /// It has ended, and is reaped next.
     Ended(ExitStatus),
+    /// It has been reaped.
+    Reaped {
+        /// Whether it has left processes, which are children of this process now.
+        leaves_others: bool,
+    },
 }
 
 impl Child {
@@ -48,9 +54,15 @@ impl Child {
     /// Fails if no process can be started. Whether the command itself can be executed is known only later.
     pub fn spawn(command: &[OsString]) -> io::Result<Self> {
         // Orphans of the child become children of this process, as they do if it is PID 1.
-        set_child_subreaper(Some(rustix::process::getpid()))?;
+        set_child_subreaper(Some(getpid()))?;
+        // Searches already see the name of the command.
         let mut stage = Command::new(OWN_EXECUTABLE);
-        stage.arg0("lameduck").arg(EXEC_SUBCOMMAND).arg(std::process::id().to_string()).arg("--").args(command);
+        stage
+            .arg0(command.first().map_or(OsStr::new("lameduck"), OsString::as_os_str))
+            .arg(EXEC_SUBCOMMAND)
+            .arg(std::process::id().to_string())
+            .arg("--")
+            .args(command);
         stage.process_group(0);
         if io::stdin().is_terminal() {
             // A read from the terminal would stop a process that is not in the foreground.
@@ -92,6 +104,17 @@ impl Child {
         kill_process_group(self.pid, signal.raw())
     }
 
+    /// Stops the child's process group, and then this process, as a terminal does with the group of this process. Does
+    /// nothing if no shell would continue this process.
+    pub fn suspend(&self) {
+        if is_init() {
+            let _ = self.signal_group(TargetSignal::TSTP);
+        } else if has_job_control() {
+            let _ = self.signal_group(TargetSignal::TSTP);
+            let _ = kill_process(getpid(), TargetSignal::STOP.raw());
+        }
+    }
+
     /// Whether the child's process group has a member.
     #[must_use]
     pub fn has_group(&self) -> bool {
@@ -128,6 +151,8 @@ impl Child {
             let mut reaped = self.lock();
             poll(WaitIdOptions::EXITED);
             *reaped = Some(status);
+            drop(reaped);
+            on_event(ChildEvent::Reaped { leaves_others: has_children() });
             return true;
         }
         let stopped = poll(WaitIdOptions::STOPPED).and_then(|status| status.stopping_signal());
@@ -149,6 +174,7 @@ impl Child {
         let status = from_status(status);
         *self.lock() = Some(status);
         on_event(ChildEvent::Ended(status));
+        on_event(ChildEvent::Reaped { leaves_others: has_children() });
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<ExitStatus>> {
@@ -156,10 +182,38 @@ impl Child {
     }
 }
 
+/// Whether this process is the first of its PID namespace. The kernel drops every signal to it that it does not catch.
+#[must_use]
+pub fn is_init() -> bool {
+    getpid().is_init()
+}
+
+/// Whether a shell in the same session may continue this process: its process group is not orphaned (setpgid(2)).
+fn has_job_control() -> bool {
+    let (group, session) = (getpgid(None), getsid(None));
+    let mut ancestor = getppid();
+    while let Some(pid) = ancestor {
+        if getsid(Some(pid)) != session {
+            return false;
+        }
+        if getpgid(Some(pid)) != group {
+            return true;
+        }
+        ancestor = stat_of(pid.as_raw_nonzero().get().unsigned_abs())
+            .and_then(|stat| Pid::from_raw(i32::try_from(stat.parent).ok()?));
+    }
+    false
+}
+
 /// Waits until a child has stopped or ended, without reaping it. Returns false if there is no child.
 fn await_change() -> bool {
     let options = WaitIdOptions::EXITED | WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
     matches!(waitid(WaitId::All, options), Ok(_) | Err(Errno::INTR))
+}
+
+/// Whether this process has a child.
+fn has_children() -> bool {
+    waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG).is_ok()
 }
 
 fn from_id_status(status: &WaitIdStatus) -> ExitStatus {

@@ -16,6 +16,7 @@ use signalling::{SignalRules, status_of};
 
 mod ancestry;
 pub mod container;
+pub mod descendants;
 mod names;
 pub mod signalling;
 pub mod visible;
@@ -53,7 +54,7 @@ impl SearchScope {
                 let own_topmost = table.own_topmost();
                 matches.retain(|pid| [INIT_PID, own_topmost].contains(&table.topmost_ancestor(*pid)));
             }
-            Self::Descendants => matches.retain(|pid| table.ancestors(*pid).contains(&std::process::id())),
+            Self::Descendants => matches.retain(|pid| table.is_descendant(*pid)),
         }
     }
 }

@@ -54,6 +54,10 @@ impl TargetSignal {
     pub const TERM: Self = Self { name: "SIGTERM", signal: rustix::process::Signal::TERM };
     /// SIGKILL.
     pub const KILL: Self = Self { name: "SIGKILL", signal: rustix::process::Signal::KILL };
+    /// SIGTSTP.
+    pub const TSTP: Self = Self { name: "SIGTSTP", signal: rustix::process::Signal::TSTP };
+    /// SIGCONT.
+    pub const CONT: Self = Self { name: "SIGCONT", signal: rustix::process::Signal::CONT };
     /// SIGSTOP.
     pub const STOP: Self = Self { name: "SIGSTOP", signal: rustix::process::Signal::STOP };
 

@@ -2,6 +2,10 @@
 
 mod drain;
 mod exit;
+mod init;
+mod processes;
+mod signals;
+mod terminal;
 
 use lameduck_test_support::page::PageServer;
 use lameduck_test_support::run::Run;

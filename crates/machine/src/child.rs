@@ -19,7 +19,14 @@ pub struct Child {
     stop_requested_at: Option<Time>,
     interrupts: u32,
     sent: Option<ChildSignal>,
-    ended: bool,
+    ended: Option<Ended>,
+}
+
+/// The end of the child.
+#[derive(Clone, Copy, Debug)]
+struct Ended {
+    at: Time,
+    may_leave_target: bool,
 }
 
 impl Child {
@@ -36,24 +43,25 @@ impl Child {
     }
 
     /// Records that it has ended.
-    pub const fn end(&mut self) {
-        self.ended = true;
+    pub const fn end(&mut self, now: Time, may_leave_target: bool) {
+        self.ended = Some(Ended { at: now, may_leave_target });
     }
 
-    /// Whether it has ended.
+    /// Whether it has ended, and no target that it may have left will be found. A process that is just being started may
+    /// not have its name or its port yet.
     #[must_use]
-    pub const fn has_ended(&self) -> bool {
-        self.ended
+    pub fn is_over(&self, now: Time, times: &DrainTimes) -> bool {
+        self.over_at(times).is_some_and(|at| now >= at)
     }
 
     /// The outcome of a drain that the user of a terminal does not want to wait for, or whose child has ended without a
     /// target that lives on.
     #[must_use]
-    pub fn early_outcome(&self, has_target: bool) -> Option<Outcome> {
+    pub fn early_outcome(&self, has_target: bool, now: Time, times: &DrainTimes) -> Option<Outcome> {
         if self.is_forced() {
             return Some(Outcome::Interrupted);
         }
-        (self.ended && !has_target).then_some(Outcome::Exited)
+        (self.is_over(now, times) && !has_target).then_some(Outcome::Exited)
     }
 
     /// Whether a stop was requested, which cannot be taken back.
@@ -75,10 +83,17 @@ impl Child {
         due
     }
 
-    /// When SIGKILL is due; `None` if it was sent, or no stop was requested.
+    /// When something is due next: SIGKILL, or the end of the wait for a target that the child may have left.
     #[must_use]
-    pub fn timeout(&self, times: &DrainTimes) -> Option<Time> {
-        self.kill_at(times).filter(|_| self.sent != Some(ChildSignal::Kill))
+    pub fn timeout(&self, now: Time, times: &DrainTimes) -> Option<Time> {
+        let kill_at = self.kill_at(times).filter(|_| self.sent != Some(ChildSignal::Kill));
+        let over_at = self.over_at(times).filter(|at| *at > now);
+        kill_at.into_iter().chain(over_at).min()
+    }
+
+    fn over_at(&self, times: &DrainTimes) -> Option<Time> {
+        let Ended { at, may_leave_target } = self.ended?;
+        Some(if may_leave_target { at + times.exit_margin } else { at })
     }
 
     fn kill_at(&self, times: &DrainTimes) -> Option<Time> {
@@ -100,7 +115,7 @@ mod tests {
     #[test]
     fn child_is_left_alone_until_a_stop_is_requested() {
         let mut child = Child::default();
-        assert_eq!((due(&mut child, 1000, true), child.timeout(&times(60))), (None, None));
+        assert_eq!((due(&mut child, 1000, true), child.timeout(at(1000), &times(60))), (None, None));
         assert!(!child.is_stopping());
     }
 
@@ -109,11 +124,11 @@ mod tests {
         let mut child = Child::default();
         child.request_stop(at(100), false);
         child.request_stop(at(130), false);
-        assert_eq!(child.timeout(&times(60)), Some(at(159)));
+        assert_eq!(child.timeout(at(130), &times(60)), Some(at(159)));
         let signals = [(101, false), (155, true), (156, true), (159, true), (160, true)];
         let signals = signals.map(|(second, drain_over)| due(&mut child, second, drain_over));
         assert_eq!(signals, [None, Some(ChildSignal::Terminate), None, Some(ChildSignal::Kill), None]);
-        assert_eq!(child.timeout(&times(60)), None);
+        assert_eq!(child.timeout(at(160), &times(60)), None);
     }
 
     #[test]
@@ -138,5 +153,19 @@ mod tests {
         }
         child.request_stop(at(110), true);
         assert!(!child.is_forced(), "it joins the drain");
+    }
+
+    #[test]
+    fn target_that_the_child_may_have_left_is_awaited_for_the_exit_margin() {
+        for (may_leave_target, over_at) in [(false, at(100)), (true, at(105))] {
+            let mut child = Child::default();
+            assert!(!child.is_over(at(1000), &times(60)));
+            child.end(at(100), may_leave_target);
+            assert_eq!(child.is_over(at(104), &times(60)), !may_leave_target);
+            assert!(child.is_over(over_at, &times(60)));
+            assert_eq!(child.timeout(at(100), &times(60)), may_leave_target.then_some(over_at));
+            assert_eq!(child.early_outcome(false, over_at, &times(60)), Some(Outcome::Exited));
+            assert_eq!(child.early_outcome(true, over_at, &times(60)), None);
+        }
     }
 }

@@ -110,7 +110,7 @@ impl Controller {
                     self.start_drain(Trigger::Sigterm, self.now);
                 }
             }
-            Input::ChildEnded => self.target.child.end(),
+            Input::ChildEnded { may_leave_target } => self.target.child.end(self.now, may_leave_target),
             Input::SearchResult { requested_at, result } => self.on_search_result(requested_at, result),
             Input::Polled(poll) => self.on_poll(&poll),
             Input::Exited(incarnation, status) => self.on_exit(incarnation, status),
@@ -147,7 +147,7 @@ impl Controller {
             finished.and_then(|drain| drain.kill_at(&self.target, &self.incarnation, &self.policy)),
             self.shutdown.timeout(self.callers.has_unauthorized()),
             self.callers.timeout(),
-            self.target.child.timeout(&self.policy.times).filter(|_| self.policy.is_parent()),
+            self.target.child.timeout(self.now, &self.policy.times).filter(|_| self.policy.is_parent()),
         ];
         timeouts.into_iter().flatten().fold(self.next_poll_at(), Time::min)
     }
@@ -313,8 +313,7 @@ impl Controller {
             self.finish(outcome);
         }
         self.release_unauthorized(|drain, _| drain.at_deadline(now, wait_for_exit));
-        let child_outcome = self.target.child.early_outcome(self.target.alive().is_some());
-        if let Some(outcome) = child_outcome.filter(|_| self.policy.is_parent()) {
+        if let Some(outcome) = self.target.child_outcome(now, &self.policy) {
             self.finish(outcome);
         }
         let is_stopping = self.shutdown != Shutdown::Running;

@@ -48,8 +48,11 @@ pub enum Input {
     Sigterm,
     /// Ctrl-C in the terminal of `lameduck run`. The first is like [`Input::Sigterm`], the next ones stop the child.
     Interrupt,
-    /// The child of `lameduck run` has ended. Its descendants may live on.
-    ChildEnded,
+    /// The child of `lameduck run` has ended.
+    ChildEnded {
+        /// Whether processes that it has started may be the target, even if no search has found it.
+        may_leave_target: bool,
+    },
     /// The result of [`Action::FindTarget`].
     SearchResult {
         /// When the search was requested.

@@ -65,7 +65,7 @@ impl ShutdownInput {
             }
         };
         let target_ended = target.target().map(|target| !target.is_alive());
-        let child_ended = policy.is_parent().then(|| target.child.has_ended() && !is_alive);
+        let child_ended = policy.is_parent().then(|| target.child.is_over(now, &policy.times) && !is_alive);
         Self { now, may_have_streams, target_ended, child_ended, has_unauthorized: callers.has_unauthorized() }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -21,6 +21,7 @@ use crate::process::{KillOnDrop, stopwatch, wait_until};
 /// A program on its own terminal, killed on drop.
 pub struct Terminal {
     name: CString,
+    keyboard: File,
     process: KillOnDrop,
     output: Receiver<Vec<u8>>,
     seen: Vec<u8>,
@@ -39,7 +40,8 @@ impl Terminal {
         let [input, errors] = streams;
         command.process_group(0).stdin(input).stderr(errors).stdout(slave);
         let process = KillOnDrop(command.spawn().expect("the program starts"));
-        Self { name, process, output: read(File::from(master)), seen: Vec::new() }
+        let keyboard = File::from(master.try_clone().expect("a descriptor can be copied"));
+        Self { name, keyboard, process, output: read(File::from(master)), seen: Vec::new() }
     }
 
     /// Waits until this has been shown since the last wait.
@@ -58,6 +60,11 @@ impl Terminal {
             };
             self.seen.extend(bytes);
         }
+    }
+
+    /// Types these characters. The terminal makes a signal of Ctrl-C (`\x03`) and the like.
+    pub fn press(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).expect("the pty is open");
     }
 
     pub fn resize(&self, columns: u16, rows: u16) {
@@ -85,8 +92,8 @@ impl Terminal {
 
     /// Closes the terminal; returns the exit code of the program.
     pub fn close(self) -> Option<i32> {
-        let Self { output, mut process, .. } = self;
-        drop(output);
+        let Self { output, keyboard, mut process, .. } = self;
+        drop((output, keyboard));
         process.exit_code()
     }
 

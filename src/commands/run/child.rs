@@ -3,8 +3,10 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
+use rustix::io::Errno;
+use rustix::process::{Pid, kill_process};
 use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::commands::startup::startup_error;
 use crate::commands::{CommandError, Exit};
@@ -12,19 +14,24 @@ use crate::io::child::{Child, ChildEvent};
 use crate::io::clock::Clock;
 use crate::io::liveness::stat_of;
 use crate::io::log::Nullable;
+use crate::io::process::descendants::descendants;
 use crate::io::process::{own_age, own_start_ticks};
 use crate::io::target_signal::TargetSignal;
 use crate::queue::Event;
 use crate::supervisor::ActionResult;
 use lameduck_machine::io::{Action, ChildSignal, Input};
 use lameduck_machine::result::ExitStatus;
-use lameduck_machine::target::{Incarnation, ObservationStart};
+use lameduck_machine::target::{CLOCK_TICK, Incarnation, ObservationStart};
 
-/// Starts the command, and reports what happens to it.
+/// Starts the command, which may be the target itself, and reports what happens to it.
 ///
 /// # Errors
 /// Fails if no process or thread can be started.
-pub(super) fn start(command: &[OsString], queue: &mpsc::Sender<Event>) -> Result<Arc<Child>, CommandError> {
+pub(super) fn start(
+    command: &[OsString],
+    is_target: bool,
+    queue: &mpsc::Sender<Event>,
+) -> Result<Arc<Child>, CommandError> {
     let child = Child::spawn(command).map_err(|error| {
         CommandError::new(Exit::Internal, format!("cannot start a process for the command: {error}"))
     })?;
@@ -40,35 +47,48 @@ pub(super) fn start(command: &[OsString], queue: &mpsc::Sender<Event>) -> Result
         }
         ChildEvent::Ended(status) => {
             log_end(status);
-            let inputs = [Input::Exited(incarnation, status), Input::ChildEnded];
-            for input in inputs {
-                let _ = queue.blocking_send(Event::Input(input));
-            }
+            let _ = queue.blocking_send(Event::Input(Input::Exited(incarnation, status)));
+        }
+        ChildEvent::Reaped { leaves_others } => {
+            let may_leave_target = leaves_others && !is_target;
+            let _ = queue.blocking_send(Event::Input(Input::ChildEnded { may_leave_target }));
         }
     };
     child.start_reaper(on_event).map_err(|error| startup_error(&error))?;
     Ok(child)
 }
 
-/// The child is observed from its start: it is younger than this process, although perhaps by less than a clock tick.
+/// The child is observed from its start: it is younger than this process, although perhaps by less than a clock tick. Its
+/// start must not seem to be later than a stop that has come after it: the target would be too young for the drain.
 pub(super) fn observation_start(clock: &Clock) -> ObservationStart {
     let (now, age) = clock.now_with(own_age);
-    ObservationStart { at: now - age, ticks: own_start_ticks().saturating_sub(1) }
+    ObservationStart { at: now - age - CLOCK_TICK * 2, ticks: own_start_ticks().saturating_sub(1) }
 }
 
 /// Performs an action that signals the child; `None` for other actions.
 pub(super) fn signal(child: &Child, action: Action) -> Option<ActionResult> {
     let Action::SignalChild(signal) = action else { return None };
+    let has_ended = child.status().is_some();
     let (signal, result) = match signal {
+        ChildSignal::Terminate if has_ended => (TargetSignal::TERM, signal_descendants(TargetSignal::TERM)),
+        ChildSignal::Kill if has_ended => (TargetSignal::KILL, signal_descendants(TargetSignal::KILL)),
         ChildSignal::Terminate => (TargetSignal::TERM, child.signal(TargetSignal::TERM)),
         // What the command has started would otherwise live on.
         ChildSignal::Kill => (TargetSignal::KILL, child.signal_group(TargetSignal::KILL)),
     };
     match result {
         Ok(()) => info!(signal = signal.as_str(), "signal sent to the command"),
+        // It has ended just now.
+        Err(Errno::SRCH) => debug!(signal = signal.as_str(), "the command has ended before this signal"),
         Err(error) => warn!(signal = signal.as_str(), %error, "cannot signal the command"),
     }
     Some(ActionResult::OtherSignal(signal.as_str(), result.is_ok()))
+}
+
+/// Sends a signal to what a command has left that has ended.
+fn signal_descendants(signal: TargetSignal) -> Result<(), Errno> {
+    let pids = descendants().into_iter().filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+    pids.map(|pid| kill_process(pid, signal.raw())).fold(Err(Errno::SRCH), |all, one| all.or(one))
 }
 
 fn log_end(status: ExitStatus) {

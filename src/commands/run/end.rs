@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use rustix::process::{DumpableBehavior, Resource, Rlimit, getpid, set_dumpable_behavior, setrlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use signal_hook::low_level::emulate_default_handler;
 use tracing::warn;
 
 use crate::commands::Exit;
-use crate::io::child::Child;
+use crate::io::child::{Child, is_init};
 use crate::io::target_signal::TargetSignal;
 use lameduck_machine::result::ExitStatus;
 
@@ -41,7 +41,7 @@ pub(super) fn end_like(status: ExitStatus) -> Exit {
     match status {
         ExitStatus::Code(code) => Exit::Command(u8::try_from(code).unwrap_or(u8::MAX)),
         ExitStatus::Killed(signal) => {
-            if getpid().as_raw_nonzero().get() != 1 {
+            if !is_init() {
                 die_by(signal);
             }
             Exit::Command(u8::try_from(128 + signal).unwrap_or(u8::MAX))

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use nix::sys::signal::Signal;
+use rustix::io::Errno;
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
@@ -13,15 +14,18 @@ use crate::io::signals::{Arrival, Arrivals};
 use crate::io::target_signal::TargetSignal;
 use crate::queue::{Event, Stop};
 
-/// The signals that are forwarded if they do not begin a drain, besides the real-time signals. Others are sent by the
+/// The signals that are forwarded if they do not begin a drain, besides the real-time signals. Those of job control stop
+/// and continue both processes. Others are sent by the
 /// kernel because of what this process does, and concern no other process.
-const FORWARDED: [Signal; 7] = [
+const FORWARDED: [Signal; 9] = [
     Signal::SIGHUP,
     Signal::SIGINT,
     Signal::SIGQUIT,
     Signal::SIGTERM,
     Signal::SIGUSR1,
     Signal::SIGUSR2,
+    Signal::SIGCONT,
+    Signal::SIGTSTP,
     Signal::SIGWINCH,
 ];
 
@@ -69,7 +73,7 @@ impl SignalPlan {
                     // Sending fails if the event loop has ended.
                     let _ = queue.send(Event::Stop(stop)).await;
                 } else if !self.is_ignored(arrival) {
-                    forward(&child, arrival.signal);
+                    pass_on(&child, arrival.signal);
                 }
             }
         }
@@ -89,10 +93,16 @@ impl SignalPlan {
     }
 }
 
-fn forward(child: &Child, number: i32) {
+fn pass_on(child: &Child, number: i32) {
     let Some(signal) = TargetSignal::from_number(number) else { return };
-    match child.signal(signal) {
+    let forwarded = match signal {
+        TargetSignal::TSTP => return child.suspend(),
+        TargetSignal::CONT => child.signal_group(signal),
+        _ => child.signal(signal),
+    };
+    match forwarded {
         Ok(()) => debug!(signal = signal.as_str(), "signal forwarded to the command"),
+        Err(Errno::SRCH) => debug!(signal = signal.as_str(), "the command has ended before this signal"),
         Err(error) => warn!(signal = signal.as_str(), %error, "cannot forward this signal to the command"),
     }
 }
@@ -114,7 +124,7 @@ mod tests {
         let plan = SignalPlan::with_ignored(&[TargetSignal::TERM, TargetSignal::INT], Some(TargetSignal::INT), 0);
         assert_eq!(plan.drain_on, [15, 2]);
         let named: Vec<i32> = plan.forwarded.iter().copied().filter(|signal| *signal < 32).collect();
-        assert_eq!(named, [1, 3, 10, 12, 28]);
+        assert_eq!(named, [1, 3, 10, 12, 18, 20, 28]);
         assert!((34..=64).all(|signal| plan.forwarded.contains(&signal)));
     }
 

@@ -37,6 +37,11 @@ impl ProcessTable {
         self.ancestors(pid).pop().unwrap_or(pid)
     }
 
+    /// Whether a process is a descendant of this one, which is not in the table.
+    pub(super) fn is_descendant(&mut self, pid: u32) -> bool {
+        self.ancestors(pid).contains(&std::process::id())
+    }
+
     /// The topmost visible ancestor of this process, which is not in the table.
     pub(super) fn own_topmost(&mut self) -> u32 {
         let own = std::process::id();

@@ -1,9 +1,27 @@
 //! A stop of `lameduck run` drains its command first.
 
+use std::process::Command;
+
 use nix::sys::signal::Signal;
 use serde_json::json;
 
 use super::{Fixture, SCRIPT};
+use lameduck_test_support::sidecar::QUICK_TIMES;
+use lameduck_test_support::skip::skip;
+
+/// A grace period that a test reaches. A count is not out of date after a second.
+const SHORT: [&str; 10] = [
+    "--grace-period",
+    "5s",
+    "--exit-margin",
+    "1s",
+    "--lame-duck",
+    "100ms",
+    "--quiet-period",
+    "200ms",
+    "--poll-interval",
+    "500ms",
+];
 
 #[test]
 fn stop_waits_for_streams_and_then_terminates_the_command() {
@@ -23,4 +41,78 @@ fn stop_waits_for_streams_and_then_terminates_the_command() {
     let record = fixture.env.termination_message().unwrap();
     assert_eq!((&record["outcome"], &record["stragglers"]), (&json!("drained"), &json!(0)), "{record}");
     assert_eq!(run.logged("the command has exited").unwrap()["code"], 7);
+}
+
+#[test]
+fn command_that_does_not_end_is_terminated_at_the_deadline_and_then_killed() {
+    let fixture = Fixture::with_streams(2);
+    let script = "trap 'echo INT' INT; trap 'echo TERM' TERM; echo ready; while :; do sleep 0.05; done";
+    let mut run = fixture.env.start_script(&SHORT, script);
+    run.wait_for_ready();
+    run.signal(Signal::SIGTERM);
+    run.program.wait_for("INT");
+    run.program.wait_for("TERM");
+    assert_eq!(run.exit_code(), None, "it dies of the command's SIGKILL");
+    let record = fixture.env.termination_message().unwrap();
+    assert_eq!((&record["outcome"], &record["stragglers"]), (&json!("expired"), &json!(2)), "{record}");
+    let sent = run.log().into_iter().filter(|line| line["message"] == "signal sent to the command");
+    assert_eq!(sent.map(|line| line["signal"].clone()).collect::<Vec<_>>(), ["SIGTERM", "SIGKILL"]);
+}
+
+#[test]
+fn exit_code_of_the_outcome_is_that_of_the_drain() {
+    // The streams after the signal, and the exit code.
+    for (streams, code) in [(0, 0), (2, 10)] {
+        let fixture = Fixture::with_streams(2);
+        let mut run = fixture.env.start_script(&[&SHORT[..], &["--exit-code", "outcome"]].concat(), SCRIPT);
+        run.wait_for_ready();
+        run.signal(Signal::SIGTERM);
+        run.program.wait_for("INT");
+        run.wait_until_served_on();
+        fixture.page.set_streams(streams);
+        assert_eq!(run.exit_code(), Some(code));
+    }
+}
+
+#[test]
+fn exit_code_of_the_outcome_is_that_of_the_command_without_a_drain() {
+    let fixture = Fixture::with_streams(0);
+    let mut run = fixture
+        .start(&["--exit-code", "outcome"], "trap 'exit 3' USR1; trap : INT; echo ready; while :; do sleep 0.05; done");
+    run.signal(Signal::SIGUSR1);
+    assert_eq!(run.exit_code(), Some(3));
+}
+
+#[test]
+fn drain_of_a_person_can_be_cancelled_and_stops_nothing() {
+    let fixture = Fixture::with_streams(1);
+    let run = fixture.start(&["--signal", "none"], SCRIPT);
+    let drain = fixture.env.client_command(&["drain"]).spawn().unwrap();
+    let _drain = lameduck_test_support::process::KillOnDrop(drain);
+    run.wait_for_status("/phase", "draining");
+    let (code, shown, errors) = fixture.env.run_client(&["drain", "--cancel"]);
+    assert_eq!(code, Some(0), "{shown}{errors}");
+    run.wait_for_ready();
+    assert!(!run.log_text().contains("signal sent to the command"));
+}
+
+#[test]
+fn command_that_does_not_catch_the_signal_is_not_sent_it() {
+    if Command::new("perl").arg("-v").output().is_err() {
+        return skip("no perl");
+    }
+    let fixture = Fixture::with_streams(1);
+    // A shell catches SIGINT while it waits for a program.
+    let script = r#"$SIG{TERM} = sub { exit 8 }; $| = 1; print "ready\n"; sleep 1 while 1"#;
+    let mut command = fixture.env.run_command();
+    command.args(QUICK_TIMES).args(["--", "perl", "-e", script]);
+    let mut run = fixture.env.spawn_run(command);
+    run.program.wait_for("ready");
+    run.wait_for_status("/streams", 1);
+    run.signal(Signal::SIGTERM);
+    let reason = run.wait_for_log("count alone")["reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains("does not catch SIGINT"), "{reason}");
+    fixture.page.set_streams(0);
+    assert_eq!(run.exit_code(), Some(8));
+    assert_eq!(fixture.env.termination_message().unwrap()["signal"], serde_json::Value::Null);
 }

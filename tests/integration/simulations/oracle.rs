@@ -215,7 +215,7 @@ impl Oracle {
             | Input::Cancel(_)
             | Input::Sigterm
             | Input::Interrupt
-            | Input::ChildEnded
+            | Input::ChildEnded { .. }
             | Input::Polled(_)
             | Input::Exited(..)
             | Input::SignalResult(..) => {}
