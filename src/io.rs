@@ -14,6 +14,7 @@
 //! | [`watch`] | the kernel: pidfds | notices the target's exit, and signals the target |
 //! | [`signals`] | the kernel: signal handlers | receives signals to this process |
 //! | [`child`] | the kernel: `fork`, `waitid` | starts the child of `lameduck run`, signals and reaps it |
+//! | [`sd_notify`] | the service manager: `NOTIFY_SOCKET` | sends messages to it |
 //! | [`state`] | a file in `--state-dir` | saves a drain, so that a restarted process resumes it |
 //! | [`drain_lock`] | a lock file in `--state-dir` | lets one of several standalone drains run at a time |
 //! | [`termination`] | the container's termination log | leaves the outcome for the kubelet |
@@ -44,6 +45,7 @@ pub mod proc_file;
 pub mod process;
 pub mod report;
 pub mod rounding;
+pub mod sd_notify;
 pub mod signals;
 pub mod sockets;
 pub mod state;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lameduck_machine::io::{CallKind, Input, Poll};
 use lameduck_machine::reading::Source;
+use lameduck_machine::snapshot::Snapshot;
 use lameduck_machine::time::Time;
 use tokio::sync::oneshot;
 
@@ -65,6 +66,8 @@ pub enum Request {
     Liveness(oneshot::Sender<()>),
     /// Return the status.
     Status(oneshot::Sender<Box<StatusReport>>),
+    /// Return the state of the machine.
+    Snapshot(oneshot::Sender<Box<Snapshot>>),
     /// Return lameduck's own metrics, as text.
     Metrics(oneshot::Sender<String>),
 }

@@ -240,6 +240,7 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
                 self.watchers.on_status(now);
                 self.send_status(reply);
             }
+            Request::Snapshot(reply) => drop(reply.send(Box::new(self.controller.snapshot(now)))),
             Request::Metrics(reply) => {
                 let page = self.metrics.render(&self.controller.snapshot(now), self.clock.wall_clock_at_boot());
                 drop(reply.send(page));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::commands::sidecar::{bind, connection_slots, exit, open_token_file};
 use crate::commands::startup::{self, startup_error};
@@ -14,6 +14,8 @@ use crate::io::clock::Clock;
 use crate::io::hook::{self, ServerState};
 use crate::io::log::Nullable;
 use crate::io::process::SearchScope;
+use crate::io::sd_notify::ServiceManager;
+use crate::queue::Event;
 use crate::settings::Settings;
 use crate::settings::run::{ExitCodeSource, RunArgs};
 use crate::supervisor::Supervisor;
@@ -26,6 +28,7 @@ use self::signals::SignalPlan;
 
 mod child;
 mod end;
+mod notices;
 mod signals;
 
 /// How long to wait for responses that are being sent.
@@ -71,6 +74,7 @@ async fn supervise(args: &RunArgs, settings: Settings) -> Result<RunEnd, Command
     let scope = if is_target { SearchScope::Child(child.pid()) } else { SearchScope::Descendants };
     let finder = startup::target_finder(&settings, scope);
     let mut effects = startup::effects(&settings, clock, queue.clone(), finder, None)?;
+    inform_service_manager(clock, &queue);
     // The command inherits the limit of file descriptors, so it is raised only now.
     let slots = connection_slots();
     let server =
@@ -91,6 +95,15 @@ async fn supervise(args: &RunArgs, settings: Settings) -> Result<RunEnd, Command
     // Without a drain, there is no outcome.
     let has_outcome = args.exit_code == ExitCodeSource::Outcome && last.phase != Phase::Serving;
     Ok(if has_outcome { RunEnd::Outcome(exit(&last)) } else { RunEnd::Command(status) })
+}
+
+/// Informs the service manager that has started this process, if there is one.
+fn inform_service_manager(clock: Clock, queue: &mpsc::Sender<Event>) {
+    match ServiceManager::from_environment() {
+        Ok(Some(manager)) => drop(tokio::spawn(notices::inform(manager, clock, queue.clone()))),
+        Ok(None) => {}
+        Err(error) => warn!(%error, "cannot send messages to the service manager (NOTIFY_SOCKET)"),
+    }
 }
 
 fn log_start(args: &RunArgs, settings: &Settings, child: &Child) {

@@ -4,6 +4,7 @@ mod drain;
 mod exit;
 mod init;
 mod processes;
+mod service_manager;
 mod signals;
 mod terminal;
 

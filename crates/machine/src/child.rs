@@ -70,6 +70,12 @@ impl Child {
         self.stop_requested_at.is_some()
     }
 
+    /// When the grace period ends that has been running since the first request to stop.
+    #[must_use]
+    pub fn stop_until(&self, times: &DrainTimes) -> Option<Time> {
+        Some(self.stop_requested_at? + times.grace_period)
+    }
+
     /// Decides to send a signal that is due and was not sent. SIGKILL includes SIGTERM.
     #[must_use]
     pub fn take_signal(&mut self, now: Time, drain_over: bool, times: &DrainTimes) -> Option<ChildSignal> {
@@ -97,7 +103,7 @@ impl Child {
     }
 
     fn kill_at(&self, times: &DrainTimes) -> Option<Time> {
-        Some(self.stop_requested_at? + times.grace_period.saturating_sub(times.kill_lead()))
+        Some(self.stop_until(times)? - times.kill_lead())
     }
 }
 

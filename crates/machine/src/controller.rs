@@ -313,7 +313,7 @@ impl Controller {
             self.finish(outcome);
         }
         self.release_unauthorized(|drain, _| drain.at_deadline(now, wait_for_exit));
-        if let Some(outcome) = self.target.child_outcome(now, &self.policy) {
+        if let Some(outcome) = self.recorder().child_outcome() {
             self.finish(outcome);
         }
         let is_stopping = self.shutdown != Shutdown::Running;

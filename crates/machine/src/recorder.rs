@@ -139,6 +139,13 @@ impl Recorder<'_> {
         self.target.forget_ended();
     }
 
+    /// The outcome of a drain that the child of `lameduck run` ends early: see `Child::early_outcome`.
+    #[must_use]
+    pub fn child_outcome(&self) -> Option<Outcome> {
+        let outcome = self.target.child.early_outcome(self.target.alive().is_some(), self.now, &self.policy.times);
+        outcome.filter(|_| self.policy.is_parent())
+    }
+
     /// Does what is due after a drain: stops the child, kills a target that only idle streams keep alive, or serves again.
     pub fn follow_up(&mut self, is_stopping: bool) {
         let finished = self.drain.finished();

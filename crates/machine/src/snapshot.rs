@@ -73,6 +73,8 @@ pub struct Snapshot {
     pub record: Option<DrainResult>,
     /// How many hook callers wait, authorized or not.
     pub hook_callers: usize,
+    /// When the grace period of a stop ends that `lameduck run` was asked for; `None` if it was not.
+    pub stop_until: Option<Time>,
 }
 
 /// The streams in a snapshot.

@@ -3,7 +3,7 @@
 use crate::child::Child;
 use crate::io::{Action, Actions};
 use crate::policy::Policy;
-use crate::result::{ExitStatus, Outcome};
+use crate::result::ExitStatus;
 use crate::searches::Searches;
 use crate::sent_signal::SentSignal;
 use crate::target::{Found, Incarnation, ObservationStart, SearchResult};
@@ -91,13 +91,6 @@ impl TargetTracker {
         if self.searches.is_due(now, required_since, target.filter(|_| !self.is_exiting())) {
             actions.push(Action::FindTarget { requested_at: now, target });
         }
-    }
-
-    /// The outcome of a drain that the child of `lameduck run` ends early: see [`Child::early_outcome`].
-    #[must_use]
-    pub fn child_outcome(&self, now: Time, policy: &Policy) -> Option<Outcome> {
-        let outcome = self.child.early_outcome(self.alive().is_some(), now, &policy.times);
-        outcome.filter(|_| policy.is_parent())
     }
 
     /// Compares a found process with the target.

@@ -31,6 +31,7 @@ impl Controller {
             result: self.history.last_result,
             record: self.history.record,
             hook_callers: self.callers.hooks(),
+            stop_until: self.target.child.stop_until(&self.policy.times),
         }
     }
 

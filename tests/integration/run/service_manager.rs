@@ -1,0 +1,88 @@
+//! What `lameduck run` tells a service manager such as systemd.
+
+use std::os::unix::net::UnixDatagram;
+
+use nix::sys::signal::Signal;
+
+use super::{Fixture, SCRIPT};
+use lameduck_test_support::http::TIMEOUT;
+use lameduck_test_support::process::KillOnDrop;
+use lameduck_test_support::run::Run;
+
+/// The service manager's end of the messages.
+struct Manager {
+    socket: UnixDatagram,
+    /// The lines so far.
+    lines: Vec<String>,
+}
+
+impl Manager {
+    /// Starts a script with this manager, and waits until it has printed `ready`.
+    fn start(fixture: &Fixture, args: &[&str]) -> (Self, Run) {
+        let path = fixture.env.dir.join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_read_timeout(Some(TIMEOUT)).unwrap();
+        let mut command = fixture.env.run_command();
+        command.env("NOTIFY_SOCKET", path).env("WATCHDOG_USEC", "400000");
+        let mut run = fixture.env.spawn_run({
+            command.args(args).args(["--", "sh", "-c", SCRIPT]);
+            command
+        });
+        run.program.wait_for("ready");
+        (Self { socket, lines: Vec::new() }, run)
+    }
+
+    /// Waits for a line that begins with this.
+    fn wait_for(&mut self, start: &str) -> String {
+        loop {
+            let mut bytes = [0; 4096];
+            let length = self.socket.recv(&mut bytes).unwrap_or_else(|_| panic!("no {start} after {:?}", self.lines));
+            let new: Vec<String> = String::from_utf8_lossy(&bytes[..length]).lines().map(str::to_owned).collect();
+            self.lines.extend(new.iter().cloned());
+            if let Some(line) = new.into_iter().find(|line| line.starts_with(start)) {
+                return line;
+            }
+        }
+    }
+
+    /// How often a line was sent so far.
+    fn count(&self, line: &str) -> usize {
+        self.lines.iter().filter(|sent| *sent == line).count()
+    }
+}
+
+const TIMES: [&str; 6] = ["--grace-period", "20m", "--lame-duck", "100ms", "--quiet-period", "200ms"];
+
+#[test]
+fn stop_is_announced_and_extends_the_stop_timeout() {
+    let fixture = Fixture::with_streams(3);
+    let (mut manager, mut run) = Manager::start(&fixture, &TIMES);
+    manager.wait_for("READY=1");
+    assert_eq!(manager.count("STOPPING=1"), 0);
+    run.signal(Signal::SIGTERM);
+    manager.wait_for("STOPPING=1");
+    assert!(manager.lines.contains(&"EXTEND_TIMEOUT_USEC=30000000".to_owned()), "{:?}", manager.lines);
+    run.program.wait_for("INT");
+    manager.wait_for("STATUS=draining, 3 streams, 19 min left");
+    fixture.page.set_streams(2);
+    manager.wait_for("STATUS=draining, 2 streams, 19 min left");
+    manager.wait_for("WATCHDOG=1");
+    fixture.page.set_streams(0);
+    assert_eq!(run.exit_code(), Some(7));
+    assert_eq!((manager.count("READY=1"), manager.count("STOPPING=1")), (1, 1));
+}
+
+#[test]
+fn drain_of_a_person_changes_only_the_status() {
+    let fixture = Fixture::with_streams(1);
+    let (mut manager, run) = Manager::start(&fixture, &TIMES);
+    manager.wait_for("READY=1");
+    let _drain = KillOnDrop(fixture.env.client_command(&["drain"]).spawn().unwrap());
+    manager.wait_for("STATUS=draining, 1 stream, 19 min left");
+    // Messages of a stop would have been sent before these.
+    for _ in 0..3 {
+        manager.wait_for("WATCHDOG=1");
+    }
+    assert!(!manager.lines.iter().any(|line| line.starts_with("STOPPING") || line.starts_with("EXTEND")));
+    drop(run);
+}
