@@ -9,6 +9,7 @@ use lameduck_machine::reading::Source;
 use lameduck_machine::source_state::SourceState;
 use lameduck_machine::target::SignalBlocker;
 
+use crate::io::process::signalling::Uncaught;
 use crate::io::process::visible::Visible;
 use crate::io::process::{Matcher, Process};
 use crate::sanitize::sanitize;
@@ -53,8 +54,8 @@ pub enum Instead {
     Processes(Visible),
     /// Several processes match; this is their parent, if they have one in common.
     Parent(Option<Process>),
-    /// The target does not catch the signal, but these.
-    CaughtSignals(Vec<&'static str>),
+    /// The target does not catch the signal.
+    Uncaught(Uncaught),
     /// A selector of `--streams` matches nothing, but the page has other gauges.
     Gauges(Suggestion),
     /// A port of `--streams-port` has no listener, but these ports have; empty once it has had one.
@@ -68,6 +69,7 @@ pub struct Reasons {
     visible: Visible,
     parent: Option<Process>,
     caught_signals: Vec<&'static str>,
+    shell: Option<String>,
     gauges: Option<Suggestion>,
     ports: Vec<u16>,
 }
@@ -84,7 +86,7 @@ impl Reasons {
         match instead {
             Instead::Processes(visible) => self.visible = visible,
             Instead::Parent(parent) => self.parent = parent,
-            Instead::CaughtSignals(signals) => self.caught_signals = signals,
+            Instead::Uncaught(Uncaught { caught, shell }) => (self.caught_signals, self.shell) = (caught, shell),
             Instead::Gauges(suggestion) => self.gauges = Some(suggestion),
             Instead::Ports(ports) => self.ports = ports,
         }
@@ -150,9 +152,12 @@ impl Reasons {
                     [] => "to the signal on which it drains".to_owned(),
                     signals => format!("to the signal on which it drains (it catches {})", signals.join(", ")),
                 };
+                let shell = self.shell.as_ref().map_or_else(String::new, |shell| {
+                    format!("{shell} is a shell: begin the last line of its script with exec, or name the server with --target; or ")
+                });
                 format!(
                     "target does not catch {signal}: it would not drain process {pid} (SigCgt in /proc/{pid}/status); \
-                     set --signal {fix}, or to none"
+                     {shell}set --signal {fix}, or to none"
                 )
             }
             SignalBlocker::CaughtUnknown => format!(

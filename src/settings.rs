@@ -64,6 +64,14 @@ impl Settings {
     /// # Errors
     /// Names the setting, its value and the fix.
     pub fn new_run(args: &SidecarArgs) -> Result<Self, SettingError> {
+        if args.grace_period.is_none() {
+            return Err(SettingError::without_value(
+                "--grace-period",
+                "is required",
+                "set it to the time between the stop signal and SIGKILL: stop_grace_period (Compose), --stop-timeout \
+                 (Docker, Podman), kill_timeout (Nomad) or TimeoutStopSec (systemd)",
+            ));
+        }
         Self::build(args, matcher(args, &Defaults { target: None, ..args.preset.defaults() })?)
     }
 

@@ -62,8 +62,10 @@ fn uncaught_signal_names_the_caught_ones() {
     let not_caught = NotReady::CannotSignal { pid: 7, signal: "SIGINT".into(), blocker: SignalBlocker::NotCaught };
     let mut reasons = reasons();
     assert_parts(&reasons.not_ready(&not_caught), &["SIGINT", "/proc/7/status", "--signal", "none"]);
-    reasons.update(Instead::CaughtSignals(vec!["SIGTERM", "SIGUSR1"]));
+    reasons.update(Instead::Uncaught(Uncaught { caught: vec!["SIGTERM", "SIGUSR1"], shell: None }));
     assert_parts(&reasons.not_ready(&not_caught), &["it catches SIGTERM, SIGUSR1"]);
+    reasons.update(Instead::Uncaught(Uncaught { caught: Vec::new(), shell: Some("dash".into()) }));
+    assert_parts(&reasons.not_ready(&not_caught), &["dash is a shell", "with exec", "--target", "--signal"]);
 }
 
 #[test]

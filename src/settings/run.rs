@@ -57,7 +57,19 @@ impl RunArgs {
 /// Removes the environment variables that `run` does not use: it may share them with a sidecar.
 #[must_use]
 pub fn scope_env_vars(run: Command) -> Command {
-    run.mut_args(|arg| {
+    run.mut_arg("grace_period", |arg| {
+        arg.help(
+            "The time between the stop signal and SIGKILL: stop_grace_period (Compose), --stop-timeout (Docker, Podman), \
+             kill_timeout (Nomad), TimeoutStopSec (systemd). A wrong one cuts calls [required]",
+        )
+    })
+    .mut_arg("listen", |arg| {
+        arg.help("The address for probes, metrics, the hook and `lameduck drain`. An IPv6 address serves IPv4 too. none: do not listen")
+    })
+    .mut_arg("target", |arg| {
+        arg.help("The name of the target process, if it is a descendant of the command [default: the command]")
+    })
+    .mut_args(|arg| {
         let unused = UNUSED.contains(&arg.get_id().as_str());
         if unused { arg.hide(true).env(None::<&'static str>) } else { arg }
     })

@@ -13,8 +13,7 @@ use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 
 use crate::io::log::Nullable;
-use crate::io::process::signalling::{caught_signals, status_of};
-use crate::io::process::visible::Visible;
+use crate::io::process::signalling::{Uncaught, status_of};
 use crate::io::process::{Earlier, TargetFinder, common_parent};
 use crate::io::report::OutcomeReport;
 use crate::io::state::StateFile;
@@ -207,10 +206,9 @@ fn start_finder(finder: TargetFinder, queue: mpsc::Sender<Event>) -> io::Result<
 /// What was found instead, if the search did not find a target that can be signalled.
 fn instead(finder: &TargetFinder, result: &SearchResult) -> Option<Instead> {
     match result {
-        SearchResult::NotFound => finder.matcher.is_some().then(|| Instead::Processes(Visible::read())),
+        SearchResult::NotFound => finder.matcher.is_some().then(|| Instead::Processes(finder.visible())),
         SearchResult::Found(Found { incarnation, blocker: Some(SignalBlocker::NotCaught), .. }) => {
-            let masks = status_of(incarnation.pid)?.signals?;
-            Some(Instead::CaughtSignals(caught_signals(&masks)))
+            Some(Instead::Uncaught(Uncaught::new(incarnation.pid, &status_of(incarnation.pid)?.signals?)))
         }
         SearchResult::Ambiguous(pids) => Some(Instead::Parent(common_parent(pids))),
         SearchResult::Found(_) => None,

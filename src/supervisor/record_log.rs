@@ -70,8 +70,8 @@ fn log_warning(warning: Warning) {
         ),
         Warning::ToldByOthers => warn!(
             code,
-            "the target closed a listener or ended before lameduck sent its signal: something else has stopped it; is \
-             the preStop hook on the target's own container?"
+            "the target closed a listener or ended before lameduck sent its signal: something else has stopped it; in \
+             a pod: is the preStop hook on the target's own container? under systemd: is KillMode=mixed set?"
         ),
         Warning::NoHook => warn!(
             code,

@@ -103,8 +103,8 @@ impl SourcePoller {
     /// necessarily end when the kernel closed their connections, and another incarnation may answer on its ports.
     async fn read_target(&self, target: Option<Incarnation>) -> TargetState {
         let Some(target) = target else { return TargetState::Unknown };
-        let KnownTarget { state, caught_instead } = self.rules.read_target(target);
-        self.report(caught_instead.map(Instead::CaughtSignals)).await;
+        let KnownTarget { state, uncaught } = self.rules.read_target(target);
+        self.report(uncaught.map(Instead::Uncaught)).await;
         state
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::drain_state::DrainState;
+use crate::drain_times::DrainTimes;
 use crate::readiness::NotReady;
 use crate::result::{DrainResult, Trigger};
 use crate::source_state::SourceState;
@@ -73,8 +74,6 @@ pub struct Snapshot {
     pub record: Option<DrainResult>,
     /// How many hook callers wait, authorized or not.
     pub hook_callers: usize,
-    /// When the grace period of a stop ends that `lameduck run` was asked for; `None` if it was not.
-    pub stop_until: Option<Time>,
 }
 
 /// The streams in a snapshot.
@@ -118,6 +117,8 @@ pub struct DrainView {
     pub streams_at_start: Option<u64>,
     /// Whether the signal was sent.
     pub signalled: bool,
+    /// When the grace period of a stop of `lameduck run` ends; `None` without a stop.
+    pub stop_until: Option<Time>,
 }
 
 impl TargetView {
@@ -127,7 +128,7 @@ impl TargetView {
 }
 
 impl DrainView {
-    pub(crate) fn of(drain: &DrainState, target: &TargetTracker, now: Time) -> Option<Self> {
+    pub(crate) fn of(drain: &DrainState, target: &TargetTracker, times: &DrainTimes, now: Time) -> Option<Self> {
         let (drain, until) = match drain {
             DrainState::Serving => return None,
             DrainState::Active(drain) => (drain, now),
@@ -140,6 +141,7 @@ impl DrainView {
             deadline: drain.deadline,
             streams_at_start: drain.record.streams_at_start,
             signalled: target.is_signalled(),
+            stop_until: target.child.stop_until(times),
         })
     }
 }

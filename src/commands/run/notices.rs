@@ -38,7 +38,7 @@ impl Notices {
             self.ready = true;
             lines.push("READY=1".to_owned());
         }
-        if let Some(until) = state.stop_until {
+        if let Some(until) = state.drain.and_then(|drain| drain.stop_until) {
             if !self.stopping {
                 self.stopping = true;
                 lines.push("STOPPING=1".to_owned());

@@ -9,6 +9,9 @@ use nix::time::{ClockId, clock_gettime};
 use super::visible_pids;
 use lameduck_parsers::procfs::basename;
 
+/// The names of shells.
+const SHELLS: [&str; 7] = ["ash", "bash", "busybox", "dash", "ksh", "sh", "zsh"];
+
 /// The processes that did not match when they were read, in ascending order of their pids. With each, the CPU time that
 /// it had used before.
 ///
@@ -79,6 +82,12 @@ fn is_named(pid: u32, name: &str) -> bool {
 /// The basename of a process's argv\[0\] or of its executable; `None` for a kernel thread and for a process that has ended.
 pub(super) fn name_of(pid: u32) -> Option<String> {
     argv0(pid).or_else(|| exe(pid)).map(|path| basename(&path).to_owned())
+}
+
+/// The name of a process's executable, if that is a shell. Unlike the arguments, it can be read without waiting for a lock.
+pub(super) fn shell_name(pid: u32) -> Option<String> {
+    let path = exe(pid)?;
+    Some(basename(&path)).filter(|name| SHELLS.contains(name)).map(str::to_owned)
 }
 
 fn argv0(pid: u32) -> Option<String> {

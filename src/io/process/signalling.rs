@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::names::shell_name;
 use crate::io::liveness::is_intact;
 use crate::io::proc_file;
 use crate::io::target_signal::TargetSignal;
@@ -28,8 +29,25 @@ pub struct SignalRules {
 pub struct KnownTarget {
     /// Its state.
     pub state: TargetState,
-    /// The signals that it catches, if the configured one is not among them.
-    pub caught_instead: Option<Vec<&'static str>>,
+    /// What it is instead, if it does not catch the configured signal.
+    pub uncaught: Option<Uncaught>,
+}
+
+/// A target that does not catch the configured signal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uncaught {
+    /// The signals that it catches.
+    pub caught: Vec<&'static str>,
+    /// Its name, if it is a shell, which seldom passes signals on.
+    pub shell: Option<String>,
+}
+
+impl Uncaught {
+    /// A process with these masks.
+    #[must_use]
+    pub fn new(pid: u32, masks: &SignalMasks) -> Self {
+        Self { caught: caught_signals(masks), shell: shell_name(pid) }
+    }
 }
 
 impl SignalRules {
@@ -39,17 +57,18 @@ impl SignalRules {
     pub fn read_target(&self, target: Incarnation) -> KnownTarget {
         match is_intact(target) {
             Err(_) => return KnownTarget::default(),
-            Ok(false) => return KnownTarget { state: TargetState::Exiting, caught_instead: None },
+            Ok(false) => return KnownTarget { state: TargetState::Exiting, uncaught: None },
             Ok(true) => {}
         }
         if self.signal.is_none() {
-            return KnownTarget { state: TargetState::Intact(None), caught_instead: None };
+            return KnownTarget { state: TargetState::Intact(None), uncaught: None };
         }
         // Without a status, it has ended just now, which its watch reports.
         let Some(status) = status_of(target.pid) else { return KnownTarget::default() };
         let blocker = self.blocker(target.pid, &status);
         let masks = status.signals.filter(|_| blocker == Some(SignalBlocker::NotCaught));
-        KnownTarget { state: TargetState::Intact(blocker), caught_instead: masks.map(|masks| caught_signals(&masks)) }
+        let uncaught = masks.map(|masks| Uncaught::new(target.pid, &masks));
+        KnownTarget { state: TargetState::Intact(blocker), uncaught }
     }
 
     /// Why a process with this status cannot be signalled; `None` if it can, or if no signal is configured.

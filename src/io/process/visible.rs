@@ -7,7 +7,7 @@ pub use lameduck_parsers::procfs::Listener;
 use lameduck_parsers::procfs::all_listeners;
 
 use super::container::{is_sandbox_name, shares_pid_namespace};
-use super::{INIT_PID, Process, own_name, visible_processes};
+use super::{INIT_PID, Process, SearchScope, TargetFinder, own_name, visible_processes};
 
 /// How much of a socket table is read, in bytes. A line has 150.
 const MAX_TABLE_BYTES: u64 = 64 * 1024;
@@ -27,6 +27,15 @@ pub struct Visible {
     pub is_alone: bool,
     /// Whether the first process belongs to another container, so that the PID namespace is shared.
     pub is_shared: bool,
+}
+
+impl TargetFinder {
+    /// What is visible to this search. A descendant is in no other container.
+    #[must_use]
+    pub fn visible(&self) -> Visible {
+        let visible = Visible::read();
+        Visible { is_alone: visible.is_alone && self.scope == SearchScope::All, ..visible }
+    }
 }
 
 impl Visible {

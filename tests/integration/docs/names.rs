@@ -11,7 +11,7 @@ use super::links::documents;
 use super::{read, repository};
 
 /// Flags of other programs, and of this repository's scripts, that documents name without their program.
-const OTHER_FLAGS: [&str; 13] = [
+const OTHER_FLAGS: [&str; 14] = [
     "--check",
     "--enable-alpha-plugins",
     "--enable-exec",
@@ -22,6 +22,7 @@ const OTHER_FLAGS: [&str; 13] = [
     "--max-time",
     "--post-renderer",
     "--post-renderer-args",
+    "--stop-timeout",
     "--timeout-graceful-shutdown",
     "--workers",
     "--write-docs",

@@ -6,13 +6,14 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use super::{Fixture, SCRIPT};
-use lameduck_test_support::sidecar::QUICK_TIMES;
+use lameduck_test_support::process::wait_until;
+use lameduck_test_support::sidecar::{QUICK_TIMES, SidecarEnv};
 use lameduck_test_support::skip::skip;
 
 /// A grace period that a test reaches. A count is not out of date after a second.
 const SHORT: [&str; 10] = [
     "--grace-period",
-    "5s",
+    "10s",
     "--exit-margin",
     "1s",
     "--lame-duck",
@@ -115,4 +116,30 @@ fn command_that_does_not_catch_the_signal_is_not_sent_it() {
     fixture.page.set_streams(0);
     assert_eq!(run.exit_code(), Some(8));
     assert_eq!(fixture.env.termination_message().unwrap()["signal"], serde_json::Value::Null);
+}
+
+#[test]
+fn shell_without_a_trap_gets_a_hint() {
+    let fixture = Fixture::with_streams(1);
+    let run = fixture
+        .env
+        .start_script(&[&QUICK_TIMES[..], &["--signal", "SIGUSR1"]].concat(), "echo ready; tail -f /dev/null; :");
+    wait_until(|| run.get("/readyz").body.contains("sh is a shell: begin the last line of its script with exec"));
+}
+
+#[test]
+fn missing_descendant_is_no_matter_of_other_containers() {
+    let fixture = Fixture::with_streams(1);
+    let run = fixture.env.start_script(&[&QUICK_TIMES[..], &["--target", "no-such"]].concat(), SCRIPT);
+    wait_until(|| run.get("/readyz").body.contains("no process is named no-such"));
+    assert!(!run.get("/readyz").body.contains("shareProcessNamespace"));
+}
+
+#[test]
+fn missing_grace_period_names_the_settings_of_supervisors() {
+    let env = SidecarEnv::new("http://127.0.0.1:1/");
+    let output = env.run_command().args(["--", "true"]).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(64));
+    assert!(error.contains("--grace-period is required") && error.contains("TimeoutStopSec"), "{error}");
 }

@@ -11,15 +11,16 @@ use lameduck_test_support::run::Run;
 use lameduck_test_support::sidecar::QUICK_TIMES;
 use lameduck_test_support::skip::skip;
 
-/// A Perl program that prints the name of each signal that it gets.
+/// A Perl program that prints the name of each signal that it gets. It ends with lameduck.
 const REPORTER: &str = r#"
     $| = 1;
     for my $name (qw(HUP INT QUIT USR1 USR2 WINCH TERM CONT URG CHLD PIPE ALRM NUM37)) {
         $SIG{$name} = sub { print "got $name\n" };
     }
     $SIG{NUM38} = sub { exit 0 };
+    my $parent = getppid;
     print "ready\n";
-    sleep 1 while 1;
+    sleep 1 while getppid == $parent;
 "#;
 
 /// Starts the reporter, and waits until it is ready; `None`, and the skip is reported, where there is no Perl.

@@ -27,11 +27,10 @@ impl Controller {
             },
             target: self.target.target().map(TargetView::of),
             phase: Phase::of(&self.drain),
-            drain: DrainView::of(&self.drain, &self.target, now),
+            drain: DrainView::of(&self.drain, &self.target, &self.policy.times, now),
             result: self.history.last_result,
             record: self.history.record,
             hook_callers: self.callers.hooks(),
-            stop_until: self.target.child.stop_until(&self.policy.times),
         }
     }
 
