@@ -88,7 +88,8 @@ pub(super) fn signal(child: &Child, action: Action) -> Option<ActionResult> {
 /// Sends a signal to what a command has left that has ended.
 fn signal_descendants(signal: TargetSignal) -> Result<(), Errno> {
     let pids = descendants().into_iter().filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-    pids.map(|pid| kill_process(pid, signal.raw())).fold(Err(Errno::SRCH), |all, one| all.or(one))
+    let reached = pids.filter(|pid| kill_process(*pid, signal.raw()).is_ok()).count();
+    if reached > 0 { Ok(()) } else { Err(Errno::SRCH) }
 }
 
 fn log_end(status: ExitStatus) {
