@@ -30,6 +30,8 @@ pub(crate) enum Event {
     /// A user cancels the drain.
     Cancel,
     Sigterm,
+    /// Ctrl-C in the terminal of `lameduck run`.
+    Interrupt,
     /// From now on, the page counts this many streams.
     Streams(u64),
     /// From now on, the page counts this many more streams, which are never idle.
@@ -99,6 +101,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (0..4_usize).prop_map(Event::UnauthorizedHangup),
         1 => Just(Event::Cancel),
         1 => Just(Event::Sigterm),
+        1 => Just(Event::Interrupt),
         5 => prop_oneof![2 => Just(0), 1 => 1..5_u64].prop_map(Event::Streams),
         1 => prop_oneof![2 => Just(0), 1 => 1..3_u64].prop_map(Event::Batch),
         4 => traffic().prop_map(Event::Traffic),
@@ -164,7 +167,12 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
         Just(vec![Source::Metrics, Source::Lazy, Source::Sockets]),
         Just(vec![Source::Sockets, Source::Status]),
     ];
-    let on_sigterm = prop_oneof![Just(SigtermPolicy::Drain), Just(SigtermPolicy::Exit), Just(SigtermPolicy::Auto)];
+    let on_sigterm = prop_oneof![
+        Just(SigtermPolicy::Drain),
+        Just(SigtermPolicy::Exit),
+        Just(SigtermPolicy::Auto),
+        Just(SigtermPolicy::StopChild)
+    ];
     let signal = prop_oneof![9 => Just(Some(("SIGINT".to_owned(), 2))), 1 => Just(None)];
     let gauge_leak_after = prop_oneof![1 => Just(None), 1 => millis(15_000).prop_map(Some)];
     (times(), sources, gauge_leak_after, signal, prop::bool::weighted(0.15), idle(), on_sigterm).prop_map(

@@ -2,6 +2,7 @@
 
 mod actions;
 mod invariants;
+mod parent;
 mod readings;
 mod records;
 mod results;
@@ -15,6 +16,7 @@ use lameduck_machine::saved_drain::SavedDrain;
 use lameduck_machine::target::{Incarnation, ObservationStart, SearchResult, TargetState};
 use lameduck_machine::time::Time;
 
+use parent::Child;
 use readings::Readings;
 use records::Records;
 
@@ -69,6 +71,7 @@ pub(crate) struct Oracle {
     /// Whether the connection to the page may be open.
     connection_kept: bool,
     records: Records,
+    child: Child,
 }
 
 impl Oracle {
@@ -93,6 +96,7 @@ impl Oracle {
             may_cancel: false,
             connection_kept: false,
             records: Records::default(),
+            child: Child::default(),
         }
     }
 
@@ -183,7 +187,8 @@ impl Oracle {
     pub(crate) fn sigterm(&mut self, now: Time) {
         self.sigterm_at = self.sigterm_at.or(Some(now));
         self.drained_after_sigterm |= self.drain.is_some();
-        if self.drain.is_none() && self.policy.on_sigterm == SigtermPolicy::Drain {
+        let drains = matches!(self.policy.on_sigterm, SigtermPolicy::Drain | SigtermPolicy::StopChild);
+        if self.drain.is_none() && drains {
             self.start_drain(now, Trigger::Sigterm);
         }
     }
@@ -205,6 +210,7 @@ impl Oracle {
             {
                 (self.signalled, self.sent, self.signal_failed) = (false, false, true);
             }
+            Input::ChildEnded { .. } => self.child.ended = true,
             Input::SignalResult(_, true) => {
                 self.sent = true;
                 self.records.sent_at = Some(now);
@@ -215,7 +221,6 @@ impl Oracle {
             | Input::Cancel(_)
             | Input::Sigterm
             | Input::Interrupt
-            | Input::ChildEnded { .. }
             | Input::Polled(_)
             | Input::Exited(..)
             | Input::SignalResult(..) => {}

@@ -148,10 +148,14 @@ impl Simulation {
                 let (caller, _) = self.unauthorized.remove(index);
                 self.input(Input::Hangup(caller));
             }
-            Event::Hangup(_) | Event::UnauthorizedHangup(_) => {}
+            Event::Interrupt if self.policy.is_parent() => {
+                self.oracle.stop(self.now, true);
+                self.input(Input::Interrupt);
+            }
+            Event::Hangup(_) | Event::UnauthorizedHangup(_) | Event::Interrupt => {}
             Event::Cancel => self.cancel(),
             Event::Sigterm => {
-                self.oracle.sigterm(self.now);
+                self.oracle.stop(self.now, false);
                 self.input(Input::Sigterm);
             }
             Event::Streams(streams) => self.set_streams(streams),
@@ -163,6 +167,8 @@ impl Simulation {
             Event::Lazy(lazy) => self.behaviour.lazy_series = lazy,
             Event::BeginExit => self.process.iter_mut().for_each(|process| process.exiting = true),
             Event::Exit(status) => self.exit_process(status),
+            // The child of `lameduck run` is never started again.
+            Event::Start if self.policy.is_parent() => {}
             Event::Start => self.start_process(),
             Event::SecondMatch(second) => self.behaviour.second_match = second,
             Event::NotCaught(not_caught) => self.behaviour.not_caught = not_caught,
@@ -249,9 +255,13 @@ impl Simulation {
         self.pending.clear();
         self.watched = None;
         self.now = self.now + crash.downtime;
-        if crash.new_incarnation {
+        // A child ends with its parent, and nothing is resumed with another one.
+        if crash.new_incarnation || self.policy.is_parent() {
             self.process = None;
             self.start_process();
+        }
+        if self.policy.is_parent() {
+            self.save(None);
         }
         self.last_search = self.now;
         self.policy.observed_since = observation_start(self.now);

@@ -28,8 +28,8 @@ impl Oracle {
             Action::ClearState => self.on_clear(now),
             Action::SendSignal(incarnation) => self.on_signal(now, *incarnation, saved),
             Action::KillTarget(incarnation) => self.on_kill(now, *incarnation),
+            Action::SignalChild(signal) => self.on_child_signal(now, *signal),
             // The simulation checks replies, as it knows the callers.
-            Action::SignalChild(signal) => panic!("a sidecar has no child: {signal:?}"),
             Action::StreamEnded(_) | Action::Reply(..) => {}
             Action::ReportOutcome(result) => self.on_report(now, result),
             Action::WriteRecord(record, reason) => self.on_record(now, record, *reason),
@@ -121,11 +121,14 @@ impl Oracle {
     }
 
     fn on_sidecar_exit(&self, now: Time) {
+        if self.policy.is_parent() {
+            let drain_over = self.drain.as_ref().is_none_or(|drain| drain.finished.is_some());
+            return assert!(self.child.ended && drain_over, "lameduck exits before its child");
+        }
         let at = self.sigterm_at.expect("the sidecar exits without SIGTERM");
         let gone = self.target.is_none() || self.exit_status.is_some();
         match (self.policy.on_sigterm, &self.drain) {
-            (SigtermPolicy::Exit, _) => {}
-            (SigtermPolicy::StopChild, _) => panic!("a sidecar has no child"),
+            (SigtermPolicy::Exit | SigtermPolicy::StopChild, _) => {}
             (_, Some(drain)) => assert!(drain.finished.is_some() && gone, "the sidecar exits during a drain"),
             (SigtermPolicy::Drain, None) => assert!(self.drained_after_sigterm),
             (SigtermPolicy::Auto, None) => {

@@ -18,6 +18,7 @@ impl Oracle {
         unauthorized: &[(CallerId, Time)],
     ) {
         assert!(controller.poll_timeout() > now, "the wake-up time is in the past");
+        self.check_child(now);
         let snapshot = controller.snapshot(now);
         let deadline = self.drain.as_ref().map(|drain| drain.deadline);
         assert_eq!(snapshot.drain.map(|drain| drain.deadline), deadline);
@@ -78,6 +79,9 @@ impl Oracle {
     }
 
     fn assert_exits_in_time(&self, now: Time) {
+        if self.policy.is_parent() {
+            return assert!(!self.child.ended, "lameduck outlives its child");
+        }
         let Some(at) = self.sigterm_at else { return };
         let gone = self.target.is_none() || self.exit_status.is_some();
         match &self.drain {

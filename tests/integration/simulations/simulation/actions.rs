@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lameduck_machine::io::{Action, CallerId, Input, Poll, Reply, SocketReading};
+use lameduck_machine::io::{Action, CallerId, ChildSignal, Input, Poll, Reply, SocketReading};
 use lameduck_machine::policy::SigtermPolicy;
 use lameduck_machine::reading::Source;
 use lameduck_machine::result::{DrainResult, ExitStatus, Outcome};
@@ -37,16 +37,21 @@ impl Simulation {
                 return Some(Input::SignalResult(incarnation, self.signal(incarnation)));
             }
             Action::KillTarget(incarnation) => self.kill(incarnation),
+            Action::SignalChild(ChildSignal::Kill) => self.exit_process(ExitStatus::Killed(9)),
+            Action::SignalChild(ChildSignal::Terminate) if self.behaviour.exits_when_empty => {
+                self.exit_process(ExitStatus::Killed(15));
+            }
             Action::ReportOutcome(result) => self.reported.push(result),
-            Action::StreamEnded(_)
-            | Action::SignalChild(_)
+            Action::SignalChild(ChildSignal::Terminate)
+            | Action::StreamEnded(_)
             | Action::WriteRecord(..)
             | Action::ClearRecord(_)
             | Action::CountStragglers(_)
             | Action::TargetEnded(_) => {}
             Action::Reply(caller, reply) => self.on_reply(caller, reply),
             Action::Exit => {
-                let may_drop_callers = self.policy.on_sigterm == SigtermPolicy::Exit;
+                // Nothing is left to wait for when a child has ended.
+                let may_drop_callers = self.policy.on_sigterm == SigtermPolicy::Exit || self.policy.is_parent();
                 assert!(self.unauthorized.is_empty() || may_drop_callers, "the sidecar exits while callers are held");
                 let downtime = Duration::from_millis(10);
                 self.crash_sidecar(Crash { after_actions: 0, downtime, new_incarnation: false });
@@ -75,7 +80,7 @@ impl Simulation {
         }
     }
 
-    fn save(&mut self, saved: Option<SavedDrain>) {
+    pub(super) fn save(&mut self, saved: Option<SavedDrain>) {
         // Check an idle result when it is first saved: the next sidecar may report it when streams are active again.
         if let Some(SavedResult { ended_at, result, reported: false }) = saved.and_then(|saved| saved.finished)
             && ended_at == self.now

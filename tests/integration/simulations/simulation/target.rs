@@ -48,6 +48,9 @@ impl Simulation {
         if self.watched == Some(process.incarnation) {
             self.input(Input::Exited(process.incarnation, status));
         }
+        if self.policy.is_parent() {
+            self.input(Input::ChildEnded { may_leave_target: false });
+        }
     }
 
     pub(super) fn start_process(&mut self) {
