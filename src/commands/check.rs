@@ -71,8 +71,13 @@ async fn run_checks(
         checks.extend(gauge_changes::check(settings, measure).await);
     }
     checks.extend(ports);
-    checks.extend(manifest::unseen(settings));
+    checks.extend(manifest::unseen(settings, is_pod()));
     checks
+}
+
+/// Whether this is a pod: the kubelet sets this variable in every container.
+fn is_pod() -> bool {
+    std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
 }
 
 /// Whether stdout is a terminal and the user has not turned colours off (<https://no-color.org>).

@@ -48,8 +48,8 @@ async fn drain(address: &Url, hook: bool, display: &mut Display) -> Result<Outco
         // Print this only if there is a sidecar.
         fetch(address).await?;
         eprint_line(
-            "draining this pod's target; after it has exited, the kubelet restarts its container, and the pod is ready \
-             again; until the signal is sent, `lameduck drain --cancel` cancels the drain",
+            "draining the target; after it has exited, the kubelet restarts its container or, under `lameduck run`, \
+             lameduck ends too; until the signal is sent, `lameduck drain --cancel` cancels the drain",
         );
     }
     let path = if hook { "/prestop" } else { "/prestop?trigger=cli" };

@@ -67,7 +67,10 @@ impl SidecarEnv {
 
     /// `lameduck check` with the same settings.
     pub fn check_command(&self) -> Command {
-        self.with_env(Command::new(binary()), &["check"])
+        let mut command = self.with_env(Command::new(binary()), &["check"]);
+        // In every container of a pod.
+        command.env("KUBERNETES_SERVICE_HOST", "10.0.0.1");
+        command
     }
 
     /// `lameduck drain --standalone --hook`, the hook of a pod without a sidecar.

@@ -143,3 +143,18 @@ fn missing_grace_period_names_the_settings_of_supervisors() {
     assert_eq!(output.status.code(), Some(64));
     assert!(error.contains("--grace-period is required") && error.contains("TimeoutStopSec"), "{error}");
 }
+
+#[test]
+fn clients_and_check_work_next_to_a_command() {
+    let fixture = Fixture::with_streams(1);
+    let run = fixture.start(&[], SCRIPT);
+    let (code, shown, _) = fixture.env.run_client(&["status"]);
+    assert!(code == Some(0) && shown.contains("streams  1"), "{shown}");
+    let mut check = fixture.env.check_command();
+    check.env_remove("KUBERNETES_SERVICE_HOST").args(QUICK_TIMES);
+    let report = String::from_utf8(check.output().unwrap().stdout).unwrap();
+    for part in ["a sidecar answers at", "there is no pod here", "between the stop signal and SIGKILL"] {
+        assert!(report.contains(part), "{report}");
+    }
+    drop(run);
+}
