@@ -13,6 +13,7 @@
 //! | [`history`] | what is kept across drains and incarnations: the last result, ids, durations |
 //! | [`hook_callers`] | the callers that wait for the end of a drain, authorized or not |
 //! | [`shutdown`] | when the sidecar itself may exit |
+//! | [`child`] | when the child of `lameduck run` is stopped, and whether it has ended |
 //! | [`poll_schedule`] | when the sources are polled |
 //! | [`readiness`] | why the pod is not ready |
 //!

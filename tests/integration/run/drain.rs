@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::json;
 
 use super::{Fixture, SCRIPT};
@@ -157,4 +158,22 @@ fn clients_and_check_work_next_to_a_command() {
         assert!(report.contains(part), "{report}");
     }
     drop(run);
+}
+
+#[test]
+fn stop_signal_to_both_processes_is_noticed() {
+    let fixture = Fixture::with_streams(2);
+    let args = ["--grace-period", "10m", "--lame-duck", "1m"];
+    let mut run = fixture.env.start_script(&args, SCRIPT);
+    run.wait_for_ready();
+    // As systemd does without `KillMode=mixed`.
+    run.signal(Signal::SIGTERM);
+    run.wait_for_log("drain started");
+    let pid = run.wait_for_log("command started")["pid"].as_i64().unwrap();
+    kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGTERM).unwrap();
+    assert_eq!(run.exit_code(), Some(7));
+    assert!(!run.program.seen.iter().any(|line| line.contains("INT")), "{:?}", run.program.seen);
+    let record = fixture.env.termination_message().unwrap();
+    assert_eq!((&record["outcome"], &record["warnings"]), (&json!("exited"), &json!(["told_by_others"])), "{record}");
+    assert!(run.log_text().contains("KillMode=mixed"));
 }
