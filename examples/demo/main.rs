@@ -5,6 +5,7 @@
 //! process does and when, and checks the result at the end.
 
 mod clock;
+mod command;
 mod drain;
 mod events;
 mod http;
@@ -18,7 +19,7 @@ mod transcript;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use crate::drain::Drain;
 use crate::events::{Events, Stop};
@@ -32,15 +33,26 @@ use crate::screen::Screen;
 /// otherwise with 1.
 #[derive(Debug, Parser)]
 #[command(name = "demo")]
-struct Args {}
+struct Args {
+    /// Show this instead
+    #[arg(value_enum)]
+    other: Option<Other>,
+}
+
+/// Another demo.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Other {
+    /// A command under `lameduck run` is stopped, as by Docker or systemd
+    Run,
+}
 
 /// The exit code after Ctrl-C.
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    let Args {} = Args::parse();
+    let Args { other } = Args::parse();
     let mut screen = Screen::new();
-    match run(&mut screen) {
+    match run(&mut screen, other) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(Stop::Interrupted) => {
@@ -55,8 +67,15 @@ fn main() -> ExitCode {
 }
 
 /// Runs the demo; true if every check passed. On return all processes have ended.
-fn run(screen: &mut Screen) -> Result<bool, Stop> {
+fn run(screen: &mut Screen, other: Option<Other>) -> Result<bool, Stop> {
     let mut events = Events::watch()?;
+    if let Some(Other::Run) = other {
+        screen.line(
+            "A command is stopped while callers are speaking, and no call is cut off. This takes about 15 seconds.\n",
+        );
+        let programs = Programs::build(screen, &mut events)?;
+        return command::show(&programs, screen, &mut events);
+    }
     screen.line("A pod is deleted while callers are speaking, and no call is cut off. This takes about 20 seconds.\n");
     let programs = Programs::build(screen, &mut events)?;
     let mut pod = Pod::start(programs, screen, &mut events)?;

@@ -200,7 +200,7 @@ fn termination_log(directory: &Path) -> PathBuf {
 
 /// Reserves a port as long as the socket exists. The socket is bound but does not listen, so another process can listen
 /// on the port (socket(7), `SO_REUSEADDR`).
-fn free_port() -> std::io::Result<(TcpSocket, SocketAddr)> {
+pub(crate) fn free_port() -> std::io::Result<(TcpSocket, SocketAddr)> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
     socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
