@@ -2,6 +2,7 @@
 
 mod drain;
 mod exit;
+mod faults;
 mod init;
 mod processes;
 mod service_manager;
