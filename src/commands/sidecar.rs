@@ -149,7 +149,7 @@ pub(super) fn bind(address: SocketAddr) -> Result<TcpListener, SettingError> {
         if error.kind() == io::ErrorKind::PermissionDenied {
             refused("choose port 1024 or higher").not_permitted()
         } else if error.kind() == io::ErrorKind::AddrInUse {
-            refused("another process in this pod listens there: choose another port")
+            refused("another process listens there: choose another port")
         } else {
             refused("choose an address of this pod, e.g. [::]:8089")
         }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Command};
 
-use crate::settings::args::SidecarArgs;
+use crate::settings::run::RunArgs;
 use crate::suggest::closest;
 
 /// The prefix of all variables.
@@ -36,7 +36,8 @@ pub fn known_variables() -> Vec<String> {
 
 /// The variables of all settings.
 fn setting_variables() -> impl Iterator<Item = String> {
-    let command = SidecarArgs::augment_args(Command::new("sidecar"));
+    // They include those of a sidecar.
+    let command = RunArgs::augment_args(Command::new("run"));
     let variables: Vec<String> =
         command.get_arguments().filter_map(|arg| Some(arg.get_env()?.to_str()?.to_owned())).collect();
     variables.into_iter()

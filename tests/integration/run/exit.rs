@@ -50,3 +50,15 @@ fn command_that_exits_while_serving_leaves_a_record_of_its_streams() {
     assert_eq!((&record["outcome"], &record["stragglers"]), (&"exited".into(), &4.into()), "{record}");
     assert_eq!(record["warnings"], serde_json::json!([]), "{record}");
 }
+
+#[test]
+fn own_settings_are_variables_too() {
+    let env = SidecarEnv::new("http://127.0.0.1:1/metrics");
+    let mut command = env.run_command();
+    command.envs([("LAMEDUCK_DRAIN_ON", "SIGTERM\nusr1"), ("LAMEDUCK_EXIT_CODE", "outcome")]);
+    let output =
+        command.args(["--grace-period", "10m", "--listen", "none", "--", "sh", "-c", "exit 3"]).output().unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{log}");
+    assert!(log.contains(r#""drain_on":["SIGTERM","SIGUSR1"]"#) && !log.contains("ignoring this variable"), "{log}");
+}
