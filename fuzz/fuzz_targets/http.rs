@@ -169,7 +169,8 @@ impl Exchange {
                 }
                 return;
             }
-            Request::UnknownHookPath(_) => return,
+            // The server does not request a snapshot.
+            Request::UnknownHookPath(_) | Request::Snapshot(_) => return,
             Request::Hangup => {
                 self.hangups += 1;
                 return;

@@ -72,7 +72,7 @@ pub(super) fn signal(child: &Child, action: Action) -> Option<ActionResult> {
     let (signal, result) = match signal {
         ChildSignal::Terminate if has_ended => (TargetSignal::TERM, signal_descendants(TargetSignal::TERM)),
         ChildSignal::Kill if has_ended => (TargetSignal::KILL, signal_descendants(TargetSignal::KILL)),
-        ChildSignal::Terminate => (TargetSignal::TERM, child.signal(TargetSignal::TERM)),
+        ChildSignal::Terminate => (TargetSignal::TERM, terminate(child)),
         // What the command has started would otherwise live on.
         ChildSignal::Kill => (TargetSignal::KILL, child.signal_group(TargetSignal::KILL)),
     };
@@ -83,6 +83,14 @@ pub(super) fn signal(child: &Child, action: Action) -> Option<ActionResult> {
         Err(error) => warn!(signal = signal.as_str(), %error, "cannot signal the command"),
     }
     Some(ActionResult::OtherSignal(signal.as_str(), result.is_ok()))
+}
+
+/// Sends SIGTERM, and SIGCONT after it: a stopped command could not act on it.
+fn terminate(child: &Child) -> Result<(), Errno> {
+    child.signal(TargetSignal::TERM)?;
+    // If it has ended at once, there is nothing to continue.
+    let _ = child.signal(TargetSignal::CONT);
+    Ok(())
 }
 
 /// Sends a signal to what a command has left that has ended.

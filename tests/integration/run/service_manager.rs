@@ -1,19 +1,21 @@
 //! What `lameduck run` tells a service manager such as systemd.
 
+use std::collections::VecDeque;
 use std::os::unix::net::UnixDatagram;
 
 use nix::sys::signal::Signal;
 
 use super::{Fixture, SCRIPT};
 use lameduck_test_support::http::TIMEOUT;
-use lameduck_test_support::process::KillOnDrop;
+use lameduck_test_support::process::{KillOnDrop, stopwatch};
 use lameduck_test_support::run::Run;
 
 /// The service manager's end of the messages.
 struct Manager {
     socket: UnixDatagram,
-    /// The lines so far.
+    /// The lines that were read so far.
     lines: Vec<String>,
+    unread: VecDeque<String>,
 }
 
 impl Manager {
@@ -29,19 +31,23 @@ impl Manager {
             command
         });
         run.program.wait_for("ready");
-        (Self { socket, lines: Vec::new() }, run)
+        (Self { socket, lines: Vec::new(), unread: VecDeque::new() }, run)
     }
 
-    /// Waits for a line that begins with this.
+    /// Waits for a line that begins with this, after the last one that was waited for.
     fn wait_for(&mut self, start: &str) -> String {
+        let waited = stopwatch();
         loop {
+            while let Some(line) = self.unread.pop_front() {
+                self.lines.push(line.clone());
+                if line.starts_with(start) {
+                    return line;
+                }
+            }
+            assert!(waited() < TIMEOUT, "no {start} after {:?}", self.lines);
             let mut bytes = [0; 4096];
             let length = self.socket.recv(&mut bytes).unwrap_or_else(|_| panic!("no {start} after {:?}", self.lines));
-            let new: Vec<String> = String::from_utf8_lossy(&bytes[..length]).lines().map(str::to_owned).collect();
-            self.lines.extend(new.iter().cloned());
-            if let Some(line) = new.into_iter().find(|line| line.starts_with(start)) {
-                return line;
-            }
+            self.unread.extend(String::from_utf8_lossy(&bytes[..length]).lines().map(str::to_owned));
         }
     }
 
@@ -61,7 +67,7 @@ fn stop_is_announced_and_extends_the_stop_timeout() {
     assert_eq!(manager.count("STOPPING=1"), 0);
     run.signal(Signal::SIGTERM);
     manager.wait_for("STOPPING=1");
-    assert!(manager.lines.contains(&"EXTEND_TIMEOUT_USEC=30000000".to_owned()), "{:?}", manager.lines);
+    manager.wait_for("EXTEND_TIMEOUT_USEC=30000000");
     run.program.wait_for("INT");
     manager.wait_for("STATUS=draining, 3 streams, 19 min left");
     fixture.page.set_streams(2);
