@@ -6,17 +6,11 @@ mod function;
 mod helm;
 mod tools;
 
-use std::any::Any;
-use std::env;
-use std::panic::catch_unwind;
 use std::process::ExitCode;
 
-use lameduck_test_support::process::stopwatch;
+use lameduck_test_support::scenarios::{self, Scenario};
 
 use crate::helm::{V3, V4};
-
-/// A scenario; it fails by a panic.
-type Scenario = (&'static str, fn());
 
 /// All scenarios.
 const SCENARIOS: &[Scenario] = &[
@@ -40,33 +34,6 @@ const SCENARIOS: &[Scenario] = &[
 ];
 
 fn main() -> ExitCode {
-    let words: Vec<String> = env::args().skip(1).collect();
-    if let Some(flag) = words.iter().find(|word| word.starts_with('-')) {
-        eprintln!("unknown argument {flag}; expected --packages, or words of scenarios");
-        return ExitCode::from(64);
-    }
-    let is_selected = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
-    let selected = SCENARIOS.iter().filter(|(name, _)| is_selected(name));
-    let results: Vec<bool> = selected.map(passes).collect();
-    let passed = results.iter().filter(|passed| **passed).count();
-    let failed = results.len() - passed;
-    println!("\ngitops: {passed} passed, {failed} failed");
-    if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// Runs one scenario; prints its result.
-fn passes((name, run): &Scenario) -> bool {
-    let elapsed = stopwatch();
-    let result = catch_unwind(run);
-    let seconds = elapsed().as_secs();
-    match &result {
-        Ok(()) => println!("     ok  {name} ({seconds} s)"),
-        Err(panic) => println!(" FAILED  {name} ({seconds} s): {}", message(panic.as_ref())),
-    }
-    result.is_ok()
-}
-
-fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panicked")
+    // They share a directory.
+    scenarios::run("gitops", &[SCENARIOS], 1)
 }

@@ -1,11 +1,11 @@
 //! Runs the scenarios, several at a time.
 
-use std::any::Any;
 use std::panic::catch_unwind;
 use std::sync::Mutex;
 use std::thread;
 
 use lameduck_test_support::process::stopwatch;
+use lameduck_test_support::scenarios::panic_message;
 
 use crate::scenario::{Report, Scenario};
 
@@ -32,12 +32,7 @@ fn passes(scenario: &Scenario) -> Option<Report> {
     let (name, seconds) = (scenario.name(), elapsed().as_secs());
     match &result {
         Ok(report) => println!("     ok  {name} ({seconds} s): {}", report.endings),
-        Err(panic) => println!(" FAILED  {name} ({seconds} s): {}", message(panic.as_ref())),
+        Err(panic) => println!(" FAILED  {name} ({seconds} s): {}", panic_message(panic.as_ref())),
     }
     result.ok()
-}
-
-fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panicked")
 }

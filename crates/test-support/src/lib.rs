@@ -12,6 +12,7 @@
 //! | [`terminal`] | `Terminal`: a program on a pseudo-terminal |
 //! | [`process`] | paths of the built programs, `Program`, `KillOnDrop`, `wait_until`, `stopwatch`, addresses |
 //! | [`environment`] | makes a test independent of what its parent process left: signals, descriptor limits |
+//! | [`scenarios`] | runs the scenarios of a test with its own main function |
 //! | [`skip`] | how a test reports that it cannot run here |
 //! | [`shipped`] | builds the release binary as the image ships it; reads `/proc` of a process |
 //! | [`machine`] | policies, incarnations, instants and readings for tests of the drain machine |
@@ -32,6 +33,7 @@ pub mod page;
 pub mod port;
 pub mod process;
 pub mod run;
+pub mod scenarios;
 pub mod shell;
 pub mod shipped;
 pub mod sidecar;
