@@ -11,9 +11,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The prefixes of scenarios, and where their sources are: those that run on a real Kubernetes, and those with real Helm
-/// and kustomize.
-const SCENARIOS: [(&str, &str); 2] = [("cluster: ", "tests/cluster"), ("gitops: ", "tests/gitops")];
+/// The prefixes of scenarios, and where their sources are: those that run on a real Kubernetes, those with real Helm and
+/// kustomize, and those with a real Docker engine and systemd.
+const SCENARIOS: [(&str, &str); 3] =
+    [("cluster: ", "tests/cluster"), ("gitops: ", "tests/gitops"), ("run-examples: ", "tests/run-examples")];
 /// The crates with unit tests, and where their sources are.
 const CRATES: [(&str, &str); 4] = [
     ("lameduck", "src"),

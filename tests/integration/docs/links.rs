@@ -10,7 +10,8 @@ const MAX_README: usize = 9 * 1024;
 /// Every document whose links are checked, relative to the repository.
 pub(super) fn documents() -> Vec<PathBuf> {
     let others = ["README.md", "SECURITY.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "CHANGELOG.md", "RELEASING.md"];
-    let folders = ["CODE_OF_CONDUCT.md", "k8s-examples/README.md", "tests/README.md", "fuzz/README.md"];
+    let folders =
+        ["CODE_OF_CONDUCT.md", "k8s-examples/README.md", "run-examples/README.md", "tests/README.md", "fuzz/README.md"];
     pages().into_iter().chain(others.into_iter().chain(folders).map(PathBuf::from)).collect()
 }
 
