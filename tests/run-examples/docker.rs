@@ -58,12 +58,12 @@ impl Docker {
         run(self.command().args(args))
     }
 
-    /// Builds an image of this program, with this path in the image, and of the libraries of both programs: the binary
-    /// of the real image is static.
-    fn import(&self, image: &str, program: &Path, to: &str, options: &[&str]) {
+    /// Builds an image of this program, with this path in the image, and of the libraries that it and lameduck need:
+    /// the binary of the real image is static.
+    pub(crate) fn import(&self, image: &str, program: &Path, to: &str, options: &[&str]) {
         let root = self.0.dir.join(image.replace(':', "-"));
         copy(program, &root.join(to));
-        for library in libraries(Path::new(binary())).union(&libraries(&example("engine_sim"))) {
+        for library in libraries(Path::new(binary())).union(&libraries(program)) {
             copy(library, &root.join(library.strip_prefix("/").expect("an absolute path")));
         }
         let mut archive =

@@ -8,9 +8,11 @@ use lameduck_test_support::process::{Program, stopwatch, wait_until};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::namespaces::{repository, run};
+use crate::namespaces::{Namespaces, repository, run};
 use crate::systemd::{Systemd, drop_in, example_unit};
 
+/// Where `HAProxy` shows its statistics.
+const STATISTICS: &str = "http://127.0.0.1:8404/stats;csv";
 const INSTANCES: [&str; 3] = ["1", "2", "3"];
 /// 40 streams a second: some of them last longer than 10 s after a signal. Each sends one message a second.
 const LOAD: [&str; 8] = ["--arrivals", "40/s", "--duration", "5s..20s", "--rate", "400", "--chunk", "1s"];
@@ -68,14 +70,14 @@ impl Arm {
             systemd.start_unit(&format!("engine@{instance}"));
         }
         systemd.start_unit("haproxy");
-        wait_until(|| {
-            systemd.0.get("http://127.0.0.1:8404/stats;csv").is_some_and(|page| up(&page) == INSTANCES.len())
-        });
+        wait_until(|| up(&systemd.0) == INSTANCES.len());
         let pids = main_pids(&systemd);
         let client = systemd.0.client(8000, &LOAD);
-        wait_until(|| sessions(&systemd) > 100);
+        wait_until(|| sessions(&systemd.0) > 100);
+        let mut script = systemd.0.inside("/opt/bin/rolling-redeploy");
+        script.args(arguments("systemctl restart engine@{}", self.ready));
         let elapsed = stopwatch();
-        println!("{}", run(systemd.0.inside("/opt/bin/rolling-redeploy").args(self.arguments()).args(INSTANCES)));
+        println!("{}", run(script.args(INSTANCES)));
         let replaced_in = elapsed().as_secs();
         assert!(main_pids(&systemd).iter().zip(&pids).all(|(new, old)| new != old && new != "0"), "not all are new");
         let totals = totals(client);
@@ -85,11 +87,11 @@ impl Arm {
         }
         totals
     }
+}
 
-    fn arguments(&self) -> [&str; 8] {
-        let (replace, balancer) = ("systemctl restart engine@{}", "http://127.0.0.1:8404/stats;csv");
-        ["--replace", replace, "--ready", self.ready, "--balancer", balancer, "--server", "engines/engine-{}"]
-    }
+/// The arguments of rolling-redeploy, without the instances.
+pub(crate) fn arguments(replace: &'static str, ready: &'static str) -> [&'static str; 8] {
+    ["--replace", replace, "--ready", ready, "--balancer", STATISTICS, "--server", "engines/engine-{}"]
 }
 
 fn main_pids(systemd: &Systemd) -> Vec<String> {
@@ -97,19 +99,20 @@ fn main_pids(systemd: &Systemd) -> Vec<String> {
 }
 
 /// Number of servers that `HAProxy` sends streams to.
-fn up(page: &str) -> usize {
+pub(crate) fn up(balancer: &Namespaces) -> usize {
+    let page = balancer.get(STATISTICS).unwrap_or_default();
     page.lines().filter(|line| line.starts_with("engines,engine-") && line.contains(",UP,")).count()
 }
 
 /// Number of open streams through `HAProxy`.
-fn sessions(systemd: &Systemd) -> u64 {
-    let page = systemd.0.get("http://127.0.0.1:8404/stats;csv").expect("HAProxy answers");
+pub(crate) fn sessions(balancer: &Namespaces) -> u64 {
+    let page = balancer.get(STATISTICS).expect("HAProxy answers");
     let line = page.lines().find(|line| line.starts_with("engines,BACKEND,")).expect("the backend");
     line.split(',').nth(4).and_then(|field| field.parse().ok()).expect("the current sessions")
 }
 
 /// Ends the load; returns what the client counted.
-fn totals(mut client: Program) -> Value {
+pub(crate) fn totals(mut client: Program) -> Value {
     client.signal(Signal::SIGTERM);
     let line = client.wait_for("\"attempted\"");
     serde_json::from_str(&line).expect("JSON")

@@ -42,6 +42,11 @@ impl Systemd {
         Self(Namespaces::start("systemd-engine", dir))
     }
 
+    /// Starts it with the unit of the examples and these additional lines in its section.
+    pub(crate) fn with_example(lines: &str) -> Self {
+        Self::start(&[("engine@.service", example_unit()), ("engine@.service.d/test.conf", drop_in(lines))], &[])
+    }
+
     /// Runs systemctl; returns what it printed.
     pub(crate) fn systemctl(&self, args: &[&str]) -> String {
         run(self.0.inside("systemctl").args(args))
