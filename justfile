@@ -75,6 +75,11 @@ gitops *words:
 servers *words:
     tests/servers/run {{words}}
 
+# Runs `lameduck run` with real Docker, systemd and HAProxy; needs root. `just run-examples docker` runs those with that
+# word in their names.
+run-examples *words:
+    tests/run-examples/run {{words}}
+
 # Runs the scenarios on a real Kubernetes; needs root. `just cluster delete` runs those with that word in their names.
 cluster *words:
     tests/cluster/run {{words}}
