@@ -18,6 +18,7 @@ const SCENARIOS: &[Scenario] = &[
     ("docker: containers drain when they are stopped", containers::containers_are_stopped),
     ("compose: services are replaced one at a time", compose::services_are_replaced_one_at_a_time),
     ("redeploy: behind HAProxy, no stream is refused or cut", redeploy::nothing_is_refused_or_cut),
+    ("systemd: a stop lasts as long as the drain", units::stop_lasts_as_long_as_the_drain),
     ("systemd: lameduck drain leaves the unit active", units::drain_leaves_the_unit_active),
     ("systemd: KillMode=control-group is reported", units::control_group_is_reported),
     ("systemd: the deadline ends the stop", units::deadline_ends_the_stop),

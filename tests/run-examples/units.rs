@@ -5,12 +5,15 @@ use std::process::Command;
 use lameduck_test_support::process::{Program, stopwatch, wait_until};
 
 use crate::namespaces::{output, repository, run};
-use crate::systemd::{Systemd, example_unit};
+use crate::systemd::{Systemd, drop_in, example_unit};
 
 const UNIT: &str = "engine@1";
 /// The port of the streams of instance 1.
 const PORT: u16 = 8081;
 const READYZ: &str = "http://127.0.0.1:8091/readyz";
+/// Times with which a stop takes longer than TimeoutStopSec, unless a test says otherwise.
+const SHORT_STOP: &str = "TimeoutStopSec=5\nEnvironment=LAMEDUCK_LAME_DUCK=1s LAMEDUCK_GRACE_PERIOD=60s\n";
+/// Streams that outlast that.
 const STREAMS: [&str; 4] = ["--streams", "5", "--durations", "16s"];
 
 /// Starts the unit, and opens streams.
@@ -29,11 +32,29 @@ fn assert_clean(mut client: Program, systemd: &Systemd) {
     assert_eq!(systemd.property(UNIT, "Result"), "success", "{}", systemd.log(1));
 }
 
-fn assert_inactive(systemd: &Systemd) {
-    wait_until(|| systemd.property(UNIT, "ActiveState") == "inactive");
+/// A stop lasts as long as the drain, although TimeoutStopSec is shorter; without lameduck it does not.
+pub(crate) fn stop_lasts_as_long_as_the_drain() {
+    let systemd = Systemd::with_example(SHORT_STOP);
+    let client = open(&systemd, &STREAMS);
+    assert_eq!(systemd.property(UNIT, "ActiveState"), "active");
+    assert!(systemd.0.get(READYZ).is_some(), "the unit is active before lameduck is ready");
+    let elapsed = stopwatch();
+    systemd.systemctl(&["stop", UNIT]);
+    let seconds = elapsed().as_secs();
+    assert_clean(client, &systemd);
+    assert!((10..60).contains(&seconds), "{seconds} s");
+
+    let plain = format!("[Service]\nExecStart=/opt/bin/impeller\n{SHORT_STOP}");
+    let systemd = Systemd::start(&[("engine@.service", plain), ("engine@.service.d/test.conf", drop_in(""))], &[]);
+    let mut client = open(&systemd, &STREAMS);
+    systemd.systemctl(&["stop", UNIT]);
+    let summary = client.wait_for(" streams: ");
+    assert!(summary.contains("0 clean, 5 cut"), "{summary}");
+    assert_eq!(systemd.property(UNIT, "Result"), "timeout");
+    println!("systemctl stop, TimeoutStopSec=5: 5 clean after {seconds} s with lameduck run; without, {summary}");
 }
 
-/// `lameduck drain` does not stop the unit, and can be cancelled.
+/// `lameduck drain` changes the status text only, and can be cancelled.
 pub(crate) fn drain_leaves_the_unit_active() {
     let systemd = Systemd::with_example("Environment=LAMEDUCK_LAME_DUCK=30s\n");
     let client = open(&systemd, &["--streams", "2", "--durations", "16s"]);
@@ -44,14 +65,13 @@ pub(crate) fn drain_leaves_the_unit_active() {
     };
     let drain = lameduck(&["drain"]).spawn();
     wait_until(|| systemd.0.get(READYZ).is_none());
+    wait_until(|| systemd.property(UNIT, "StatusText").contains("2 streams"));
     let state = systemd.systemctl(&["show", "--value", "--property", "ActiveState,SubState", UNIT]);
     assert_eq!(state, "active\nrunning");
     run(&mut lameduck(&["drain", "--cancel"]));
     assert_eq!(drain.and_then(|mut drain| drain.wait()).expect("lameduck").code(), Some(1));
     wait_until(|| systemd.0.get(READYZ).is_some());
     assert_clean(client, &systemd);
-    systemd.systemctl(&["stop", UNIT]);
-    assert_inactive(&systemd);
 }
 
 /// With KillMode=control-group, systemd stops the engine at the same time as lameduck, which reports that.
@@ -68,7 +88,8 @@ pub(crate) fn control_group_is_reported() {
 
 /// The drain ends at the deadline; streams that are still open are in the record.
 pub(crate) fn deadline_ends_the_stop() {
-    let systemd = Systemd::with_example("Environment=LAMEDUCK_LAME_DUCK=1s LAMEDUCK_GRACE_PERIOD=15s\n");
+    let systemd =
+        Systemd::with_example("TimeoutStopSec=5\nEnvironment=LAMEDUCK_LAME_DUCK=1s LAMEDUCK_GRACE_PERIOD=15s\n");
     let mut client = open(&systemd, &["--streams", "3", "--durations", "50s"]);
     let elapsed = stopwatch();
     systemd.systemctl(&["stop", UNIT]);
