@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use lameduck_test_support::process::{Program, binary, example, wait_until};
 use serde_json::Value;
 
-use crate::namespaces::{Namespaces, new_dir, output, repository, run};
+use crate::namespaces::{Directory, Namespaces, output, repository, run};
 
 /// The image with the engine, in place of the vendor's.
 const ENGINE_IMAGE: &str = "engine:1";
@@ -30,7 +30,7 @@ pub(crate) struct Container<'a> {
 impl Docker {
     /// Starts it, and builds the images with the Dockerfile of the examples.
     pub(crate) fn start() -> Self {
-        let dir = new_dir();
+        let dir = Directory::new();
         let docker = Self(Namespaces::start("docker-engine", dir));
         docker.import(LAMEDUCK_IMAGE, Path::new(binary()), "lameduck", &[]);
         let entry_point = ["--change", "ENTRYPOINT [\"impeller\"]"];

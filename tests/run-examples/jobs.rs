@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::namespaces::{new_dir, output, repository, run};
+use crate::namespaces::{Directory, output, repository, run};
 
 const JOB: &str = "run-examples/nomad/engine.nomad.hcl";
 
@@ -18,7 +18,7 @@ fn built(name: &str) -> Command {
 /// The job has only fields that Nomad's API has, and times that Nomad accepts. A wrong field or time is found.
 pub(crate) fn nomad_job_is_checked() {
     let job = fs::read_to_string(repository(JOB)).expect("the job");
-    let dir = new_dir();
+    let dir = Directory::new();
     let check = |job: &str| {
         let path = dir.join("job.hcl");
         fs::write(&path, job).expect("the job can be written");
@@ -37,7 +37,6 @@ pub(crate) fn nomad_job_is_checked() {
         let (passed, messages) = check(&job.replacen(right, wrong, 1));
         assert!(!passed && messages.contains(message), "{wrong}: {messages}");
     }
-    fs::remove_dir_all(dir).expect("the directory can be removed");
 }
 
 /// Podman's generator makes a unit of the Quadlet, with both times.

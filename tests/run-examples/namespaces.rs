@@ -1,6 +1,7 @@
 //! Processes in namespaces of their own, started by a script of this folder.
 
 use std::fs;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -10,18 +11,36 @@ use nix::unistd::Pid;
 
 /// The processes of a script, which end when this is dropped.
 pub(crate) struct Namespaces {
-    pub(crate) dir: PathBuf,
     script: Child,
     /// The pid of a process in them.
     pid: String,
+    pub(crate) dir: Directory,
 }
 
-/// A new directory for the files of one scenario.
-pub(crate) fn new_dir() -> PathBuf {
-    let name = format!("lameduck-run-examples-{}-{}", std::process::id(), unique_number());
-    let dir = std::env::temp_dir().join(name);
-    fs::create_dir_all(&dir).expect("the directory can be created");
-    dir
+/// A new directory for the files of one scenario, removed on drop.
+pub(crate) struct Directory(PathBuf);
+
+impl Directory {
+    pub(crate) fn new() -> Self {
+        let name = format!("lameduck-run-examples-{}-{}", std::process::id(), unique_number());
+        let dir = std::env::temp_dir().join(name);
+        fs::create_dir_all(&dir).expect("the directory can be created");
+        Self(dir)
+    }
+}
+
+impl Deref for Directory {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 /// A file of this repository.
@@ -47,11 +66,11 @@ pub(crate) fn output(command: &mut Command) -> Output {
 
 impl Namespaces {
     /// Starts a script with this directory, and waits until it has written the pid there.
-    pub(crate) fn start(script: &str, dir: PathBuf) -> Self {
+    pub(crate) fn start(script: &str, dir: Directory) -> Self {
         let path = repository("tests/run-examples").join(script);
         // Ends also if this process is killed.
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "TERM"]).arg(path).arg(&dir).stdin(Stdio::null());
+        command.args(["--pdeathsig", "TERM"]).arg(path).arg(&*dir).stdin(Stdio::null());
         let mut script = command.spawn().expect("the script starts");
         let file = dir.join("pid");
         wait_until(|| {
@@ -60,7 +79,7 @@ impl Namespaces {
             file.exists()
         });
         let pid = fs::read_to_string(file).expect("a pid").trim().to_owned();
-        Self { dir, script, pid }
+        Self { script, pid, dir }
     }
 
     /// A program that sees the network of these processes, and otherwise this machine.
@@ -98,6 +117,5 @@ impl Drop for Namespaces {
         let pid = Pid::from_raw(self.script.id().try_into().expect("a pid"));
         let _ = kill(pid, Signal::SIGTERM);
         let _ = self.script.wait();
-        let _ = fs::remove_dir_all(&self.dir);
     }
 }

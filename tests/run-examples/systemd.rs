@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use lameduck_test_support::process::{binary, example};
 
-use crate::namespaces::{Namespaces, new_dir, output, repository, run};
+use crate::namespaces::{Directory, Namespaces, output, repository, run};
 
 /// The directory of programs in the unit, and in the tests' systemd.
 const PROGRAM_DIRS: [&str; 2] = ["/usr/local/bin/", "/opt/bin/"];
@@ -25,7 +25,7 @@ const ENGINE_SETTINGS: &str = "Environment='ENGINE_SIM_ARGS=--listen 127.0.0.1:8
 impl Systemd {
     /// Starts it with these units, as pairs of a name and a text, and these additional programs.
     pub(crate) fn start(units: &[(&str, String)], programs: &[&Path]) -> Self {
-        let dir = new_dir();
+        let dir = Directory::new();
         for folder in ["units", "bin", "out"] {
             fs::create_dir(dir.join(folder)).expect("a new directory");
         }
