@@ -11,7 +11,7 @@ const UNIT: &str = "engine@1";
 /// The port of the streams of instance 1.
 const PORT: u16 = 8081;
 const READYZ: &str = "http://127.0.0.1:8091/readyz";
-/// Times with which a stop takes longer than TimeoutStopSec, unless a test says otherwise.
+/// Times with which a stop takes longer than `TimeoutStopSec`, unless a test says otherwise.
 const SHORT_STOP: &str = "TimeoutStopSec=5\nEnvironment=LAMEDUCK_LAME_DUCK=1s LAMEDUCK_GRACE_PERIOD=60s\n";
 /// Streams that outlast that.
 const STREAMS: [&str; 4] = ["--streams", "5", "--durations", "16s"];
@@ -32,7 +32,7 @@ fn assert_clean(mut client: Program, systemd: &Systemd) {
     assert_eq!(systemd.property(UNIT, "Result"), "success", "{}", systemd.log(1));
 }
 
-/// A stop lasts as long as the drain, although TimeoutStopSec is shorter; without lameduck it does not.
+/// A stop lasts as long as the drain, although `TimeoutStopSec` is shorter; without lameduck it does not.
 pub(crate) fn stop_lasts_as_long_as_the_drain() {
     let systemd = Systemd::with_example(SHORT_STOP);
     let client = open(&systemd, &STREAMS);
@@ -74,7 +74,7 @@ pub(crate) fn drain_leaves_the_unit_active() {
     assert_clean(client, &systemd);
 }
 
-/// With KillMode=control-group, systemd stops the engine at the same time as lameduck, which reports that.
+/// With `KillMode=control-group`, systemd stops the engine at the same time as lameduck, which reports that.
 pub(crate) fn control_group_is_reported() {
     let systemd = Systemd::with_example("KillMode=control-group\n");
     let client = open(&systemd, &STREAMS);
