@@ -7,6 +7,7 @@ mod docker;
 mod jobs;
 mod namespaces;
 mod redeploy;
+mod script;
 mod systemd;
 mod units;
 
@@ -16,6 +17,7 @@ use lameduck_test_support::scenarios::{self, Scenario};
 
 const SCENARIOS: &[Scenario] = &[
     ("docker: containers drain when they are stopped", containers::containers_are_stopped),
+    ("redeploy: the script stops at the first failure", script::stops_at_the_first_failure),
     ("compose: services are replaced one at a time", compose::services_are_replaced_one_at_a_time),
     ("redeploy: behind HAProxy, no stream is refused or cut", redeploy::nothing_is_refused_or_cut),
     ("systemd: a stop lasts as long as the drain", units::stop_lasts_as_long_as_the_drain),

@@ -42,6 +42,9 @@ pub(crate) fn stop_lasts_as_long_as_the_drain() {
     systemd.systemctl(&["stop", UNIT]);
     let seconds = elapsed().as_secs();
     assert_clean(client, &systemd);
+    let log = systemd.log(1);
+    // Nothing but lameduck has sent a signal to the engine.
+    assert!(log.contains("\"stragglers\":0") && !log.contains("told_by_others"), "{log}");
     assert!((10..60).contains(&seconds), "{seconds} s");
 
     let plain = format!("[Service]\nExecStart=/opt/bin/impeller\n{SHORT_STOP}");
