@@ -67,6 +67,11 @@ mutation crate="machine" *options:
 fuzz seconds="20":
     fuzz/run all {{seconds}}
 
+# Runs the files of run-examples with real Docker, systemd and HAProxy (root). `just run-examples docker` runs the scenarios
+# with that word in their names.
+run-examples *words:
+    tests/run-examples/run {{words}}
+
 # Runs real Helm and kustomize with `inject`. `just gitops helm` runs the scenarios with that word in their names.
 gitops *words:
     tests/gitops/run {{words}}

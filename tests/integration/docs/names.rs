@@ -11,11 +11,12 @@ use super::links::documents;
 use super::{read, repository};
 
 /// Flags of other programs, and of this repository's scripts, that documents name without their program.
-const OTHER_FLAGS: [&str; 14] = [
+const OTHER_FLAGS: [&str; 15] = [
     "--check",
     "--enable-alpha-plugins",
     "--enable-exec",
     "--enable-helm",
+    "--init",
     "--iterate",
     "--locked",
     "--max-graceful-termination-sec",
@@ -30,7 +31,7 @@ const OTHER_FLAGS: [&str; 14] = [
 /// Variables that documents name because they do not exist.
 const MISSPELT_VARIABLES: [&str; 1] = ["LAMEDUCK_IDLEAFTER"];
 /// The folders whose files documents name by their path.
-const FOLDERS: [&str; 11] = [
+const FOLDERS: [&str; 12] = [
     ".ci/",
     ".github/",
     "benches/",
@@ -39,6 +40,7 @@ const FOLDERS: [&str; 11] = [
     "examples/",
     "fuzz/",
     "k8s-examples/",
+    "run-examples/",
     "src/",
     "tests/",
     "tools/",
