@@ -54,6 +54,9 @@ pub enum Request {
     Hook(HookCall),
     /// Cancel the drain that a user has started.
     Cancel(oneshot::Sender<HookReply>),
+    /// Shorten the deadline of the drain in progress to this time from now. Return the rest of its budget; `None` if there
+    /// is no drain in progress.
+    ShortenDeadline(Duration, oneshot::Sender<Option<Duration>>),
     /// Log a call to this path, which does not exist but may be meant as the hook.
     UnknownHookPath(String),
     /// A held caller has disconnected.

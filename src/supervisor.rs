@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use lameduck_machine::controller::Controller;
 use lameduck_machine::hook_callers::MAX_UNAUTHORIZED;
 use lameduck_machine::io::{Action, CallKind, CallerId, Input, Reply};
 use lameduck_machine::policy::Policy;
 use lameduck_machine::saved_drain::SavedDrain;
-use lameduck_machine::snapshot::Snapshot;
+use lameduck_machine::snapshot::{Phase, Snapshot};
 use lameduck_machine::target::Incarnation;
 use tokio::sync::{mpsc, oneshot};
 
@@ -225,6 +226,7 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
                 let caller = self.replies.insert(reply);
                 self.handle(Input::Cancel(caller));
             }
+            Request::ShortenDeadline(remaining, reply) => drop(reply.send(self.shorten_deadline(remaining))),
             Request::UnknownHookPath(path) => self.log.unknown_hook_path(now, &path),
             Request::Hangup => self.remove_disconnected(),
             Request::Readiness(reply) => {
@@ -246,6 +248,25 @@ impl<P: FnMut(Action) -> Option<ActionResult>> Supervisor<P> {
                 drop(reply.send(page));
             }
         }
+    }
+
+    /// Shortens the deadline of the drain in progress, and returns the rest of its budget; `None` if there is no drain.
+    fn shorten_deadline(&mut self, remaining: Duration) -> Option<Duration> {
+        let before = self.remaining()?;
+        self.handle(Input::ShortenDeadline(remaining));
+        // A drain that had no time left is over now.
+        let after = self.remaining().unwrap_or_default();
+        if remaining < before {
+            self.log.deadline_shortened(before, after);
+        }
+        Some(after)
+    }
+
+    /// The rest of the budget of the drain in progress.
+    fn remaining(&self) -> Option<Duration> {
+        let snapshot = self.controller.snapshot(self.clock.now());
+        let is_active = matches!(snapshot.phase, Phase::LameDuck | Phase::Draining);
+        snapshot.drain.filter(|_| is_active).map(|drain| drain.remaining)
     }
 
     fn on_hook_call(&mut self, call: HookCall) {

@@ -176,6 +176,7 @@ impl Exchange {
                 return;
             }
             Request::Cancel(reply) => drop(reply.send(HookReply::Cancelled)),
+            Request::ShortenDeadline(..) => panic!("no token is set"),
             Request::Readiness(reply) => drop(reply.send(None)),
             Request::Accepting(reply) => drop(reply.send(Some("full".to_owned()))),
             Request::Liveness(reply) => drop(reply.send(())),

@@ -31,6 +31,7 @@ use self::socket::Socket;
 use self::token::{TokenFile, is_loopback};
 
 pub mod connection_slots;
+mod deadline;
 mod response;
 mod socket;
 pub mod token;
@@ -104,7 +105,7 @@ async fn serve_connection(stream: TcpStream, peer: IpAddr, state: Arc<ServerStat
     let socket = Socket(Arc::new(stream));
     let client = Client { peer, socket: socket.clone(), slot };
     let (state, client) = (&*state, &client);
-    let service = service_fn(move |request| async move { Ok::<_, Infallible>(handle(&request, client, state).await) });
+    let service = service_fn(move |request| async move { Ok::<_, Infallible>(handle(request, client, state).await) });
     // Without half-close, hyper drops a call as soon as its client disconnects. That ends a held hook call.
     let connection = http1::Builder::new()
         .half_close(false)
@@ -129,15 +130,20 @@ struct Client {
     slot: Slot,
 }
 
-async fn handle(request: &HttpRequest<Incoming>, client: &Client, state: &ServerState) -> HttpResponse {
+async fn handle(request: HttpRequest<Incoming>, client: &Client, state: &ServerState) -> HttpResponse {
     client.slot.mark_responding();
-    if is_prestop(request) {
+    if is_prestop(&request) {
         client.slot.mark_held();
-        return with_connection_close(prestop(request, client, state).await);
+        return with_connection_close(prestop(&request, client, state).await);
     }
     let response = match request.uri().path() {
-        "/cancel" => cancel(request, client, state).await,
-        _ => respond(request, &state.queue).await,
+        "/cancel" => cancel(&request, client, state).await,
+        "/deadline" => {
+            let response = deadline::shorten(request, state).await;
+            client.slot.mark_idle();
+            return with_connection_close(response);
+        }
+        _ => respond(&request, &state.queue).await,
     };
     client.slot.mark_idle();
     // Proxies disagree about where a body ends, so nothing after a body is taken for a request.
@@ -256,7 +262,10 @@ fn not_found(request: &HttpRequest<Incoming>, queue: &Queue) -> HttpResponse {
         // If the queue is full, this is not important enough to wait.
         let _ = queue.try_send(Event::Request(Request::UnknownHookPath(path)));
     }
-    text(StatusCode::NOT_FOUND, "not found; the paths are /prestop /cancel /readyz /accepting /livez /status /metrics")
+    text(
+        StatusCode::NOT_FOUND,
+        "not found; the paths are /prestop /cancel /deadline /readyz /accepting /livez /status /metrics",
+    )
 }
 
 #[cfg(test)]

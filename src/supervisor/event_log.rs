@@ -15,6 +15,7 @@ use lameduck_machine::time::Time;
 use tracing::{debug, error, info, warn};
 
 use crate::io::log::Nullable;
+use crate::io::rounding::rounded_seconds;
 use crate::queue::Stop;
 use crate::reasons::Reasons;
 
@@ -132,6 +133,12 @@ impl EventLog {
             let (outcome, stragglers) = (result.outcome.name(), Nullable(result.stragglers));
             warn!(outcome, ?stragglers, calls, "hook call without the token released");
         }
+    }
+
+    /// Logs that another process has shortened the deadline.
+    pub fn deadline_shortened(&self, before: Duration, after: Duration) {
+        let (seconds, before) = (rounded_seconds(after), rounded_seconds(before));
+        warn!(remaining_seconds = seconds, before_seconds = before, "the deadline of the drain was shortened");
     }
 
     /// Logs a hook call to a path that does not exist.

@@ -83,6 +83,9 @@ fn log_warning(warning: Warning) {
             "the page counted streams, but their ports had no connection for --gauge-leak-after, so its count was \
              overruled: its gauge leaks; is it decremented when a client disconnects?"
         ),
+        Warning::DeadlineShortened => {
+            warn!(code, "the pod had less time than its grace period: it was deleted or evicted with a shorter one");
+        }
         Warning::SourcesDisagreed => warn!(
             code,
             "the sources gave different counts for longer than the quiet period; the largest that was not overruled \

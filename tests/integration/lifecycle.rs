@@ -26,6 +26,7 @@ mod restart;
 mod routes;
 mod schemas;
 mod settings;
+mod shortened_deadline;
 mod sigterm;
 mod sockets;
 mod standalone;

@@ -18,6 +18,7 @@ mod pod;
 mod records;
 mod restarts;
 mod searches;
+mod shortened_deadline;
 mod signals;
 mod sigterm;
 mod sockets;

@@ -111,6 +111,7 @@ impl Controller {
                 }
             }
             Input::ChildEnded { may_leave_target } => self.target.child.end(self.now, may_leave_target),
+            Input::ShortenDeadline(remaining) => self.recorder().shorten_deadline(remaining),
             Input::SearchResult { requested_at, result } => self.on_search_result(requested_at, result),
             Input::Polled(poll) => self.on_poll(&poll),
             Input::Exited(incarnation, status) => self.on_exit(incarnation, status),
@@ -172,9 +173,9 @@ impl Controller {
         match &mut self.drain {
             DrainState::Serving => self.start_drain(trigger, at),
             DrainState::Active(drain) if first_hook => {
-                drain.rebase(at, &self.policy.times);
-                drain.record.on_hook();
-                self.drain.save(&self.target, &mut self.actions);
+                if drain.on_hook(at, &self.policy.times) {
+                    self.drain.save(&self.target, &mut self.actions);
+                }
             }
             DrainState::Active(_) => {}
             DrainState::Finished(finished) if trigger == Trigger::Hook && reopens(finished) => {

@@ -16,6 +16,7 @@ use crate::result::{Outcome, Trigger};
 use crate::saved_drain::SavedDrain;
 use crate::source_set::StreamCount;
 use crate::time::Time;
+use crate::warnings::Warning;
 use crate::zero_streak::ZeroStreak;
 
 /// How long before the deadline the last poll ends.
@@ -80,13 +81,43 @@ impl Drain {
     #[must_use]
     pub fn resume(saved: &SavedDrain, times: &DrainTimes, deadline: Time) -> Self {
         let &SavedDrain { trigger, started_at, signal, .. } = saved;
-        let until = started_at + if signal.is_some() { Duration::ZERO } else { times.lame_duck };
-        Self { trigger, started_at, deadline, record: DrainRecord::resume(saved), stage: Stage::LameDuck { until } }
+        let record = DrainRecord::resume(saved);
+        let is_shortened = record.warnings.contains(Warning::DeadlineShortened);
+        let longest = if is_shortened { deadline.since(started_at) / 2 } else { times.lame_duck };
+        let lame_duck = if signal.is_some() { Duration::ZERO } else { times.lame_duck.min(longest) };
+        Self { trigger, started_at, deadline, record, stage: Stage::LameDuck { until: started_at + lame_duck } }
+    }
+
+    /// Records the call of a hook, and restarts the budget. Returns whether this has changed the drain.
+    pub fn on_hook(&mut self, called_at: Time, times: &DrainTimes) -> bool {
+        let is_moved = self.rebase(called_at, times);
+        self.record.on_hook() || is_moved
     }
 
     /// Restarts the budget: a restarted kubelet calls the hook again, with the full grace period.
-    pub fn rebase(&mut self, called_at: Time, times: &DrainTimes) {
-        self.deadline = called_at + times.budget();
+    ///
+    /// A shortened deadline stays: the grace period for the second call is the shorter one, too. Returns whether the
+    /// deadline has changed.
+    fn rebase(&mut self, called_at: Time, times: &DrainTimes) -> bool {
+        let deadline = called_at + times.budget();
+        let is_shortened = self.record.warnings.contains(Warning::DeadlineShortened);
+        let deadline = if is_shortened { deadline.min(self.deadline) } else { deadline };
+        std::mem::replace(&mut self.deadline, deadline) != deadline
+    }
+
+    /// Shortens the deadline to this time from now, and returns whether it was later. At least half of that time is left
+    /// to the target after its signal.
+    pub fn shorten(&mut self, now: Time, remaining: Duration) -> bool {
+        let deadline = now + remaining;
+        if deadline >= self.deadline {
+            return false;
+        }
+        self.deadline = deadline;
+        self.record.warnings.insert(Warning::DeadlineShortened);
+        if let Stage::LameDuck { until } = &mut self.stage {
+            *until = (*until).min(now + remaining / 2);
+        }
+        true
     }
 
     /// Continues with a new deadline. The target has been signalled already, so there is no lame duck.
@@ -211,137 +242,4 @@ impl Drain {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::drain_id::DrainId;
-    use crate::drain_times::tests::times;
-    use crate::time::tests::at;
-
-    fn drain() -> Drain {
-        Drain::begin(at(100), &times(60), Trigger::Hook, DrainRecord::new(DrainId(1), Some(3)))
-    }
-
-    /// The input after a poll requested at this second; the target was signalled.
-    fn counted(second: u64, streams: u64) -> DrainInput {
-        let count = Some(StreamCount { streams, as_of: at(second) });
-        DrainInput { count, only_new: false, only_idle: None, awaiting_exit: true, wait_for_exit: false }
-    }
-
-    fn draining() -> Drain {
-        let mut drain = drain();
-        assert!(drain.end_lame_duck(at(105)));
-        drain
-    }
-
-    #[test]
-    fn lame_duck_ends_once_when_due() {
-        let mut drain = drain();
-        assert!(!drain.end_lame_duck(at(104)) && drain.is_lame_duck());
-        assert!(drain.end_lame_duck(at(105)) && !drain.end_lame_duck(at(106)));
-        assert_eq!(drain.draining_since(), Some(at(105)));
-    }
-
-    #[test]
-    fn zero_in_the_lame_duck_does_not_count() {
-        let mut drain = drain();
-        assert_eq!(drain.evaluate(&times(60), counted(104, 0)), None);
-        assert!(drain.end_lame_duck(at(105)));
-        assert_eq!(drain.at_exit(false), Outcome::Exited);
-    }
-
-    #[test]
-    fn poll_ends_before_the_deadline() {
-        let drain = drain();
-        let max_poll_time = |millis| drain.max_poll_time(drain.deadline - Duration::from_millis(millis)).as_millis();
-        assert_eq!([1000, 200, 20, 0].map(max_poll_time), [950, 150, 15, 0]);
-    }
-
-    #[test]
-    fn zero_must_hold_for_quiet_period_and_exit_wait() {
-        let mut drain = draining();
-        let outcomes = [105, 107, 116].map(|second| drain.evaluate(&times(60), counted(second, 0)));
-        assert_eq!(outcomes, [None; 3]);
-        assert_eq!(drain.evaluate(&times(60), counted(117, 0)), Some(Outcome::Drained));
-    }
-
-    #[test]
-    fn reading_requested_before_signal_is_not_a_zero() {
-        let mut drain = draining();
-        assert_eq!(drain.evaluate(&times(60), counted(104, 0)), None);
-        assert_eq!(drain.evaluate(&times(60), counted(117, 0)), None, "the streak starts here");
-    }
-
-    #[test]
-    fn exit_after_confirmed_zero_is_drained() {
-        let mut drain = draining();
-        for second in [105, 106] {
-            assert_eq!(drain.evaluate(&times(60), counted(second, 0)), None);
-            assert_eq!(drain.at_exit(false), Outcome::Exited);
-        }
-        assert_eq!(drain.evaluate(&times(60), counted(107, 0)), None);
-        assert_eq!((drain.at_exit(false), drain.at_exit(true)), (Outcome::Drained, Outcome::Exited));
-        drain.invalidate_zero();
-        assert_eq!(drain.at_exit(false), Outcome::Exited);
-    }
-
-    #[test]
-    fn deadline_ends_drain_by_confirmed_zero_only() {
-        let mut drain = draining();
-        assert_eq!(drain.at_deadline(at(154), false), None);
-        assert_eq!(drain.at_deadline(at(155), false), Some(Outcome::Expired));
-        for second in [153, 155] {
-            assert_eq!(drain.evaluate(&times(60), counted(second, 0)), None);
-        }
-        assert_eq!(drain.at_deadline(at(155), false), Some(Outcome::Drained));
-        assert_eq!(drain.at_deadline(at(155), true), Some(Outcome::Expired));
-    }
-
-    #[test]
-    fn streams_reset_the_zero_streak() {
-        let mut drain = draining();
-        for (second, streams) in [(105, 0), (108, 0), (109, 1), (110, 0), (121, 0)] {
-            assert_eq!(drain.evaluate(&times(60), counted(second, streams)), None);
-        }
-        assert_eq!(drain.evaluate(&times(60), counted(122, 0)), Some(Outcome::Drained));
-    }
-
-    #[test]
-    fn connections_of_one_poll_do_not_interrupt_the_quiet_period() {
-        let new = |second| DrainInput { only_new: true, ..counted(second, 1) };
-        let mut drain = draining();
-        for input in [counted(105, 0), new(106), counted(107, 0), new(117), new(118)] {
-            assert_eq!(drain.evaluate(&times(60), input), None);
-        }
-        assert_eq!(drain.evaluate(&times(60), counted(119, 0)), Some(Outcome::Drained));
-    }
-
-    #[test]
-    fn new_connection_may_be_a_stream() {
-        let mut drain = draining();
-        let new = |second| DrainInput { only_new: true, ..counted(second, 1) };
-        for input in [new(105), counted(106, 0), counted(118, 1), counted(119, 0), counted(130, 0), new(131)] {
-            assert_eq!(drain.evaluate(&times(60), input), None);
-        }
-        assert_eq!(
-            (drain.at_exit(false), drain.at_deadline(at(155), false)),
-            (Outcome::Exited, Some(Outcome::Expired))
-        );
-    }
-
-    #[test]
-    fn only_idle_streams_end_drain_unless_exit_is_awaited() {
-        let idle = DrainInput { only_idle: Some(at(105)), ..counted(106, 2) };
-        assert_eq!(draining().evaluate(&times(60), idle), Some(Outcome::Idle));
-        assert_eq!(draining().evaluate(&times(60), DrainInput { wait_for_exit: true, ..idle }), None);
-        assert_eq!(draining().evaluate(&times(60), DrainInput { only_idle: Some(at(104)), ..idle }), None);
-    }
-
-    #[test]
-    fn rebase_and_reopen_grant_the_whole_budget() {
-        let mut drain = drain();
-        drain.rebase(at(120), &times(60));
-        assert_eq!(drain.deadline, at(175));
-        drain.reopen(at(181), at(180), &times(60));
-        assert_eq!((drain.deadline, drain.draining_since()), (at(235), Some(at(181))));
-    }
-}
+mod tests;

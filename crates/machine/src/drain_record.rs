@@ -102,9 +102,10 @@ impl DrainRecord {
         }
     }
 
-    /// Records a hook caller that waits.
-    pub const fn on_hook(&mut self) {
-        (self.hook_joined, self.hook) = (true, HookState::Waiting);
+    /// Records a hook caller that waits. Returns whether it is the first one.
+    pub const fn on_hook(&mut self) -> bool {
+        self.hook = HookState::Waiting;
+        !std::mem::replace(&mut self.hook_joined, true)
     }
 
     /// Records that the last hook caller has disconnected.

@@ -44,6 +44,8 @@ pub enum Input {
     Hangup(CallerId),
     /// A user wants to cancel the drain that a user has started.
     Cancel(CallerId),
+    /// The drain in progress must end within this time.
+    ShortenDeadline(Duration),
     /// SIGTERM to the sidecar, or another signal that begins a drain.
     Sigterm,
     /// Ctrl-C in the terminal of `lameduck run`. The first is like [`Input::Sigterm`], the next ones stop the child.
@@ -167,7 +169,7 @@ pub enum ChildSignal {
 pub enum RecordReason {
     /// The drain starts, or is resumed.
     Started,
-    /// The count of streams has changed.
+    /// The count of streams, or something else in the record, has changed.
     CountChanged,
     /// SIGTERM to this process.
     Sigterm,

@@ -125,6 +125,14 @@ impl Recorder<'_> {
         true
     }
 
+    /// Shortens the deadline of the drain in progress, if it is later than that.
+    pub fn shorten_deadline(&mut self, remaining: Duration) {
+        if self.drain.active_mut().is_some_and(|drain| drain.shorten(self.now, remaining)) {
+            self.write(RecordReason::CountChanged);
+            self.drain.save(self.target, self.actions);
+        }
+    }
+
     /// Discards the drain: the pod serves again. A record without a drain stays.
     pub fn clear(&mut self) {
         if !self.drain.is_serving() {

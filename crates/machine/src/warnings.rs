@@ -13,12 +13,20 @@ pub enum Warning {
     GaugeLeak,
     /// The sources gave different counts for longer than the quiet period.
     SourcesDisagreed,
+    /// The deadline was shortened: the pod has less time than its grace period.
+    DeadlineShortened,
 }
 
 impl Warning {
     /// Every warning.
-    pub const ALL: [Self; 5] =
-        [Self::EndedWithSignal, Self::ToldByOthers, Self::NoHook, Self::GaugeLeak, Self::SourcesDisagreed];
+    pub const ALL: [Self; 6] = [
+        Self::EndedWithSignal,
+        Self::ToldByOthers,
+        Self::NoHook,
+        Self::GaugeLeak,
+        Self::SourcesDisagreed,
+        Self::DeadlineShortened,
+    ];
 
     /// The code that users see.
     #[must_use]
@@ -29,6 +37,7 @@ impl Warning {
             Self::NoHook => "no_hook",
             Self::GaugeLeak => "gauge_leak",
             Self::SourcesDisagreed => "sources_disagreed",
+            Self::DeadlineShortened => "deadline_shortened",
         }
     }
 
@@ -94,7 +103,7 @@ mod tests {
     fn codes_are_parsed_back() {
         assert_eq!(
             Warning::ALL.map(Warning::name),
-            ["ended_with_signal", "told_by_others", "no_hook", "gauge_leak", "sources_disagreed"]
+            ["ended_with_signal", "told_by_others", "no_hook", "gauge_leak", "sources_disagreed", "deadline_shortened"]
         );
         assert_eq!(Warning::ALL.map(|warning| Warning::from_name(warning.name())), Warning::ALL.map(Some));
         assert_eq!(Warning::from_name("drained"), None);

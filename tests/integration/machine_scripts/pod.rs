@@ -240,6 +240,11 @@ impl Pod {
         self.input(Input::Hangup(caller))
     }
 
+    /// Another process shortens the deadline to this many seconds from now.
+    pub(crate) fn shorten_deadline(&mut self, seconds: u32) -> &mut Self {
+        self.input(Input::ShortenDeadline(Duration::from_secs(seconds.into())))
+    }
+
     /// A user cancels the drain.
     pub(crate) fn cancel(&mut self) -> &mut Self {
         let caller = CallerId(self.next_caller);

@@ -29,6 +29,8 @@ pub(crate) enum Event {
     UnauthorizedHangup(usize),
     /// A user cancels the drain.
     Cancel,
+    /// The deadline of the drain is shortened to this time from now.
+    ShortenDeadline(Duration),
     Sigterm,
     /// Ctrl-C in the terminal of `lameduck run`.
     Interrupt,
@@ -100,6 +102,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => Just(Event::UnauthorizedCall),
         1 => (0..4_usize).prop_map(Event::UnauthorizedHangup),
         1 => Just(Event::Cancel),
+        1 => millis(60_000).prop_map(Event::ShortenDeadline),
         1 => Just(Event::Sigterm),
         1 => Just(Event::Interrupt),
         5 => prop_oneof![2 => Just(0), 1 => 1..5_u64].prop_map(Event::Streams),

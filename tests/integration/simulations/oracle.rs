@@ -15,6 +15,7 @@ use lameduck_machine::result::{DrainResult, ExitStatus, Outcome, Trigger};
 use lameduck_machine::saved_drain::SavedDrain;
 use lameduck_machine::target::{Incarnation, ObservationStart, SearchResult, TargetState};
 use lameduck_machine::time::Time;
+use lameduck_machine::warnings::Warning;
 
 use parent::Child;
 use readings::Readings;
@@ -30,6 +31,8 @@ const CLOCK_TICK: Duration = Duration::from_millis(10);
 struct Drain {
     started_at: Time,
     deadline: Time,
+    /// Whether the deadline was shortened, and so is not moved any more.
+    shortened: bool,
     /// The start of the readings that may show zero, and of the searches that may permit the signal.
     evaluated_from: Time,
     /// From when on the pod must be unready.
@@ -103,13 +106,19 @@ impl Oracle {
     /// The next sidecar resumes the saved drain.
     pub(crate) fn resume(&mut self, now: Time, observed_since: ObservationStart, saved: Option<SavedDrain>) {
         let policy = Policy { observed_since, ..self.policy.clone() };
-        let lame_duck = self.policy.times.lame_duck;
+        let is_shortened = |saved: &SavedDrain| saved.warnings.contains(Warning::DeadlineShortened);
+        let lame_duck = |saved: &SavedDrain| {
+            let half = saved.deadline.since(saved.started_at) / 2;
+            let longest = if is_shortened(saved) { half } else { Duration::MAX };
+            self.policy.times.lame_duck.min(longest)
+        };
         let ended = |saved: &SavedDrain| saved.signal.is_some() || saved.finished.is_some();
         let drain = saved.map(|saved| Drain {
             unready_from: if ended(&saved) { now } else { self.unready_from(saved.started_at, saved.trigger) },
             started_at: saved.started_at,
             deadline: saved.deadline,
-            evaluated_from: if saved.signal.is_some() { now } else { now.max(saved.started_at + lame_duck) },
+            shortened: is_shortened(&saved),
+            evaluated_from: if saved.signal.is_some() { now } else { now.max(saved.started_at + lame_duck(&saved)) },
             finished: saved.finished.map(|finished| (finished.ended_at, finished.result)),
             reported: saved.finished.is_some_and(|finished| finished.reported),
         });
@@ -134,12 +143,12 @@ impl Oracle {
         match &mut self.drain {
             None => self.start_drain(now, trigger),
             Some(drain @ Drain { finished: None, .. }) if hook && hooks == 0 => {
-                drain.deadline = deadline;
+                drain.deadline = if drain.shortened { deadline.min(drain.deadline) } else { deadline };
                 self.records.hook_disconnected = false;
             }
             Some(drain @ Drain { finished: Some(_), .. }) if reopens => {
                 *drain = Drain {
-                    deadline,
+                    deadline: if drain.shortened { deadline.min(drain.deadline) } else { deadline },
                     evaluated_from: now,
                     unready_from: now,
                     finished: None,
@@ -172,10 +181,29 @@ impl Oracle {
         let times = &self.policy.times;
         let (deadline, evaluated_from) = (now + times.budget(), now + times.lame_duck);
         let started_at = now;
-        self.drain =
-            Some(Drain { started_at, deadline, evaluated_from, unready_from, finished: None, reported: false });
+        self.drain = Some(Drain {
+            started_at,
+            deadline,
+            shortened: false,
+            evaluated_from,
+            unready_from,
+            finished: None,
+            reported: false,
+        });
         self.records.start_drain();
         self.drained_after_sigterm = self.sigterm_at.is_some();
+    }
+
+    /// The deadline is shortened to this time from now.
+    pub(crate) fn shorten_deadline(&mut self, now: Time, remaining: Duration) {
+        let deadline = now + remaining;
+        let active = self.drain.as_mut().filter(|drain| drain.finished.is_none() && deadline < drain.deadline);
+        if let Some(drain) = active {
+            (drain.deadline, drain.shortened) = (deadline, true);
+            if now < drain.evaluated_from {
+                drain.evaluated_from = drain.evaluated_from.min(now + remaining / 2);
+            }
+        }
     }
 
     /// A user cancels the drain, while this many hooks are connected.
@@ -219,6 +247,7 @@ impl Oracle {
             | Input::Call { .. }
             | Input::Hangup(_)
             | Input::Cancel(_)
+            | Input::ShortenDeadline(_)
             | Input::Sigterm
             | Input::Interrupt
             | Input::Polled(_)

@@ -154,6 +154,10 @@ impl Simulation {
             }
             Event::Hangup(_) | Event::UnauthorizedHangup(_) | Event::Interrupt => {}
             Event::Cancel => self.cancel(),
+            Event::ShortenDeadline(remaining) => {
+                self.oracle.shorten_deadline(self.now, remaining);
+                self.input(Input::ShortenDeadline(remaining));
+            }
             Event::Sigterm => {
                 self.oracle.stop(self.now, false);
                 self.input(Input::Sigterm);

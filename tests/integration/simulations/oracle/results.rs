@@ -44,8 +44,15 @@ impl Oracle {
         }
         assert_eq!(result.duration, now.since(called_at));
         let (evaluated_from, unready_from) = (called_at, called_at);
-        let drain =
-            Drain { started_at: called_at, deadline, evaluated_from, unready_from, finished: None, reported: false };
+        let drain = Drain {
+            started_at: called_at,
+            deadline,
+            shortened: false,
+            evaluated_from,
+            unready_from,
+            finished: None,
+            reported: false,
+        };
         self.assert_true(now, &drain, result);
     }
 
