@@ -209,7 +209,7 @@ impl Controller {
         let Some(entry) = self.pods.get(uid) else { return };
         let Pod { pod, owner, devices, .. } = &entry.pod;
         for finding in findings {
-            let source = ReportSource { pod, workload: &owner.workload, devices };
+            let source = ReportSource { pod, owner, devices };
             self.history.add(self.now, &source, finding);
         }
     }

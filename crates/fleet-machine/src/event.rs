@@ -34,7 +34,7 @@ impl EventText {
                 ("DrainLost", true, format!("The outcome of a drain was never seen.{streams}"))
             }
         };
-        let note = format!("{note} Pod {}, workload {}.", report.pod, report.workload);
+        let note = format!("{note} Pod {}, workload {}.", report.pod, report.owner.workload);
         Self { name: format!("lameduck.{}", report.key.0), reason, is_warning, note: truncated(note) }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use lameduck_machine::time::Time;
 
 use crate::io::{Action, Actions};
-use crate::pod::PodRef;
+use crate::pod::{Owner, PodRef};
 use crate::report::{DrainKey, DrainReport, Finding, FleetOutcome};
 
 /// How many outcomes are kept.
@@ -112,7 +112,7 @@ impl History {
         let report = DrainReport {
             key: finding.key(of.pod),
             pod: of.pod.clone(),
-            workload: of.workload.to_owned(),
+            owner: of.owner.clone(),
             devices: of.devices.clone(),
             seen_at: now,
             finding,
@@ -143,8 +143,8 @@ impl History {
     /// Takes the result of recording a drain: counts it if no replica had recorded it.
     pub fn on_recorded(&mut self, now: Time, key: &DrainKey, is_new: bool) {
         let Some(report) = self.recording.remove(key).filter(|_| is_new) else { return };
-        self.on_workload(now, &report.pod.namespace, &report.workload);
-        let workload = Workload { namespace: report.pod.namespace.clone(), name: report.workload.clone() };
+        self.on_workload(now, &report.pod.namespace, &report.owner.workload);
+        let workload = Workload { namespace: report.pod.namespace.clone(), name: report.owner.workload.clone() };
         if let Some((_, counters)) = self.workloads.get_mut(&workload) {
             counters.count(&report);
         }
@@ -156,8 +156,8 @@ impl History {
 pub struct ReportSource<'a> {
     /// The pod.
     pub pod: &'a PodRef,
-    /// The name of its workload.
-    pub workload: &'a str,
+    /// What it belongs to.
+    pub owner: &'a Owner,
     /// The devices that it requests.
     pub devices: &'a BTreeMap<String, u64>,
 }

@@ -35,8 +35,23 @@ impl fmt::Display for PodRef {
 pub struct Owner {
     /// The name of the workload: of the Deployment, the StatefulSet and so on; of the pod itself if it has no owner.
     pub workload: String,
-    /// The uid of the owner, if the owner removes pods by their deletion cost.
-    pub sorts_by_cost: Option<String>,
+    /// The object that creates and removes the pod; `None` if nothing does.
+    pub controller: Option<ControllerRef>,
+    /// Whether that object removes pods by their deletion cost.
+    pub sorts_by_cost: bool,
+}
+
+/// The object that creates and removes a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControllerRef {
+    /// Its API version.
+    pub api_version: String,
+    /// Its kind.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
 }
 
 /// The phase of a pod.

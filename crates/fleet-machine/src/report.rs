@@ -6,7 +6,7 @@ use std::time::Duration;
 use lameduck_machine::result::Outcome;
 use lameduck_machine::time::Time;
 
-use crate::pod::PodRef;
+use crate::pod::{Owner, PodRef};
 use crate::record::OutcomeRecord;
 
 /// How a drain ended, as far as the fleet knows.
@@ -71,8 +71,8 @@ pub struct DrainReport {
     pub key: DrainKey,
     /// The pod.
     pub pod: PodRef,
-    /// The name of the pod's workload.
-    pub workload: String,
+    /// What the pod belongs to.
+    pub owner: Owner,
     /// The extended resources that the pod requests.
     pub devices: BTreeMap<String, u64>,
     /// When the fleet learned of it.

@@ -88,9 +88,10 @@ impl Controller {
     fn plan_costs(&self) -> BTreeMap<PodUid, i32> {
         let mut groups: BTreeMap<&str, Vec<Sibling>> = BTreeMap::new();
         for (uid, entry) in self.pods.iter().filter(|(_, entry)| is_writable(entry)) {
-            let Some(owner) = entry.pod.owner.sorts_by_cost.as_deref() else { continue };
+            let owner = &entry.pod.owner;
+            let Some(controller) = owner.controller.as_ref().filter(|_| owner.sorts_by_cost) else { continue };
             if entry.writes.may_write(Key::Cost) {
-                groups.entry(owner).or_default().push(Sibling {
+                groups.entry(&controller.uid).or_default().push(Sibling {
                     uid: uid.clone(),
                     weight: entry.status.load.map(Weight::of),
                     is_current: entry.status.current_load.is_some(),

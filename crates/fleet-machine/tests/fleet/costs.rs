@@ -5,7 +5,7 @@ use std::time::Duration;
 use lameduck_fleet_machine::io::Notice;
 use lameduck_fleet_machine::pod::{Annotations, Key, Owner, Pod};
 
-use super::world::{Api, World, pod, serving, settings, uid};
+use super::world::{Api, World, owner, pod, serving, settings, uid};
 
 #[test]
 fn empty_pod_is_first_and_unread_pod_is_before_busy_pod() {
@@ -17,9 +17,8 @@ fn empty_pod_is_first_and_unread_pod_is_before_busy_pod() {
 #[test]
 fn lone_pod_and_equal_pods_are_not_written() {
     let mut world = World::with_streams(settings(), [("a", Some(3)), ("b", Some(3))]);
-    let owner = Owner { workload: "b".into(), sorts_by_cost: Some("b-1".into()) };
     world.serve("z", 5);
-    world.change(Pod { owner, ..pod("z") });
+    world.change(Pod { owner: owner("b"), ..pod("z") });
     world.run(120);
     assert_eq!((world.attempts.len(), world.costs()), (0, vec![None; 3]));
 }
@@ -28,7 +27,7 @@ fn lone_pod_and_equal_pods_are_not_written() {
 fn pods_without_owner_that_sorts_by_cost_are_not_written() {
     let mut world = World::with_streams(settings(), [("a", Some(0)), ("b", Some(3))]);
     for name in ["a", "b"] {
-        world.change(Pod { owner: Owner { workload: "set".into(), sorts_by_cost: None }, ..pod(name) });
+        world.change(Pod { owner: Owner { sorts_by_cost: false, ..owner("set") }, ..pod(name) });
     }
     world.run(60);
     assert_eq!(world.attempts, []);

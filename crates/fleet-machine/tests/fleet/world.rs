@@ -8,7 +8,7 @@ use std::time::Duration;
 use lameduck_fleet_machine::controller::Controller;
 use lameduck_fleet_machine::io::{Action, DeadlineReply, Input, LeaseView, LeaseWrite, Notice, WriteResult};
 use lameduck_fleet_machine::pod::{
-    Annotations, Deletion, Key, Keys, Owner, Pod, PodPhase, PodRef, PodUid, Sidecar, SidecarState,
+    Annotations, ControllerRef, Deletion, Key, Keys, Owner, Pod, PodPhase, PodRef, PodUid, Sidecar, SidecarState,
 };
 use lameduck_fleet_machine::record::OutcomeRecord;
 use lameduck_fleet_machine::report::{DrainKey, DrainReport};
@@ -33,11 +33,19 @@ pub(super) fn at(seconds: u64) -> Time {
     Time::since_boot(Duration::from_secs(1000 + seconds))
 }
 
+/// A Deployment with one ReplicaSet.
+pub(super) fn owner(workload: &str) -> Owner {
+    let name = format!("{workload}-1");
+    let (api_version, kind, uid) = ("apps/v1".into(), "ReplicaSet".into(), format!("uid of {name}"));
+    let controller = Some(ControllerRef { api_version, kind, name, uid });
+    Owner { workload: workload.into(), controller, sorts_by_cost: true }
+}
+
 /// A ready pod of the Deployment `api`, started 100 seconds before the test.
 pub(super) fn pod(name: &str) -> Pod {
     Pod {
         pod: PodRef { uid: uid(name), namespace: "default".into(), name: name.into() },
-        owner: Owner { workload: "api".into(), sorts_by_cost: Some("api-1".into()) },
+        owner: owner("api"),
         phase: PodPhase::Alive,
         ip: Some([10, 0, 0, u8::try_from(name.bytes().map(u32::from).sum::<u32>() % 256).unwrap_or(0)].into()),
         started_at: Some(at(0) - Duration::from_secs(100)),
