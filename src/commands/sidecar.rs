@@ -4,7 +4,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use signal_hook::consts::SIGTERM;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
@@ -18,7 +17,7 @@ use crate::io::hook::token::{TokenFile, is_loopback};
 use crate::io::hook::{self, ServerState};
 use crate::io::log::Nullable;
 use crate::io::process::{SearchScope, own_age, own_start_ticks};
-use crate::io::signals::{Arrival, Arrivals};
+use crate::io::signals::{Arrival, Arrivals, SIGTERM};
 use crate::io::state::StateFile;
 use crate::io::target_signal::TargetSignal;
 use crate::queue::{Event, Stop};

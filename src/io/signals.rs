@@ -4,6 +4,7 @@ use std::io;
 use std::thread;
 
 use nix::sys::signal::{SigSet, Signal};
+pub use signal_hook::consts::SIGTERM;
 use signal_hook::iterator::Signals;
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::WithOrigin;

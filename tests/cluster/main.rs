@@ -11,6 +11,7 @@ mod delete;
 mod edge_cases;
 mod endpoints;
 mod examples;
+mod fleet;
 mod hooks;
 mod idle;
 mod inject;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         token::SCENARIOS,
         scaling::SCENARIOS,
         examples::SCENARIOS,
+        fleet::SCENARIOS,
         rollout::SCENARIOS,
         kubelet::SCENARIOS,
     ];

@@ -7,9 +7,10 @@ use super::brackets::closing;
 
 /// The folder of each crate, its name in `use`, and its module path here. The main crate has no name of its own here,
 /// so that `crate::io` is `io`.
-pub(super) const CRATES: [(&str, &str, &str); 9] = [
+pub(super) const CRATES: [(&str, &str, &str); 10] = [
     ("src/", "lameduck", ""),
     ("crates/cli-reference/src/", "lameduck_cli_reference", "cli_reference"),
+    ("crates/fleet/src/", "lameduck_fleet", "fleet"),
     ("crates/fleet-machine/src/", "lameduck_fleet_machine", "fleet_machine"),
     ("crates/machine/src/", "lameduck_machine", "machine"),
     ("crates/manifests/src/", "lameduck_manifests", "manifests"),
