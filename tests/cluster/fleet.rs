@@ -21,9 +21,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     parallel("fleet: the emptiest pod is removed first, and every outcome is counted once", victim_choice),
     parallel("fleet: a shortened grace period shortens the drain", shortened_grace_period),
     parallel("fleet: a pod that is deleted by force is not left out", forced_deletion),
+    parallel("fleet: annotations of others stay, and those of the fleet are removed", annotations),
 ];
 
 const COST: &str = "controller.kubernetes.io/pod-deletion-cost";
+const SAFE_TO_EVICT: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict";
+const DO_NOT_DISRUPT: &str = "karpenter.sh/do-not-disrupt";
 const TOKEN: &str = "fleet-token";
 
 /// A running controller, killed on drop.
@@ -116,9 +119,13 @@ fn labelled(mut manifest: Manifest) -> Manifest {
     manifest
 }
 
-fn cost(pod: &Pod) -> Option<String> {
+fn annotation(pod: &Pod, key: &str) -> Option<String> {
     let last = pod.history().pop()?;
-    last["object"]["metadata"]["annotations"][COST].as_str().map(str::to_owned)
+    last["object"]["metadata"]["annotations"][key].as_str().map(str::to_owned)
+}
+
+fn cost(pod: &Pod) -> Option<String> {
+    annotation(pod, COST)
 }
 
 fn victim_choice() -> String {
@@ -128,7 +135,7 @@ fn victim_choice() -> String {
     namespace.apply(&labelled(manifest));
     let pods = poll(TIMEOUT, || Some(namespace.pods()).filter(|pods| pods.len() == 3)).expect("three pods");
     // The oldest pod stays without streams: a ReplicaSet would remove the youngest one.
-    let clients = [&pods[1], &pods[2]].map(|pod| pod.open_streams("40s,42s"));
+    let clients = [&pods[1], &pods[2]].map(|pod| pod.open_streams(2));
     pods[0].wait_ready();
     let is_written = || (cost(&pods[0]).as_deref() == Some("-100")).then_some(());
     poll(TIMEOUT, is_written).expect("the empty pod has a negative cost");
@@ -137,8 +144,8 @@ fn victim_choice() -> String {
     assert!(!pods[1].is_gone() && !pods[2].is_gone());
     fleet.wait_for_outcomes(1);
     namespace.kubectl(&["scale", "deployment", "deepgram-engine", "--replicas=0"]);
-    for client in clients {
-        client.endings().assert_clean(2);
+    for (pod, client) in pods[1..].iter().zip(&clients) {
+        pod.drain(client, 2);
     }
     let outcomes = fleet.wait_for_outcomes(3);
     assert!(outcomes.iter().all(|outcome| outcome["stragglers"] == 0), "{outcomes:?}");
@@ -165,7 +172,7 @@ fn shortened_grace_period() -> String {
     let headers = json!([{"name": "Authorization", "value": format!("Bearer {TOKEN}")}]);
     manifest.container(ENGINE)["lifecycle"]["preStop"]["httpGet"]["httpHeaders"] = headers;
     let pod = namespace.start(&manifest);
-    let _client = pod.open_streams("200s");
+    let _client = pod.open_streams(1);
     pod.delete(&["--grace-period", "20"]);
     pod.wait_gone();
     let outcome = fleet.wait_for_outcomes(1).remove(0);
@@ -179,7 +186,7 @@ fn forced_deletion() -> String {
     let namespace = Namespace::new("fleet-force", "restricted");
     let fleet = Fleet::start(&namespace, 18092, &["--leader-election", "false"]);
     let pod = namespace.start(&labelled(Manifest::native("forced", 60)));
-    let _client = pod.open_streams("60s");
+    let _client = pod.open_streams(1);
     let change = try_kubectl(
         "",
         &[
@@ -199,4 +206,34 @@ fn forced_deletion() -> String {
     let outcome = fleet.wait_for_outcomes(1).remove(0);
     assert!(outcome["outcome"] != "drained", "{outcome}");
     format!("recorded once, as {}", outcome["outcome"])
+}
+
+fn annotations() -> String {
+    let namespace = Namespace::new("fleet-annotations", "restricted");
+    let args =
+        ["--leader-election", "false", "--poll-interval", "1s", "--safe-to-evict", "--do-not-disrupt", "duration"];
+    let fleet = Fleet::start(&namespace, 18093, &args);
+    let mut manifest = labelled(Manifest::example("native-sidecar.yaml").grace(60).deployment("deepgram-engine", 2));
+    // The template sets the cost, and so owns it.
+    manifest.0["spec"]["template"]["metadata"]["annotations"] = json!({ COST: "5" });
+    namespace.apply(&manifest);
+    let pods = poll(TIMEOUT, || Some(namespace.pods()).filter(|pods| pods.len() == 2)).expect("two pods");
+    let _client = pods[0].open_streams(1);
+    let values = || Some((annotation(&pods[0], SAFE_TO_EVICT)?, annotation(&pods[0], DO_NOT_DISRUPT)?));
+    let (safe, disrupt) = poll(TIMEOUT, values).expect("the busy pod is protected");
+    assert!(safe == "false" && disrupt.ends_with('s'), "{safe} {disrupt}");
+    assert_eq!((annotation(&pods[1], SAFE_TO_EVICT), annotation(&pods[1], DO_NOT_DISRUPT)), (None, None));
+    fleet.stop();
+    poll(TIMEOUT, || annotation(&pods[0], SAFE_TO_EVICT).is_none().then_some(())).expect("an orderly exit removes it");
+    assert_eq!(annotation(&pods[0], DO_NOT_DISRUPT), Some(disrupt), "it ends by itself");
+    let log = fs::read_to_string(cluster_dir().join("log/fleet-annotations.fleet.log")).unwrap();
+    assert_eq!(log.matches("another field manager owns this annotation").count(), 1, "{log}");
+    let cleanup = Command::new(program("lameduck-fleet"))
+        .args(["cleanup", "--namespace", namespace.name()])
+        .env("KUBECONFIG", service_account(namespace.name()))
+        .status();
+    assert!(cleanup.unwrap().success());
+    poll(TIMEOUT, || annotation(&pods[0], DO_NOT_DISRUPT).is_none().then_some(())).expect("the cleanup removes it");
+    assert_eq!([&pods[0], &pods[1]].map(cost), [Some("5".to_owned()), Some("5".to_owned())]);
+    "the template's cost stayed; protections were written, and removed".to_owned()
 }

@@ -135,9 +135,12 @@ async fn request_stop(mut sigterm: Arrivals, stop: mpsc::Sender<()>) {
 async fn clean(args: &FleetArgs) -> Result<(), Failure> {
     let (client, _) = client().await?;
     let cleaned = cleanup(client, &watch_settings(args), now(&Clock::start())).await.map_err(Failure::unavailable)?;
-    eprint_line(&format!("removed the annotations of {} pods", cleaned.pods));
+    eprint_line(&format!("pods whose annotations were removed: {}", cleaned.pods));
     if cleaned.failed > 0 {
-        return Err(Failure::unavailable(format!("the annotations of {} pods could not be removed", cleaned.failed)));
+        return Err(Failure::unavailable(format!(
+            "pods whose annotations could not be removed: {}; try again",
+            cleaned.failed
+        )));
     }
     Ok(())
 }

@@ -103,3 +103,83 @@ impl Page {
         let _ = writeln!(self.0, "lameduck_fleet_{name}{labels} {value}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use lameduck_fleet_machine::io::{Action, Input};
+    use lameduck_fleet_machine::pod::{Annotations, Owner, Pod, PodPhase, PodRef, PodUid, Sidecar, SidecarState};
+    use lameduck_fleet_machine::settings::Settings;
+    use lameduck_machine::time::Time;
+
+    use super::*;
+    use crate::{outcomes, sidecar_json};
+
+    const OUTCOME: &str = r#"{"id":"6f0c2d9be1a74b13","outcome":"expired","streams_at_start":14,"stragglers":2,"idle_streams":0,"seconds":2.5,"warnings":["no_hook"]}"#;
+
+    fn pod(name: &str, state: SidecarState) -> Box<Pod> {
+        Box::new(Pod {
+            pod: PodRef { uid: PodUid(name.into()), namespace: "speech".into(), name: name.into() },
+            owner: Owner { workload: "api".into(), ..Owner::default() },
+            phase: PodPhase::Alive,
+            ip: Some([10, 0, 0, 7].into()),
+            started_at: None,
+            grace_period: Duration::from_secs(600),
+            deletion: None,
+            annotations: Annotations::default(),
+            sidecar: Sidecar::in_state(state),
+            devices: BTreeMap::from([("nvidia.com/gpu".to_owned(), 2)]),
+        })
+    }
+
+    /// A leader that has seen a busy pod, and the end of another one.
+    fn machine() -> Controller {
+        let now = Time::since_boot(Duration::from_secs(100));
+        let settings = Settings { leader_election: false, ..Settings::default() };
+        let mut machine = Controller::new(now, settings, "first".into());
+        machine.handle(now, Input::Changed(pod("busy", SidecarState::Running)));
+        let status = r#"{"phase":"serving","streams":3,"idle_streams":1,"drain":null,"outcome":null}"#;
+        let status = sidecar_json::status(status.as_bytes()).ok();
+        machine.handle(now, Input::Polled { uid: PodUid("busy".into()), requested_at: now, status });
+        let record = sidecar_json::record(OUTCOME);
+        machine.handle(now, Input::Deleted(pod("gone", SidecarState::Terminated { exit_code: 10, record })));
+        while let Some(action) = machine.poll_action() {
+            if let Action::Record(report) = action {
+                machine.handle(now, Input::Recorded(report.key, true));
+            }
+        }
+        machine
+    }
+
+    #[test]
+    fn page_shows_streams_and_drains() {
+        let page = render(&machine());
+        let labels = "namespace=\"speech\",workload=\"api\"";
+        for line in [
+            "lameduck_fleet_leader 1".to_owned(),
+            "lameduck_fleet_streams{phase=\"serving\"} 3".to_owned(),
+            "lameduck_fleet_streams{phase=\"draining\"} 0".to_owned(),
+            format!("lameduck_fleet_drains_total{{{labels},outcome=\"expired\"}} 1"),
+            format!("lameduck_fleet_drains_total{{{labels},outcome=\"lost\"}} 0"),
+            format!("lameduck_fleet_stragglers_total{{{labels}}} 2"),
+            format!("lameduck_fleet_drain_seconds_total{{{labels}}} 2.5"),
+            format!("lameduck_fleet_drain_device_seconds_total{{{labels},resource=\"nvidia.com/gpu\"}} 5"),
+        ] {
+            assert!(page.lines().any(|other| other == line), "no {line} in\n{page}");
+        }
+    }
+
+    #[test]
+    fn outcomes_have_the_record_and_say_since_when() {
+        let page = outcomes::render(&machine(), |time| format!("{} s", time.as_duration().as_secs()));
+        let page: serde_json::Value = serde_json::from_str(&page).unwrap();
+        assert_eq!(page["since"], "100 s");
+        let outcome = &page["outcomes"][0];
+        let expected = serde_json::json!({"time": "100 s", "namespace": "speech", "pod": "gone", "uid": "gone",
+            "workload": "api", "id": "6f0c2d9be1a74b13", "outcome": "expired", "streams_at_start": 14, "stragglers": 2,
+            "idle_streams": 0, "seconds": 2.5, "warnings": ["no_hook"]});
+        assert_eq!(outcome, &expected);
+    }
+}
