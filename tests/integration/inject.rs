@@ -5,6 +5,7 @@ mod hooks;
 mod hostile;
 mod kept;
 mod kinds;
+mod label;
 mod output;
 mod patch;
 mod properties;

@@ -4,7 +4,7 @@ use crate::plan::detect_style;
 use crate::pods::{Container, Pod};
 use crate::request::{ContainerSelector, Edited, Message, Mode, SIDECAR_NAME};
 use crate::saved_hook::{self, Place, SavedHook};
-use crate::sidecar_spec::{self, Existing, ORIGINAL_HOOKS, OWN_ANNOTATIONS};
+use crate::sidecar_spec::{self, Existing, LABEL, ORIGINAL_HOOKS, OWN_ANNOTATIONS};
 use crate::stream::{self, Parsed};
 use crate::text_edit::TextEdits;
 use crate::yaml::{Entry, Layout, Lookup, Node};
@@ -100,7 +100,7 @@ pub(crate) fn remove_from_pod(pod: &Pod, edits: &mut TextEdits) -> Result<Remove
         parts.extend(part);
         removed.extend(removed_index);
     }
-    remove_annotations(pod, &OWN_ANNOTATIONS, edits);
+    remove_metadata(pod, &[("labels", &[LABEL.0]), ("annotations", &OWN_ANNOTATIONS)], edits);
     removed.sort_unstable();
     edits.remove_entries(pod.spec, &removed);
     let mut messages = vec![Message::Note(format!("{title}: removed: {}", parts.join(", ")))];
@@ -182,20 +182,30 @@ fn is_where_we_insert(pod: &Pod, index: usize, removed: &[usize]) -> bool {
 
 /// Removes annotations, with the maps that lameduck wrote for them.
 pub(crate) fn remove_annotations(pod: &Pod, keys: &[&str], edits: &mut TextEdits) {
+    remove_metadata(pod, &[("annotations", keys)], edits);
+}
+
+/// Removes entries of maps in the template's metadata, with the maps that lameduck wrote for them.
+fn remove_metadata(pod: &Pod, maps: &[(&str, &[&str])], edits: &mut TextEdits) {
     let document = pod.document;
     let Lookup::Own(metadata_index, metadata) = document.lookup(pod.template, "metadata") else { return };
-    let Lookup::Own(annotations_index, annotations) = document.lookup(&metadata.value, "annotations") else { return };
     // Shared with other places, which must not change.
-    if document.is_aliased(&metadata.value) || document.is_aliased(&annotations.value) {
+    if document.is_aliased(&metadata.value) {
         return;
     }
-    let is_ours = |entry: &Entry| entry.key.text().is_some_and(|key| keys.contains(&key));
-    let entries = annotations.value.entries().iter().enumerate();
-    let removed: Vec<_> = entries.filter(|(_, entry)| is_ours(entry)).map(|(index, _)| index).collect();
-    if removed.is_empty() || !remove_from(&metadata.value, annotations, &removed, edits) {
-        return;
+    let mut emptied = Vec::new();
+    for (key, keys) in maps {
+        let Lookup::Own(index, map) = document.lookup(&metadata.value, key) else { continue };
+        let is_ours = |entry: &Entry| entry.key.text().is_some_and(|key| keys.contains(&key));
+        let entries = map.value.entries().iter().enumerate();
+        let removed: Vec<_> = entries.filter(|(_, entry)| is_ours(entry)).map(|(index, _)| index).collect();
+        let is_shared = document.is_aliased(&map.value);
+        if !is_shared && !removed.is_empty() && remove_from(&metadata.value, map, &removed, edits) {
+            emptied.push(index);
+        }
     }
-    if remove_from(pod.template, metadata, &[annotations_index], edits) {
+    emptied.sort_unstable();
+    if !emptied.is_empty() && remove_from(pod.template, metadata, &emptied, edits) {
         edits.remove_entries(pod.template, &[metadata_index]);
     }
 }

@@ -35,6 +35,8 @@ const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
 const OWN_APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/lameduck";
 /// The annotations that lameduck writes.
 pub const OWN_ANNOTATIONS: [&str; 3] = [NAMESPACE_BEFORE, ORIGINAL_HOOKS, OWN_APP_ARMOR];
+/// The label by which `lameduck-fleet` finds a pod, and its value.
+pub const LABEL: (&str, &str) = ("lameduck/sidecar", "true");
 /// The fields of the sidecar's container that lameduck writes.
 const MANAGED_KEYS: [&str; 11] = [
     "name",

@@ -65,7 +65,7 @@ fn upgrade_changes_managed_fields_and_reports_old_values() {
     others.sort_unstable();
     assert_eq!(lines, others);
     for part in [
-        "line 12: image was registry.example.com/lameduck:0.1.0 and is now registry.example.com/lameduck:0.2.0",
+        "line 15: image was registry.example.com/lameduck:0.1.0 and is now registry.example.com/lameduck:0.2.0",
         "value was 60s and is now \"90s\"",
         "port was 8089 and is now 9000",
         "containerPort was 8089 and is now 9000",

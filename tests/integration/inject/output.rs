@@ -68,6 +68,8 @@ const SIDECAR: &str = r#"      shareProcessNamespace: true
               memory: "32Mi"
 "#;
 
+const LABEL: &str = "        lameduck/sidecar: \"true\"\n";
+
 const HOOK: &str = "          lifecycle:
             preStop:
               httpGet:
@@ -89,15 +91,15 @@ const STANDALONE_HOOK: &str = r#"          lifecycle:
 
 #[test]
 fn vendor_chart_gets_native_sidecar_and_hook() {
-    assert_eq!(added(CHART, &injected(CHART, &[USER])), [SIDECAR, HOOK]);
+    assert_eq!(added(CHART, &injected(CHART, &[USER])), [LABEL, SIDECAR, HOOK]);
 }
 
 #[test]
 fn vendor_chart_gets_classic_sidecar_as_last_container() {
     let added = added(CHART, &injected(CHART, &[USER, "--classic"]));
-    assert_eq!(added[..2], ["      shareProcessNamespace: true\n", HOOK]);
+    assert_eq!(added[..3], [LABEL, "      shareProcessNamespace: true\n", HOOK]);
     let native = SIDECAR.split_once("initContainers:\n").unwrap().1.replace("          restartPolicy: Always\n", "");
-    assert_eq!(added[2..], [native]);
+    assert_eq!(added[3..], [native]);
 }
 
 #[test]

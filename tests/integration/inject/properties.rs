@@ -50,7 +50,8 @@ fn has_no_fillable_null(text: &str) -> bool {
     let spec = &template["spec"];
     let containers = spec["containers"].as_sequence().unwrap();
     let is_null = |value: &serde_norway::Value, key: &str| value.get(key).is_some_and(serde_norway::Value::is_null);
-    let annotations = is_null(&template, "metadata") || is_null(&template["metadata"], "annotations");
+    let metadata = &template["metadata"];
+    let annotations = is_null(&template, "metadata") || is_null(metadata, "annotations") || is_null(metadata, "labels");
     let fields = ["initContainers", "shareProcessNamespace", "volumes"].iter().any(|key| is_null(spec, key));
     let lifecycle = |container: &serde_norway::Value| {
         is_null(container, "lifecycle")
@@ -88,6 +89,8 @@ proptest! {
         let is_shared = spec.get("shareProcessNamespace").and_then(serde_norway::Value::as_bool) == Some(true);
         let was_shared = before.as_ref().and_then(serde_norway::Value::as_bool) == Some(true);
         prop_assert_eq!(is_shared, was_shared || mode != Mode::Standalone);
+        let label = &pod_template(&out)["metadata"]["labels"]["lameduck/sidecar"];
+        prop_assert_eq!(label == "true", mode != Mode::Standalone, "{}", out);
         let annotation = &pod_template(&out)["metadata"]["annotations"]["lameduck/process-namespace-was-shared"];
         let has_annotation = before.is_some() && mode != Mode::Standalone;
         prop_assert_eq!(annotation.as_str().is_some(), has_annotation, "{}", out);

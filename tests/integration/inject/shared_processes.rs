@@ -24,26 +24,33 @@ fn already_shared_process_namespace_stays_shared() {
 
 #[test]
 fn annotation_is_written_into_any_metadata() {
-    let annotation = "lameduck/process-namespace-was-shared: \"true\"";
+    let (annotation, label) = ("lameduck/process-namespace-was-shared: \"true\"", "lameduck/sidecar: \"true\"");
     let template = |metadata: &str| {
         deployment("      shareProcessNamespace: true\n", "")
             .replace("  template:\n", &format!("  template:\n{metadata}"))
     };
     for (metadata, expected) in [
-        ("", format!("    metadata:\n      annotations:\n        {annotation}\n")),
-        ("    metadata: {}\n", format!("    metadata: {{ annotations: {{{annotation}}}}}\n")),
+        ("", format!("    metadata:\n      labels:\n        {label}\n      annotations:\n        {annotation}\n")),
+        ("    metadata: {}\n", format!("    metadata: {{ labels: {{{label}}}, annotations: {{{annotation}}}}}\n")),
         (
             "    metadata: {labels: {a: b}}\n",
-            format!("    metadata: {{annotations: {{{annotation}}}, labels: {{a: b}}}}\n"),
+            format!("    metadata: {{annotations: {{{annotation}}}, labels: {{{label}, a: b}}}}\n"),
         ),
         (
             "    metadata:\n      # l\n      labels: {a: b}\n",
-            format!("    metadata:\n      annotations:\n        {annotation}\n      # l\n      labels: {{a: b}}\n"),
+            format!(
+                "    metadata:\n      annotations:\n        {annotation}\n      # l\n      labels: {{{label}, a: b}}\n"
+            ),
         ),
-        ("    metadata:\n      annotations: {}\n", format!("    metadata:\n      annotations: {{ {annotation}}}\n")),
+        (
+            "    metadata:\n      annotations: {}\n",
+            format!("    metadata:\n      labels:\n        {label}\n      annotations: {{ {annotation}}}\n"),
+        ),
         (
             "    metadata:\n      annotations:\n        x: \"1\"\n",
-            format!("    metadata:\n      annotations:\n        {annotation}\n        x: \"1\"\n"),
+            format!(
+                "    metadata:\n      labels:\n        {label}\n      annotations:\n        {annotation}\n        x: \"1\"\n"
+            ),
         ),
     ] {
         let text = template(metadata);

@@ -2,6 +2,7 @@
 
 use super::{Changes, NewEntry, Planner, shared};
 use crate::remove::{remove_annotations, unrestored};
+use crate::request::{Message, Mode};
 use crate::sidecar_spec::{self, ORIGINAL_HOOKS};
 use crate::text_edit::TextEdits;
 use crate::yaml::{Kind, Lookup, Node};
@@ -16,7 +17,46 @@ impl<'a> Planner<'a> {
             Some(hooks) => wanted.push(sidecar_spec::original_hooks_annotation(&hooks)),
             None => {}
         }
-        if wanted.is_empty() {
+        let labels = self.labels(changes);
+        self.write_metadata([("labels", labels), ("annotations", wanted)], changes.edits)
+    }
+
+    /// The label by which `lameduck-fleet` finds the pod, unless the pod has it. A drain does not need it, so labels that
+    /// cannot be changed are no error.
+    fn labels(&self, changes: &mut Changes) -> Vec<NewEntry> {
+        let (key, value) = sidecar_spec::LABEL;
+        let has_label = self.pod.document.get_path(self.pod.template, &["metadata", "labels", key]).is_some();
+        if has_label || self.request.mode == Mode::Standalone {
+            return Vec::new();
+        }
+        if !self.can_label() {
+            changes.messages.push(Message::Note(format!(
+                "the label {key}: \"{value}\" is not written, because the labels are shared with another place; \
+                 lameduck-fleet finds pods by this label"
+            )));
+            return Vec::new();
+        }
+        vec![(key, YamlValue::text(value))]
+    }
+
+    fn can_label(&self) -> bool {
+        let own = |map, key| match self.lookup(map, key) {
+            Lookup::Absent => Some(None),
+            Lookup::Merged(_) => None,
+            Lookup::Own(_, entry) => (!self.pod.document.is_aliased(&entry.value)).then_some(Some(&entry.value)),
+        };
+        let is_map = |node: &Node| node.is_null() || matches!(node.kind, Kind::Map { .. });
+        let metadata = match own(self.pod.template, "metadata") {
+            Some(Some(metadata)) if !metadata.is_null() => metadata,
+            metadata => return metadata.is_some(),
+        };
+        is_map(metadata) && own(metadata, "labels").is_some_and(|labels| labels.is_none_or(is_map))
+    }
+
+    /// Writes these entries of the maps in the template's metadata, or updates them.
+    fn write_metadata(&self, maps: [(&'static str, Vec<NewEntry>); 2], edits: &mut TextEdits) -> Result<(), String> {
+        let maps: Vec<_> = maps.into_iter().filter(|(_, entries)| !entries.is_empty()).collect();
+        if maps.is_empty() {
             return Ok(());
         }
         let template = self.pod.template;
@@ -24,19 +64,29 @@ impl<'a> Planner<'a> {
             Lookup::Own(index, _) => index,
             Lookup::Merged(_) | Lookup::Absent => 0,
         };
-        let edits = &mut *changes.edits;
-        let annotations = ("annotations", YamlValue::Map(wanted.clone()));
-        let metadata = ("metadata", YamlValue::Map(vec![annotations.clone()]));
+        let values: Vec<NewEntry> = maps.iter().map(|(key, entries)| (*key, YamlValue::Map(entries.clone()))).collect();
+        let metadata = ("metadata", YamlValue::Map(values.clone()));
         let Some(metadata) = self.own_map(template, before_spec, metadata, edits)? else { return Ok(()) };
-        let Some(annotations) = self.own_map(metadata, 0, annotations, edits)? else { return Ok(()) };
+        let mut absent = Vec::new();
+        for (value, (key, entries)) in values.into_iter().zip(maps) {
+            if matches!(self.lookup(metadata, key), Lookup::Absent) {
+                absent.push(value);
+            } else if let Some(map) = self.own_map(metadata, 0, value, edits)? {
+                self.write_entries(map, entries, edits)?;
+            }
+        }
+        edits.insert(metadata, 0, &absent)
+    }
+
+    fn write_entries(&self, map: &Node, entries: Vec<NewEntry>, edits: &mut TextEdits) -> Result<(), String> {
         let mut missing = Vec::new();
-        for (key, value) in wanted {
-            match self.lookup(annotations, key) {
-                Lookup::Own(_, entry) => edits.rewrite_entry(annotations, entry, key, &value),
+        for (key, value) in entries {
+            match self.lookup(map, key) {
+                Lookup::Own(_, entry) => edits.rewrite_entry(map, entry, key, &value),
                 Lookup::Absent | Lookup::Merged(_) => missing.push((key, value)),
             }
         }
-        edits.insert(annotations, 0, &missing)
+        edits.insert(map, 0, &missing)
     }
 
     /// The original hooks that are not restored, if the annotation must change. They stay if their container has another

@@ -113,6 +113,7 @@ fn strip(value: &mut Value) {
 fn strip_map(map: &mut Mapping) {
     map.remove("shareProcessNamespace");
     map.remove("lameduck/process-namespace-was-shared");
+    map.remove("lameduck/sidecar");
     let is_lameducks = |hook: &Value| {
         let path = hook.get("httpGet").and_then(|get| get.get("path")).and_then(Value::as_str);
         let command = hook.get("exec").and_then(|exec| exec.get("command")).and_then(|command| command.get(0));
@@ -121,7 +122,7 @@ fn strip_map(map: &mut Mapping) {
     if map.get("preStop").is_some_and(|hook| hook.is_null() || is_lameducks(hook)) {
         map.remove("preStop");
     }
-    for key in ["annotations", "initContainers", "lifecycle", "metadata", "volumes", "volumeMounts"] {
+    for key in ["annotations", "initContainers", "labels", "lifecycle", "metadata", "volumes", "volumeMounts"] {
         if map.get(key).is_some_and(is_empty) {
             map.remove(key);
         }
