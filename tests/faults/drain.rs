@@ -1,5 +1,7 @@
 //! Runs one drain, from the start of its pod to the end of its sidecar.
 
+mod end;
+
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -15,6 +17,7 @@ use crate::matrix::{
     BUDGET, EXIT_MARGIN, EXIT_WAIT, EngineBehavior, LAME_DUCK, PageFault, QUIET_PERIOD, SCRAPE_TIMEOUT, Scenario, Stage,
 };
 use crate::record::{HookCall, Record};
+use crate::run;
 use lameduck_test_support::http::Call;
 use lameduck_test_support::process::{free_address, wait_until};
 use lameduck_test_support::sidecar::{Sidecar, SidecarEnv};
@@ -61,9 +64,15 @@ impl<'a> DrainRun<'a> {
     fn start(scenario: &'a Scenario) -> Self {
         let ports = [free_address(), free_address()];
         let pod = SidecarEnv::new(&format!("http://{}/metrics", ports[1]));
-        let mut engine = Incarnation::start(&pod.dir, &pod.target_name, ports, scenario.ignores_sigint);
-        engine.open_streams(scenario.streams.len());
-        let sidecar = start_sidecar(&pod, scenario);
+        let (sidecar, engine) = if scenario.combination.is_run() {
+            let (sidecar, mut engine) = run::start(&pod, scenario, ports);
+            engine.open_streams(scenario.streams.len());
+            (sidecar, engine)
+        } else {
+            let mut engine = Incarnation::start(&pod.dir, &pod.target_name, ports, scenario.ignores_sigint);
+            engine.open_streams(scenario.streams.len());
+            (start_sidecar(&pod, scenario), engine)
+        };
         sidecar.wait_for_status("/target/pid", engine.pid());
         sidecar.wait_for_status("/streams", scenario.streams.len());
         if !scenario.ignores_sigint {
@@ -125,8 +134,19 @@ impl<'a> DrainRun<'a> {
         self.called_at = now();
         let (called_at, streams) = (self.called_at, &self.scenario.streams);
         self.engines.last_mut().expect("there is always an engine").end_streams(called_at, streams);
-        self.call_hooks();
+        if self.scenario.combination.is_run() {
+            self.request_stop();
+        } else {
+            self.call_hooks();
+        }
         self.impatient = self.scenario.disconnects.iter().map(|_| Call::get(self.pod.address, "/prestop")).collect();
+    }
+
+    /// Stops `lameduck run`. Its only answer is the termination message.
+    fn request_stop(&mut self) {
+        self.sidecar.signal(Signal::SIGTERM);
+        wait_until(|| self.pod.dir.join("termination").exists());
+        (self.received_at, self.no_callers) = (now(), true);
     }
 
     fn call_hooks(&mut self) {
@@ -261,55 +281,6 @@ impl<'a> DrainRun<'a> {
             self.no_callers = true;
         }
     }
-
-    /// Ends the remaining processes as a kubelet would, and returns the record.
-    fn finish(mut self) -> Record {
-        let end = if self.replaced { End::Cleanup } else { End::Kubelet };
-        if !self.replaced {
-            self.engine().end(end);
-        }
-        let limit = now() + BUDGET + GIVE_UP;
-        while self.waiting > 0 && now() < limit {
-            if let Ok(call) = self.answers.1.recv_timeout(POLL_INTERVAL * 10) {
-                self.record_call(call);
-            }
-        }
-        self.fault_seen |= self.sidecar_saw_fault();
-        let message = self.pod.termination_message();
-        self.engine().end(end);
-        let engines = self.engines.into_iter().map(Incarnation::into_record).collect();
-        self.sidecar.signal(Signal::SIGTERM);
-        let code = self.sidecar.exit_code();
-        Record {
-            called_at: self.called_at,
-            calls: self.calls,
-            unanswered: self.waiting,
-            engines,
-            fault: self.fault,
-            fault_seen: self.fault_seen,
-            replaced: self.replaced,
-            restarts: self.restarts,
-            message,
-            code,
-            log: self.sidecar.log().iter().map(Value::to_string).collect(),
-        }
-    }
-
-    /// While the page is down, the engine sees no request, so the sidecar's own metric has to show it.
-    fn sidecar_saw_fault(&self) -> bool {
-        let unreadable =
-            || self.sidecar.metric("lameduck_source_readings_total{source=\"metrics\",result=\"unknown\"}");
-        match self.scenario.combination.page {
-            PageFault::Down => self.fault.is_some() && unreadable() > Some(0.0),
-            PageFault::Hanging
-            | PageFault::Trickling
-            | PageFault::Garbage
-            | PageFault::Frozen
-            | PageFault::Long
-            | PageFault::Redirecting
-            | PageFault::Gzip => self.engines.iter().any(|engine| engine.count_lines("faulty") > 0),
-        }
-    }
 }
 
 /// The answer to a held call; `None` if the connection was cut.
@@ -320,6 +291,12 @@ fn outcome(call: Call) -> Option<Value> {
 }
 
 fn start_sidecar(pod: &SidecarEnv, scenario: &Scenario) -> Sidecar {
+    let args = settings(scenario);
+    pod.start(&args.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// The settings of each sidecar and of each `lameduck run`.
+pub(crate) fn settings(scenario: &Scenario) -> Vec<String> {
     let millis = |duration: Duration| format!("{}ms", duration.as_millis());
     let flags = [
         ("--grace-period", BUDGET + EXIT_MARGIN),
@@ -330,6 +307,5 @@ fn start_sidecar(pod: &SidecarEnv, scenario: &Scenario) -> Sidecar {
         ("--poll-interval", scenario.poll_interval()),
         ("--scrape-timeout", SCRAPE_TIMEOUT),
     ];
-    let args: Vec<String> = flags.iter().flat_map(|(flag, time)| [(*flag).to_owned(), millis(*time)]).collect();
-    pod.start(&args.iter().map(String::as_str).collect::<Vec<_>>())
+    flags.iter().flat_map(|(flag, time)| [(*flag).to_owned(), millis(*time)]).collect()
 }

@@ -3,16 +3,17 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
+use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 
 use crate::engine::ARGS;
 use crate::jitter::now;
@@ -37,17 +38,30 @@ pub(crate) enum End {
     Kubelet,
     /// Cleaned it up after a drain of another engine.
     Cleanup,
+    /// Nothing: `lameduck run` sent SIGTERM after the drain.
+    Run,
 }
 
 /// A running engine.
 pub(crate) struct Incarnation {
-    running: KillOnDrop,
+    process: Process,
+    /// Never reaches another process, even if the engine has been reaped.
+    pidfd: OwnedFd,
+    pid: u32,
+    stdin: ChildStdin,
     lines: Lines,
     reader: JoinHandle<()>,
     streams: Vec<(TcpStream, JoinHandle<StreamEnd>)>,
     address: SocketAddr,
     ended: Option<(Duration, End)>,
     stopped: bool,
+}
+
+/// By whom an engine is started and reaped.
+enum Process {
+    Test(KillOnDrop),
+    /// `lameduck run`, which reports the exit status.
+    Run(Option<ExitStatus>),
 }
 
 /// The lines that an engine has printed.
@@ -72,23 +86,32 @@ pub(crate) struct EngineRecord {
 impl Incarnation {
     pub(crate) fn start(dir: &Path, name: &str, ports: [SocketAddr; 2], ignores_sigint: bool) -> Self {
         let mut command = if ignores_sigint { shell_ignoring_sigint(dir, name) } else { own_executable(name) };
-        let [streams, page] = ports;
-        let sigint = if ignores_sigint { "ignore" } else { "handle" };
-        command.env(ARGS, format!("{streams} {page} {sigint}")).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.env(ARGS, arguments(ports, ignores_sigint)).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("this executable runs");
+        let pipes = (child.stdin.take().expect("it is piped"), child.stdout.take().expect("it is piped"));
+        Self::new(child.id(), pipes, ports[0], Process::Test(KillOnDrop(child)))
+    }
+
+    /// The engine with this pid, which is the command of a `lameduck run` that has these pipes.
+    pub(crate) fn of_run(pid: u32, pipes: (ChildStdin, ChildStdout), ports: [SocketAddr; 2]) -> Self {
+        Self::new(pid, pipes, ports[0], Process::Run(None))
+    }
+
+    fn new(pid: u32, (stdin, stdout): (ChildStdin, ChildStdout), address: SocketAddr, process: Process) -> Self {
+        let raw = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a pid");
+        let pidfd = pidfd_open(raw, PidfdFlags::empty()).expect("the engine has just been started");
         let lines = Lines::default();
-        let (stdout, collected) = (child.stdout.take().expect("it is piped"), lines.clone());
+        let collected = lines.clone();
         let reader = thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                 collected.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
             }
         });
-        let running = KillOnDrop(child);
-        Self { running, lines, reader, streams: Vec::new(), address: streams, ended: None, stopped: false }
+        Self { process, pidfd, pid, stdin, lines, reader, streams: Vec::new(), address, ended: None, stopped: false }
     }
 
-    pub(crate) fn pid(&self) -> u32 {
-        self.running.0.id()
+    pub(crate) const fn pid(&self) -> u32 {
+        self.pid
     }
 
     /// Counts the lines printed so far that equal this one.
@@ -110,20 +133,22 @@ impl Incarnation {
     }
 
     pub(crate) fn send_command(&mut self, command: &str) {
-        let stdin = self.running.0.stdin.as_mut().expect("it is piped");
-        let _ = writeln!(stdin, "{command}");
+        let _ = writeln!(self.stdin, "{command}");
     }
 
     pub(crate) fn signal(&mut self, signal: Signal) {
         self.stopped = signal == Signal::SIGSTOP || (self.stopped && signal != Signal::SIGCONT);
-        let pid = i32::try_from(self.pid()).expect("a pid fits");
-        // The child is reaped only at the end of the test, so the pid cannot belong to another process.
-        let _ = kill(Pid::from_raw(pid), signal);
+        let signal = rustix::process::Signal::from_named_raw(signal as i32).expect("a signal with a name");
+        let _ = pidfd_send_signal(&self.pidfd, signal);
     }
 
     /// Ends the engine, unless it has ended already.
     pub(crate) fn end(&mut self, how: End) {
-        if self.ended.is_some() || !self.running.is_running() {
+        let has_exited = match &mut self.process {
+            Process::Test(child) => !child.is_running(),
+            Process::Run(_) => false,
+        };
+        if self.ended.is_some() || has_exited {
             return;
         }
         self.ended = Some((now(), how));
@@ -131,13 +156,24 @@ impl Incarnation {
             End::Exit(code) => self.send_command(&format!("exit {code}")),
             End::Kubelet if !self.stopped => self.signal(Signal::SIGTERM),
             End::Kubelet | End::Kill | End::Cleanup => self.signal(Signal::SIGKILL),
+            End::Run => {}
+        }
+    }
+
+    /// Takes what `lameduck run` has reported: the exit status, and whether it sent SIGTERM after the drain.
+    pub(crate) fn ended_under_run(&mut self, status: ExitStatus, terminated: bool) {
+        self.process = Process::Run(Some(status));
+        if terminated {
+            self.end(End::Run);
         }
     }
 
     /// Waits for the engine and all its clients to end.
-    pub(crate) fn into_record(mut self) -> EngineRecord {
-        self.running.exit_code();
-        let status = self.running.0.wait().expect("it is a child");
+    pub(crate) fn into_record(self) -> EngineRecord {
+        let status = match self.process {
+            Process::Test(mut child) => child.exit_status(),
+            Process::Run(status) => status.expect("lameduck run has reported it"),
+        };
         self.reader.join().expect("it only reads");
         let (signals, faulty_pages) = (self.lines.count("signalled"), self.lines.count("faulty"));
         let streams = self.streams.into_iter().map(|(_, client)| client.join().expect("it only reads")).collect();
@@ -158,10 +194,15 @@ impl EngineRecord {
         match self.ended {
             // A draining engine may have exited with 0 just before.
             Some((_, End::Exit(expected))) => code == Some(expected.into()) || code == Some(0),
-            Some((_, End::Kill | End::Cleanup | End::Kubelet)) => signal == Some(9) || code == Some(0),
+            Some((_, End::Kill | End::Cleanup | End::Kubelet | End::Run)) => signal == Some(9) || code == Some(0),
             None => code == Some(0) && self.streams.iter().all(|end| matches!(end, StreamEnd::Clean(_))),
         }
     }
+}
+
+/// The value of [`ARGS`] for an engine.
+pub(crate) fn arguments([streams, page]: [SocketAddr; 2], ignores_sigint: bool) -> String {
+    format!("{streams} {page} {}", if ignores_sigint { "ignore" } else { "handle" })
 }
 
 fn own_executable(name: &str) -> Command {
@@ -171,7 +212,7 @@ fn own_executable(name: &str) -> Command {
 }
 
 /// A shell that ignores SIGINT and then becomes this executable, which inherits the ignored signal.
-fn shell_ignoring_sigint(dir: &Path, name: &str) -> Command {
+pub(crate) fn shell_ignoring_sigint(dir: &Path, name: &str) -> Command {
     let link = dir.join(name);
     if !fs::exists(&link).expect("the directory is ours") {
         symlink(std::env::current_exe().expect("the path of this test"), &link).expect("the directory is ours");

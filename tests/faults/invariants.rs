@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::incarnation::{End, EngineRecord, StreamEnd};
 use crate::jitter::{max_cpu_delay, max_file_delay, max_scheduling_delay};
-use crate::matrix::{BUDGET, PageFault, Scenario};
+use crate::matrix::{BUDGET, EXIT_MARGIN, PageFault, Scenario};
 use crate::record::{HookCall, Record};
 
 /// How long after its deadline a hook may be released.
@@ -32,6 +32,7 @@ pub(crate) fn violations(scenario: &Scenario, record: &Record) -> Vec<String> {
     checker.check_signals();
     checker.check_engines();
     checker.check_final_outcome();
+    checker.check_end_of_run();
     checker.violations
 }
 
@@ -133,9 +134,9 @@ impl Checker<'_> {
 
     fn has_ended_by(&self, at: Duration) -> bool {
         self.record.engines.iter().any(|engine| match engine.ended {
-            Some((ended, _)) => ended <= at,
             // It exits by itself when its last stream ends.
-            None => alive(engine, at) == 0,
+            None | Some((_, End::Run)) => alive(engine, at) == 0,
+            Some((ended, _)) => ended <= at,
         })
     }
 
@@ -204,7 +205,7 @@ impl Checker<'_> {
         });
         // A sidecar that was killed may have saved the signal as sent without having sent it.
         let countable = !engine.stopped && self.record.restarts == 0;
-        let countable = countable && matches!(engine.ended, None | Some((_, End::Kubelet)));
+        let countable = countable && matches!(engine.ended, None | Some((_, End::Kubelet | End::Run)));
         self.require(!(reported && countable) || engine.signals == 1, || {
             format!("signals: none was sent, but {message}")
         });
@@ -231,7 +232,10 @@ impl Checker<'_> {
             Some(_) => 10,
             None => 11,
         };
-        let code = self.record.code;
+        let code = self.record.status.code();
+        if self.scenario.combination.is_run() && !self.scenario.ends_with_outcome {
+            return self.check_end_like_command();
+        }
         // With a replacement engine the sidecar starts over, and reports how that one ended.
         let correct = code == Some(expected) || (self.record.replaced && matches!(code, Some(0 | 10 | 11)));
         self.require(correct, || format!("exit code: {code:?} after {last}"));
@@ -239,6 +243,24 @@ impl Checker<'_> {
         let cut = streams.filter(|end| matches!(end, StreamEnd::Cut)).count();
         let claims_clean = code == Some(0) && !self.record.replaced;
         self.require(!claims_clean || cut == 0, || format!("exit code: 0, but {cut} streams were cut: {last}"));
+    }
+
+    /// `lameduck run` ends as its command has ended.
+    fn check_end_like_command(&mut self) {
+        let (status, engines) = (self.record.status, &self.record.engines);
+        self.require(engines.iter().all(|engine| engine.status == status), || {
+            format!("exit status: {status:?}, but the engine ended with {:?}", engines[0].status)
+        });
+    }
+
+    /// `lameduck run` ends before its supervisor would kill it.
+    fn check_end_of_run(&mut self) {
+        let (Some(ended_at), Some(call)) = (self.record.run_ended_at, self.record.calls.first()) else { return };
+        let over = ended_at.saturating_sub(call.received_at + BUDGET + EXIT_MARGIN);
+        let [_, delay] = machine_delays(call);
+        self.require(over <= delay, || {
+            format!("run: ended {over:?} after the grace period (machine delays: {delay:?})")
+        });
     }
 }
 

@@ -1,7 +1,7 @@
-//! The fault matrix: runs drains on real processes under every combination of a faulty page, a misbehaving engine and a
-//! killed sidecar, and checks each against what the engine and its clients know.
+//! The fault matrix: runs drains on real processes under every combination of a faulty page, a misbehaving engine, and a
+//! sidecar, a killed sidecar or `lameduck run`. It checks each against what the engine and its clients know.
 //!
-//! `LAMEDUCK_DRAINS=1152` sets the number of drains; beyond 384, combinations repeat with other seeds. Each violation is
+//! `LAMEDUCK_DRAINS=1584` sets the number of drains; beyond 528, combinations repeat with other seeds. Each violation is
 //! printed with the drain's name and seed; `LAMEDUCK_SEED=SEED cargo test --test faults -- NAME` repeats that drain.
 #![expect(clippy::unchecked_time_subtraction, reason = "a time before the clock's zero is a bug in the test")]
 
@@ -15,6 +15,7 @@ mod matrix;
 mod page;
 mod record;
 mod rng;
+mod run;
 mod totals;
 
 use std::any::Any;

@@ -51,14 +51,24 @@ pub(crate) enum EngineBehavior {
     Stopped,
 }
 
-/// One of the 384 combinations.
+/// What runs the drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Supervision {
+    /// A sidecar, on calls of the hook.
+    Sidecar,
+    /// The same, but it is killed and restarted during the drain.
+    RestartedSidecar,
+    /// `lameduck run`, whose command is the engine, on SIGTERM.
+    Run,
+}
+
+/// One of the 528 combinations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Combination {
     pub(crate) page: PageFault,
     pub(crate) stage: Stage,
     pub(crate) behavior: EngineBehavior,
-    /// Whether the sidecar is killed and restarted during the drain.
-    pub(crate) restarted: bool,
+    pub(crate) supervision: Supervision,
 }
 
 /// One drain. Times are relative to the first hook call; a fault in stage `Serving` begins before it.
@@ -90,6 +100,8 @@ pub(crate) struct Scenario {
     pub(crate) ignores_sigint: bool,
     /// Whether a new engine starts before the old one has ended.
     pub(crate) overlaps: bool,
+    /// Whether `lameduck run` ends with the exit code of the drain instead of that of the engine.
+    pub(crate) ends_with_outcome: bool,
 }
 
 impl PageFault {
@@ -127,6 +139,10 @@ impl Stage {
     }
 }
 
+impl Supervision {
+    const ALL: [Self; 3] = [Self::Sidecar, Self::RestartedSidecar, Self::Run];
+}
+
 impl EngineBehavior {
     const ALL: [Self; 6] = [Self::Drains, Self::Exits, Self::Killed, Self::Replaced, Self::Ignores, Self::Stopped];
 }
@@ -137,19 +153,37 @@ impl Combination {
         for page in PageFault::ALL {
             for stage in Stage::ALL {
                 for behavior in EngineBehavior::ALL {
-                    all.extend([false, true].map(|restarted| Self { page, stage, behavior, restarted }));
+                    let combination = |supervision| Self { page, stage, behavior, supervision };
+                    all.extend(Supervision::ALL.map(combination).into_iter().filter(|it| it.is_possible()));
                 }
             }
         }
         all
     }
+
+    /// `lameduck run` ends with its command: it has no other engine, and no drain after the end of the engine.
+    fn is_possible(self) -> bool {
+        let ends = matches!(self.behavior, EngineBehavior::Exits | EngineBehavior::Killed);
+        let has_drain = self.behavior != EngineBehavior::Replaced && !(ends && self.stage == Stage::Serving);
+        self.supervision != Supervision::Run || has_drain
+    }
+
+    /// Whether the engine is the command of `lameduck run`.
+    pub(crate) const fn is_run(self) -> bool {
+        matches!(self.supervision, Supervision::Run)
+    }
 }
 
 impl fmt::Display for Combination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { page, stage, behavior, restarted } = self;
+        let Self { page, stage, behavior, supervision } = self;
         let name = format!("{page:?}/{stage:?}/{behavior:?}").to_lowercase();
-        write!(f, "{name}/{}", if *restarted { "restart" } else { "no-restart" })
+        let supervision = match supervision {
+            Supervision::Sidecar => "no-restart",
+            Supervision::RestartedSidecar => "restart",
+            Supervision::Run => "run",
+        };
+        write!(f, "{name}/{supervision}")
     }
 }
 
@@ -158,7 +192,8 @@ impl Scenario {
     pub(crate) fn new(combination: Combination, seed: u64) -> Self {
         let mut rng = Rng::new(&combination.to_string(), seed);
         let rng = &mut rng;
-        let Combination { stage, behavior, restarted, .. } = combination;
+        let Combination { stage, behavior, supervision, .. } = combination;
+        let (is_run, restarted) = (combination.is_run(), supervision == Supervision::RestartedSidecar);
         let fault_at = stage.random_time(rng);
         let simultaneous = stage == Stage::Serving || rng.one_in(2);
         let behavior_at = if simultaneous { fault_at } else { stage.random_time(rng) };
@@ -166,8 +201,8 @@ impl Scenario {
             combination,
             seed,
             streams: random_streams(stage, rng),
-            callers: rng.below(3) + 1,
-            disconnects: (0..rng.below(3)).map(|_| rng.millis(200, 1500)).collect(),
+            callers: if is_run { 0 } else { rng.below(3) + 1 },
+            disconnects: (0..if is_run { 0 } else { rng.below(3) }).map(|_| rng.millis(200, 1500)).collect(),
             fault_at,
             repaired_at: (!rng.one_in(3)).then(|| fault_at + rng.millis(300, 1500)),
             behavior_at,
@@ -178,6 +213,7 @@ impl Scenario {
             lingers: rng.one_in(2),
             ignores_sigint: behavior == EngineBehavior::Ignores && rng.one_in(2),
             overlaps: rng.one_in(2),
+            ends_with_outcome: is_run && rng.one_in(2),
         }
     }
 

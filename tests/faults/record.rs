@@ -1,5 +1,6 @@
 //! What the test observed of one drain.
 
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -34,7 +35,10 @@ pub(crate) struct Record {
     pub(crate) replaced: bool,
     pub(crate) restarts: usize,
     pub(crate) message: Option<Value>,
-    pub(crate) code: Option<i32>,
+    /// How the sidecar or `lameduck run` ended.
+    pub(crate) status: ExitStatus,
+    /// When `lameduck run` ended.
+    pub(crate) run_ended_at: Option<Duration>,
     /// The log of the last sidecar.
     pub(crate) log: Vec<String>,
 }

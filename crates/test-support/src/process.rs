@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -43,12 +43,13 @@ impl KillOnDrop {
 
     /// Waits until it exits; `None` if a signal killed it.
     pub fn exit_code(&mut self) -> Option<i32> {
-        let mut status = None;
-        wait_until(|| {
-            status = self.0.try_wait().expect("the child can be waited for");
-            status.is_some()
-        });
-        status.and_then(|status| status.code())
+        self.exit_status().code()
+    }
+
+    /// Waits until it exits.
+    pub fn exit_status(&mut self) -> ExitStatus {
+        wait_until(|| !self.is_running());
+        self.0.wait().expect("the child can be waited for")
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
@@ -143,7 +143,11 @@ impl SidecarEnv {
 
     /// Starts this command of a sidecar, and waits for nothing.
     pub fn spawn_command(&self, mut command: Command) -> Sidecar {
-        let mut child = command.stdin(Stdio::null()).spawn().expect("the sidecar starts");
+        self.watch(command.stdin(Stdio::null()).spawn().expect("the sidecar starts"))
+    }
+
+    /// Collects the log of this running `lameduck` if its stderr is a pipe.
+    pub fn watch(&self, mut child: Child) -> Sidecar {
         let (sender, lines) = channel();
         if let Some(stderr) = child.stderr.take() {
             thread::spawn(move || {
@@ -296,5 +300,10 @@ impl Sidecar {
     /// Waits until it exits; `None` if a signal killed it.
     pub fn exit_code(&mut self) -> Option<i32> {
         self.process.exit_code()
+    }
+
+    /// Waits until it exits.
+    pub fn exit_status(&mut self) -> ExitStatus {
+        self.process.exit_status()
     }
 }
