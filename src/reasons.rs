@@ -222,9 +222,9 @@ fn one_line(text: &str) -> String {
 #[must_use]
 pub const fn not_cancelled(reason: NotCancelled) -> &'static str {
     match reason {
-        NotCancelled::NoDrain => "there is no drain: the pod is serving",
+        NotCancelled::NoDrain => "there is no drain",
         NotCancelled::PodIsStopping => {
-            "the pod is being stopped: only a drain that `lameduck drain` has started can be cancelled, and only until \
+            "a stop has been requested: only a drain that `lameduck drain` has started can be cancelled, and only until \
              the hook or SIGTERM joins it"
         }
         NotCancelled::Signalled => "the signal has already been sent to the target",

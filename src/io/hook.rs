@@ -200,7 +200,7 @@ async fn cancel(request: &HttpRequest<Incoming>, client: &Client, state: &Server
         return text(StatusCode::FORBIDDEN, "the header `Authorization: Bearer …` with the token is missing or wrong");
     }
     match query(&state.queue, Request::Cancel).await {
-        Some(HookReply::Cancelled) => text(StatusCode::OK, "the drain was cancelled: the pod is serving again"),
+        Some(HookReply::Cancelled) => text(StatusCode::OK, "the drain was cancelled: new streams are accepted again"),
         Some(HookReply::NotCancelled(reason)) => text(StatusCode::CONFLICT, reason),
         Some(HookReply::Finished(_) | HookReply::TooManyUnauthorized) | None => shutting_down(),
     }
