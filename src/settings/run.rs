@@ -60,7 +60,7 @@ pub fn scope_env_vars(run: Command) -> Command {
     run.mut_arg("grace_period", |arg| {
         arg.help(
             "The time between the stop signal and SIGKILL: stop_grace_period (Compose), --stop-timeout (Docker, Podman), \
-             kill_timeout (Nomad), TimeoutStopSec (systemd). A wrong one cuts calls [required]",
+             kill_timeout (Nomad), TimeoutStopSec (systemd). A value that is too long cuts streams [required]",
         )
     })
     .mut_arg("listen", |arg| {

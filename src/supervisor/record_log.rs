@@ -53,6 +53,9 @@ pub(super) fn log_provisional(report: &OutcomeReport, reason: RecordReason) {
             "the hook caller has disconnected before the drain was over: the grace period may have been shortened, and \
              the containers may be killed soon; the record so far"
         ),
+        RecordReason::LaterStreams => {
+            log_record!(warn, report, "streams that were opened after the drain were cut; the corrected record");
+        }
         RecordReason::Exit => {
             log_record!(warn, report, "exiting while streams may still be open; the record so far");
         }

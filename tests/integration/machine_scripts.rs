@@ -2,6 +2,7 @@
 
 mod after_signal;
 mod cancellation;
+mod child;
 mod counting;
 mod drain_sequence;
 mod exits;

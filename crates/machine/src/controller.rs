@@ -6,11 +6,11 @@
 use crate::account::Account;
 use crate::drain::Drain;
 use crate::drain_record::{DrainRecord, TargetEnd};
-use crate::drain_state::{DrainState, FinishedDrain};
+use crate::drain_state::DrainState;
 use crate::history::History;
 use crate::hook_callers::HookCallers;
 use crate::incarnation::IncarnationState;
-use crate::io::{Action, Actions, CallKind, CallerId, Input, Poll, PollRequest, RecordReason, Reply};
+use crate::io::{Action, Actions, Input, Poll, PollRequest, RecordReason, Reply};
 use crate::policy::Policy;
 use crate::poll_schedule::PollSchedule;
 use crate::recorder::Recorder;
@@ -23,6 +23,7 @@ use crate::target_tracker::{Target, TargetTracker};
 use crate::time::Time;
 use crate::warnings::Warning;
 
+mod requests;
 mod target_events;
 mod views;
 
@@ -104,10 +105,11 @@ impl Controller {
                 }
             }
             Input::Sigterm | Input::Interrupt => {
-                self.target.child.request_stop(self.now, input == Input::Interrupt);
-                self.recorder().write(RecordReason::Sigterm);
+                let is_first = self.recorder().request_stop(input == Input::Interrupt);
                 if self.shutdown.on_sigterm(&self.policy, &self.drain, self.now) {
                     self.start_drain(Trigger::Sigterm, self.now);
+                } else if is_first {
+                    self.recorder().join_stop();
                 }
             }
             Input::ChildEnded { may_leave_target } => self.target.child.end(self.now, may_leave_target),
@@ -151,43 +153,6 @@ impl Controller {
             self.target.child.timeout(self.now, &self.policy.times).filter(|_| self.policy.is_parent()),
         ];
         timeouts.into_iter().flatten().fold(self.next_poll_at(), Time::min)
-    }
-
-    // === callers ===
-
-    fn on_call(&mut self, caller: CallerId, kind: CallKind, at: Time) {
-        let ended = self.target.target().is_some_and(|target| !target.is_alive());
-        let ever_answered = self.incarnation.sources.ever_answered();
-        let reopens = |finished: &FinishedDrain| finished.can_reopen(ended, ever_answered);
-        let Some(trigger) = kind.trigger() else {
-            if let Some(finished) = self.drain.finished().filter(|finished| !reopens(finished)) {
-                self.actions.push(Action::Reply(caller, Reply::Finished(finished.result)));
-            } else {
-                let record = DrainRecord::new(self.history.new_id(), self.incarnation.sources.streams());
-                let drain = Drain::begin_unauthorized_wait(self.now, &self.policy.times, record);
-                self.callers.hold(caller, drain, &mut self.actions);
-            }
-            return;
-        };
-        let first_hook = self.callers.add(caller, trigger);
-        match &mut self.drain {
-            DrainState::Serving => self.start_drain(trigger, at),
-            DrainState::Active(drain) if first_hook => {
-                if drain.on_hook(at, &self.policy.times) {
-                    self.drain.save(&self.target, &mut self.actions);
-                }
-            }
-            DrainState::Active(_) => {}
-            DrainState::Finished(finished) if trigger == Trigger::Hook && reopens(finished) => {
-                self.drain.reopen(self.now, at, &self.policy.times);
-                self.drain.save(&self.target, &mut self.actions);
-                self.history.last_result = None;
-                self.recorder().write(RecordReason::Started);
-            }
-            DrainState::Finished(finished) => {
-                self.callers.release(Reply::Finished(finished.result), &mut self.actions);
-            }
-        }
     }
 
     const fn recorder(&mut self) -> Recorder<'_> {

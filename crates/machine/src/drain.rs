@@ -90,7 +90,7 @@ impl Drain {
 
     /// Records the call of a hook, and restarts the budget. Returns whether this has changed the drain.
     pub fn on_hook(&mut self, called_at: Time, times: &DrainTimes) -> bool {
-        let is_moved = self.rebase(called_at, times);
+        let is_moved = self.restart_budget(called_at, times);
         self.record.on_hook() || is_moved
     }
 
@@ -98,7 +98,7 @@ impl Drain {
     ///
     /// A shortened deadline stays: the grace period for the second call is the shorter one, too. Returns whether the
     /// deadline has changed.
-    fn rebase(&mut self, called_at: Time, times: &DrainTimes) -> bool {
+    pub fn restart_budget(&mut self, called_at: Time, times: &DrainTimes) -> bool {
         let deadline = called_at + times.budget();
         let is_shortened = self.record.warnings.contains(Warning::DeadlineShortened);
         let deadline = if is_shortened { deadline.min(self.deadline) } else { deadline };
@@ -122,7 +122,7 @@ impl Drain {
 
     /// Continues with a new deadline. The target has been signalled already, so there is no lame duck.
     pub fn reopen(&mut self, now: Time, called_at: Time, times: &DrainTimes) {
-        self.rebase(called_at, times);
+        self.restart_budget(called_at, times);
         self.stage = Stage::Draining { since: now, zero: None };
     }
 

@@ -201,6 +201,13 @@ impl DrainState {
         }
     }
 
+    /// Adds streams that were cut after a finished drain to its result, and returns it. An unknown number stays unknown.
+    pub fn add_stragglers(&mut self, streams: u64) -> Option<DrainResult> {
+        let Self::Finished(finished) = self else { return None };
+        finished.result.stragglers = finished.result.stragglers.map(|known| known + streams);
+        Some(finished.result)
+    }
+
     /// Discards the drain: the pod serves again.
     pub fn clear(&mut self, actions: &mut Actions) {
         if !self.is_serving() {

@@ -175,6 +175,8 @@ pub enum RecordReason {
     Sigterm,
     /// The last hook caller has disconnected.
     HookDisconnected,
+    /// The child of `lameduck run` has ended with streams that were opened after the drain.
+    LaterStreams,
     /// This process exits.
     Exit,
 }

@@ -125,6 +125,37 @@ impl Recorder<'_> {
         true
     }
 
+    /// Records a request to stop, and returns whether it is the first for a child.
+    pub fn request_stop(&mut self, is_interrupt: bool) -> bool {
+        let is_first = self.policy.is_parent() && !self.target.child.is_stopping();
+        self.target.child.request_stop(self.now, is_interrupt);
+        self.write(RecordReason::Sigterm);
+        is_first
+    }
+
+    /// The first stop of a child has come during a user's drain, or after it: the drain gets the whole grace period of the
+    /// stop. A finished drain continues if there may be streams.
+    pub fn join_stop(&mut self) {
+        let may_have_streams = self.target.alive().is_some() && self.incarnation.sources.streams() != Some(0);
+        match &mut self.drain {
+            DrainState::Active(drain) => {
+                if drain.restart_budget(self.now, &self.policy.times) {
+                    self.drain.save(self.target, self.actions);
+                }
+            }
+            DrainState::Finished(_) if may_have_streams => self.reopen(self.now),
+            DrainState::Finished(_) | DrainState::Serving => {}
+        }
+    }
+
+    /// Continues a finished drain until a new deadline.
+    pub fn reopen(&mut self, called_at: Time) {
+        self.drain.reopen(self.now, called_at, &self.policy.times);
+        self.drain.save(self.target, self.actions);
+        self.history.last_result = None;
+        self.write(RecordReason::Started);
+    }
+
     /// Shortens the deadline of the drain in progress, if it is later than that.
     pub fn shorten_deadline(&mut self, remaining: Duration) {
         if self.drain.active_mut().is_some_and(|drain| drain.shorten(self.now, remaining)) {
@@ -139,12 +170,6 @@ impl Recorder<'_> {
             self.drain.clear(self.actions);
             self.history.record = None;
         }
-    }
-
-    /// Discards a finished drain whose target evidently keeps running.
-    fn resume_serving(&mut self) {
-        self.clear();
-        self.target.forget_ended();
     }
 
     /// The outcome of a drain that the child of `lameduck run` ends early: see `Child::early_outcome`.
@@ -169,7 +194,8 @@ impl Recorder<'_> {
             self.actions.push(Action::KillTarget(incarnation));
         }
         if !is_stopping && is_due(resumes_at) {
-            self.resume_serving();
+            self.clear();
+            self.target.forget_ended();
         }
     }
 
@@ -205,6 +231,13 @@ impl Recorder<'_> {
         self.actions.push(Action::TargetEnded(ended));
         if new > 0 {
             self.actions.push(Action::CountStragglers(new));
+        }
+        // The exit code of `lameduck run` stands for the whole stop, and not only for its drain. A hook has been answered
+        // with the result of the drain, which does not change any more.
+        let is_corrected = new > 0 && self.policy.is_parent();
+        if let Some(result) = is_corrected.then(|| self.drain.add_stragglers(new)).flatten() {
+            self.history.on_result(result);
+            self.history.write_provisional(result, RecordReason::LaterStreams, self.actions);
         }
     }
 

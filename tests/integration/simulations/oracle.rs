@@ -77,6 +77,15 @@ pub(crate) struct Oracle {
     child: Child,
 }
 
+impl Drain {
+    /// A finished drain continues.
+    fn reopen(&mut self, now: Time, deadline: Time) {
+        self.deadline = if self.shortened { deadline.min(self.deadline) } else { deadline };
+        (self.evaluated_from, self.unready_from) = (now, now);
+        (self.finished, self.reported) = (None, false);
+    }
+}
+
 impl Oracle {
     pub(crate) fn new(policy: Policy) -> Self {
         let readings = Readings::new(&policy);
@@ -146,18 +155,18 @@ impl Oracle {
                 drain.deadline = if drain.shortened { deadline.min(drain.deadline) } else { deadline };
                 self.records.hook_disconnected = false;
             }
-            Some(drain @ Drain { finished: Some(_), .. }) if reopens => {
-                *drain = Drain {
-                    deadline: if drain.shortened { deadline.min(drain.deadline) } else { deadline },
-                    evaluated_from: now,
-                    unready_from: now,
-                    finished: None,
-                    reported: false,
-                    ..drain.clone()
-                };
-            }
+            Some(drain @ Drain { finished: Some(_), .. }) if reopens => drain.reopen(now, deadline),
             Some(_) => {}
         }
+    }
+
+    /// The first stop of the child reopens a finished drain if there are streams.
+    fn reopen_by_stop(&mut self) {
+        if let (Some(drain @ Drain { finished: Some(_), .. }), Some(at)) = (&mut self.drain, self.child.may_reopen_at) {
+            assert!(self.exit_status.is_none(), "a drain continues without a target");
+            drain.reopen(at, at + self.policy.times.budget());
+        }
+        self.child.may_reopen_at = None;
     }
 
     /// Whether a hook reopens a finished drain.

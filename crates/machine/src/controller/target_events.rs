@@ -41,7 +41,10 @@ impl Controller {
             }
         } else {
             self.target.track(found, &mut self.actions);
-            self.recorder().clear();
+            // A stop of the child is not taken back, even if the child is found only after its drain.
+            if !(self.policy.is_parent() && self.target.child.is_stopping()) {
+                self.recorder().clear();
+            }
             self.reset_incarnation();
             self.callers.invalidate_zeros();
         }

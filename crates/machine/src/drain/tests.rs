@@ -121,9 +121,9 @@ fn only_idle_streams_end_drain_unless_exit_is_awaited() {
 }
 
 #[test]
-fn rebase_and_reopen_grant_the_whole_budget() {
+fn restart_and_reopen_grant_the_whole_budget() {
     let mut drain = drain();
-    drain.rebase(at(120), &times(60));
+    drain.restart_budget(at(120), &times(60));
     assert_eq!(drain.deadline, at(175));
     drain.reopen(at(181), at(180), &times(60));
     assert_eq!((drain.deadline, drain.draining_since()), (at(235), Some(at(181))));
@@ -136,7 +136,7 @@ fn shortened_deadline_is_never_extended_again() {
     assert_eq!((drain.deadline, drain.record.warnings), (at(155), Warnings::default()));
     assert!(drain.shorten(at(110), Duration::from_secs(20)));
     assert!(!drain.shorten(at(110), Duration::from_secs(30)));
-    drain.rebase(at(111), &times(60));
+    drain.restart_budget(at(111), &times(60));
     assert_eq!(drain.deadline, at(130));
     assert!(drain.record.warnings.contains(Warning::DeadlineShortened));
     drain.reopen(at(132), at(132), &times(60));

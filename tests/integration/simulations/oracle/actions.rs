@@ -61,6 +61,9 @@ impl Oracle {
     }
 
     fn on_save(&mut self, saved: &SavedDrain) {
+        if saved.finished.is_none() {
+            self.reopen_by_stop();
+        }
         let drain = self.drain.as_ref().expect("only a drain is saved");
         assert_eq!((saved.started_at, saved.deadline), (drain.started_at, drain.deadline));
         self.records.on_save(saved);

@@ -13,14 +13,32 @@ pub(super) struct Child {
     pub(super) interrupts: u32,
     sent: Option<ChildSignal>,
     pub(super) ended: bool,
+    /// When the first stop came after a finished drain, which may continue then.
+    pub(super) may_reopen_at: Option<Time>,
 }
 
 impl Oracle {
     /// A stop is requested, perhaps by Ctrl-C.
     pub(crate) fn stop(&mut self, now: Time, interrupt: bool) {
+        let is_first = self.child.stop_requested_at.is_none();
+        if is_first && self.policy.is_parent() {
+            self.join_drain(now);
+        }
         self.sigterm(now);
         self.child.stop_requested_at.get_or_insert(now);
         self.child.interrupts += u32::from(interrupt);
+    }
+
+    /// The drain of a user gets the whole grace period of the stop.
+    fn join_drain(&mut self, now: Time) {
+        let deadline = now + self.policy.times.budget();
+        match &mut self.drain {
+            Some(drain @ super::Drain { finished: None, .. }) => {
+                drain.deadline = if drain.shortened { deadline.min(drain.deadline) } else { deadline };
+            }
+            Some(_) => self.child.may_reopen_at = Some(now),
+            None => {}
+        }
     }
 
     pub(super) fn on_child_signal(&mut self, now: Time, signal: ChildSignal) {

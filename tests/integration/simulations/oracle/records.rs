@@ -76,6 +76,9 @@ impl Records {
 impl Oracle {
     /// A record is written before its drain is over, and never after that.
     pub(super) fn on_record(&mut self, now: Time, record: &DrainResult, reason: RecordReason) {
+        if reason == RecordReason::LaterStreams {
+            return self.on_later_streams(record);
+        }
         assert_eq!(record.outcome, Outcome::Interrupted);
         if let Some(drain) = &self.drain {
             assert!(drain.finished.is_none(), "a final record is overwritten");
@@ -89,6 +92,16 @@ impl Oracle {
             assert!(self.records.record.is_none_or(|last| last.id == record.id), "the record has another id");
         }
         self.records.hook_disconnected |= reason == RecordReason::HookDisconnected;
+        self.records.record = Some(*record);
+    }
+
+    /// Streams that were opened after the drain are added to the record of `lameduck run`.
+    fn on_later_streams(&mut self, record: &DrainResult) {
+        assert!(self.policy.is_parent(), "the record of a hook that was answered has changed");
+        let (_, result) = self.drain.as_mut().and_then(|drain| drain.finished.as_mut()).expect("a finished drain");
+        assert!(record.stragglers.is_none() || record.stragglers > result.stragglers, "{record:?} after {result:?}");
+        assert_eq!(DrainResult { stragglers: result.stragglers, ..*record }, *result);
+        *result = *record;
         self.records.record = Some(*record);
     }
 
