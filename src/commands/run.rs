@@ -19,9 +19,10 @@ use crate::queue::Event;
 use crate::settings::Settings;
 use crate::settings::run::{ExitCodeSource, RunArgs};
 use crate::supervisor::Supervisor;
+use lameduck_machine::drain_times::DrainTimes;
 use lameduck_machine::policy::{Policy, SigtermPolicy};
 use lameduck_machine::result::ExitStatus;
-use lameduck_machine::snapshot::Phase;
+use lameduck_machine::snapshot::{Phase, Snapshot};
 
 use self::end::{end_group, end_like};
 use self::signals::SignalPlan;
@@ -91,10 +92,17 @@ async fn supervise(args: &RunArgs, settings: Settings) -> Result<RunEnd, Command
         server.abort();
         slots.wait_until_free(FLUSH_TIMEOUT).await;
     }
-    let status = end_group(&child, settings.times.exit_margin).await;
+    let status = end_what_is_left(&child, &clock, &settings.times, &last).await;
     // Without a drain, there is no outcome.
     let has_outcome = args.exit_code == ExitCodeSource::Outcome && last.phase != Phase::Serving;
     Ok(if has_outcome { RunEnd::Outcome(exit(&last)) } else { RunEnd::Command(status) })
+}
+
+/// Ends what the command has left, within the exit margin and before the supervisor of this process would kill it.
+async fn end_what_is_left(child: &Child, clock: &Clock, times: &DrainTimes, last: &Snapshot) -> ExitStatus {
+    let until = clock.now() + times.exit_margin;
+    let kill_at = last.drain.and_then(|drain| drain.stop_until).map(|end| end - times.kill_lead());
+    end_group(child, clock, kill_at.map_or(until, |at| at.min(until)), kill_at.is_some()).await
 }
 
 /// Informs the service manager that has started this process, if there is one.

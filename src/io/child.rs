@@ -7,6 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -16,6 +17,8 @@ use rustix::process::{
     Pid, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, WaitStatus, getpgid, getpid, getppid, getsid, kill_process,
     kill_process_group, set_child_subreaper, test_kill_process_group, wait, waitid,
 };
+
+use signal_hook::consts::SIGCHLD;
 
 use crate::io::liveness::stat_of;
 use crate::io::target_signal::TargetSignal;
@@ -53,6 +56,8 @@ impl Child {
     /// # Errors
     /// Fails if no process can be started. Whether the command itself can be executed is known only later.
     pub fn spawn(command: &[OsString]) -> io::Result<Self> {
+        // Where SIGCHLD is ignored, the kernel reaps every child, and nobody learns its status. A handler ends that.
+        signal_hook::flag::register(SIGCHLD, Arc::new(AtomicBool::new(false)))?;
         // Orphans of the child become children of this process, as they do if it is PID 1.
         set_child_subreaper(Some(getpid()))?;
         // Searches already see the name of the command.
@@ -134,6 +139,7 @@ impl Child {
                     child.reap_other(&mut on_event);
                 }
             }
+            child.end_unseen(&mut on_event);
         })?;
         Ok(())
     }
@@ -175,6 +181,17 @@ impl Child {
         *self.lock() = Some(status);
         on_event(ChildEvent::Ended(status));
         on_event(ChildEvent::Reaped { leaves_others: has_children() });
+    }
+
+    /// Handles an end whose status something else has taken: this process has no child any more.
+    fn end_unseen(&self, on_event: &mut impl FnMut(ChildEvent)) {
+        let mut status = self.lock();
+        if status.is_none() {
+            *status = Some(ExitStatus::Unknown);
+            drop(status);
+            on_event(ChildEvent::Ended(ExitStatus::Unknown));
+            on_event(ChildEvent::Reaped { leaves_others: false });
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<ExitStatus>> {

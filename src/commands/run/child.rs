@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
+use nix::sys::signal::Signal;
 use rustix::io::Errno;
 use rustix::process::{Pid, kill_process};
 use tokio::sync::mpsc;
@@ -41,10 +42,7 @@ pub(super) fn start(
     let incarnation = Incarnation { pid: child.pid(), started };
     let queue = queue.clone();
     let on_event = move |event| match event {
-        ChildEvent::Stopped(signal) => {
-            let signal = Nullable(TargetSignal::from_number(signal).map(TargetSignal::as_str));
-            warn!(?signal, "the command is stopped; it continues with SIGCONT");
-        }
+        ChildEvent::Stopped(signal) => log_stopped(signal),
         ChildEvent::Ended(status) => {
             log_end(status);
             let _ = queue.blocking_send(Event::Input(Input::Exited(incarnation, status)));
@@ -73,8 +71,7 @@ pub(super) fn signal(child: &Child, action: Action) -> Option<ActionResult> {
         ChildSignal::Terminate if has_ended => (TargetSignal::TERM, signal_descendants(TargetSignal::TERM)),
         ChildSignal::Kill if has_ended => (TargetSignal::KILL, signal_descendants(TargetSignal::KILL)),
         ChildSignal::Terminate => (TargetSignal::TERM, terminate(child)),
-        // What the command has started would otherwise live on.
-        ChildSignal::Kill => (TargetSignal::KILL, child.signal_group(TargetSignal::KILL)),
+        ChildSignal::Kill => (TargetSignal::KILL, kill(child)),
     };
     match result {
         Ok(()) => info!(signal = signal.as_str(), "signal sent to the command"),
@@ -93,11 +90,32 @@ fn terminate(child: &Child) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Kills the command, and what it has started: that would otherwise live on. The command may have left its process group.
+fn kill(child: &Child) -> Result<(), Errno> {
+    let killed = child.signal(TargetSignal::KILL);
+    killed.or(child.signal_group(TargetSignal::KILL))
+}
+
 /// Sends a signal to what a command has left that has ended.
 fn signal_descendants(signal: TargetSignal) -> Result<(), Errno> {
     let pids = descendants().into_iter().filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
     let reached = pids.filter(|pid| kill_process(*pid, signal.raw()).is_ok()).count();
     if reached > 0 { Ok(()) } else { Err(Errno::SRCH) }
+}
+
+/// Without the terminal, a command that uses it is stopped again after each SIGCONT.
+fn log_stopped(signal: i32) {
+    let uses_terminal = [Signal::SIGTTIN as i32, Signal::SIGTTOU as i32].contains(&signal);
+    let signal = Nullable(TargetSignal::from_number(signal).map(TargetSignal::as_str));
+    if uses_terminal {
+        warn!(
+            ?signal,
+            "the command is stopped, because it has used the terminal, which only lameduck may: redirect the command's \
+             input and output, or start lameduck without a terminal"
+        );
+    } else {
+        warn!(?signal, "the command is stopped; it continues with SIGCONT");
+    }
 }
 
 fn log_end(status: ExitStatus) {

@@ -8,15 +8,17 @@ use tracing::warn;
 
 use crate::commands::Exit;
 use crate::io::child::{Child, is_init};
+use crate::io::clock::Clock;
 use crate::io::target_signal::TargetSignal;
 use lameduck_machine::result::ExitStatus;
+use lameduck_machine::time::Time;
 
 /// How often it is checked whether processes have ended. There is no event for the end of a process group.
 const CHECK_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Sends SIGTERM to what is left of the command's process group, and waits at most this long for its end. Returns how the
-/// command ended.
-pub(super) async fn end_group(child: &Child, limit: Duration) -> ExitStatus {
+/// Sends SIGTERM to what is left of the command's process group, and waits at most until this time for its end. Then it is
+/// killed if that is the end of a stop. Returns how the command ended.
+pub(super) async fn end_group(child: &Child, clock: &Clock, until: Time, kills: bool) -> ExitStatus {
     let status = loop {
         if let Some(status) = child.status() {
             break status;
@@ -24,12 +26,15 @@ pub(super) async fn end_group(child: &Child, limit: Duration) -> ExitStatus {
         tokio::time::sleep(CHECK_INTERVAL).await;
     };
     if child.signal_group(TargetSignal::TERM).is_ok() {
-        let mut waited = Duration::ZERO;
-        while child.has_group() && waited < limit {
+        // A stopped process could not act on SIGTERM.
+        let _ = child.signal_group(TargetSignal::CONT);
+        while child.has_group() && clock.now() < until {
             tokio::time::sleep(CHECK_INTERVAL).await;
-            waited += CHECK_INTERVAL;
         }
-        if child.has_group() {
+        if child.has_group() && kills {
+            warn!("processes that the command has started do not end on SIGTERM; killing them");
+            let _ = child.signal_group(TargetSignal::KILL);
+        } else if child.has_group() {
             warn!("processes that the command has started do not end on SIGTERM; exiting without them");
         }
     }

@@ -22,7 +22,7 @@ const EXTEND_INTERVAL: Duration = Duration::from_secs(10);
 const EXTENSION: Duration = Duration::from_secs(30);
 
 /// What the service manager has been told.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Notices {
     ready: bool,
     stopping: bool,
@@ -102,10 +102,12 @@ pub(super) async fn inform(manager: ServiceManager, clock: Clock, queue: mpsc::S
             return;
         }
         let Ok(state) = state.await else { return };
-        let mut lines = notices.due(&state);
+        let mut sent = notices.clone();
+        let mut lines = sent.due(&state);
         let half = manager.watchdog.map(|watchdog| watchdog / 2);
-        if half.is_some_and(|half| watched_at.is_none_or(|at| state.now >= at + half.saturating_sub(interval))) {
-            watched_at = Some(state.now);
+        let is_watched =
+            half.is_some_and(|half| watched_at.is_none_or(|at| state.now >= at + half.saturating_sub(interval)));
+        if is_watched {
             lines.push("WATCHDOG=1".to_owned());
         }
         if !lines.is_empty() {
@@ -114,6 +116,11 @@ pub(super) async fn inform(manager: ServiceManager, clock: Clock, queue: mpsc::S
                 warn!(%error, "cannot send messages to the service manager (NOTIFY_SOCKET)");
             }
             is_heard = result.is_ok();
+            if is_heard {
+                // What could not be sent stays due.
+                notices = sent;
+                watched_at = is_watched.then_some(state.now).or(watched_at);
+            }
         }
         let wake = clock.instant(state.now + interval);
         tokio::time::sleep_until(wake).await;

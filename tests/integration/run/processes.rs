@@ -3,6 +3,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -71,6 +72,43 @@ fn processes_that_ignore_sigterm_do_not_hold_lameduck() {
     assert!(run.logged("do not end on SIGTERM").is_some());
     let group = run.log()[0]["pid"].as_i64().unwrap();
     kill(Pid::from_raw(-i32::try_from(group).unwrap()), Signal::SIGKILL).unwrap();
+}
+
+#[test]
+fn processes_that_ignore_sigterm_are_killed_at_the_end_of_a_stop() {
+    let fixture = Fixture::with_streams(0);
+    let script = leave(&fixture.env, "trap '' TERM", "exec sleep 600");
+    let script =
+        format!("trap : INT; trap 'exit 4' TERM\n{}", script.replace("exit 4", "while :; do sleep 0.05; done"));
+    let args = ["--grace-period", "4s", "--exit-margin", "1s", "--lame-duck", "100ms", "--quiet-period", "200ms"];
+    let mut run = fixture.env.start_script(&args, &script);
+    run.wait_for_ready();
+    let group = i32::try_from(run.wait_for_log("command started")["pid"].as_i64().unwrap()).unwrap();
+    run.signal(Signal::SIGTERM);
+    assert_eq!(run.exit_code(), Some(4), "{}", run.log_text());
+    assert!(run.logged("do not end on SIGTERM; killing them").is_some(), "{}", run.log_text());
+    wait_until(|| kill(Pid::from_raw(-group), None) == Err(Errno::ESRCH));
+}
+
+#[test]
+fn command_that_has_left_its_process_group_is_killed_at_the_end_of_the_grace_period() {
+    let fixture = Fixture::with_streams(1);
+    let script = "exec perl -e '$SIG{TERM} = $SIG{INT} = sub {}; setpgrp(0, getpgrp(getppid())); $| = 1; print \"ready\\n\"; \
+                  sleep 1 while 1'";
+    let args = ["--grace-period", "4s", "--exit-margin", "1s", "--lame-duck", "100ms", "--quiet-period", "200ms"];
+    let mut run = fixture.env.start_script(&args, script);
+    run.wait_for_ready();
+    run.signal(Signal::SIGTERM);
+    assert_eq!(run.exit_code(), None, "it dies of SIGKILL, as the command");
+    assert!(run.logged("a signal has killed the command").is_some(), "{}", run.log_text());
+}
+
+#[test]
+fn end_of_the_command_is_seen_although_sigchld_was_ignored() {
+    let env = SidecarEnv::new("http://127.0.0.1:1/metrics");
+    let mut command = env.run_command_by(Command::new("env"), &["--ignore-signal=CHLD"]);
+    let output = command.args(["--grace-period", "10m", "--", "sh", "-c", "exit 3"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

@@ -57,6 +57,21 @@ impl Manager {
     }
 }
 
+#[test]
+fn message_that_could_not_be_sent_is_sent_later() {
+    let fixture = Fixture::with_streams(0);
+    let path = fixture.env.dir.join("notify");
+    let mut command = fixture.env.run_command();
+    command.env("NOTIFY_SOCKET", &path).args(TIMES).args(["--", "sh", "-c", SCRIPT]);
+    let mut run = fixture.env.spawn_run(command);
+    run.program.wait_for("ready");
+    run.wait_for_ready();
+    run.wait_for_log("cannot send messages to the service manager");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(TIMEOUT)).unwrap();
+    Manager { socket, lines: Vec::new(), unread: VecDeque::new() }.wait_for("READY=1");
+}
+
 const TIMES: [&str; 6] = ["--grace-period", "20m", "--lame-duck", "100ms", "--quiet-period", "200ms"];
 
 #[test]

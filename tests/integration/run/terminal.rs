@@ -108,6 +108,9 @@ fn command_does_not_read_the_terminal() {
 fn command_that_reads_the_terminal_anyway_is_stopped_and_that_is_logged() {
     let fixture = Fixture::with_streams(0);
     let session = Session::start(&fixture.env, &QUICK_TIMES, &["sh", "-c", "read -r line </dev/tty"]);
-    let line = session.wait_for_log("the command is stopped; it continues with SIGCONT");
+    let line = session.wait_for_log(
+        "the command is stopped, because it has used the terminal, which only lameduck may: redirect the command's input \
+         and output, or start lameduck without a terminal",
+    );
     assert_eq!(line["signal"], "SIGTTIN");
 }
