@@ -112,7 +112,7 @@ impl Controller {
             Input::Polled { uid, requested_at, status } => self.on_polled(&uid, requested_at, status),
             Input::Written(uid, result) => self.on_written(&uid, &result),
             Input::DeadlineSent(uid, reply) => self.on_deadline_sent(&uid, reply),
-            Input::Recorded(key, is_new) => self.history.on_recorded(self.now, &key, is_new),
+            Input::Recorded(key, result) => self.history.on_recorded(self.now, &key, result),
             Input::LeaseRead(lease) => {
                 let write = self.leadership.on_read(self.now, lease);
                 self.actions.extend(write);
@@ -294,7 +294,7 @@ impl Controller {
             self.plan.postpone(self.now);
         }
         let leaves_nothing = !is_leader || (self.plan.leaves_nothing() && self.history.is_recorded());
-        if self.life == Life::Stopping && leaves_nothing {
+        if self.life == Life::Stopping && leaves_nothing && !self.leadership.is_writing() {
             self.life = Life::Stopped;
             self.actions.extend(self.leadership.release(self.now));
         }

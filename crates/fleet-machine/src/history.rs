@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use lameduck_machine::time::Time;
 
-use crate::io::{Action, Actions};
+use crate::io::{Action, Actions, RecordResult};
 use crate::pod::{Owner, PodRef};
 use crate::report::{DrainKey, DrainReport, Finding, FleetOutcome};
 
@@ -17,6 +17,9 @@ pub const MAX_OUTCOMES: usize = 1000;
 
 /// How many workloads have counters.
 const MAX_WORKLOADS: usize = 5000;
+
+/// How long to wait after the API server did not answer.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long a standby keeps a drain that the leader should record. The API server forgets Events after an hour, and then
 /// does not know any more that the leader has done so.
@@ -50,10 +53,19 @@ pub struct History {
     since: Time,
     outcomes: VecDeque<DrainReport>,
     /// Not recorded yet.
-    pending: VecDeque<DrainReport>,
+    pending: VecDeque<PendingReport>,
+    /// When the next drain may be recorded.
+    record_at: Time,
     /// Being recorded.
     recording: BTreeMap<DrainKey, DrainReport>,
     workloads: BTreeMap<Workload, (Time, Counters)>,
+}
+
+/// A drain that is not recorded yet.
+#[derive(Clone, Debug)]
+struct PendingReport {
+    report: DrainReport,
+    is_first: bool,
 }
 
 impl History {
@@ -64,6 +76,7 @@ impl History {
             since: now,
             outcomes: VecDeque::new(),
             pending: VecDeque::new(),
+            record_at: now,
             recording: BTreeMap::new(),
             workloads: BTreeMap::new(),
         }
@@ -122,31 +135,50 @@ impl History {
             self.since = self.outcomes.front().map_or(now, |oldest| oldest.seen_at);
         }
         self.outcomes.push_back(report.clone());
+        self.add_pending(PendingReport { report, is_first: true });
+    }
+
+    fn add_pending(&mut self, pending: PendingReport) {
         if self.pending.len() == MAX_OUTCOMES {
             self.pending.pop_front();
         }
-        self.pending.push_back(report);
+        self.pending.push_back(pending);
     }
 
     /// Records what is not recorded, if this replica is the leader.
     pub fn advance(&mut self, now: Time, is_leader: bool, actions: &mut Actions) {
         if !is_leader {
-            self.pending.retain(|report| now.since(report.seen_at) < MAX_STANDBY_AGE);
+            self.pending.retain(|pending| now.since(pending.report.seen_at) < MAX_STANDBY_AGE);
             return;
         }
-        for report in self.pending.drain(..) {
-            actions.push(Action::Record(Box::new(report.clone())));
+        if now < self.record_at {
+            return;
+        }
+        for PendingReport { report, is_first } in self.pending.drain(..) {
+            actions.push(Action::Record { report: Box::new(report.clone()), is_first });
             self.recording.insert(report.key.clone(), report);
         }
     }
 
-    /// Takes the result of recording a drain: counts it if no replica had recorded it.
-    pub fn on_recorded(&mut self, now: Time, key: &DrainKey, is_new: bool) {
-        let Some(report) = self.recording.remove(key).filter(|_| is_new) else { return };
+    /// Takes the result of recording a drain: counts it if no replica had recorded it. If that is unknown, it is recorded
+    /// later, perhaps by another replica.
+    pub fn on_recorded(&mut self, now: Time, key: &DrainKey, result: RecordResult) {
+        let Some(report) = self.recording.remove(key) else { return };
+        match result {
+            RecordResult::New => self.count(now, &report),
+            RecordResult::Known => {}
+            RecordResult::Unavailable => {
+                self.record_at = now + RETRY_INTERVAL;
+                self.add_pending(PendingReport { report, is_first: false });
+            }
+        }
+    }
+
+    fn count(&mut self, now: Time, report: &DrainReport) {
         self.on_workload(now, &report.pod.namespace, &report.owner.workload);
         let workload = Workload { namespace: report.pod.namespace.clone(), name: report.owner.workload.clone() };
         if let Some((_, counters)) = self.workloads.get_mut(&workload) {
-            counters.count(&report);
+            counters.count(report);
         }
     }
 }
@@ -181,5 +213,45 @@ impl Counters {
             let total = self.device_time.entry(resource.clone()).or_default();
             *total = total.saturating_add(duration.saturating_mul(u32::try_from(*count).unwrap_or(u32::MAX)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pod::PodUid;
+    use crate::report::LostDrain;
+
+    fn at(seconds: u64) -> Time {
+        Time::since_boot(Duration::from_secs(seconds))
+    }
+
+    fn counted(history: &History) -> u64 {
+        history.workloads().flat_map(|(_, counters)| counters.drains).sum()
+    }
+
+    /// The key of the drain that is recorded at this time, and whether it is logged.
+    fn recorded(history: &mut History, now: Time) -> Option<(DrainKey, bool)> {
+        let mut actions = Actions::default();
+        history.advance(now, true, &mut actions);
+        let Action::Record { report, is_first } = actions.pop()? else { panic!("it only records") };
+        Some((report.key, is_first))
+    }
+
+    #[test]
+    fn drain_is_counted_when_the_api_server_has_answered() {
+        let mut history = History::new(at(0));
+        let pod = PodRef { uid: PodUid("u".into()), namespace: "n".into(), name: "p".into() };
+        let (owner, devices) = (Owner::default(), BTreeMap::new());
+        let lost = LostDrain { earlier: 0, streams_at_start: None, duration: Duration::ZERO };
+        history.add(at(0), &ReportSource { pod: &pod, owner: &owner, devices: &devices }, Finding::Lost(lost));
+        let (key, is_first) = recorded(&mut history, at(1)).unwrap();
+        assert!(is_first);
+        history.on_recorded(at(2), &key, RecordResult::Unavailable);
+        assert_eq!((counted(&history), recorded(&mut history, at(6))), (0, None));
+        let (key, is_first) = recorded(&mut history, at(7)).unwrap();
+        assert!(!is_first && !history.is_recorded());
+        history.on_recorded(at(7), &key, RecordResult::New);
+        assert!(counted(&history) == 1 && history.is_recorded());
     }
 }

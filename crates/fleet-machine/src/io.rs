@@ -38,8 +38,8 @@ pub enum Input {
     Written(PodUid, WriteResult),
     /// The result of [`Action::ShortenDeadline`].
     DeadlineSent(PodUid, DeadlineReply),
-    /// The result of [`Action::Record`]: whether no replica had recorded the drain before.
-    Recorded(DrainKey, bool),
+    /// The result of [`Action::Record`].
+    Recorded(DrainKey, RecordResult),
     /// The result of [`Action::ReadLease`]: the lease if it exists; an error if it cannot be read.
     LeaseRead(Result<Option<LeaseView>, ()>),
     /// The result of [`Action::WriteLease`]: whether it was written.
@@ -61,6 +61,17 @@ pub enum WriteResult {
     Failed,
     /// The pod does not exist any more.
     Gone,
+}
+
+/// The result of recording a drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordResult {
+    /// No replica had recorded the drain before.
+    New,
+    /// A replica has recorded it before.
+    Known,
+    /// The API server did not answer, so it is unknown whether a replica has recorded it.
+    Unavailable,
 }
 
 /// The answer of a sidecar to a shorter deadline.
@@ -131,9 +142,14 @@ pub enum Action {
         /// The end of the drain.
         drain_end: Time,
     },
-    /// Report a drain: in a log line, and as Events whose names are derived from its key, so that a second replica, or a
-    /// restarted one, finds that they exist.
-    Record(Box<DrainReport>),
+    /// Report a drain as Events whose names are derived from its key, so that a second replica, or a restarted one, finds
+    /// that they exist.
+    Record {
+        /// The drain.
+        report: Box<DrainReport>,
+        /// Whether it must be logged as well. If the result is [`RecordResult::Unavailable`], this action comes again.
+        is_first: bool,
+    },
     /// Read the lease.
     ReadLease,
     /// Write the lease, unless it has changed since it was read.

@@ -116,6 +116,12 @@ impl Leadership {
         self.step = Step::Idle { next_at: now + RETRY_PERIOD };
     }
 
+    /// Whether the lease is being written. Until that has ended, it cannot be given up.
+    #[must_use]
+    pub const fn is_writing(&self) -> bool {
+        matches!(self.step, Step::Writing { .. })
+    }
+
     /// Gives the lease up, so that another replica need not wait. Nothing more is due after that.
     pub fn release(&mut self, now: Time) -> Option<Action> {
         let is_leader = self.is_leader(now);

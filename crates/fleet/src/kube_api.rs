@@ -10,7 +10,7 @@ use k8s_openapi::api::events::v1::Event;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, Error};
 use lameduck_fleet_machine::event::EventText;
-use lameduck_fleet_machine::io::WriteResult;
+use lameduck_fleet_machine::io::{RecordResult, WriteResult};
 use lameduck_fleet_machine::pod::{ControllerRef, Key, Keys, PodRef};
 use lameduck_fleet_machine::report::DrainReport;
 use serde_json::{Map, Value, json};
@@ -20,9 +20,6 @@ use crate::pod_view::FIELD_MANAGER;
 
 /// How long a call may take.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How often an Event is tried.
-const EVENT_ATTEMPTS: u32 = 3;
 
 /// The name under which Events are reported.
 const REPORTER: &str = "lameduck-fleet";
@@ -59,20 +56,22 @@ impl KubeApi {
         }
     }
 
-    /// Creates the Events of a drain, about the pod and its owner. Returns whether no other process had created the one
-    /// about the pod; an Event that cannot be created counts as new, so that no drain is left out.
-    pub async fn record(&self, report: &DrainReport, time: &str) -> bool {
+    /// Creates the Events of a drain, about the pod and its owner. An Event that the API server refuses counts as new, so
+    /// that no drain is left out.
+    pub async fn record(&self, report: &DrainReport, time: &str) -> RecordResult {
         let text = EventText::of(report);
         let pod = json!({"apiVersion": "v1", "kind": "Pod", "namespace": report.pod.namespace,
             "name": report.pod.name, "uid": report.pod.uid.0});
         let event = self.event(&text, time, &pod, None);
-        let is_new = self.create(&report.pod, &event).await;
-        if is_new && let Some(controller) = &report.owner.controller {
+        let result = self.create(&report.pod, &event).await;
+        if result == RecordResult::New
+            && let Some(controller) = &report.owner.controller
+        {
             let owner = self.owner_of(&report.pod.namespace, controller).await;
             let event = self.event(&text, time, &owner, Some(&pod));
             self.create(&report.pod, &event).await;
         }
-        is_new
+        result
     }
 
     /// The Event about a pod, or about the owner of a pod.
@@ -89,25 +88,26 @@ impl KubeApi {
         })
     }
 
-    /// Creates an Event. Returns false if it exists.
-    async fn create(&self, pod: &PodRef, event: &Value) -> bool {
+    /// Creates an Event, unless it exists.
+    async fn create(&self, pod: &PodRef, event: &Value) -> RecordResult {
         let api: Api<Event> = Api::namespaced(self.client.clone(), &pod.namespace);
         let event: Event = match serde_json::from_value(event.clone()) {
             Ok(event) => event,
             Err(error) => {
                 warn!(%pod, %error, "cannot make an Event");
-                return true;
+                return RecordResult::New;
             }
         };
-        for attempt in 1..=EVENT_ATTEMPTS {
-            match limited(api.create(&PostParams::default(), &event)).await {
-                Ok(_) => return true,
-                Err(CallError::Api(Error::Api(status))) if status.reason == "AlreadyExists" => return false,
-                Err(error) if attempt == EVENT_ATTEMPTS => warn!(%pod, %error, "cannot create an Event"),
-                Err(_) => tokio::time::sleep(Duration::from_secs(1 << attempt)).await,
+        match limited(api.create(&PostParams::default(), &event)).await {
+            Ok(_) => RecordResult::New,
+            Err(error) => {
+                let result = create_error(&error);
+                if result != RecordResult::Known {
+                    warn!(%pod, %error, "cannot create an Event");
+                }
+                result
             }
         }
-        true
     }
 
     /// The object that a user knows: the Deployment of a ReplicaSet, or the owner itself.
@@ -165,6 +165,14 @@ fn apply_body(pod: &PodRef, keys: Keys) -> Value {
     })
 }
 
+fn create_error(error: &CallError) -> RecordResult {
+    match error {
+        CallError::Api(Error::Api(status)) if status.reason == "AlreadyExists" => RecordResult::Known,
+        CallError::Api(Error::Api(status)) if status.code < 500 && status.code != 429 => RecordResult::New,
+        CallError::Api(_) | CallError::Timeout => RecordResult::Unavailable,
+    }
+}
+
 fn write_error(error: &CallError) -> WriteResult {
     let CallError::Api(Error::Api(status)) = error else { return WriteResult::Failed };
     let details = status.details.as_ref();
@@ -212,6 +220,23 @@ mod tests {
             assert_eq!(write_error(&error(code, &details)), result, "{code} {details}");
         }
         assert_eq!(write_error(&CallError::Timeout), WriteResult::Failed);
+    }
+
+    #[test]
+    fn event_is_created_again_unless_the_api_server_refuses_it() {
+        for (code, result) in [
+            (403, RecordResult::New),
+            (422, RecordResult::New),
+            (429, RecordResult::Unavailable),
+            (500, RecordResult::Unavailable),
+            (503, RecordResult::Unavailable),
+        ] {
+            assert_eq!(create_error(&error(code, &Value::Null)), result, "{code}");
+        }
+        assert_eq!(create_error(&CallError::Timeout), RecordResult::Unavailable);
+        let status = json!({"code": 409, "message": "no", "reason": "AlreadyExists"});
+        let exists = CallError::Api(Error::Api(serde_json::from_value(status).unwrap()));
+        assert_eq!(create_error(&exists), RecordResult::Known);
     }
 
     #[test]

@@ -109,7 +109,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use lameduck_fleet_machine::io::{Action, Input};
+    use lameduck_fleet_machine::io::{Action, Input, RecordResult};
     use lameduck_fleet_machine::pod::{Annotations, Owner, Pod, PodPhase, PodRef, PodUid, Sidecar, SidecarState};
     use lameduck_fleet_machine::settings::Settings;
     use lameduck_machine::time::Time;
@@ -146,8 +146,8 @@ mod tests {
         let record = sidecar_json::record(OUTCOME);
         machine.handle(now, Input::Deleted(pod("gone", SidecarState::Terminated { exit_code: 10, record })));
         while let Some(action) = machine.poll_action() {
-            if let Action::Record(report) = action {
-                machine.handle(now, Input::Recorded(report.key, true));
+            if let Action::Record { report, .. } = action {
+                machine.handle(now, Input::Recorded(report.key, RecordResult::New));
             }
         }
         machine

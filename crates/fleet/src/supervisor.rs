@@ -135,12 +135,14 @@ impl Supervisor {
                     Input::DeadlineSent(pod.uid, reply)
                 });
             }
-            Action::Record(report) => {
+            Action::Record { report, is_first } => {
                 let time = self.wall_clock(report.seen_at);
-                log_outcome(&report, &time);
+                if is_first {
+                    log_outcome(&report, &time);
+                }
                 self.spawn(async move {
-                    let is_new = api.record(&report, &time).await;
-                    Input::Recorded(report.key, is_new)
+                    let result = api.record(&report, &time).await;
+                    Input::Recorded(report.key, result)
                 });
             }
             Action::ReadLease => self.spawn(async move { Input::LeaseRead(lease.read().await) }),

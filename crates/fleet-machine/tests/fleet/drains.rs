@@ -7,7 +7,7 @@ use lameduck_fleet_machine::pod::{Pod, PodPhase, Sidecar, SidecarState};
 use lameduck_fleet_machine::report::FleetOutcome;
 use lameduck_machine::result::Outcome;
 
-use super::world::{World, at, done, draining, ended, pod, record, serving, settings, terminated, uid};
+use super::world::{Api, World, at, done, draining, ended, pod, record, serving, settings, terminated, uid};
 
 fn world() -> World {
     let mut world = World::with_streams(settings(), [("a", Some(3))]);
@@ -220,4 +220,31 @@ fn unreadable_sidecar_is_polled_again() {
     world.statuses.insert(uid("a"), serving(2));
     world.run(6);
     assert_eq!(world.machine.pods().next().unwrap().status.current_load.unwrap().active, 2);
+}
+
+#[test]
+fn drain_is_recorded_when_api_server_answers_again() {
+    let mut world = world();
+    world.api = Api::Fails;
+    world.delete(ended("a", Some(record(1, Outcome::Drained))));
+    world.run(60);
+    assert_eq!((world.outcomes(), world.counted(), world.logged), (vec![], 0, 1));
+    assert!((2..=13).contains(&world.record_attempts), "{}", world.record_attempts);
+    world.api = Api::Works;
+    world.run(6);
+    assert_eq!((world.outcomes(), world.counted(), world.logged), (vec!["drained"], 1, 1));
+}
+
+#[test]
+fn drain_that_another_replica_has_recorded_meanwhile_is_not_counted() {
+    let mut world = world();
+    world.api = Api::Fails;
+    world.delete(ended("a", Some(record(1, Outcome::Drained))));
+    world.run(12);
+    let mut other = World::replica(settings(), "second", world.now, world.shared.clone());
+    other.change(pod("a"));
+    other.delete(ended("a", Some(record(1, Outcome::Drained))));
+    world.api = Api::Works;
+    world.run(6);
+    assert_eq!((other.counted(), world.counted()), (1, 0));
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use lameduck_fleet_machine::controller::Controller;
-use lameduck_fleet_machine::io::{Input, Notice};
+use lameduck_fleet_machine::io::{Action, Input, Notice};
 use lameduck_fleet_machine::settings::Settings;
 use lameduck_machine::result::Outcome;
 
@@ -91,6 +91,21 @@ fn orderly_exit_releases_the_lease() {
     assert_eq!(first.shared.borrow().lease.as_ref().unwrap().holder, "");
     second.run(3);
     assert!(second.machine.is_leader());
+}
+
+#[test]
+fn exit_waits_for_lease_that_is_being_written() {
+    let mut machine = Controller::new(at(0), Settings::default(), "first".into());
+    machine.handle(at(0), Input::LeaseRead(Ok(None)));
+    let actions: Vec<Action> = std::iter::from_fn(|| machine.poll_action()).collect();
+    assert!(matches!(actions[..], [Action::ReadLease, Action::WriteLease(_)]), "{actions:?}");
+    machine.handle(at(1), Input::Shutdown);
+    assert!(!machine.is_stopped(), "the lease would keep a holder that has exited");
+    machine.handle(at(2), Input::LeaseWritten(true));
+    machine.handle(at(3), Input::Tick);
+    assert!(machine.is_stopped());
+    let actions: Vec<Action> = std::iter::from_fn(|| machine.poll_action()).collect();
+    assert!(actions.contains(&Action::ReleaseLease), "{actions:?}");
 }
 
 #[test]

@@ -6,7 +6,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use lameduck_fleet_machine::controller::Controller;
-use lameduck_fleet_machine::io::{Action, DeadlineReply, Input, LeaseView, LeaseWrite, Notice, WriteResult};
+use lameduck_fleet_machine::io::{
+    Action, DeadlineReply, Input, LeaseView, LeaseWrite, Notice, RecordResult, WriteResult,
+};
 use lameduck_fleet_machine::pod::{
     Annotations, ControllerRef, Deletion, Key, Keys, Owner, Pod, PodPhase, PodRef, PodUid, Sidecar, SidecarState,
 };
@@ -131,6 +133,8 @@ pub(super) struct World {
     // What the machine has done.
     pub(super) attempts: Vec<(Time, PodUid, Keys)>,
     pub(super) reports: Vec<DrainReport>,
+    pub(super) record_attempts: usize,
+    pub(super) logged: usize,
     pub(super) deadlines: Vec<(Time, Time)>,
     pub(super) notices: Vec<Notice>,
 }
@@ -152,6 +156,8 @@ impl World {
             shared,
             attempts: Vec::new(),
             reports: Vec::new(),
+            record_attempts: 0,
+            logged: 0,
             deadlines: Vec::new(),
             notices: Vec::new(),
         }
@@ -239,13 +245,10 @@ impl World {
                 self.deadlines.push((self.now, drain_end));
                 Input::DeadlineSent(pod.uid, self.deadline_reply)
             }
-            Action::Record(report) => {
-                let is_new = self.shared.borrow_mut().events.insert(report.key.clone());
+            Action::Record { report, is_first } => {
+                self.logged += usize::from(is_first);
                 let key = report.key.clone();
-                if is_new {
-                    self.reports.push(*report);
-                }
-                Input::Recorded(key, is_new)
+                Input::Recorded(key, self.record(*report))
             }
             Action::ReadLease => Input::LeaseRead(Ok(self.shared.borrow().lease.clone())),
             Action::WriteLease(write) => Input::LeaseWritten(self.write_lease(write)),
@@ -260,6 +263,18 @@ impl World {
                 return None;
             }
         })
+    }
+
+    fn record(&mut self, report: DrainReport) -> RecordResult {
+        self.record_attempts += 1;
+        if self.api != Api::Works {
+            return RecordResult::Unavailable;
+        }
+        if !self.shared.borrow_mut().events.insert(report.key.clone()) {
+            return RecordResult::Known;
+        }
+        self.reports.push(report);
+        RecordResult::New
     }
 
     fn write_lease(&self, write: LeaseWrite) -> bool {
@@ -296,6 +311,11 @@ impl World {
     /// The deletion cost of each pod in the API server.
     pub(super) fn costs(&self) -> Vec<Option<i32>> {
         self.pods.values().map(|pod| pod.annotations.cost).collect()
+    }
+
+    /// How many drains the counters have.
+    pub(super) fn counted(&self) -> u64 {
+        self.machine.history().workloads().flat_map(|(_, counters)| counters.drains).sum()
     }
 
     pub(super) fn outcomes(&self) -> Vec<&'static str> {
