@@ -37,8 +37,9 @@ pub enum Command {
     Drain(Box<DrainArgs>),
     /// Run a command, and drain it before it is stopped: for Docker, Compose, Podman, Nomad and systemd
     ///
-    /// SIGTERM or SIGINT begins a drain: lameduck leaves rotation, sends one signal to the command, waits until its streams
-    /// have ended, and then stops it. Other signals are forwarded. lameduck ends with the exit code of the command.
+    /// SIGTERM or SIGINT begins a drain: /readyz answers 503, the target gets one signal, and lameduck waits until the
+    /// streams have ended. Then lameduck stops the command, and ends with the exit code of the command. SIGHUP, SIGUSR1 and
+    /// most other signals that users send are forwarded to the command.
     ///
     /// The target is the command itself, unless --target or --target-port names one of its descendants.
     Run(Box<RunArgs>),

@@ -1,13 +1,12 @@
-# A Nomad job with Docker. Every Nomad client needs, in its own configuration,
+# A Nomad job with Docker. Nomad silently shortens kill_timeout to max_kill_timeout, which is 30 s by default. Set it in the
+# configuration of every Nomad client:
 #
 #   client { max_kill_timeout = "35m" }
-#
-# since Nomad silently shortens kill_timeout to that value, which is 30 s by default.
 job "engine" {
   type = "service"
 
   update {
-    # One at a time. Nomad refuses a kill_timeout longer than progress_deadline, which is 10 min by default.
+    # Replaces one instance at a time. progress_deadline is 10 min by default; Nomad refuses a longer kill_timeout.
     max_parallel      = 1
     health_check      = "checks"
     min_healthy_time  = "5s"
@@ -80,7 +79,7 @@ job "engine" {
       env {
         # Equal to kill_timeout.
         LAMEDUCK_GRACE_PERIOD = "30m"
-        # Nomad removes the service, waits shutdown_delay, and only then sends the signal: that is the lame duck period.
+        # Nomad removes the service, waits shutdown_delay, and then sends the signal. So shutdown_delay is the lame duck.
         LAMEDUCK_LAME_DUCK = "0s"
       }
 

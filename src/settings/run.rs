@@ -19,7 +19,8 @@ const UNUSED: [&str; 2] = ["on_sigterm", "state_dir"];
 /// The settings of `lameduck run`, as typed.
 #[derive(Args, Clone, Debug)]
 pub struct RunArgs {
-    /// A signal that begins a drain. Other signals are forwarded to the command. Repeatable [default: SIGTERM, SIGINT]
+    /// A signal that begins a drain. Repeatable. If set, it replaces the default: SIGTERM or SIGINT is then forwarded to
+    /// the command if it is not named [default: SIGTERM, SIGINT]
     #[arg(long, env = "LAMEDUCK_DRAIN_ON", help_heading = RUN, value_name = "SIGNAL", value_parser = values::signals)]
     pub drain_on: Vec<Signals>,
 
@@ -39,9 +40,10 @@ pub struct RunArgs {
 /// Which exit code `lameduck run` ends with. The comments are help texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ExitCodeSource {
-    /// That of the command; if a signal kills it, lameduck ends by the same signal, or with 128 + its number as PID 1
+    /// The exit code of the command. If a signal kills the command, the same signal kills lameduck; as PID 1, lameduck exits
+    /// with 128 + its number
     Command,
-    /// That of the drain: 0, 10 or 11; that of the command if there was no drain
+    /// The exit code of the drain: 0, 10 or 11. Without a drain, the exit code of the command
     Outcome,
 }
 
@@ -60,7 +62,8 @@ pub fn scope_env_vars(run: Command) -> Command {
     run.mut_arg("grace_period", |arg| {
         arg.help(
             "The time between the stop signal and SIGKILL: stop_grace_period (Compose), --stop-timeout (Docker, Podman), \
-             kill_timeout (Nomad), TimeoutStopSec (systemd). A value that is too long cuts streams [required]",
+             kill_timeout (Nomad), TimeoutStopSec (systemd; with Type=notify, lameduck extends it). A wrong value cuts \
+             streams [required]",
         )
     })
     .mut_arg("listen", |arg| {
