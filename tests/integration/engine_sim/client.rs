@@ -21,7 +21,13 @@ struct Counted(TcpStream, usize);
 
 impl std::io::Read for Counted {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.0.read(buffer)?;
+        // The kernel does not continue a read with a timeout after an interruption, e.g. by SIGCONT (signal(7)).
+        let count = loop {
+            match self.0.read(buffer) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                result => break result?,
+            }
+        };
         self.1 += count;
         Ok(count)
     }

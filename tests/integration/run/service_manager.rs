@@ -1,6 +1,7 @@
 //! What `lameduck run` tells a service manager such as systemd.
 
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
 
 use nix::sys::signal::Signal;
@@ -46,7 +47,10 @@ impl Manager {
             }
             assert!(waited() < TIMEOUT, "no {start} after {:?}", self.lines);
             let mut bytes = [0; 4096];
-            let length = self.socket.recv(&mut bytes).unwrap_or_else(|_| panic!("no {start} after {:?}", self.lines));
+            let length = match self.socket.recv(&mut bytes) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                result => result.unwrap_or_else(|_| panic!("no {start} after {:?}", self.lines)),
+            };
             self.unread.extend(String::from_utf8_lossy(&bytes[..length]).lines().map(str::to_owned));
         }
     }
