@@ -12,7 +12,11 @@ pub(super) fn excess(line: &[u8]) -> &[u8] {
         return &[];
     }
     skip_whitespace(&mut cursor);
-    if !matches!(quoted(&mut cursor, Escapes::Any), Ok(Some(_))) {
+    // A name whose quote is not closed is a word: it must not hide what follows.
+    let mut after_quotes = cursor.clone();
+    if matches!(quoted(&mut after_quotes, Escapes::Any), Ok(Some(_))) {
+        cursor = after_quotes;
+    } else {
         token(&mut cursor);
     }
     let rest = &line[start.len() - cursor.rest().len()..];
@@ -31,6 +35,8 @@ mod tests {
             ("# TYPE a gauge b", " gauge b"),
             ("#\t TYPE\t\"a b\" gaugeb 3", " gaugeb 3"),
             ("# TYPE a gaugeb{c=\"d\"}", " gaugeb{c=\"d\"}"),
+            ("# TYPE \"a gauge b 3", " gauge b 3"),
+            ("# TYPE \"a", ""),
             ("# UNIT a seconds\r", ""),
             ("# UNIT a seconds 3", " seconds 3"),
             ("# HELP a text text", ""),
